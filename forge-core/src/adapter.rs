@@ -1,0 +1,301 @@
+//! The seam between Forge and a database: the only place where IO happens.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bson::{Bson, RawDocumentBuf};
+use futures_core::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::Catalog;
+use crate::error::Result;
+use crate::ir::{Filter, Operation, Outcome};
+
+/// A database that runs [`Operation`]s.
+///
+/// Adapters hold their connections; they are shared as `Arc<dyn Adapter>` by every [`Db`](crate::Db).
+#[async_trait]
+pub trait Adapter: Send + Sync + 'static {
+    /// The name in messages: `"embedded"`, `"mongodb"`.
+    fn name(&self) -> &'static str;
+
+    /// The database used where none is named.
+    fn default_database(&self) -> &str;
+
+    /// What this deployment can do. Probed when the adapter connects, not assumed.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Runs one operation.
+    ///
+    /// # Errors
+    /// Whatever the database answers, with Forge's codes; [`ErrorCode::Unsupported`](crate::ErrorCode::Unsupported)
+    /// names the operator that the engine lacks.
+    async fn execute(&self, exec: &Exec, operation: Operation) -> Result<Outcome>;
+
+    /// How the database would run a read: the commands, the indexes they use, warnings.
+    async fn explain(&self, exec: &Exec, operation: Operation) -> Result<Explanation>;
+
+    /// Starts a transaction in `exec`'s database. Dropping the handle without a commit aborts it.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Unsupported`](crate::ErrorCode::Unsupported) where the deployment has none, saying how to get them.
+    async fn begin(&self, exec: &Exec) -> Result<Arc<dyn Transaction>>;
+
+    /// The changes that commit in `database` from now on, or after `resume`, in commit order.
+    ///
+    /// The feed is open when this returns: a change that commits later is in it. After an error the stream ends; an
+    /// error with [`is_history_lost`] says that `resume` leads nowhere and everything must be read afresh.
+    async fn watch(&self, database: &str, resume: Option<ResumeToken>) -> Result<BoxStream<'static, Result<Commit>>>;
+
+    /// Compares the catalog with the database and says what is missing; with `apply` also creates it.
+    async fn push(&self, database: &str, catalog: &Catalog, apply: bool) -> Result<PushPlan>;
+
+    /// One round trip.
+    async fn ping(&self) -> Result<()>;
+
+    /// Facts for `doctor`: topology, versions, capabilities.
+    async fn describe(&self) -> Result<Vec<(String, String)>>;
+
+    /// Closes cursors and connections. Calls after it answer `unavailable`.
+    async fn close(&self);
+}
+
+/// What a deployment can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Multi-document transactions.
+    pub transactions: bool,
+    /// Change streams.
+    pub change_streams: bool,
+    /// Text indexes and `$text`.
+    pub text: bool,
+    /// Change events carry the document as it was.
+    pub pre_images: bool,
+}
+
+/// An open transaction of an [`Adapter`].
+#[async_trait]
+pub trait Transaction: Send + Sync + 'static {
+    /// For the adapter to find its own type again.
+    fn as_any(&self) -> &dyn Any;
+
+    /// Makes the writes visible, all at once; answers with the version of the commit, where the engine knows it.
+    async fn commit(&self) -> Result<Option<u64>>;
+
+    /// Forgets the writes.
+    async fn abort(&self) -> Result<()>;
+}
+
+/// The surroundings of one operation: database, transaction, and who wants to know what was read.
+#[derive(Clone, Default)]
+pub struct Exec {
+    /// The database, where it is not the adapter's default.
+    pub database: Option<Arc<str>>,
+    /// The transaction that the operation is part of.
+    pub transaction: Option<Arc<dyn Transaction>>,
+    /// Where reads are recorded, for live queries.
+    pub reads: Option<Arc<ReadLog>>,
+    /// Where the version of the last commit is recorded.
+    pub written: Option<Arc<Written>>,
+}
+
+impl fmt::Debug for Exec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exec")
+            .field("database", &self.database)
+            .field("transaction", &self.transaction.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Exec {
+    /// Records that `collection` was read with `filter`, where somebody wants to know.
+    ///
+    /// `filter` holds no relations: executors record each command that they run.
+    pub fn record_read(&self, database: &str, collection: &str, filter: impl FnOnce() -> Filter) {
+        if let Some(log) = &self.reads {
+            log.push(Read { database: database.into(), collection: collection.to_owned().into(), filter: filter() });
+        }
+    }
+}
+
+/// One command that a query ran.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Read {
+    /// The database.
+    pub database: Arc<str>,
+    /// The collection.
+    pub collection: Cow<'static, str>,
+    /// The documents that could have made a difference; never a relation filter.
+    pub filter: Filter,
+}
+
+/// What a query read, in the order it did.
+#[derive(Debug, Default)]
+pub struct ReadLog(Mutex<Vec<Read>>);
+
+impl ReadLog {
+    /// Adds a read.
+    pub fn push(&self, read: Read) {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(read);
+    }
+
+    /// Takes everything recorded so far.
+    pub fn take(&self) -> Vec<Read> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+/// The version of the last commit that was made through an [`Exec`].
+#[derive(Debug, Default)]
+pub struct Written(AtomicU64);
+
+impl Written {
+    /// Records a commit.
+    pub fn record(&self, version: u64) {
+        self.0.fetch_max(version, Ordering::AcqRel);
+    }
+
+    /// The newest commit recorded; 0 without any.
+    pub fn version(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// A place in a change feed, opaque to everybody but its adapter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResumeToken(pub Bson);
+
+/// Everything that one commit changed.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// Grows with every commit of the database; below 2⁵³, so that JavaScript can hold it.
+    pub version: u64,
+    /// Where to resume after this commit.
+    pub token: ResumeToken,
+    /// The changes, in the order they were made.
+    pub changes: Vec<ChangeEvent>,
+}
+
+/// One changed document.
+#[derive(Debug, Clone)]
+pub struct ChangeEvent {
+    /// Its collection.
+    pub collection: Arc<str>,
+    /// What happened.
+    pub kind: ChangeKind,
+    /// Its `_id`; null for a whole collection.
+    pub id: Bson,
+    /// As it was, where the feed knows.
+    pub before: Option<RawDocumentBuf>,
+    /// As it is, or as a later commit left it.
+    pub after: Option<RawDocumentBuf>,
+    /// The paths that an update touched, where the feed knows.
+    pub touched: Option<Vec<String>>,
+}
+
+/// What happened to a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ChangeKind {
+    /// It is new.
+    Insert,
+    /// Some of its fields changed.
+    Update,
+    /// It was replaced.
+    Replace,
+    /// It is gone.
+    Delete,
+    /// The whole collection was dropped or renamed; every read of it is stale.
+    Drop,
+}
+
+#[derive(Debug)]
+struct HistoryLost;
+
+impl fmt::Display for HistoryLost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the change history after the resume token is gone")
+    }
+}
+impl std::error::Error for HistoryLost {}
+
+/// The error of [`Adapter::watch`] for a token whose history is gone.
+pub fn history_lost() -> crate::Error {
+    crate::Error::conflict(HistoryLost.to_string()).with_source(HistoryLost)
+}
+
+/// Whether `error` says that a change feed cannot be resumed and everything must be read afresh.
+pub fn is_history_lost(error: &crate::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<HistoryLost>())
+}
+
+/// How a read would be run.
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// The commands, in order.
+    pub steps: Vec<ExplainStep>,
+    /// What a person should know: collection scans, in-memory sorts.
+    pub warnings: Vec<String>,
+}
+
+/// One command of an [`Explanation`].
+#[derive(Debug, Clone, Serialize)]
+pub struct ExplainStep {
+    /// The collection.
+    pub collection: String,
+    /// The command, as extended JSON.
+    pub command: serde_json::Value,
+    /// The index that it uses; none is a collection scan.
+    pub index: Option<String>,
+    /// Documents looked at, where the database says.
+    pub documents_examined: Option<u64>,
+}
+
+/// What `push` found and did.
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
+pub struct PushPlan {
+    /// One entry for each index, in the order of the models.
+    pub steps: Vec<PushStep>,
+}
+
+/// One line of a [`PushPlan`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PushStep {
+    /// The collection.
+    pub collection: String,
+    /// The name of the index.
+    pub index: String,
+    /// What push does about it.
+    pub action: PushAction,
+    /// Why, where that is not obvious.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// What push does about an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PushAction {
+    /// It is as declared.
+    Keep,
+    /// It is missing: create it.
+    Create,
+    /// It differs: drop and create it.
+    Rebuild,
+    /// It differs, and a rebuild would leave a unique rule unchecked meanwhile: left to a person.
+    Conflict,
+    /// The server has no such indexes.
+    Skip,
+    /// It is there and not declared: left alone.
+    Extra,
+}

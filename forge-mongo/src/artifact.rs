@@ -1,0 +1,166 @@
+//! What compilation produces: one database command as plain data.
+
+use std::time::Duration;
+
+use bson::{Bson, Document, RawDocumentBuf};
+use serde::{Deserialize, Serialize};
+
+/// A command on one collection, ready for a [`Driver`](crate::Driver).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MongoArtifact {
+    /// The collection.
+    pub collection: String,
+    /// The command.
+    #[serde(flatten)]
+    pub command: Command,
+    /// The longest that the server may work on it (`maxTimeMS`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_time: Option<Duration>,
+}
+
+/// A command, in MongoDB's own terms.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "op", content = "args")]
+#[non_exhaustive]
+pub enum Command {
+    /// Answered by [`Reply::Documents`].
+    #[serde(rename_all = "camelCase")]
+    Find {
+        /// The condition.
+        filter: Document,
+        /// `1` for each wanted path; none: whole documents.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        projection: Option<Document>,
+        /// `1` or `-1` a path.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sort: Option<Document>,
+        /// Documents to pass over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        skip: Option<u64>,
+        /// At most how many; never 0, which MongoDB takes for "all".
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u64>,
+    },
+    /// Answered by [`Reply::Documents`].
+    Aggregate {
+        /// The stages.
+        pipeline: Vec<Document>,
+    },
+    /// Answered by [`Reply::Count`].
+    Count {
+        /// The condition.
+        filter: Document,
+        /// Count no further.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u64>,
+    },
+    /// Answered by [`Reply::Values`].
+    Distinct {
+        /// The path.
+        key: String,
+        /// The condition.
+        filter: Document,
+    },
+    /// Answered by [`Reply::Inserted`].
+    Insert {
+        /// The documents, each with its `_id` first.
+        documents: Vec<RawDocumentBuf>,
+        /// Stop at the first failure.
+        ordered: bool,
+    },
+    /// Answered by [`Reply::Updated`].
+    Update {
+        /// The condition.
+        filter: Document,
+        /// Update operators; never a replacement.
+        update: Document,
+        /// Every document that matches, or the first.
+        many: bool,
+        /// Insert where none matches.
+        upsert: bool,
+    },
+    /// Answered by [`Reply::Document`].
+    #[serde(rename_all = "camelCase")]
+    FindOneAndUpdate {
+        /// The condition.
+        filter: Document,
+        /// Update operators; never a replacement.
+        update: Document,
+        /// Insert where none matches.
+        upsert: bool,
+        /// The state after the change, or before it.
+        return_after: bool,
+    },
+    /// Answered by [`Reply::Deleted`].
+    Delete {
+        /// The condition.
+        filter: Document,
+        /// Every document that matches, or the first.
+        many: bool,
+    },
+    /// Answered by [`Reply::Document`].
+    FindOneAndDelete {
+        /// The condition.
+        filter: Document,
+    },
+}
+
+impl Command {
+    /// The name of the server command, for spans and messages.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Command::Find { .. } => "find",
+            Command::Aggregate { .. } => "aggregate",
+            Command::Count { .. } => "count",
+            Command::Distinct { .. } => "distinct",
+            Command::Insert { .. } => "insert",
+            Command::Update { .. } => "update",
+            Command::FindOneAndUpdate { .. } | Command::FindOneAndDelete { .. } => "findAndModify",
+            Command::Delete { .. } => "delete",
+        }
+    }
+}
+
+/// The answer to a [`MongoArtifact`].
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Reply {
+    /// All documents of the result.
+    Documents(Vec<RawDocumentBuf>),
+    /// How many.
+    Count(u64),
+    /// Distinct values.
+    Values(Vec<Bson>),
+    /// Which documents of an insert failed, and why. Everything else went in.
+    Inserted {
+        /// Position in the command → failure, in order.
+        failures: Vec<(usize, WriteFailure)>,
+    },
+    /// What an update did.
+    Updated {
+        /// How many documents matched.
+        matched: u64,
+        /// How many of them changed.
+        modified: u64,
+        /// The id of the inserted document.
+        upserted: Option<Bson>,
+    },
+    /// How many documents went.
+    Deleted(u64),
+    /// The document, where there was one.
+    Document(Option<RawDocumentBuf>),
+}
+
+/// Why one document of an insert did not go in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteFailure {
+    /// MongoDB's error code: 11000 is a duplicate key.
+    pub code: i32,
+    /// The server's message.
+    pub message: String,
+    /// The stored paths of the unique index that was hit, where the server says.
+    pub key_paths: Vec<String>,
+}
+
+/// MongoDB's code of a duplicate key.
+pub const DUPLICATE_KEY: i32 = 11000;
