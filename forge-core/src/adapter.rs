@@ -257,6 +257,8 @@ pub struct ExplainStep {
     pub index: Option<String>,
     /// Documents looked at, where the database says.
     pub documents_examined: Option<u64>,
+    /// Whether the result is sorted in memory, since no index has its order.
+    pub sorts_in_memory: bool,
 }
 
 /// What `push` found and did.
