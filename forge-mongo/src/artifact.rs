@@ -1,4 +1,17 @@
 //! What compilation produces: one database command as plain data.
+//!
+//! # What compilation uses of MongoDB's language
+//! A [`Driver`](crate::Driver) needs to run this much, and answers `unsupported` for what else it meets:
+//!
+//! - **Filters**: plain equality, `$eq $ne $gt $gte $lt $lte $in $nin $exists $regex + $options $size $all $elemMatch
+//!   $not $nearSphere {$geometry, $maxDistance, $minDistance} $geoWithin {$centerSphere: [[lon, lat], radians]}`;
+//!   `$and $or $nor` at the top. `$nearSphere` only in [`Command::Find`], only at the top.
+//! - **Updates**: `$set $unset $inc $mul $min $max $push {$each} $addToSet {$each} $pullAll $pop $setOnInsert`.
+//! - **Groups**: `$match`, `$group {_id: {k0: {$ifNull: ["$path", null]}, …} | null, a0: {$sum: 1 | "$path"} | {$avg |
+//!   $min | $max: "$path"}}`, `$project {_id: 0, k0: "$_id.k0", a0: 1}`, `$match`, `$sort`, `$skip`, `$limit`.
+//! - **Limits per parent**: `$match`, `$setWindowFields {partitionBy: "$key", sortBy: {…}, output: {__forge_n:
+//!   {$documentNumber: {}}}}`, `$match {__forge_n: {$gt?, $lte?}}`, `$sort {__forge_n: 1}`, then `$unset "__forge_n"` or
+//!   `$project {path: 1, …}`.
 
 use std::time::Duration;
 
