@@ -6,6 +6,7 @@ pub mod env;
 pub mod error;
 pub mod ir;
 pub mod model;
+pub mod order;
 pub mod types;
 
 pub use catalog::Catalog;
