@@ -1,0 +1,34 @@
+//! `cargo xtask bench NAME`: runs a bench in release mode, with a server where it wants one.
+
+use crate::process::{self, Context as _, Result};
+use crate::servers::Database;
+
+/// The benches that compare against a server.
+const WITH_SERVER: [&str; 1] = ["orm"];
+
+/// Runs the bench `name` and shows what it prints.
+pub(crate) fn command(name: &str, json: bool, arguments: &[String]) -> Result<()> {
+    let database = WITH_SERVER.contains(&name).then(Database::obtain);
+    let uri = match &database {
+        Some(database) => {
+            let uri =
+                database.uri().ok_or_else(|| format!("{name} needs a server: {}", database.describe()))?;
+            eprintln!("on {}", database.describe());
+            Some(uri)
+        }
+        None => None,
+    };
+    let command =
+        &mut process::cargo(&["run", "--quiet", "--release", "-p", "forge-benches", "--bin", name, "--"]);
+    if json {
+        command.arg("--json");
+    }
+    command.args(arguments);
+    eprintln!("$ {}", process::describe(command));
+    if let Some(uri) = uri {
+        // Not announced: a given URI may hold a password.
+        command.args(["--uri", uri]);
+    }
+    let status = command.status().context("cargo")?;
+    if status.success() { Ok(()) } else { Err(format!("bench {name} failed ({status})")) }
+}
