@@ -49,7 +49,11 @@ pub trait Adapter: Send + Sync + 'static {
     ///
     /// The feed is open when this returns: a change that commits later is in it. After an error the stream ends; an
     /// error with [`is_history_lost`] says that `resume` leads nowhere and everything must be read afresh.
-    async fn watch(&self, database: &str, resume: Option<ResumeToken>) -> Result<BoxStream<'static, Result<Commit>>>;
+    async fn watch(
+        &self,
+        database: &str,
+        resume: Option<ResumeToken>,
+    ) -> Result<BoxStream<'static, Result<Commit>>>;
 
     /// Compares the catalog with the database and says what is missing; with `apply` also creates it.
     async fn push(&self, database: &str, catalog: &Catalog, apply: bool) -> Result<PushPlan>;
@@ -59,6 +63,11 @@ pub trait Adapter: Send + Sync + 'static {
 
     /// Facts for `doctor`: topology, versions, capabilities.
     async fn describe(&self) -> Result<Vec<(String, String)>>;
+
+    /// Waits before a transaction is run for the `attempt`th time again. Where there are no timers it does not wait.
+    async fn backoff(&self, attempt: u32) {
+        let _ = attempt;
+    }
 
     /// Closes cursors and connections. Calls after it answer `unavailable`.
     async fn close(&self);
@@ -119,7 +128,11 @@ impl Exec {
     /// `filter` holds no relations: executors record each command that they run.
     pub fn record_read(&self, database: &str, collection: &str, filter: impl FnOnce() -> Filter) {
         if let Some(log) = &self.reads {
-            log.push(Read { database: database.into(), collection: collection.to_owned().into(), filter: filter() });
+            log.push(Read {
+                database: database.into(),
+                collection: collection.to_owned().into(),
+                filter: filter(),
+            });
         }
     }
 }

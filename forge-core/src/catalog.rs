@@ -59,7 +59,10 @@ impl Catalog {
             check_indexes(model, &mut problems);
         }
         if !problems.is_empty() {
-            return Err(Error::internal(format!("the models do not fit together:\n  - {}", problems.join("\n  - "))));
+            return Err(Error::internal(format!(
+                "the models do not fit together:\n  - {}",
+                problems.join("\n  - ")
+            )));
         }
         let mut referrers: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for model in &models {
@@ -122,7 +125,10 @@ fn check_relations(model: &'static ModelDef, models: &[&'static ModelDef], probl
             RelationKind::HasOne | RelationKind::HasMany => (target, relation.foreign),
         };
         let Some(field) = holder.stored_field(key) else {
-            problems.push(format!("the relation {name} uses the key {key:?}, which {} does not have", holder.name));
+            problems.push(format!(
+                "the relation {name} uses the key {key:?}, which {} does not have",
+                holder.name
+            ));
             continue;
         };
         if relation.on_delete == OnDelete::SetNull && !field.optional {
@@ -138,15 +144,24 @@ fn check_indexes(model: &'static ModelDef, problems: &mut Vec<String>) {
     for index in model.indexes {
         for (path, _) in index.keys {
             let root = path.split('.').next().unwrap_or(path);
-            let implied = [crate::model::CREATED_AT, crate::model::UPDATED_AT, crate::model::DELETED_AT].contains(&root);
+            let implied = [crate::model::CREATED_AT, crate::model::UPDATED_AT, crate::model::DELETED_AT]
+                .contains(&root);
             if !implied && model.stored_field(root).is_none() {
-                problems.push(format!("the index {} of {} is over {path:?}, which no field has", index.name(), model.name));
+                problems.push(format!(
+                    "the index {} of {} is over {path:?}, which no field has",
+                    index.name(),
+                    model.name
+                ));
             }
         }
         if let Some(partial) = index.partial
             && !matches!(serde_json::from_str(partial), Ok(serde_json::Value::Object(_)))
         {
-            problems.push(format!("the partial filter of the index {} of {} is not a JSON object", index.name(), model.name));
+            problems.push(format!(
+                "the partial filter of the index {} of {} is not a JSON object",
+                index.name(),
+                model.name
+            ));
         }
     }
 }

@@ -274,7 +274,9 @@ impl Error {
     /// The message that a client may read: a defect's own text stays in the log.
     pub fn public_message(&self) -> &str {
         match self.0.code {
-            ErrorCode::Internal => "an internal error occurred; the log has the details under this request id",
+            ErrorCode::Internal => {
+                "an internal error occurred; the log has the details under this request id"
+            }
             _ => &self.0.message,
         }
     }
@@ -303,7 +305,9 @@ impl Error {
         match &self.0.details {
             Details::None => {}
             Details::Validation(messages) => errors = Some(messages),
-            Details::Unique { model: m, fields: f } => (model, fields) = (Some(m.as_str()), Some(f.as_slice())),
+            Details::Unique { model: m, fields: f } => {
+                (model, fields) = (Some(m.as_str()), Some(f.as_slice()))
+            }
             Details::Restricted { relation: r, count: c } => (relation, count) = (Some(r.as_str()), Some(*c)),
         }
         ErrorBody {

@@ -1,15 +1,63 @@
-//! The core of Forge: models, typed fields, query IR, filter matching, handlers. It does no IO.
+//! The core of Forge: models, typed fields, query IR, filter matching, handlers.
+//!
+//! It does no IO and knows no database: time, ids and randomness come from [`env`], documents from an
+//! [`Adapter`](adapter::Adapter). `forge-core/tests/expanded.rs` shows, by hand, what the macros write on top of it.
 
 pub mod adapter;
 pub mod catalog;
+pub mod context;
+pub mod db;
 pub mod env;
 pub mod error;
+pub mod fields;
+pub mod handler;
 pub mod ir;
 pub mod model;
 pub mod order;
+pub mod plan;
+pub mod query;
+pub mod record;
+pub mod relation;
+pub mod runtime;
+pub mod traits;
 pub mod types;
+pub mod validate;
+pub mod value;
 
 pub use catalog::Catalog;
+pub use context::{Caller, MutationCtx, QueryCtx};
+pub use db::{Db, ReadOnly, ReadWrite};
 pub use env::Env;
 pub use error::{Error, ErrorCode, Result};
+pub use handler::Registry;
+pub use relation::{BelongsTo, HasMany, HasOne};
+pub use runtime::Runtime;
+pub use traits::{Embed, Model};
 pub use types::{DateTime, GeoPoint, Id, Uuid};
+
+/// What expansions of the macros use. Not part of the public interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use inventory;
+    pub use schemars;
+    pub use serde;
+    pub use validator;
+
+    pub use crate::catalog::Registered;
+    pub use crate::env::Env;
+    pub use crate::error::Result;
+    pub use crate::fields::{EmbedMany, EmbedOne, Field, ToMany, ToOne};
+    pub use crate::handler::{HandlerDef, HandlerKind, Invocation, Json, encode_result};
+    pub use crate::ir::Rows;
+    pub use crate::model::{
+        Access, Default as DefaultDef, EmbedDef, FieldDef, IndexDef, IndexKey, ModelDef, OnDelete,
+        RelationDef, RelationKind,
+    };
+    pub use crate::record::{
+        Reader, Record, Role, Shape, Writer, deserialize, schema_of, serialize, shape_schema,
+    };
+    pub use crate::relation::{BelongsTo, HasMany, HasOne};
+    pub use crate::traits::{Changes, Embed, Model, NewRecord, PatchRecord};
+    pub use crate::types::{DateTime, Id, Uuid};
+    pub use futures_util::future::BoxFuture;
+}

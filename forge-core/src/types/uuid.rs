@@ -46,9 +46,11 @@ impl FromStr for Uuid {
     type Err = crate::Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        bson::Uuid::parse_str(text)
-            .map(|uuid| Self(uuid.bytes()))
-            .map_err(|_| crate::Error::bad_request("a UUID is 32 hexadecimal digits with hyphens, as in 67e55044-10b1-426f-9247-bb680e5fe0c8"))
+        bson::Uuid::parse_str(text).map(|uuid| Self(uuid.bytes())).map_err(|_| {
+            crate::Error::bad_request(
+                "a UUID is 32 hexadecimal digits with hyphens, as in 67e55044-10b1-426f-9247-bb680e5fe0c8",
+            )
+        })
     }
 }
 impl Serialize for Uuid {

@@ -1,0 +1,149 @@
+//! What handlers receive.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::adapter::{ReadLog, Written};
+use crate::db::{Db, ReadOnly};
+use crate::error::{Error, Result};
+use crate::fields::Filter;
+use crate::runtime::Runtime;
+use crate::traits::Model;
+
+/// Who calls: what the transport knows.
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    /// Request headers, by lower-case name. Values that are not text are left out.
+    pub headers: Arc<BTreeMap<String, String>>,
+    /// The database that the request was routed to, where it is not the default.
+    pub database: Option<Arc<str>>,
+}
+
+/// Which facts about the caller a handler looked at. Results are shared among callers who agree in these.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct Seen {
+    /// Header names, lower-case.
+    pub headers: BTreeSet<String>,
+}
+
+/// What one call shares with the calls that it makes.
+#[derive(Clone)]
+pub(crate) struct Call {
+    pub(crate) runtime: Runtime,
+    pub(crate) caller: Caller,
+    pub(crate) seen: Arc<Mutex<Seen>>,
+    pub(crate) reads: Arc<ReadLog>,
+    pub(crate) written: Arc<Written>,
+    /// The transaction that the calling mutation is in.
+    pub(crate) db: Db,
+    pub(crate) depth: u8,
+}
+
+/// The request's headers. Looking at one makes it part of what the result depends on.
+#[derive(Clone)]
+pub struct Headers {
+    caller: Caller,
+    seen: Arc<Mutex<Seen>>,
+}
+
+impl Headers {
+    /// The value of a header, whatever the case of `name`.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let name = name.to_ascii_lowercase();
+        let value = self.caller.headers.get(&name).map(String::as_str);
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).headers.insert(name);
+        value
+    }
+}
+
+/// What `#[query]` handlers receive: a database that only reads.
+pub struct QueryCtx {
+    /// The database of the request.
+    pub db: Db<ReadOnly>,
+    /// The request's headers.
+    pub headers: Headers,
+    call: Call,
+}
+
+/// What `#[mutation]` handlers receive: a [`QueryCtx`] whose database also writes.
+pub struct MutationCtx {
+    /// The database of the request, inside the transaction where the handler asked for one.
+    pub db: Db,
+    query: QueryCtx,
+}
+
+impl Deref for MutationCtx {
+    type Target = QueryCtx;
+    fn deref(&self) -> &QueryCtx {
+        &self.query
+    }
+}
+
+impl QueryCtx {
+    pub(crate) fn new(call: Call) -> Self {
+        let headers = Headers { caller: call.caller.clone(), seen: call.seen.clone() };
+        Self { db: call.db.read_only().recording(call.reads.clone()), headers, call }
+    }
+
+    /// Makes the result depend on documents that the handler did not read: it runs again when one of them changes.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Unsupported`](crate::ErrorCode::Unsupported) for conditions on relations.
+    pub fn watch<M: Model>(&self, filter: impl FnOnce(&'static M::Fields) -> Filter<M>) -> Result<()> {
+        self.db.record(filter(M::FIELDS))
+    }
+
+    /// The same context's database with this name.
+    pub fn database(&self, name: &str) -> Db<ReadOnly> {
+        self.db.database(name)
+    }
+
+    /// Runs another query by name, internal ones too, as part of this call.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`](crate::ErrorCode::NotFound) where there is none; what the query answers.
+    pub async fn run_query<T: DeserializeOwned>(&self, name: &str, args: impl Serialize) -> Result<T> {
+        let args = to_raw(&args)?;
+        let data = self.call.runtime.nested_query(&self.call, name, args).await?;
+        from_json(name, &data.0)
+    }
+}
+
+impl MutationCtx {
+    pub(crate) fn new(call: Call) -> Self {
+        let db = call.db.recording(call.reads.clone()).counting(call.written.clone());
+        Self { db, query: QueryCtx::new(call) }
+    }
+
+    /// The same server's database with this name.
+    pub fn database(&self, name: &str) -> Db {
+        self.db.database(name)
+    }
+
+    /// Runs another mutation by name, internal ones too, as part of this call and inside its transaction, if any.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`](crate::ErrorCode::NotFound) where there is none; what the mutation answers.
+    pub async fn run_mutation<T: DeserializeOwned>(&self, name: &str, args: impl Serialize) -> Result<T> {
+        let args = to_raw(&args)?;
+        let mut call = self.query.call.clone();
+        call.db = self.db.clone();
+        let data = call.runtime.clone().nested_mutation(&call, name, args).await?;
+        from_json(name, &data.0)
+    }
+}
+
+fn to_raw(args: &impl Serialize) -> Result<Box<RawValue>> {
+    serde_json::value::to_raw_value(args)
+        .map_err(|e| Error::internal(format!("the arguments have no JSON form: {e}")))
+}
+
+fn from_json<T: DeserializeOwned>(name: &str, data: &str) -> Result<T> {
+    serde_json::from_str(data)
+        .map_err(|e| Error::internal(format!("the answer of {name} is not what was expected: {e}")))
+}

@@ -1,0 +1,335 @@
+//! The database handle.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::adapter::{Adapter, Exec, Explanation, Read, ReadLog, Transaction, Written};
+use crate::catalog::Catalog;
+use crate::env::Env;
+use crate::error::{Error, Result, Retry};
+use crate::fields::Filter;
+use crate::ir::{self, Operation, Outcome};
+use crate::model::ModelRef;
+use crate::plan::plan;
+use crate::query::{Delete, DeleteMany, Find, GroupBy, KeySet, Update, UpdateMany, decode, wrong_outcome};
+use crate::traits::{Model, NewRecord, encode_new};
+use crate::types::DateTime;
+use crate::value::{IntoValue, to_bson};
+
+/// A handle that reads and writes. The default.
+#[derive(Debug, Clone, Copy)]
+pub enum ReadWrite {}
+
+/// A handle that only reads: what queries get.
+#[derive(Debug, Clone, Copy)]
+pub enum ReadOnly {}
+
+/// Handles that may write.
+#[diagnostic::on_unimplemented(
+    message = "a query cannot write to the database",
+    label = "this writes, but the handle only reads",
+    note = "make the handler a `#[mutation]` with `ctx: &MutationCtx`"
+)]
+pub trait CanWrite {}
+impl CanWrite for ReadWrite {}
+
+/// A database: models are read and written through it. Cheap to clone.
+///
+/// ```ignore
+/// let late = db.find::<Flight>().filter(|f| f.delay.gt(60)).sort(|f| f.delay.desc()).limit(10).await?;
+/// let flight = db.update::<Flight>(late[0].id).set(|f| f.delay, 0).await?;
+/// ```
+pub struct Db<A = ReadWrite> {
+    handle: Handle,
+    _access: PhantomData<fn() -> A>,
+}
+
+/// What builders keep of a [`Db`].
+#[derive(Clone)]
+pub(crate) struct Handle {
+    shared: Arc<Shared>,
+    exec: Exec,
+}
+
+struct Shared {
+    adapter: Arc<dyn Adapter>,
+    catalog: Arc<Catalog>,
+    env: Env,
+}
+
+impl Handle {
+    pub(crate) fn now(&self) -> DateTime {
+        self.shared.env.now()
+    }
+
+    pub(crate) async fn execute(&self, operation: Operation) -> Result<Outcome> {
+        let operation = plan(operation, self.now());
+        self.shared.adapter.execute(&self.exec, operation).await
+    }
+
+    pub(crate) async fn explain(&self, operation: Operation) -> Result<Explanation> {
+        self.shared.adapter.explain(&self.exec, plan(operation, self.now())).await
+    }
+
+    fn database(&self) -> &str {
+        self.exec.database.as_deref().unwrap_or_else(|| self.shared.adapter.default_database())
+    }
+}
+
+impl<A> Clone for Db<A> {
+    fn clone(&self) -> Self {
+        Self { handle: self.handle.clone(), _access: PhantomData }
+    }
+}
+
+impl<A> fmt::Debug for Db<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Db")
+            .field("adapter", &self.handle.shared.adapter.name())
+            .field("exec", &self.handle.exec)
+            .finish()
+    }
+}
+
+impl Db {
+    /// The default database of `adapter`.
+    pub fn new(adapter: Arc<dyn Adapter>, catalog: Arc<Catalog>, env: Env) -> Self {
+        let shared = Arc::new(Shared { adapter, catalog, env });
+        Self { handle: Handle { shared, exec: Exec::default() }, _access: PhantomData }
+    }
+}
+
+impl<A> Db<A> {
+    /// The same database, for reading only.
+    pub fn read_only(&self) -> Db<ReadOnly> {
+        Db { handle: self.handle.clone(), _access: PhantomData }
+    }
+
+    /// The database with this name on the same server or in the same engine.
+    ///
+    /// A handle inside a transaction stays inside it only for its own database: engines answer `unsupported` otherwise.
+    pub fn database(&self, name: &str) -> Self {
+        let mut db = self.clone();
+        db.handle.exec.database = Some(name.into());
+        db
+    }
+
+    /// The name of the database.
+    pub fn name(&self) -> &str {
+        self.handle.database()
+    }
+
+    /// The adapter underneath.
+    pub fn adapter(&self) -> &Arc<dyn Adapter> {
+        &self.handle.shared.adapter
+    }
+
+    /// The models of the program.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.handle.shared.catalog
+    }
+
+    /// Time, ids and randomness.
+    pub fn env(&self) -> &Env {
+        &self.handle.shared.env
+    }
+
+    /// Documents of `M`.
+    pub fn find<M: Model>(&self) -> Find<M> {
+        Find::new(self.handle.clone())
+    }
+
+    /// The document with this id, where there is one.
+    ///
+    /// # Errors
+    /// What the database answers.
+    pub async fn get<M: Model>(&self, id: impl IntoValue<M::Id>) -> Result<Option<M>> {
+        let id = to_bson(&id.into_value())?;
+        let mut select = ir::Select::new(ModelRef(M::def()));
+        select.filter = ir::Filter::eq("_id", id);
+        select.limit = Some(1);
+        match self.handle.execute(Operation::Select(select)).await? {
+            Outcome::Rows(rows) => rows.documents.first().map(|document| decode(document)).transpose(),
+            _ => Err(wrong_outcome("get")),
+        }
+    }
+
+    /// Groups of documents of `M` by one field or a tuple of fields.
+    pub fn group_by<M: Model, K: KeySet<M>>(
+        &self,
+        keys: impl FnOnce(&'static M::Fields) -> K,
+    ) -> GroupBy<M, K> {
+        GroupBy::new(self.handle.clone(), &keys(M::FIELDS))
+    }
+
+    pub(crate) fn recording(&self, reads: Arc<ReadLog>) -> Self {
+        let mut db = self.clone();
+        db.handle.exec.reads = Some(reads);
+        db
+    }
+
+    pub(crate) fn record<M: Model>(&self, filter: Filter<M>) -> Result<()> {
+        let filter = filter.into_ir()?;
+        if filter.has_relations() {
+            return Err(Error::unsupported(
+                "ctx.watch takes conditions on the model's own fields, not on its relations",
+            ));
+        }
+        if let Some(log) = &self.handle.exec.reads {
+            log.push(Read { database: self.name().into(), collection: M::def().collection.into(), filter });
+        }
+        Ok(())
+    }
+}
+
+impl<A: CanWrite> Db<A> {
+    /// Inserts a document and gives it back as stored.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Validation`](crate::ErrorCode::Validation) by the model's rules;
+    /// [`ErrorCode::UniqueViolation`](crate::ErrorCode::UniqueViolation).
+    pub async fn insert<N: NewRecord>(&self, new: N) -> Result<N::Model> {
+        let document = encode_new(new, &self.handle.shared.env)?;
+        let stored = decode(&document)?;
+        self.run_insert(ModelRef(<N::Model as Model>::def()), vec![document], false).await?;
+        Ok(stored)
+    }
+
+    /// Inserts documents, in order; answers with how many.
+    ///
+    /// # Errors
+    /// As [`insert`](Db::insert). Nothing is sent where one of them breaks a rule of its model. Where the database
+    /// refuses one of them, those before it are in, unless this is part of a transaction.
+    pub async fn insert_many<N: NewRecord>(&self, new: impl IntoIterator<Item = N>) -> Result<u64> {
+        self.insert_all(new, false).await.map(|(inserted, _)| inserted)
+    }
+
+    /// Inserts documents and leaves out those that hit a unique index; answers with how many went in, and the
+    /// positions of those that did not.
+    ///
+    /// # Errors
+    /// As [`insert_many`](Db::insert_many), but for unique indexes.
+    pub async fn insert_many_skipping<N: NewRecord>(
+        &self,
+        new: impl IntoIterator<Item = N>,
+    ) -> Result<(u64, Vec<usize>)> {
+        self.insert_all(new, true).await
+    }
+
+    async fn insert_all<N: NewRecord>(
+        &self,
+        new: impl IntoIterator<Item = N>,
+        skip: bool,
+    ) -> Result<(u64, Vec<usize>)> {
+        let env = &self.handle.shared.env;
+        let documents = new.into_iter().map(|new| encode_new(new, env)).collect::<Result<Vec<_>>>()?;
+        let total = documents.len() as u64;
+        if total == 0 {
+            return Ok((0, Vec::new()));
+        }
+        let skipped = self.run_insert(ModelRef(<N::Model as Model>::def()), documents, skip).await?;
+        Ok((total - skipped.len() as u64, skipped))
+    }
+
+    async fn run_insert(
+        &self,
+        model: ModelRef,
+        documents: Vec<bson::RawDocumentBuf>,
+        skip: bool,
+    ) -> Result<Vec<usize>> {
+        match self
+            .handle
+            .execute(Operation::Insert(ir::Insert { model, documents, skip_duplicates: skip }))
+            .await?
+        {
+            Outcome::Inserted { skipped } => Ok(skipped),
+            _ => Err(wrong_outcome("insert")),
+        }
+    }
+
+    /// Changes the document with this id.
+    pub fn update<M: Model>(&self, id: impl IntoValue<M::Id>) -> Update<M> {
+        Update::new(self.handle.clone(), to_bson(&id.into_value()))
+    }
+
+    /// Changes every document that matches.
+    pub fn update_many<M: Model>(&self) -> UpdateMany<M> {
+        UpdateMany::new(self.handle.clone())
+    }
+
+    /// Deletes the document with this id and what its relations say.
+    pub fn delete<M: Model>(&self, id: impl IntoValue<M::Id>) -> Delete<M> {
+        Delete::new(self.handle.clone(), to_bson(&id.into_value()))
+    }
+
+    /// Deletes every document that matches and what their relations say.
+    pub fn delete_many<M: Model>(&self) -> DeleteMany<M> {
+        DeleteMany::new(self.handle.clone())
+    }
+
+    /// Whether this handle is inside a transaction.
+    pub fn in_transaction(&self) -> bool {
+        self.handle.exec.transaction.is_some()
+    }
+
+    /// Runs `work` in a transaction: all of its writes become visible at once, or none does.
+    ///
+    /// `work` may run several times: it is tried again after a write conflict, up to [`MAX_ATTEMPTS`] times. Inside a
+    /// transaction it joins that one.
+    ///
+    /// # Errors
+    /// What `work` answers, after the writes were undone; [`ErrorCode::Unsupported`](crate::ErrorCode::Unsupported) where
+    /// the deployment has no transactions.
+    pub async fn transaction<T>(&self, work: impl AsyncFn(Db) -> Result<T>) -> Result<T> {
+        if self.in_transaction() {
+            return work(Db { handle: self.handle.clone(), _access: PhantomData }).await;
+        }
+        let mut attempt = 1;
+        loop {
+            match self.attempt(&work).await {
+                Err(error) if error.retry() == Retry::Transaction && attempt < MAX_ATTEMPTS => {
+                    tracing::debug!(attempt, %error, "transaction is run again");
+                    self.handle.shared.adapter.backoff(attempt).await;
+                    attempt += 1;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn attempt<T>(&self, work: &impl AsyncFn(Db) -> Result<T>) -> Result<T> {
+        let transaction = self.handle.shared.adapter.begin(&self.handle.exec).await?;
+        let mut handle = self.handle.clone();
+        handle.exec.transaction = Some(transaction.clone());
+        let outcome = work(Db { handle, _access: PhantomData }).await;
+        self.finish(&*transaction, outcome).await
+    }
+
+    async fn finish<T>(&self, transaction: &dyn Transaction, outcome: Result<T>) -> Result<T> {
+        match outcome {
+            Ok(value) => {
+                let version = transaction.commit().await?;
+                if let (Some(version), Some(written)) = (version, &self.handle.exec.written) {
+                    written.record(version);
+                }
+                Ok(value)
+            }
+            Err(error) => {
+                if let Err(failure) = transaction.abort().await {
+                    tracing::warn!(%failure, "a transaction could not be aborted; the server will time it out");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn counting(&self, written: Arc<Written>) -> Self {
+        let mut db = self.clone();
+        db.handle.exec.written = Some(written);
+        db
+    }
+}
+
+/// How often a transaction is tried before its conflict is reported.
+pub const MAX_ATTEMPTS: u32 = 10;

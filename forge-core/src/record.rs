@@ -1,0 +1,371 @@
+//! Structs whose fields are described by data: models, their `New…` and `…Patch`, embeds, handler arguments.
+//!
+//! A derive writes two small functions, [`Record::read`] and [`Record::write`]; everything that is the same for all
+//! structs (names, unknown and missing fields, private fields, error paths, schemas) is here, once.
+//!
+//! BSON is the storage: stored names, every field. Any human-readable format is a client: client names, public fields.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use schemars::{Schema, SchemaGenerator};
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use crate::model::{Access, Default as DefaultDef, FieldDef, RelationDef};
+
+/// What a record is for; decides how strictly it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A whole document. Unknown fields are passed over.
+    Model,
+    /// What an insert takes.
+    New,
+    /// A partial change.
+    Patch,
+    /// A sub-document.
+    Embed,
+    /// The arguments of a handler.
+    Args,
+}
+
+/// The description of a record.
+#[derive(Debug)]
+pub struct Shape {
+    /// The Rust name, or the handler's.
+    pub name: &'static str,
+    /// What it is for.
+    pub role: Role,
+    /// The fields that `pick` chooses from.
+    pub fields: &'static [FieldDef],
+    /// The fields of the record, as positions in `fields`; the positions that [`Record`]'s functions use count in
+    /// this list, and go on with the relations.
+    pub pick: &'static [usize],
+    /// The relations, of models.
+    pub relations: &'static [RelationDef],
+}
+
+impl Shape {
+    fn field(&self, position: usize) -> Option<&'static FieldDef> {
+        self.pick.get(position).map(|index| &self.fields[*index])
+    }
+
+    fn key(&self, position: usize, human: bool) -> Option<&'static str> {
+        match self.field(position) {
+            Some(field) => Some(if human { field.client } else { field.stored }),
+            None => self.relations.get(position - self.pick.len()).map(|relation| relation.client),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.pick.len() + self.relations.len()
+    }
+
+    /// Whether a client may send the field.
+    fn accepts(&self, position: usize) -> bool {
+        match (self.field(position), self.role) {
+            (None, _) => true,
+            (Some(field), Role::Model) => field.access != Access::Private,
+            (Some(field), _) => field.access == Access::Public,
+        }
+    }
+
+    /// Whether clients see the field.
+    fn shows(&self, position: usize) -> bool {
+        let access = match self.field(position) {
+            Some(field) => field.access,
+            None => self.relations[position - self.pick.len()].access,
+        };
+        access != Access::Private
+    }
+
+    fn find(&self, key: &str, expected: usize, human: bool) -> Option<usize> {
+        let matches =
+            |position: &usize| self.key(*position, human) == Some(key) && (!human || self.accepts(*position));
+        // Documents mostly hold their fields in declared order.
+        if expected < self.len() && matches(&expected) {
+            return Some(expected);
+        }
+        (0..self.len()).find(matches)
+    }
+
+    fn noun(&self) -> &'static str {
+        match self.role {
+            Role::Args => "argument",
+            _ => "field",
+        }
+    }
+
+    fn unknown(&self, key: &str) -> String {
+        let known: Vec<_> = (0..self.len())
+            .filter(|p| self.accepts(*p))
+            .filter_map(|p| self.key(p, true))
+            .map(|k| format!("`{k}`"))
+            .collect();
+        let shown: String = key.chars().take(64).collect();
+        match known.as_slice() {
+            [] => format!("unknown {} `{shown}`; {} takes none", self.noun(), self.name),
+            _ => format!("unknown {} `{shown}`; {} takes {}", self.noun(), self.name, known.join(", ")),
+        }
+    }
+}
+
+/// A struct that is described by a [`Shape`]. Implemented by derives.
+pub trait Record: Sized {
+    /// The description.
+    fn shape() -> &'static Shape;
+
+    /// Reads every field.
+    fn read<'de, A: MapAccess<'de>>(reader: &mut Reader<'de, A>) -> Result<Self, A::Error>;
+
+    /// Writes every field.
+    fn write<S: SerializeMap>(&self, writer: &mut Writer<S>) -> Result<(), S::Error>;
+}
+
+/// Reads the fields of one record.
+pub struct Reader<'de, A> {
+    map: A,
+    shape: &'static Shape,
+    human: bool,
+    expected: usize,
+    _de: PhantomData<&'de ()>,
+}
+
+impl<'de, A: MapAccess<'de>> Reader<'de, A> {
+    /// The position of the next known field.
+    ///
+    /// # Errors
+    /// An unknown field, where the record does not pass over them.
+    #[allow(clippy::should_implement_trait, reason = "it can fail, and lends nothing")]
+    pub fn next(&mut self) -> Result<Option<usize>, A::Error> {
+        loop {
+            let seed = Position { shape: self.shape, expected: self.expected, human: self.human };
+            match self.map.next_key_seed(seed)? {
+                None => return Ok(None),
+                Some(Ok(position)) => {
+                    self.expected = position + 1;
+                    return Ok(Some(position));
+                }
+                Some(Err(key)) if self.human && self.shape.role != Role::Model => {
+                    return Err(de::Error::custom(self.shape.unknown(&key)));
+                }
+                Some(Err(_)) => {
+                    self.map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+    }
+
+    /// Reads the value of the field at `position`.
+    ///
+    /// # Errors
+    /// A second value for the same field, or a value of the wrong type; both name the field.
+    pub fn fill<T: Deserialize<'de>>(
+        &mut self,
+        slot: &mut Option<T>,
+        position: usize,
+    ) -> Result<(), A::Error> {
+        if slot.is_some() && self.human {
+            return Err(de::Error::custom(format_args!("{} is given twice", self.quoted(position))));
+        }
+        let value = self.map.next_value().map_err(|error| self.located(position, &error))?;
+        *slot = Some(value);
+        Ok(())
+    }
+
+    /// The value read, or what its type makes of an absent one (`Option`: none).
+    ///
+    /// # Errors
+    /// The field is missing.
+    pub fn take<T: Deserialize<'de>>(&self, slot: Option<T>, position: usize) -> Result<T, A::Error> {
+        match slot {
+            Some(value) => Ok(value),
+            None => T::deserialize(Missing(PhantomData)).map_err(|_: A::Error| {
+                de::Error::custom(format_args!("missing {} {}", self.shape.noun(), self.quoted(position)))
+            }),
+        }
+    }
+
+    /// The value read, or `default()` for an absent one.
+    pub fn take_or<T>(&self, slot: Option<T>, default: impl FnOnce() -> T) -> T {
+        slot.unwrap_or_else(default)
+    }
+
+    fn quoted(&self, position: usize) -> String {
+        format!("`{}`", self.shape.key(position, self.human).unwrap_or("?"))
+    }
+
+    fn located(&self, position: usize, error: &A::Error) -> A::Error {
+        let (key, text) = (self.shape.key(position, self.human).unwrap_or("?"), error.to_string());
+        match text.strip_prefix("at `") {
+            Some(rest) => de::Error::custom(format_args!("at `{key}.{rest}")),
+            None => de::Error::custom(format_args!("at `{key}`: {text}")),
+        }
+    }
+}
+
+struct Position {
+    shape: &'static Shape,
+    expected: usize,
+    human: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Position {
+    type Value = Result<usize, String>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_identifier(self)
+    }
+}
+impl Visitor<'_> for Position {
+    type Value = Result<usize, String>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field name")
+    }
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(self.shape.find(key, self.expected, self.human).ok_or_else(|| key.to_owned()))
+    }
+}
+
+/// What an absent field deserializes from: only types that can be absent accept it.
+struct Missing<E>(PhantomData<E>);
+
+impl<'de, E: de::Error> Deserializer<'de> for Missing<E> {
+    type Error = E;
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, E> {
+        Err(E::custom("missing"))
+    }
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
+        visitor.visit_none()
+    }
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+/// Writes the fields of one record.
+pub struct Writer<S> {
+    map: S,
+    shape: &'static Shape,
+    human: bool,
+}
+
+impl<S: SerializeMap> Writer<S> {
+    /// Writes the field at `position`.
+    pub fn put<T: Serialize + ?Sized>(&mut self, position: usize, value: &T) -> Result<(), S::Error> {
+        match self.shape.key(position, self.human) {
+            Some(key) if !self.human || self.shape.shows(position) => self.map.serialize_entry(key, value),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the optional field at `position`. Storage leaves absent values out, so that sparse indexes do as well;
+    /// clients read null.
+    pub fn put_optional<T: Serialize>(&mut self, position: usize, value: &Option<T>) -> Result<(), S::Error> {
+        match value {
+            None if !self.human || self.shape.role == Role::Patch => Ok(()),
+            value => self.put(position, value),
+        }
+    }
+
+    /// Writes the relation at `position`, where it is loaded and a client reads.
+    pub fn put_relation<T: Serialize>(
+        &mut self,
+        position: usize,
+        loaded: Option<&T>,
+    ) -> Result<(), S::Error> {
+        match loaded {
+            Some(value) if self.human => self.put(position, value),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes something that the record does not know of.
+    pub fn put_extra<T: Serialize>(&mut self, key: &str, value: &T) -> Result<(), S::Error> {
+        self.map.serialize_entry(key, value)
+    }
+}
+
+/// Deserializes a record: what `impl Deserialize` calls.
+pub fn deserialize<'de, R: Record, D: Deserializer<'de>>(deserializer: D) -> Result<R, D::Error> {
+    struct RecordVisitor<R>(bool, PhantomData<R>);
+    impl<'de, R: Record> Visitor<'de> for RecordVisitor<R> {
+        type Value = R;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            match R::shape().role {
+                Role::Args => f.write_str("an object of arguments"),
+                _ => write!(f, "a {}", R::shape().name),
+            }
+        }
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<R, A::Error> {
+            R::read(&mut Reader { map, shape: R::shape(), human: self.0, expected: 0, _de: PhantomData })
+        }
+    }
+    let human = deserializer.is_human_readable();
+    deserializer.deserialize_map(RecordVisitor(human, PhantomData))
+}
+
+/// Serializes a record: what `impl Serialize` calls.
+pub fn serialize<R: Record, S: Serializer>(record: &R, serializer: S) -> Result<S::Ok, S::Error> {
+    serialize_with(record, serializer, |_| Ok(()))
+}
+
+/// Serializes a record, and what `more` adds after its own fields.
+pub fn serialize_with<R: Record, S: Serializer>(
+    record: &R,
+    serializer: S,
+    more: impl FnOnce(&mut Writer<S::SerializeMap>) -> Result<(), S::Error>,
+) -> Result<S::Ok, S::Error> {
+    let human = serializer.is_human_readable();
+    let mut writer = Writer { map: serializer.serialize_map(None)?, shape: R::shape(), human };
+    record.write(&mut writer)?;
+    more(&mut writer)?;
+    writer.map.end()
+}
+
+/// The schema of a field's type: what [`FieldDef::schema`] points to.
+pub fn schema_of<T: schemars::JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+/// The JSON Schema of what clients send and receive as `shape`.
+pub fn shape_schema(shape: &'static Shape, generator: &mut SchemaGenerator) -> Schema {
+    let mut properties = serde_json::Map::new();
+    let mut required = Vec::new();
+    for position in 0..shape.pick.len() {
+        let visible = if shape.role == Role::Model { shape.shows(position) } else { shape.accepts(position) };
+        let Some(field) = shape.field(position).filter(|_| visible) else { continue };
+        let mut schema = (field.schema)(generator);
+        if !field.docs.is_empty() {
+            schema.insert("description".into(), field.docs.into());
+        }
+        if is_required(shape.role, field) {
+            required.push(serde_json::Value::from(field.client));
+        }
+        properties.insert(field.client.into(), schema.to_value());
+    }
+    for relation in shape.relations.iter().filter(|relation| relation.access != Access::Private) {
+        let target = (relation.target)().name;
+        let link = serde_json::json!({ "$ref": format!("#/$defs/{target}") });
+        let schema =
+            if relation.is_to_one() { link } else { serde_json::json!({ "type": "array", "items": link }) };
+        properties.insert(relation.client.into(), schema);
+    }
+    let mut schema =
+        schemars::json_schema!({ "type": "object", "title": shape.name, "properties": properties });
+    if !required.is_empty() {
+        schema.insert("required".into(), required.into());
+    }
+    if shape.role != Role::Model {
+        schema.insert("additionalProperties".into(), false.into());
+    }
+    schema
+}
+
+fn is_required(role: Role, field: &FieldDef) -> bool {
+    match role {
+        Role::Patch => false,
+        Role::Model => true,
+        Role::New | Role::Embed | Role::Args => !field.optional && field.default == DefaultDef::None,
+    }
+}

@@ -1,0 +1,142 @@
+//! Runs handlers: what every transport calls.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError};
+
+use serde_json::value::RawValue;
+
+use crate::adapter::{Read, ReadLog, Written};
+use crate::context::{Call, Caller, Seen};
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::handler::{HandlerDef, HandlerKind, Invocation, Json, Registry};
+
+/// How deep handlers may call each other.
+pub const MAX_CALL_DEPTH: u8 = 32;
+
+/// The handlers of a program on a database. Cheap to clone.
+#[derive(Clone)]
+pub struct Runtime {
+    registry: Arc<Registry>,
+    db: Db,
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("db", &self.db).finish_non_exhaustive()
+    }
+}
+
+/// The answer of a query.
+#[derive(Debug)]
+pub struct QueryAnswer {
+    /// The result.
+    pub data: Result<Json>,
+    /// What it read; also where it failed, since a change may mend it.
+    pub reads: Vec<Read>,
+    /// What it looked at of the caller.
+    pub seen: Seen,
+}
+
+/// The answer of a mutation.
+#[derive(Debug, Clone)]
+pub struct MutationAnswer {
+    /// The result.
+    pub data: Json,
+    /// The version of its last commit, where the engine knows it.
+    pub version: Option<u64>,
+}
+
+impl Runtime {
+    /// Handlers on a database.
+    pub fn new(registry: Registry, db: Db) -> Self {
+        Self { registry: Arc::new(registry), db }
+    }
+
+    /// The database.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// The handlers.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Runs a query for a client.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`](crate::ErrorCode::NotFound) where clients may not call such a query. What the query itself
+    /// answers is in [`QueryAnswer::data`].
+    pub async fn query(&self, name: &str, args: Box<RawValue>, caller: Caller) -> Result<QueryAnswer> {
+        let handler = self.registry.public(HandlerKind::Query, name)?;
+        let call = self.start(caller);
+        let (reads, seen) = (call.reads.clone(), call.seen.clone());
+        let data = (handler.call)(Invocation { call, args }).await;
+        let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(QueryAnswer { data, reads: reads.take(), seen })
+    }
+
+    /// Runs a mutation for a client.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`](crate::ErrorCode::NotFound) where clients may not call such a mutation; what the mutation answers.
+    pub async fn mutation(&self, name: &str, args: Box<RawValue>, caller: Caller) -> Result<MutationAnswer> {
+        let handler = self.registry.public(HandlerKind::Mutation, name)?;
+        let call = self.start(caller);
+        let written = call.written.clone();
+        let data = self.run_mutation(handler, call, args).await?;
+        Ok(MutationAnswer { data, version: Some(written.version()).filter(|version| *version > 0) })
+    }
+
+    fn start(&self, caller: Caller) -> Call {
+        let db = match &caller.database {
+            Some(name) => self.db.database(name),
+            None => self.db.clone(),
+        };
+        Call {
+            runtime: self.clone(),
+            caller,
+            seen: Arc::default(),
+            reads: Arc::new(ReadLog::default()),
+            written: Arc::new(Written::default()),
+            db,
+            depth: 0,
+        }
+    }
+
+    async fn run_mutation(
+        &self,
+        handler: &'static HandlerDef,
+        call: Call,
+        args: Box<RawValue>,
+    ) -> Result<Json> {
+        if !handler.transaction {
+            return (handler.call)(Invocation { call, args }).await;
+        }
+        let db = call.db.counting(call.written.clone());
+        let (call, args) = (&call, &args);
+        db.transaction(async |tx| {
+            let call = Call { db: tx, ..call.clone() };
+            (handler.call)(Invocation { call, args: args.clone() }).await
+        })
+        .await
+    }
+
+    pub(crate) async fn nested_query(&self, call: &Call, name: &str, args: Box<RawValue>) -> Result<Json> {
+        let handler = self.registry.any(HandlerKind::Query, name)?;
+        (handler.call)(Invocation { call: deeper(call)?, args }).await
+    }
+
+    pub(crate) async fn nested_mutation(&self, call: &Call, name: &str, args: Box<RawValue>) -> Result<Json> {
+        let handler = self.registry.any(HandlerKind::Mutation, name)?;
+        self.run_mutation(handler, deeper(call)?, args).await
+    }
+}
+
+fn deeper(call: &Call) -> Result<Call> {
+    if call.depth >= MAX_CALL_DEPTH {
+        return Err(Error::internal(format!("handlers call each other more than {MAX_CALL_DEPTH} deep")));
+    }
+    Ok(Call { depth: call.depth + 1, ..call.clone() })
+}

@@ -1,0 +1,145 @@
+//! What derives implement.
+
+use bson::RawDocumentBuf;
+use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer};
+use validator::Validate;
+
+use crate::env::Env;
+use crate::error::{Error, Messages, Result};
+use crate::ir::{Change, Rows};
+use crate::model::{CREATED_AT, EmbedDef, ModelDef, UPDATED_AT};
+use crate::record::{self, Record};
+use crate::types::DateTime;
+use crate::value;
+
+/// A struct that is stored in a collection. Implemented by `#[derive(Model)]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a model",
+    label = "not a model",
+    note = "add `#[derive(Model)]` to the struct"
+)]
+pub trait Model: Record + Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The type of its id.
+    type Id: Serialize + Clone + Send + Sync + 'static;
+    /// Its typed fields: what closures such as `|f| f.delay.gt(5)` receive.
+    type Fields: Send + Sync + 'static;
+    /// What an insert takes.
+    type New: NewRecord<Model = Self>;
+    /// A partial change.
+    type Patch: PatchRecord<Model = Self>;
+    /// The typed fields.
+    const FIELDS: &'static Self::Fields;
+
+    /// Everything that is known about it.
+    fn def() -> &'static ModelDef;
+
+    /// Fills the relation at `relation` with the documents at `positions`.
+    #[doc(hidden)]
+    fn attach(&mut self, relation: usize, rows: &Rows, positions: &[u32]) -> Result<()>;
+}
+
+/// A struct that is stored inside a model's documents. Implemented by `#[derive(Embed)]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an embed",
+    label = "not an embed",
+    note = "add `#[derive(Embed)]` to the struct"
+)]
+pub trait Embed: Record + Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// Its typed fields inside documents of `M`, below a path.
+    type Fields<M: 'static>: Send + Sync + 'static;
+
+    /// Everything that is known about it.
+    fn def() -> &'static EmbedDef;
+
+    /// The typed fields below `prefix`.
+    #[doc(hidden)]
+    fn fields_below<M: 'static>(prefix: &'static str) -> Self::Fields<M>;
+}
+
+/// What an insert takes: `NewFlight` of `Flight`.
+pub trait NewRecord: Record + Validate + Send + 'static {
+    /// The model.
+    type Model: Model<New = Self>;
+
+    /// Fills in a generated id and the declared defaults, where nothing was given.
+    #[doc(hidden)]
+    fn fill(&mut self, env: &Env);
+
+    /// Reports required values that nobody gave: those that clients cannot send.
+    #[doc(hidden)]
+    fn missing(&self, report: &mut dyn FnMut(&'static str));
+}
+
+/// A partial change: `FlightPatch` of `Flight`.
+pub trait PatchRecord: Record + Validate + Send + 'static {
+    /// The model.
+    type Model: Model<Patch = Self>;
+
+    /// One change for each field that was given.
+    #[doc(hidden)]
+    fn changes(&self, changes: &mut Changes) -> Result<()>;
+}
+
+/// Collects the changes of a patch.
+#[derive(Debug, Default)]
+pub struct Changes(pub(crate) Vec<Change>);
+
+impl Changes {
+    /// `$set`, where a value was given.
+    pub fn set<T: Serialize + 'static>(&mut self, stored: &'static str, value: &Option<T>) -> Result<()> {
+        if let Some(value) = value {
+            self.0.push(Change::Set(stored.into(), value::to_bson(value)?));
+        }
+        Ok(())
+    }
+
+    /// `$set`, or `$unset` where null was given.
+    pub fn set_or_unset<T: Serialize + 'static>(
+        &mut self,
+        stored: &'static str,
+        value: &Option<Option<T>>,
+    ) -> Result<()> {
+        match value {
+            Some(Some(value)) => self.0.push(Change::Set(stored.into(), value::to_bson(value)?)),
+            Some(None) => self.0.push(Change::Unset(stored.into())),
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+/// Completes, checks and encodes a new document: id first, timestamps last.
+pub(crate) fn encode_new<N: NewRecord>(mut new: N, env: &Env) -> Result<RawDocumentBuf> {
+    new.fill(env);
+    let def = <N::Model as Model>::def();
+    let operation = || format!("{}.insert", def.name);
+    let mut missing = Messages::new();
+    new.missing(&mut |field| {
+        missing.insert(field.to_owned(), vec!["is required, and only the server can give it".to_owned()]);
+    });
+    if !missing.is_empty() {
+        return Err(Error::validation(&operation(), missing));
+    }
+    crate::validate::check(&new, N::shape(), operation)?;
+    let stamp = def.timestamps.then(|| env.now());
+    bson::serialize_to_raw_document_buf(&Stored { record: &new, stamp })
+        .map_err(|e| Error::bad_request(format!("this {} cannot be stored: {e}", def.name)).with_source(e))
+}
+
+struct Stored<'a, R> {
+    record: &'a R,
+    stamp: Option<DateTime>,
+}
+
+impl<R: Record> Serialize for Stored<'_, R> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        record::serialize_with(self.record, serializer, |writer| {
+            if let Some(now) = self.stamp {
+                writer.put_extra(CREATED_AT, &now)?;
+                writer.put_extra(UPDATED_AT, &now)?;
+            }
+            Ok(())
+        })
+    }
+}

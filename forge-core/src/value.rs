@@ -1,0 +1,161 @@
+//! Between Rust values and BSON values, always through BSON's raw form: ids and dates keep their types.
+
+use std::any::Any;
+
+use bson::raw::RawBsonRef;
+use bson::{Bson, RawDocumentBuf};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::types::{DateTime, GeoPoint, Uuid};
+
+/// The BSON value of `value`, as it would be stored.
+///
+/// Primitives take a direct way, everything else goes through BSON's raw serializer.
+///
+/// # Errors
+/// [`ErrorCode::BadRequest`](crate::ErrorCode::BadRequest) where BSON has no such value: `u64` above `i64::MAX`, maps with other keys than
+/// strings.
+pub fn to_bson<T: Serialize + 'static>(value: &T) -> Result<Bson> {
+    match primitive(value) {
+        Some(bson) => Ok(bson),
+        None => through_raw(value),
+    }
+}
+
+fn primitive<T: 'static>(value: &T) -> Option<Bson> {
+    let any: &dyn Any = value;
+    // `T` is known where this is instantiated: all tests but the right one are compiled away.
+    macro_rules! direct {
+        ($($type:ty => $make:expr;)*) => {
+            $(if let Some(v) = any.downcast_ref::<$type>() {
+                return Some(($make)(v));
+            })*
+        };
+    }
+    direct! {
+        i32 => |v: &i32| Bson::Int32(*v);
+        i64 => |v: &i64| Bson::Int64(*v);
+        f64 => |v: &f64| Bson::Double(*v);
+        bool => |v: &bool| Bson::Boolean(*v);
+        String => |v: &String| Bson::String(v.clone());
+        &'static str => |v: &&'static str| Bson::String((*v).to_owned());
+        bson::oid::ObjectId => |v: &bson::oid::ObjectId| Bson::ObjectId(*v);
+        DateTime => |v: &DateTime| Bson::from(*v);
+        Uuid => |v: &Uuid| Bson::from(*v);
+        GeoPoint => |v: &GeoPoint| Bson::from(*v);
+        Bson => |v: &Bson| v.clone();
+        Option<i32> => |v: &Option<i32>| v.map_or(Bson::Null, Bson::Int32);
+        Option<i64> => |v: &Option<i64>| v.map_or(Bson::Null, Bson::Int64);
+        Option<f64> => |v: &Option<f64>| v.map_or(Bson::Null, Bson::Double);
+        Option<bool> => |v: &Option<bool>| v.map_or(Bson::Null, Bson::Boolean);
+        Option<String> => |v: &Option<String>| v.clone().map_or(Bson::Null, Bson::String);
+        Option<DateTime> => |v: &Option<DateTime>| v.map_or(Bson::Null, Bson::from);
+    }
+    None
+}
+
+#[derive(Serialize, Deserialize)]
+struct Wrapper<T> {
+    v: T,
+}
+
+fn through_raw<T: Serialize>(value: &T) -> Result<Bson> {
+    let unstorable = |error: &dyn std::fmt::Display| {
+        Error::bad_request(format!(
+            "a value of type {} has no BSON form: {error}",
+            std::any::type_name::<T>()
+        ))
+    };
+    let document = bson::serialize_to_raw_document_buf(&Wrapper { v: value }).map_err(|e| unstorable(&e))?;
+    match document.get("v").map_err(|e| unstorable(&e))? {
+        Some(raw) => Bson::try_from(raw).map_err(|e| unstorable(&e)),
+        None => Ok(Bson::Null),
+    }
+}
+
+/// The Rust value of one stored value.
+///
+/// # Errors
+/// [`ErrorCode::Internal`](crate::ErrorCode::Internal) where the stored value is not a `T`.
+pub fn from_raw<T: DeserializeOwned>(value: RawBsonRef<'_>) -> Result<T> {
+    let mut document = RawDocumentBuf::new();
+    document.append(bson::cstr!("v"), value);
+    let Wrapper { v } = bson::deserialize_from_slice(document.as_bytes()).map_err(|e| {
+        Error::internal(format!("a stored value is not a {}: {e}", std::any::type_name::<T>()))
+    })?;
+    Ok(v)
+}
+
+/// The Rust value of one BSON value.
+///
+/// # Errors
+/// As [`from_raw`].
+pub fn from_bson<T: DeserializeOwned>(value: Bson) -> Result<T> {
+    let raw = bson::RawBson::try_from(value)?;
+    from_raw(raw.as_raw_bson_ref())
+}
+
+/// What may stand where a field of type `T` is compared or set: a `T`, a `&str` for strings, a bare value for options.
+#[diagnostic::on_unimplemented(
+    message = "a `{Self}` cannot be compared with, or stored in, a field of type `{T}`",
+    label = "this field holds `{T}`"
+)]
+pub trait IntoValue<T> {
+    /// The value as the field's own type.
+    fn into_value(self) -> T;
+}
+
+impl<T> IntoValue<T> for T {
+    fn into_value(self) -> T {
+        self
+    }
+}
+impl<T> IntoValue<Option<T>> for T {
+    fn into_value(self) -> Option<T> {
+        Some(self)
+    }
+}
+impl IntoValue<String> for &str {
+    fn into_value(self) -> String {
+        self.to_owned()
+    }
+}
+impl IntoValue<Option<String>> for &str {
+    fn into_value(self) -> Option<String> {
+        Some(self.to_owned())
+    }
+}
+impl IntoValue<String> for &String {
+    fn into_value(self) -> String {
+        self.clone()
+    }
+}
+impl IntoValue<Option<String>> for &String {
+    fn into_value(self) -> Option<String> {
+        Some(self.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Id;
+
+    #[test]
+    fn ids_and_dates_keep_their_bson_types() {
+        let oid = bson::oid::ObjectId::from_bytes([7; 12]);
+        assert_eq!(to_bson(&Id::<()>::from(oid)).unwrap(), Bson::ObjectId(oid));
+        assert_eq!(
+            to_bson(&vec![DateTime::from_millis(5)]).unwrap(),
+            bson::bson!([bson::DateTime::from_millis(5)])
+        );
+        assert_eq!(from_bson::<Id<()>>(Bson::ObjectId(oid)).unwrap().object_id(), oid);
+    }
+
+    #[test]
+    fn a_value_without_a_bson_form_is_an_error() {
+        assert_eq!(to_bson(&u64::MAX).unwrap_err().code(), crate::ErrorCode::BadRequest);
+    }
+}
