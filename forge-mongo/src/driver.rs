@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bson::Document;
-use forge_core::adapter::{Capabilities, Commit, ExplainStep, ResumeToken, Transaction};
 use forge_core::Result;
+use forge_core::adapter::{Capabilities, Commit, ExplainStep, ResumeToken, Transaction};
 use futures_core::stream::BoxStream;
 
 use crate::artifact::{MongoArtifact, Reply};
@@ -46,7 +46,11 @@ pub trait Driver: Send + Sync + 'static {
     async fn begin(&self, database: &str) -> Result<Arc<dyn Transaction>>;
 
     /// The changes of a database, as [`Adapter::watch`](forge_core::adapter::Adapter::watch) promises them.
-    async fn watch(&self, database: &str, resume: Option<ResumeToken>) -> Result<BoxStream<'static, Result<Commit>>>;
+    async fn watch(
+        &self,
+        database: &str,
+        resume: Option<ResumeToken>,
+    ) -> Result<BoxStream<'static, Result<Commit>>>;
 
     /// The indexes of a collection, as `listIndexes` describes them; none where the collection does not exist.
     async fn list_indexes(&self, database: &str, collection: &str) -> Result<Vec<Document>>;

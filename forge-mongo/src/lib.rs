@@ -1,7 +1,12 @@
-//! The MongoDB adapter of Forge.
+//! The MongoDB adapter of Forge: [`compile`] turns the IR into [`MongoArtifact`]s, [`MongoAdapter`] runs them over a
+//! [`Driver`], and with the feature `driver` `OfficialDriver` is one.
 
 pub mod artifact;
+pub mod compile;
 mod driver;
+mod exec;
+mod push;
 
 pub use artifact::{Command, MongoArtifact, Reply};
 pub use driver::Driver;
+pub use exec::MongoAdapter;

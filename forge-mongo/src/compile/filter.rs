@@ -1,0 +1,349 @@
+//! Conditions, flat: one document, `$and` only where two conditions want the same key.
+
+use std::fmt::Display;
+
+use bson::{Bson, Document, doc};
+use forge_core::ir::{Filter, Predicate};
+use forge_core::{Error, Result};
+
+use super::checked_path;
+
+/// Where a condition stands: `$nearSphere` is legal in one place only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The condition of a `find`, outside of `$or`, `$nor` and `$elemMatch`.
+    Find,
+    /// Everywhere else: counts, pipelines, updates, deletes, nested conditions.
+    Elsewhere,
+}
+
+/// Metres in a radian, as MongoDB divides spherical distances.
+const EARTH_RADIUS_METRES: f64 = 6_378_100.0;
+
+/// The condition as a query document. [`Filter::All`] is `{}`, [`Filter::Nothing`] is [`super::nothing`].
+///
+/// # Errors
+/// `internal` for a relation filter, which the executor must have resolved; `unsupported` for [`Predicate::Near`]
+/// without a largest distance where the server does not allow `$nearSphere`; `bad_request` for a path that would be
+/// read as an operator.
+pub fn filter(filter: &Filter, place: Place) -> Result<Document> {
+    Ok(match compile(filter, place)? {
+        Compiled::All => Document::new(),
+        Compiled::Nothing => super::nothing(),
+        Compiled::Some(document) => document,
+    })
+}
+
+enum Compiled {
+    All,
+    Nothing,
+    Some(Document),
+}
+
+fn compile(filter: &Filter, place: Place) -> Result<Compiled> {
+    let mut conjunction = Conjunction::new(place);
+    conjunction.add(filter)?;
+    Ok(conjunction.finish())
+}
+
+/// What one predicate makes of its path.
+enum Condition {
+    Always,
+    Never,
+    /// Plain equality, or a document of operators.
+    Value(Bson),
+}
+
+/// Conditions that must all hold, gathered into one document.
+struct Conjunction {
+    place: Place,
+    merged: Document,
+    /// What could not be merged: the elements of `$and`.
+    colliding: Vec<Document>,
+    impossible: bool,
+    has_near: bool,
+}
+
+impl Conjunction {
+    fn new(place: Place) -> Self {
+        Self { place, merged: Document::new(), colliding: Vec::new(), impossible: false, has_near: false }
+    }
+
+    fn finish(mut self) -> Compiled {
+        if self.impossible {
+            return Compiled::Nothing;
+        }
+        if !self.colliding.is_empty() {
+            self.merged.insert("$and", self.colliding);
+        }
+        if self.merged.is_empty() { Compiled::All } else { Compiled::Some(self.merged) }
+    }
+
+    fn add(&mut self, filter: &Filter) -> Result<()> {
+        match filter {
+            Filter::All => {}
+            Filter::Nothing => self.impossible = true,
+            Filter::And(list) => {
+                for part in list {
+                    self.add(part)?;
+                }
+            }
+            Filter::Or(list) => self.add_any(list)?,
+            Filter::Not(inner) => self.add_negated(inner)?,
+            Filter::Field(path, predicate) => {
+                let condition = self.predicate(predicate)?;
+                self.push_condition(checked_path(path)?, condition);
+            }
+            Filter::Relation(relation) => {
+                return Err(unresolved(format_args!("{}.{}", relation.model.name, relation.relation)));
+            }
+            other => return Err(unknown(other)),
+        }
+        Ok(())
+    }
+
+    fn add_any(&mut self, list: &[Filter]) -> Result<()> {
+        let mut branches = Vec::with_capacity(list.len());
+        for branch in list {
+            match compile(branch, Place::Elsewhere)? {
+                Compiled::All => return Ok(()),
+                Compiled::Nothing => {}
+                Compiled::Some(document) => branches.push(document),
+            }
+        }
+        match branches.len() {
+            0 => self.impossible = true,
+            1 => self.merge(branches.remove(0)),
+            _ => self.push("$or", branches.into()),
+        }
+        Ok(())
+    }
+
+    fn add_negated(&mut self, filter: &Filter) -> Result<()> {
+        match filter {
+            Filter::All => self.impossible = true,
+            Filter::Nothing => {}
+            Filter::Not(inner) => self.add(inner)?,
+            // None of several holds: each of them fails.
+            Filter::Or(list) => {
+                for branch in list {
+                    self.add_negated(branch)?;
+                }
+            }
+            Filter::And(list) if list.len() == 1 => self.add_negated(&list[0])?,
+            Filter::Field(path, predicate) if negates_in_place(predicate) => {
+                let condition = negated(self.predicate(predicate)?);
+                self.push_condition(checked_path(path)?, condition);
+            }
+            _ => match compile(filter, Place::Elsewhere)? {
+                Compiled::All => self.impossible = true,
+                Compiled::Nothing => {}
+                Compiled::Some(document) => self.push("$nor", vec![document].into()),
+            },
+        }
+        Ok(())
+    }
+
+    fn push_condition(&mut self, path: &str, condition: Condition) {
+        match condition {
+            Condition::Always => {}
+            Condition::Never => self.impossible = true,
+            Condition::Value(value) => self.push(path, value),
+        }
+    }
+
+    fn merge(&mut self, document: Document) {
+        for (key, value) in document {
+            match value {
+                Bson::Array(parts) if key == "$and" => {
+                    self.colliding.extend(parts.into_iter().filter_map(|part| match part {
+                        Bson::Document(part) => Some(part),
+                        _ => None,
+                    }));
+                }
+                value => self.push(&key, value),
+            }
+        }
+    }
+
+    /// Adds `key: value`, joined with what `key` already has where both can hold side by side.
+    fn push(&mut self, key: &str, value: Bson) {
+        let Some(present) = self.merged.get_mut(key) else {
+            self.merged.insert(key, value);
+            return;
+        };
+        if *present == value {
+            return;
+        }
+        match (key, present, value) {
+            ("$nor", Bson::Array(present), Bson::Array(more)) => present.extend(more),
+            (key, present, value) if !key.starts_with('$') => {
+                if let Some(value) = join(present, value) {
+                    self.colliding.push(doc! { key: value });
+                }
+            }
+            (key, _, value) => self.colliding.push(doc! { key: value }),
+        }
+    }
+
+    fn predicate(&mut self, predicate: &Predicate) -> Result<Condition> {
+        Ok(match predicate {
+            Predicate::Eq(value) => Condition::Value(equal_to(value)),
+            Predicate::Ne(value) => negated(Condition::Value(equal_to(value))),
+            Predicate::Gt(value) => operator("$gt", value.clone()),
+            Predicate::Gte(value) => operator("$gte", value.clone()),
+            Predicate::Lt(value) => operator("$lt", value.clone()),
+            Predicate::Lte(value) => operator("$lte", value.clone()),
+            Predicate::In(values) => one_of(values),
+            Predicate::NotIn(values) => negated(one_of(values)),
+            Predicate::Exists(exists) => operator("$exists", *exists),
+            Predicate::Regex { pattern, options } => Condition::Value(regex(pattern, options).into()),
+            Predicate::Size(size) if *size < 0 => Condition::Never,
+            Predicate::Size(size) => operator("$size", *size),
+            Predicate::HasEvery(values) => operator("$all", values.clone()),
+            Predicate::Element(inner) => match compile(inner, Place::Elsewhere)? {
+                Compiled::All => operator("$elemMatch", Document::new()),
+                Compiled::Nothing => Condition::Never,
+                Compiled::Some(document) => operator("$elemMatch", document),
+            },
+            Predicate::Near { point, max_metres, min_metres } => {
+                Condition::Value(self.near(*point, *max_metres, *min_metres)?.into())
+            }
+            Predicate::WithinCircle { centre, metres } => operator("$geoWithin", circle(*centre, *metres)),
+            other => return Err(unknown(other)),
+        })
+    }
+
+    fn near(&mut self, point: [f64; 2], max: Option<f64>, min: Option<f64>) -> Result<Document> {
+        if self.place == Place::Find && !self.has_near {
+            self.has_near = true;
+            let mut near = doc! { "$geometry": { "type": "Point", "coordinates": [point[0], point[1]] } };
+            near.extend(max.map(|metres| ("$maxDistance".to_owned(), metres.into())));
+            near.extend(min.map(|metres| ("$minDistance".to_owned(), metres.into())));
+            return Ok(doc! { "$nearSphere": near });
+        }
+        let Some(max) = max else {
+            return Err(Error::unsupported(
+                "near without a largest distance only works in find, once, and outside of or, not and every: MongoDB \
+                 allows $nearSphere nowhere else; give it a largest distance",
+            ));
+        };
+        let mut within = doc! { "$geoWithin": circle(point, max) };
+        if let Some(min) = min {
+            within.insert("$not", doc! { "$geoWithin": circle(point, min) });
+        }
+        Ok(within)
+    }
+}
+
+fn operator(name: &str, value: impl Into<Bson>) -> Condition {
+    Condition::Value(doc! { name: value.into() }.into())
+}
+
+/// `value` where MongoDB reads it as plain equality, else `{$eq: value}`.
+fn equal_to(value: &Bson) -> Bson {
+    match value {
+        Bson::RegularExpression(_) => doc! { "$eq": value.clone() }.into(),
+        Bson::Document(document) if is_operators(document) => doc! { "$eq": value.clone() }.into(),
+        value => value.clone(),
+    }
+}
+
+fn one_of(values: &[Bson]) -> Condition {
+    match values {
+        [] => Condition::Never,
+        [value] => Condition::Value(equal_to(value)),
+        values => operator("$in", values.to_vec()),
+    }
+}
+
+fn regex(pattern: &str, options: &str) -> Document {
+    let mut regex = doc! { "$regex": pattern };
+    if !options.is_empty() {
+        regex.insert("$options", options);
+    }
+    regex
+}
+
+fn circle(centre: [f64; 2], metres: f64) -> Document {
+    doc! { "$centerSphere": [[centre[0], centre[1]], metres / EARTH_RADIUS_METRES] }
+}
+
+/// A distance outside of `find` can be two operators, and inside of it may not stand under `$not`.
+fn negates_in_place(predicate: &Predicate) -> bool {
+    !matches!(predicate, Predicate::Near { .. })
+}
+
+fn negated(condition: Condition) -> Condition {
+    let value = match condition {
+        Condition::Always => return Condition::Never,
+        Condition::Never => return Condition::Always,
+        Condition::Value(value) => value,
+    };
+    let mut operators = match value {
+        Bson::Document(operators) if is_operators(&operators) => operators,
+        value => return operator("$ne", value),
+    };
+    if operators.len() == 1 {
+        for (name, opposite) in [("$in", "$nin"), ("$ne", "$eq"), ("$nin", "$in"), ("$not", "")] {
+            match operators.remove(name) {
+                Some(value) if opposite.is_empty() => return Condition::Value(value),
+                // `{$eq: value}` is spelt out only where plain equality would mean something else.
+                Some(value) if opposite == "$eq" => return Condition::Value(equal_to(&value)),
+                Some(value) => return operator(opposite, value),
+                None => {}
+            }
+        }
+        if let Some(Bson::Boolean(exists)) = operators.get("$exists") {
+            return operator("$exists", !exists);
+        }
+    }
+    operator("$not", operators)
+}
+
+fn is_operators(document: &Document) -> bool {
+    document.keys().next().is_some_and(|key| key.starts_with('$'))
+}
+
+/// Adds `value` to the conditions in `present`; gives it back where an operator is in both.
+fn join(present: &mut Bson, value: Bson) -> Option<Bson> {
+    let value = operators_of(value);
+    let mut joined = operators_of(std::mem::replace(present, Bson::Null));
+    let collides = value.keys().any(|name| joined.contains_key(name));
+    if !collides {
+        joined.extend(value);
+        *present = joined.into();
+        return None;
+    }
+    *present = plain(joined);
+    Some(plain(value))
+}
+
+fn operators_of(value: Bson) -> Document {
+    match value {
+        Bson::Document(operators) if is_operators(&operators) => operators,
+        value => doc! { "$eq": value },
+    }
+}
+
+/// The shortest form of a document of operators.
+fn plain(mut operators: Document) -> Bson {
+    if operators.len() == 1
+        && let Some(value) = operators.remove("$eq")
+    {
+        return equal_to(&value);
+    }
+    operators.into()
+}
+
+fn unresolved(relation: impl Display) -> Error {
+    Error::internal(format!("the filter on the relation {relation} reached compilation unresolved"))
+}
+
+fn unknown(part: &impl std::fmt::Debug) -> Error {
+    Error::internal(format!("this adapter does not know the condition {part:?}"))
+}
+
+#[cfg(test)]
+#[path = "filter_tests.rs"]
+mod tests;

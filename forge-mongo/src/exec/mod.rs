@@ -1,0 +1,169 @@
+//! The adapter: relation filters, includes, cascades and transactions, over a [`Driver`].
+
+mod delete;
+mod explain;
+mod hydrate;
+mod keys;
+mod relations;
+mod retry;
+mod run;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bson::{Bson, RawDocumentBuf};
+use forge_core::adapter::{
+    Adapter, Capabilities, Commit, Exec, Explanation, PushPlan, ResumeToken, Transaction,
+};
+use forge_core::ir::{Count, Distinct, Group, Operation, Outcome, Rows};
+use forge_core::{Catalog, Error, Result};
+use futures_core::stream::BoxStream;
+
+use crate::artifact::Reply;
+use crate::compile;
+use crate::driver::Driver;
+use crate::push;
+use run::{Run, unexpected};
+
+/// The [`Adapter`] of every engine that runs [`MongoArtifact`](crate::MongoArtifact)s.
+///
+/// # What callers can rely on
+/// - Relation filters are semi-joins: the keys of the related documents are gathered first (at most 100,000), in the
+///   same transaction; they never match everything.
+/// - An include costs one command for each relation level, whatever its sort, skip and limit.
+/// - A delete of documents that others refer to runs in the caller's transaction, or in one of its own where the
+///   deployment has transactions; without, it runs command by command, children first, so that a failure half-way leaves
+///   no document that refers to a missing one.
+/// - An insert of several documents that fails half-way, outside a transaction and without `skip_duplicates`, leaves the
+///   documents before the failing one in.
+pub struct MongoAdapter {
+    driver: Arc<dyn Driver>,
+    catalog: Arc<Catalog>,
+}
+
+impl MongoAdapter {
+    /// An adapter over `driver`; the catalog says who refers to whom.
+    pub fn new(driver: Arc<dyn Driver>, catalog: Arc<Catalog>) -> Self {
+        Self { driver, catalog }
+    }
+
+    /// The driver below.
+    pub fn driver(&self) -> &Arc<dyn Driver> {
+        &self.driver
+    }
+}
+
+impl std::fmt::Debug for MongoAdapter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MongoAdapter").field("driver", &self.driver.name()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Adapter for MongoAdapter {
+    fn name(&self) -> &'static str {
+        self.driver.name()
+    }
+
+    fn default_database(&self) -> &str {
+        self.driver.default_database()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.driver.capabilities()
+    }
+
+    async fn execute(&self, exec: &Exec, operation: Operation) -> Result<Outcome> {
+        Run::new(&*self.driver, &self.catalog, exec).operation(operation).await
+    }
+
+    async fn explain(&self, exec: &Exec, operation: Operation) -> Result<Explanation> {
+        explain::explain(Run::new(&*self.driver, &self.catalog, exec), operation).await
+    }
+
+    async fn begin(&self, exec: &Exec) -> Result<Arc<dyn Transaction>> {
+        self.driver.begin(exec.database.as_deref().unwrap_or(self.driver.default_database())).await
+    }
+
+    async fn watch(
+        &self,
+        database: &str,
+        resume: Option<ResumeToken>,
+    ) -> Result<BoxStream<'static, Result<Commit>>> {
+        self.driver.watch(database, resume).await
+    }
+
+    async fn push(&self, database: &str, catalog: &Catalog, apply: bool) -> Result<PushPlan> {
+        push::push(&*self.driver, database, catalog, apply).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.driver.ping().await
+    }
+
+    async fn describe(&self) -> Result<Vec<(String, String)>> {
+        self.driver.describe().await
+    }
+
+    async fn close(&self) {
+        self.driver.close().await;
+    }
+}
+
+impl Run<'_> {
+    async fn operation(&self, operation: Operation) -> Result<Outcome> {
+        match operation {
+            Operation::Select(op) => Ok(Outcome::Rows(self.rows(op).await?)),
+            Operation::Count(op) => self.counted(op).await,
+            Operation::Distinct(op) => self.distinct_values(op).await,
+            Operation::Group(op) => self.groups(op).await,
+            Operation::Insert(op) => self.insert(op).await,
+            Operation::Update(op) => self.update(op).await,
+            Operation::Delete(op) => self.delete(op).await,
+            other => {
+                Err(Error::unsupported(format!("this adapter does not know the operation {}", other.name())))
+            }
+        }
+    }
+
+    async fn counted(&self, mut op: Count) -> Result<Outcome> {
+        op.filter = self.resolve(op.filter).await?;
+        self.record(&op.model, &op.filter);
+        Ok(Outcome::Count(self.count(&compile::count(&op)?).await?))
+    }
+
+    async fn distinct_values(&self, mut op: Distinct) -> Result<Outcome> {
+        op.filter = self.resolve(op.filter).await?;
+        self.record(&op.model, &op.filter);
+        let artifact = compile::distinct(&op)?;
+        match self.send(&artifact).await? {
+            Reply::Values(values) => Ok(Outcome::Values(in_bson_order(values)?)),
+            other => Err(unexpected(&artifact, &other)),
+        }
+    }
+
+    async fn groups(&self, mut op: Group) -> Result<Outcome> {
+        op.filter = self.resolve(op.filter).await?;
+        self.record(&op.model, &op.filter);
+        let documents = self.documents(&compile::group(&op)?).await?;
+        Ok(Outcome::Rows(Rows { documents, included: Vec::new() }))
+    }
+}
+
+/// Servers answer `distinct` in the order of whatever index they used.
+fn in_bson_order(values: Vec<Bson>) -> Result<Vec<Bson>> {
+    let mut keyed = Vec::with_capacity(values.len());
+    for value in values {
+        let raw = RawDocumentBuf::try_from(&bson::doc! { "v": &value })?;
+        keyed.push((raw, value));
+    }
+    keyed.sort_by(|(a, _), (b, _)| match (a.get("v"), b.get("v")) {
+        (Ok(Some(a)), Ok(Some(b))) => forge_core::order::compare(a, b),
+        _ => std::cmp::Ordering::Equal,
+    });
+    Ok(keyed.into_iter().map(|(_, value)| value).collect())
+}

@@ -1,0 +1,125 @@
+//! The surroundings of one operation, and the one place that sends commands.
+
+use std::sync::{Mutex, PoisonError};
+
+use bson::RawDocumentBuf;
+use forge_core::adapter::{Exec, ExplainStep};
+use forge_core::error::Details;
+use forge_core::ir::Filter;
+use forge_core::model::ModelDef;
+use forge_core::{Catalog, Error, Result};
+
+use crate::artifact::{Command, MongoArtifact, Reply};
+use crate::compile;
+use crate::driver::Driver;
+
+/// One operation under way.
+#[derive(Clone, Copy)]
+pub(super) struct Run<'a> {
+    pub(super) driver: &'a dyn Driver,
+    pub(super) catalog: &'a Catalog,
+    pub(super) exec: &'a Exec,
+    /// Where each command is explained before it runs.
+    pub(super) steps: Option<&'a Mutex<Vec<ExplainStep>>>,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(driver: &'a dyn Driver, catalog: &'a Catalog, exec: &'a Exec) -> Self {
+        Self { driver, catalog, exec, steps: None }
+    }
+
+    pub(super) fn database(&self) -> &'a str {
+        self.exec.database.as_deref().unwrap_or_else(|| self.driver.default_database())
+    }
+
+    /// Records that what this command reads makes a difference.
+    pub(super) fn record(&self, model: &ModelDef, filter: &Filter) {
+        self.exec.record_read(self.database(), model.collection, || filter.clone());
+    }
+
+    /// Runs a command; one that cannot find anything is answered without.
+    pub(super) async fn send(&self, artifact: &MongoArtifact) -> Result<Reply> {
+        if let Some(reply) = answer_without_asking(&artifact.command) {
+            return Ok(reply);
+        }
+        if let Some(steps) = self.steps {
+            let step = self.driver.explain(self.database(), artifact).await?;
+            steps.lock().unwrap_or_else(PoisonError::into_inner).push(step);
+        }
+        let session = self.exec.transaction.as_deref();
+        let answer = self.driver.run(self.database(), artifact, session).await;
+        let (reply, version) = answer.map_err(|error| self.name_model(error))?;
+        tracing::trace!(collection = artifact.collection, command = artifact.command.name(), "ran");
+        if let Some(version) = version {
+            self.written(version);
+        }
+        Ok(reply)
+    }
+
+    pub(super) fn written(&self, version: u64) {
+        if let Some(written) = &self.exec.written {
+            written.record(version);
+        }
+    }
+
+    /// Drivers know collections; people know models.
+    fn name_model(&self, error: Error) -> Error {
+        let Details::Unique { model: collection, fields } = error.details() else { return error };
+        let Some(model) = self.catalog.by_collection(collection) else { return error };
+        Error::unique_violation(model.name, fields.clone()).with_retry(error.retry()).with_source(error)
+    }
+
+    pub(super) async fn documents(&self, artifact: &MongoArtifact) -> Result<Vec<RawDocumentBuf>> {
+        match self.send(artifact).await? {
+            Reply::Documents(documents) => Ok(documents),
+            other => Err(unexpected(artifact, &other)),
+        }
+    }
+
+    pub(super) async fn count(&self, artifact: &MongoArtifact) -> Result<u64> {
+        match self.send(artifact).await? {
+            Reply::Count(count) => Ok(count),
+            other => Err(unexpected(artifact, &other)),
+        }
+    }
+}
+
+/// The answer of a driver that does not fit the command.
+pub(super) fn unexpected(artifact: &MongoArtifact, reply: &Reply) -> Error {
+    let kind = match reply {
+        Reply::Documents(_) => "documents",
+        Reply::Count(_) => "a count",
+        Reply::Values(_) => "values",
+        Reply::Inserted { .. } => "an insert",
+        Reply::Updated { .. } => "an update",
+        Reply::Deleted(_) => "a delete",
+        Reply::Document(_) => "one document",
+    };
+    Error::internal(format!(
+        "the driver answered {} on {} with {kind}",
+        artifact.command.name(),
+        artifact.collection
+    ))
+}
+
+fn answer_without_asking(command: &Command) -> Option<Reply> {
+    let empty = compile::is_nothing;
+    match command {
+        Command::Find { filter, .. } if empty(filter) => Some(Reply::Documents(Vec::new())),
+        Command::Count { filter, .. } if empty(filter) => Some(Reply::Count(0)),
+        Command::Distinct { filter, .. } if empty(filter) => Some(Reply::Values(Vec::new())),
+        Command::Delete { filter, .. } if empty(filter) => Some(Reply::Deleted(0)),
+        Command::FindOneAndDelete { filter } if empty(filter) => Some(Reply::Document(None)),
+        Command::Update { filter, upsert: false, .. } if empty(filter) => {
+            Some(Reply::Updated { matched: 0, modified: 0, upserted: None })
+        }
+        Command::FindOneAndUpdate { filter, upsert: false, .. } if empty(filter) => {
+            Some(Reply::Document(None))
+        }
+        Command::Aggregate { pipeline } => {
+            let first = pipeline.first()?.get_document("$match").ok()?;
+            empty(first).then(|| Reply::Documents(Vec::new()))
+        }
+        _ => None,
+    }
+}

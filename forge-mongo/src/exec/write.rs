@@ -1,0 +1,158 @@
+//! Inserts and updates.
+
+use bson::{Bson, RawDocumentBuf};
+use forge_core::ir::{Filter, Insert, Outcome, Returning, Select, Update};
+use forge_core::model::ModelDef;
+use forge_core::{Error, Result};
+
+use super::run::{Run, unexpected};
+use crate::artifact::{Command, DUPLICATE_KEY, MongoArtifact, Reply, WriteFailure};
+use crate::compile;
+
+/// The most documents in one command: the limit of MongoDB's `maxWriteBatchSize`.
+const MAX_DOCUMENTS: usize = 100_000;
+/// The most bytes in one command: MongoDB's `maxMessageSizeBytes`.
+const MAX_BYTES: usize = 48_000_000;
+
+impl Run<'_> {
+    /// Inserts in order, in commands of bounded size.
+    ///
+    /// Without `skip_duplicates` the first failure ends it. Outside a transaction what stands before the failing document
+    /// has then gone in.
+    pub(super) async fn insert(&self, op: Insert) -> Result<Outcome> {
+        let (model, ordered) = (op.model, !op.skip_duplicates);
+        let (mut skipped, mut before) = (Vec::new(), 0);
+        for documents in batches(op.documents) {
+            let size = documents.len();
+            let artifact = compile::artifact(&model, Command::Insert { documents, ordered }, None);
+            let failures = match self.send(&artifact).await? {
+                Reply::Inserted { failures } => failures,
+                other => return Err(unexpected(&artifact, &other)),
+            };
+            for (position, failure) in failures {
+                if ordered || failure.code != DUPLICATE_KEY {
+                    return Err(refused(&model, before + position, failure));
+                }
+                skipped.push(before + position);
+            }
+            before += size;
+        }
+        Ok(Outcome::Inserted { skipped })
+    }
+
+    pub(super) async fn update(&self, mut op: Update) -> Result<Outcome> {
+        op.filter = self.resolve(op.filter).await?;
+        if op.upsert.is_some() && op.returning == Returning::After && compile::upsert_fixes_id(&op.filter) {
+            return self.upsert_by_id(op).await;
+        }
+        let artifact = compile::update(&op)?;
+        match self.send(&artifact).await? {
+            Reply::Document(document) => Ok(returned(&op, document)),
+            reply => written(&artifact, reply),
+        }
+    }
+
+    /// The state after an upsert by id. The document itself cannot tell whether it is new, so the write and the read are
+    /// two commands.
+    async fn upsert_by_id(&self, op: Update) -> Result<Outcome> {
+        let counted = Update { returning: Returning::Nothing, ..op };
+        let artifact = compile::update(&counted)?;
+        let reply = self.send(&artifact).await?;
+        let mut outcome = written(&artifact, reply)?;
+        let select =
+            Select { filter: id_condition(&counted.filter), limit: Some(1), ..Select::new(counted.model) };
+        let found = self.documents(&compile::select(&select)?).await?;
+        if let Outcome::Written { document, .. } = &mut outcome {
+            *document = found.into_iter().next();
+        }
+        Ok(outcome)
+    }
+}
+
+/// The part of `filter` about the id: the change may have ended the rest of it.
+fn id_condition(filter: &Filter) -> Filter {
+    match filter {
+        Filter::And(list) => list.iter().map(id_condition).fold(Filter::All, Filter::and),
+        Filter::Field(path, _) if path == "_id" => filter.clone(),
+        _ => Filter::All,
+    }
+}
+
+fn written(artifact: &MongoArtifact, reply: Reply) -> Result<Outcome> {
+    let nothing_changed =
+        |matched, document| Outcome::Written { matched, changed: 0, upserted: false, document };
+    Ok(match reply {
+        Reply::Updated { matched, modified, upserted } => {
+            Outcome::Written { matched, changed: modified, upserted: upserted.is_some(), document: None }
+        }
+        Reply::Count(count) => nothing_changed(count, None),
+        Reply::Documents(mut documents) => nothing_changed(documents.len() as u64, documents.pop()),
+        other => return Err(unexpected(artifact, &other)),
+    })
+}
+
+/// What a `findAndModify` did, told by the document it returned.
+fn returned(op: &Update, document: Option<RawDocumentBuf>) -> Outcome {
+    let upserted = match (&op.upsert, &document) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(upsert), Some(document)) => {
+            op.returning == Returning::After && id_of(upsert) == id_of(document)
+        }
+    };
+    let matched = u64::from(document.is_some() && !upserted);
+    Outcome::Written { matched, changed: matched, upserted, document }
+}
+
+fn id_of(document: &RawDocumentBuf) -> Option<Bson> {
+    document.get("_id").ok().flatten().and_then(|id| Bson::try_from(id).ok())
+}
+
+fn refused(model: &ModelDef, position: usize, failure: WriteFailure) -> Error {
+    if failure.code == DUPLICATE_KEY {
+        return Error::unique_violation(model.name, failure.key_paths);
+    }
+    let WriteFailure { code, message, .. } = failure;
+    Error::bad_request(format!(
+        "the database refused document {position} of an insert of {} (code {code}): {message}",
+        model.name
+    ))
+}
+
+/// `documents` in lists that fit into one command each. A single list, the usual case, is not copied.
+fn batches(documents: Vec<RawDocumentBuf>) -> Vec<Vec<RawDocumentBuf>> {
+    let size = |document: &RawDocumentBuf| document.as_bytes().len();
+    if documents.is_empty() {
+        return Vec::new();
+    }
+    if documents.len() <= MAX_DOCUMENTS && documents.iter().map(size).sum::<usize>() <= MAX_BYTES {
+        return vec![documents];
+    }
+    let (mut batches, mut batch, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for document in documents {
+        let more = size(&document);
+        if !batch.is_empty() && (batch.len() == MAX_DOCUMENTS || bytes + more > MAX_BYTES) {
+            batches.push(std::mem::take(&mut batch));
+            bytes = 0;
+        }
+        bytes += more;
+        batch.push(document);
+    }
+    batches.push(batch);
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bson::rawdoc;
+
+    #[test]
+    fn big_inserts_are_cut_by_number_and_by_bytes() {
+        let small = vec![rawdoc! {}; MAX_DOCUMENTS + 1];
+        assert_eq!(batches(small).iter().map(Vec::len).collect::<Vec<_>>(), [MAX_DOCUMENTS, 1]);
+        let large = vec![rawdoc! { "s": "x".repeat(10_000_000) }; 9];
+        assert_eq!(batches(large).iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 1]);
+        assert!(batches(Vec::new()).is_empty());
+    }
+}
