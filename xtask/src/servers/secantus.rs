@@ -16,9 +16,10 @@ pub(super) fn install(folder: &Path) -> Result<PathBuf> {
     let home = folder.join("secantus");
     let program = home.join("bin/secantusd-py");
     let _lock = lock(folder)?;
-    // Written last, so that an interrupted installation is done again.
+    // Written last, so that an interrupted installation is done again; with the folder, which its scripts contain.
     let marker = home.join("installed");
-    if program.is_file() && fs::read_to_string(&marker).is_ok_and(|version| version == REQUIREMENT) {
+    let installed = format!("{REQUIREMENT} in {}", home.display());
+    if program.is_file() && fs::read_to_string(&marker).is_ok_and(|found| found == installed) {
         return Ok(program);
     }
     let python = process::on_path("python3").ok_or("no python3 on PATH")?;
@@ -27,7 +28,7 @@ pub(super) fn install(folder: &Path) -> Result<PathBuf> {
     process::run_within(&mut process::program(python, &["-m", "venv", &home_text]), INSTALL_LIMIT)?;
     let arguments = ["install", "--quiet", "--no-input", "--disable-pip-version-check", REQUIREMENT];
     process::run_within(&mut process::program(home.join("bin/pip"), &arguments), INSTALL_LIMIT)?;
-    fs::write(&marker, REQUIREMENT).context(format_args!("writing {}", marker.display()))?;
+    fs::write(&marker, installed).context(format_args!("writing {}", marker.display()))?;
     Ok(program)
 }
 
