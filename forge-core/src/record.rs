@@ -173,6 +173,14 @@ impl<'de, A: MapAccess<'de>> Reader<'de, A> {
         Ok(())
     }
 
+    /// Passes over the value of a field that is not read, such as a relation.
+    ///
+    /// # Errors
+    /// The value is malformed.
+    pub fn pass(&mut self) -> Result<(), A::Error> {
+        self.map.next_value::<IgnoredAny>().map(|_| ())
+    }
+
     /// The value read, or what its type makes of an absent one (`Option`: none).
     ///
     /// # Errors

@@ -1,0 +1,182 @@
+//! From a [`Filter`] to a [`Matcher`].
+
+use bson::{Bson, RawBson};
+
+use super::Matcher;
+use super::eval::{Choices, Node, Range, Test};
+use super::geo::Zone;
+use super::pattern::Pattern;
+use crate::error::{Error, Result};
+use crate::ir::{Filter, Path, Predicate};
+use crate::types::GeoPoint;
+
+/// How deep conditions may nest. Evaluation recurses as deep.
+const MAX_DEPTH: usize = 100;
+
+pub(super) fn compile(filter: &Filter) -> Result<Matcher> {
+    let mut conjuncts = Vec::new();
+    flatten(filter, 0, &mut conjuncts)?;
+    let mut matcher = Matcher { on_id: Vec::new(), others: Vec::new(), paths: Vec::new(), equalities: Vec::new() };
+    for conjunct in conjuncts {
+        let mut paths = Vec::new();
+        let node = node(conjunct, Place::Document, 0, &mut paths)?;
+        let about_id = !paths.is_empty() && paths.iter().all(|path| path == "_id" || path.starts_with("_id."));
+        if about_id { matcher.on_id.push(node) } else { matcher.others.push(node) }
+        matcher.paths.append(&mut paths);
+        matcher.equalities.extend(equality(conjunct));
+    }
+    matcher.paths.sort_unstable();
+    matcher.paths.dedup();
+    Ok(matcher)
+}
+
+/// The conditions that must all hold, through nested `And`s.
+fn flatten<'f>(filter: &'f Filter, depth: usize, out: &mut Vec<&'f Filter>) -> Result<()> {
+    match filter {
+        Filter::And(filters) => {
+            check_depth(depth)?;
+            filters.iter().try_for_each(|filter| flatten(filter, depth + 1, out))
+        }
+        Filter::All => Ok(()),
+        filter => {
+            out.push(filter);
+            Ok(())
+        }
+    }
+}
+
+fn check_depth(depth: usize) -> Result<()> {
+    if depth < MAX_DEPTH {
+        return Ok(());
+    }
+    Err(Error::too_large(format!("the filter nests conditions more than {MAX_DEPTH} deep")))
+}
+
+/// The look-up that a conjunct allows, as promised by [`Matcher::equalities`].
+fn equality(conjunct: &Filter) -> Option<(Path, Vec<Bson>)> {
+    let Filter::Field(path, Predicate::Eq(_) | Predicate::In(_)) = conjunct else { return None };
+    let values = match conjunct {
+        Filter::Field(_, Predicate::Eq(value)) => std::slice::from_ref(value),
+        Filter::Field(_, Predicate::In(values)) => values,
+        _ => return None,
+    };
+    let is_number = |component: &str| component.bytes().all(|byte| byte.is_ascii_digit());
+    let refused = |value: &Bson| matches!(value, Bson::Array(_) | Bson::RegularExpression(_));
+    if path.split('.').any(is_number) || values.iter().any(refused) {
+        return None;
+    }
+    Some((path.clone(), values.to_vec()))
+}
+
+/// Whether a condition is on a document or on an element of an array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Document,
+    Element,
+}
+
+/// Compiles one condition; adds the paths it depends on to `paths`.
+fn node(filter: &Filter, place: Place, depth: usize, paths: &mut Vec<Path>) -> Result<Node> {
+    check_depth(depth)?;
+    let mut list = |filters: &[Filter]| -> Result<Vec<Node>> {
+        filters.iter().map(|filter| node(filter, place, depth + 1, paths)).collect()
+    };
+    Ok(match filter {
+        Filter::All => Node::Always(true),
+        Filter::Nothing => Node::Always(false),
+        Filter::And(filters) => Node::And(list(filters)?),
+        Filter::Or(filters) => Node::Or(list(filters)?),
+        Filter::Not(inner) => Node::Not(Box::new(node(inner, place, depth + 1, paths)?)),
+        Filter::Field(path, predicate) => {
+            if path.is_empty() && place == Place::Document {
+                return Err(Error::internal("a filter has an empty path outside of an element condition"));
+            }
+            paths.push(path.clone());
+            field(path, predicate, depth)?
+        }
+        Filter::Relation(relation) => {
+            return Err(Error::internal(format!(
+                "the relation filter on `{}` must be resolved before documents are matched",
+                relation.relation
+            )));
+        }
+    })
+}
+
+fn field(path: &Path, predicate: &Predicate, depth: usize) -> Result<Node> {
+    let at = |test| Node::Field(path.as_ref().into(), test);
+    let not = |node| Node::Not(Box::new(node));
+    let range = |range, bound| -> Result<Node> { Ok(at(Test::Range(range, operand(path, bound)?))) };
+    Ok(match predicate {
+        Predicate::Eq(value) => at(Test::Equals(operand(path, value)?)),
+        Predicate::Ne(value) => not(at(Test::Equals(operand(path, value)?))),
+        Predicate::Gt(bound) => range(Range::Greater, bound)?,
+        Predicate::Gte(bound) => range(Range::GreaterOrEqual, bound)?,
+        Predicate::Lt(bound) => range(Range::Less, bound)?,
+        Predicate::Lte(bound) => range(Range::LessOrEqual, bound)?,
+        Predicate::In(values) => at(Test::OneOf(choices(path, values)?)),
+        Predicate::NotIn(values) => not(at(Test::OneOf(choices(path, values)?))),
+        Predicate::Exists(true) => at(Test::Exists),
+        Predicate::Exists(false) => not(at(Test::Exists)),
+        Predicate::Regex { pattern, options } => at(Test::Matches(Pattern::new(path, pattern, options)?)),
+        Predicate::Size(size) => usize::try_from(*size).map_or(Node::Always(false), |size| at(Test::Size(size))),
+        // Of no values, not even the empty array holds every one: such is `$all`.
+        Predicate::HasEvery(values) if values.is_empty() => Node::Always(false),
+        Predicate::HasEvery(values) => {
+            let held = |value: &Bson| Ok(at(Test::OneOf(choices(path, std::slice::from_ref(value))?)));
+            Node::And(values.iter().map(held).collect::<Result<_>>()?)
+        }
+        Predicate::Element(filter) => at(element(filter, depth)?),
+        Predicate::Near { point, max_metres, min_metres } => at(Test::Within(Zone {
+            centre: centre(path, *point)?,
+            min_metres: metres(path, min_metres.unwrap_or(0.0))?,
+            max_metres: metres(path, max_metres.unwrap_or(f64::INFINITY))?,
+        })),
+        Predicate::WithinCircle { centre: point, metres: radius } => at(Test::Within(Zone {
+            centre: centre(path, *point)?,
+            min_metres: 0.0,
+            max_metres: metres(path, *radius)?,
+        })),
+    })
+}
+
+fn element(filter: &Filter, depth: usize) -> Result<Test> {
+    let mut paths = Vec::new();
+    let node = node(filter, Place::Element, depth + 1, &mut paths)?;
+    // A condition that names fields, or nothing at all, is one on sub-documents.
+    let documents_only = paths.is_empty() || paths.iter().any(|path| !path.is_empty());
+    Ok(Test::Element { node: Box::new(node), documents_only })
+}
+
+fn operand(path: &str, value: &Bson) -> Result<RawBson> {
+    if matches!(value, Bson::Undefined) {
+        return Err(Error::bad_request(format!("`{path}` cannot be compared with undefined; compare it with null")));
+    }
+    RawBson::try_from(value.clone()).map_err(|source| {
+        Error::bad_request(format!("`{path}` is compared with a value that BSON cannot hold: {source}"))
+    })
+}
+
+fn choices(path: &str, values: &[Bson]) -> Result<Choices> {
+    let patterns = values.iter().filter_map(|value| match value {
+        Bson::RegularExpression(regex) => {
+            Some(Pattern::new(path, regex.pattern.as_str(), regex.options.as_str()))
+        }
+        _ => None,
+    });
+    let patterns = patterns.collect::<Result<_>>()?;
+    let plain = values.iter().filter(|value| !matches!(value, Bson::RegularExpression(_)));
+    let values = plain.map(|value| operand(path, value)).collect::<Result<_>>()?;
+    Ok(Choices::new(values, patterns))
+}
+
+fn centre(path: &str, [longitude, latitude]: [f64; 2]) -> Result<GeoPoint> {
+    GeoPoint::new(longitude, latitude).map_err(|error| error.context(format_args!("the point near `{path}`")))
+}
+
+fn metres(path: &str, metres: f64) -> Result<f64> {
+    if metres >= 0.0 {
+        return Ok(metres);
+    }
+    Err(Error::bad_request(format!("the distance of `{path}` is {metres} metres; it must be at least 0")))
+}

@@ -1,0 +1,79 @@
+//! Distances on the sphere, over GeoJSON points and legacy coordinate pairs.
+
+use std::ops::ControlFlow;
+
+use bson::{RawArray, RawBsonRef, RawDocument};
+
+use crate::order::{self, Found};
+use crate::types::GeoPoint;
+
+/// The points between two distances of a centre.
+#[derive(Debug)]
+pub(super) struct Zone {
+    pub(super) centre: GeoPoint,
+    pub(super) min_metres: f64,
+    pub(super) max_metres: f64,
+}
+
+impl Zone {
+    /// The distance of the nearest point in `value` that lies in the zone.
+    pub(super) fn distance(&self, value: RawBsonRef<'_>) -> Option<f64> {
+        let mut nearest = None;
+        each_point(value, &mut |point| {
+            let distance = self.centre.distance_to(point);
+            if (self.min_metres..=self.max_metres).contains(&distance) {
+                nearest = Some(nearest.map_or(distance, |nearest: f64| nearest.min(distance)));
+            }
+        });
+        nearest
+    }
+}
+
+/// The distance in metres from `centre` to the nearest point of `document` at `path`; none where there is no point.
+/// Documents that `Near` finds are sorted by it.
+pub fn distance_at(document: &RawDocument, path: &str, centre: GeoPoint) -> Option<f64> {
+    let everywhere = Zone { centre, min_metres: 0.0, max_metres: f64::INFINITY };
+    let mut nearest: Option<f64> = None;
+    let _ = order::visit(document, path, |found| {
+        if let Found::Value(value) | Found::Indexed(value) = found
+            && let Some(distance) = everywhere.distance(value)
+        {
+            nearest = Some(nearest.map_or(distance, |nearest| nearest.min(distance)));
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    nearest
+}
+
+/// Calls `visit` with the point that `value` is, or with those that it holds as an array.
+fn each_point(value: RawBsonRef<'_>, visit: &mut impl FnMut(GeoPoint)) {
+    if let Some(point) = point(value) {
+        visit(point);
+    } else if let RawBsonRef::Array(array) = value {
+        array.into_iter().flatten().filter_map(point).for_each(visit);
+    }
+}
+
+fn point(value: RawBsonRef<'_>) -> Option<GeoPoint> {
+    match value {
+        RawBsonRef::Array(pair) => pair_of(pair.into_iter().flatten()),
+        RawBsonRef::Document(document) => match document.get("type") {
+            Ok(Some(kind)) => geo_json(kind, document),
+            // A legacy pair may be spelt as a document: its first two fields, whatever their names.
+            _ => pair_of(document.iter().flatten().map(|(_, value)| value)),
+        },
+        _ => None,
+    }
+}
+
+fn geo_json(kind: RawBsonRef<'_>, document: &RawDocument) -> Option<GeoPoint> {
+    let coordinates: &RawArray = document.get("coordinates").ok()??.as_array()?;
+    if kind.as_str()? == "Point" { pair_of(coordinates.into_iter().flatten()) } else { None }
+}
+
+/// Longitude, then latitude. Coordinates out of range are no point.
+fn pair_of<'a>(mut values: impl Iterator<Item = RawBsonRef<'a>>) -> Option<GeoPoint> {
+    let longitude = order::as_f64(values.next()?)?;
+    let latitude = order::as_f64(values.next()?)?;
+    GeoPoint::new(longitude, latitude).ok()
+}

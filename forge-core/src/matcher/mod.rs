@@ -1,0 +1,85 @@
+//! Filters, compiled once and matched against raw documents.
+//!
+//! A [`Matcher`] answers the question that a server answers for `$match`: does this document satisfy the filter?
+//! The embedded engine scans with it, and live queries ask it whether a change can touch what was read
+//! ([`Matcher::affected_by`]). Documents are read where they lie: matching does not allocate.
+//!
+//! The meaning of every operator is MongoDB's, of version 8: `Eq(Null)` also finds documents without the field (but
+//! not `Undefined`), comparisons reach into arrays one level deep and stay within a
+//! [type bracket](crate::order::type_bracket), NaN is only equal to NaN, a number in a path names a key or an index.
+//!
+//! Limits: geometries other than points match no geographic condition, and patterns are those of a linear-time
+//! engine: what needs backtracking is refused as `unsupported`.
+
+mod compile;
+mod eval;
+mod geo;
+mod live;
+mod pattern;
+#[cfg(test)]
+mod tests;
+
+use bson::{Bson, RawDocument};
+
+use crate::error::Result;
+use crate::ir::{Filter, Path};
+use eval::{Node, Subject};
+pub use geo::distance_at;
+
+/// A compiled [`Filter`].
+///
+/// ```
+/// use bson::rawdoc;
+/// use forge_core::ir::{Filter, Predicate};
+/// use forge_core::matcher::Matcher;
+///
+/// let filter = Filter::Field("delay".into(), Predicate::Gte(30.into()));
+/// let matcher = Matcher::new(&filter)?;
+/// assert!(matcher.matches(&rawdoc! { "delay": 42.5 }));
+/// assert!(!matcher.matches(&rawdoc! { "delay": "42" }));
+/// # Ok::<(), forge_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Matcher {
+    /// The conjuncts that depend on nothing but `_id`. All of these and of `others` must hold.
+    on_id: Vec<Node>,
+    others: Vec<Node>,
+    paths: Vec<Path>,
+    equalities: Vec<(Path, Vec<Bson>)>,
+}
+
+impl Matcher {
+    /// Compiles `filter`.
+    ///
+    /// # Errors
+    /// - [`Unsupported`](crate::ErrorCode::Unsupported): a pattern uses what a linear-time engine lacks; it is named.
+    /// - [`BadRequest`](crate::ErrorCode::BadRequest): a malformed pattern, an unknown pattern option, a comparison
+    ///   with `Undefined`, coordinates out of range.
+    /// - [`TooLarge`](crate::ErrorCode::TooLarge): a pattern that compiles to more than 1 MiB, or conditions nested
+    ///   more than 100 deep.
+    /// - [`Internal`](crate::ErrorCode::Internal): a relation filter, which executors resolve before they match.
+    pub fn new(filter: &Filter) -> Result<Matcher> {
+        compile::compile(filter)
+    }
+
+    /// Whether `document` satisfies the filter.
+    pub fn matches(&self, document: &RawDocument) -> bool {
+        let subject = Subject::Document(document);
+        self.on_id.iter().chain(&self.others).all(|node| node.holds(subject))
+    }
+
+    /// The stored paths that the filter depends on, sorted and distinct. Conditions on array elements count as their
+    /// array's path.
+    pub fn paths(&self) -> &[Path] {
+        &self.paths
+    }
+
+    /// The conditions that an index of predicates can look up: for each path, a document can only match if one of
+    /// [`values_at`](crate::order::values_at) the path [equals](crate::order::equal) one of the values.
+    ///
+    /// They are the `Eq` and `In` conditions that must hold by themselves, except those that such a look-up would get
+    /// wrong: whole arrays, patterns, and paths with a number in them.
+    pub fn equalities(&self) -> Vec<(&Path, &[Bson])> {
+        self.equalities.iter().map(|(path, values)| (path, values.as_slice())).collect()
+    }
+}
