@@ -16,12 +16,16 @@ const MAX_DEPTH: usize = 100;
 pub(super) fn compile(filter: &Filter) -> Result<Matcher> {
     let mut conjuncts = Vec::new();
     flatten(filter, 0, &mut conjuncts)?;
-    let mut matcher = Matcher { on_id: Vec::new(), others: Vec::new(), paths: Vec::new(), equalities: Vec::new() };
+    let mut matcher =
+        Matcher { on_id: Vec::new(), others: Vec::new(), paths: Vec::new(), equalities: Vec::new() };
     for conjunct in conjuncts {
         let mut paths = Vec::new();
         let node = node(conjunct, Place::Document, 0, &mut paths)?;
-        let about_id = !paths.is_empty() && paths.iter().all(|path| path == "_id" || path.starts_with("_id."));
-        if about_id { matcher.on_id.push(node) } else { matcher.others.push(node) }
+        if paths.iter().all(|path| path == "_id" || path.starts_with("_id.")) {
+            matcher.on_id.push(node)
+        } else {
+            matcher.others.push(node)
+        }
         matcher.paths.append(&mut paths);
         matcher.equalities.extend(equality(conjunct));
     }
@@ -119,7 +123,9 @@ fn field(path: &Path, predicate: &Predicate, depth: usize) -> Result<Node> {
         Predicate::Exists(true) => at(Test::Exists),
         Predicate::Exists(false) => not(at(Test::Exists)),
         Predicate::Regex { pattern, options } => at(Test::Matches(Pattern::new(path, pattern, options)?)),
-        Predicate::Size(size) => usize::try_from(*size).map_or(Node::Always(false), |size| at(Test::Size(size))),
+        Predicate::Size(size) => {
+            usize::try_from(*size).map_or(Node::Always(false), |size| at(Test::Size(size)))
+        }
         // Of no values, not even the empty array holds every one: such is `$all`.
         Predicate::HasEvery(values) if values.is_empty() => Node::Always(false),
         Predicate::HasEvery(values) => {
@@ -150,7 +156,9 @@ fn element(filter: &Filter, depth: usize) -> Result<Test> {
 
 fn operand(path: &str, value: &Bson) -> Result<RawBson> {
     if matches!(value, Bson::Undefined) {
-        return Err(Error::bad_request(format!("`{path}` cannot be compared with undefined; compare it with null")));
+        return Err(Error::bad_request(format!(
+            "`{path}` cannot be compared with undefined; compare it with null"
+        )));
     }
     RawBson::try_from(value.clone()).map_err(|source| {
         Error::bad_request(format!("`{path}` is compared with a value that BSON cannot hold: {source}"))

@@ -77,7 +77,8 @@ impl Node {
 
 impl Test {
     fn holds_at(&self, document: &RawDocument, path: &str) -> bool {
-        let search = |found| if self.accepts(found) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        let search =
+            |found| if self.accepts(found) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         order::visit(document, path, search).is_break()
     }
 
@@ -114,7 +115,9 @@ fn any<'a>(found: Found<'a>, missing: bool, accept: impl Fn(RawBsonRef<'a>) -> b
     match found {
         Found::Missing => missing,
         Found::Barren => false,
-        Found::Value(value @ RawBsonRef::Array(array)) => array.into_iter().flatten().any(&accept) || accept(value),
+        Found::Value(value @ RawBsonRef::Array(array)) => {
+            array.into_iter().flatten().any(&accept) || accept(value)
+        }
         Found::Value(value) | Found::Indexed(value) => accept(value),
     }
 }

@@ -1,7 +1,5 @@
 //! Which changes can affect what a filter read.
 
-use std::borrow::Cow;
-
 use bson::{Bson, RawBson, RawDocumentBuf, raw::cstr};
 
 use super::Matcher;
@@ -46,8 +44,7 @@ impl Matcher {
     /// Whether the conditions on `_id` leave room for this one.
     fn may_match_id(&self, id: &Bson) -> bool {
         if self.on_id.is_empty() {
-            // `Filter::Nothing` is the only condition that excludes whatever the id.
-            return self.others.iter().all(|node| !node.is_never());
+            return true;
         }
         let Ok(id) = RawBson::try_from(id.clone()) else { return true };
         let mut document = RawDocumentBuf::new();

@@ -16,8 +16,6 @@ mod eval;
 mod geo;
 mod live;
 mod pattern;
-#[cfg(test)]
-mod tests;
 
 use bson::{Bson, RawDocument};
 
@@ -41,7 +39,7 @@ pub use geo::distance_at;
 /// ```
 #[derive(Debug)]
 pub struct Matcher {
-    /// The conjuncts that depend on nothing but `_id`. All of these and of `others` must hold.
+    /// The conjuncts that depend on nothing but `_id`, or on nothing at all. All of these and of `others` must hold.
     on_id: Vec<Node>,
     others: Vec<Node>,
     paths: Vec<Path>,
