@@ -1,0 +1,81 @@
+//! Every bound that the server keeps, in one place.
+
+use std::time::Duration;
+
+/// What one client, request or socket may ask for at most.
+///
+/// [`Limits::default`] suits a public server; every field can be set on its own.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The largest HTTP body, in bytes. Default: 1 MiB.
+    pub body_bytes: usize,
+    /// The largest WebSocket frame from a client, in bytes; a larger one closes the socket with 1009. Default: 1 MiB.
+    pub frame_bytes: usize,
+    /// How deep objects and arrays may be nested in what clients send. Default: 64.
+    pub depth: usize,
+    /// The longest that a client waits for a handler. Default: 30 s.
+    pub deadline: Duration,
+    /// The longest that a mutation may go on after its caller was told `timeout` or went away. Default: 120 s.
+    pub mutation_deadline: Duration,
+    /// Sockets open at the same time. Default: 20,000.
+    pub sockets: usize,
+    /// Subscriptions of one socket. Default: 1,000.
+    pub subscriptions: usize,
+    /// Queries and mutations of one socket that are under way at the same time. Default: 64.
+    pub calls: usize,
+    /// Bytes that wait for one socket before it is closed with 1013. Default: 16 MiB.
+    pub queued_bytes: usize,
+    /// The longest that a socket may take over one frame before it is closed with 1013. Default: 10 s.
+    pub send: Duration,
+    /// The silence after which the server pings a socket. Default: 25 s.
+    pub heartbeat: Duration,
+    /// The silence after which a socket counts as dead. Default: 60 s.
+    pub dead: Duration,
+    /// Live queries that run at the same time, over all sockets. Default: 64.
+    pub live_runs: usize,
+    /// The shortest time between two runs of one live query. Default: 50 ms. A query that takes longer itself
+    /// waits twice its own time, up to [`refresh_max`](Limits::refresh_max).
+    pub refresh_min: Duration,
+    /// The longest that a change may wait before its live query is run again. Default: 250 ms.
+    pub refresh_max: Duration,
+    /// The longest that a live result waits for the others that the same commit changes. Default: 100 ms.
+    pub hold: Duration,
+    /// The longest that the answer to a mutation waits for the change feed, where only the feed knows versions.
+    /// Default: 50 ms.
+    pub version_wait: Duration,
+    /// How long a drain may take. Default: 10 s.
+    pub drain: Duration,
+    /// Answers kept for `Idempotency-Key`s. Default: 10,000.
+    pub idempotency_keys: usize,
+    /// How long they are kept. Default: 24 h.
+    pub idempotency_age: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: usize = 1024 * 1024;
+        Self {
+            body_bytes: MIB,
+            frame_bytes: MIB,
+            depth: 64,
+            deadline: Duration::from_secs(30),
+            mutation_deadline: Duration::from_secs(120),
+            sockets: 20_000,
+            subscriptions: 1_000,
+            calls: 64,
+            queued_bytes: 16 * MIB,
+            send: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(25),
+            dead: Duration::from_secs(60),
+            live_runs: 64,
+            refresh_min: Duration::from_millis(50),
+            refresh_max: Duration::from_millis(250),
+            hold: Duration::from_millis(100),
+            version_wait: Duration::from_millis(50),
+            drain: Duration::from_secs(10),
+            idempotency_keys: 10_000,
+            idempotency_age: Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}

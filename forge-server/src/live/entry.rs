@@ -1,0 +1,143 @@
+//! One live query: who wants it, what it read, and when it runs next.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use forge_core::adapter::{ChangeEvent, Read};
+use forge_core::context::Seen;
+use forge_core::{Caller, Error};
+
+use super::affects::Affects;
+use super::event::{Data, Failure, Item, RunId, SocketId, SubId, Wanted};
+use super::index::Posting;
+
+/// The key under which equal subscriptions share one entry.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    /// Database, query and arguments.
+    pub(crate) wanted: Wanted,
+    /// What the handler sees of the caller; none while every caller gets the same.
+    pub(crate) view: Option<Arc<str>>,
+}
+
+/// One subscriber of an entry.
+#[derive(Debug)]
+pub(crate) struct Sub {
+    /// Its caller.
+    pub(crate) caller: Caller,
+    /// The result that it holds, or that is on its way.
+    pub(crate) has: Option<Arc<str>>,
+    /// Whether it was told anything since it subscribed.
+    pub(crate) answered: bool,
+    /// The message of the error that it was told last.
+    pub(crate) told: Option<Arc<str>>,
+}
+
+impl Sub {
+    /// What to send so that the subscriber has `data`; nothing if it has it.
+    pub(crate) fn take(&mut self, id: SubId, data: &Data) -> Option<Item> {
+        let unchanged = self.has.as_ref() == Some(&data.hash);
+        if unchanged && self.answered {
+            return None;
+        }
+        (self.has, self.answered, self.told) = (Some(data.hash.clone()), true, None);
+        Some(Item { id, data: data.clone(), unchanged })
+    }
+
+    /// Whether the subscriber must be told of `error`, having not been told the same before.
+    pub(crate) fn tell(&mut self, error: &Error) -> bool {
+        let repeated = self.told.as_deref() == Some(error.message());
+        (self.has, self.answered, self.told) = (None, true, Some(error.message().into()));
+        !repeated
+    }
+}
+
+/// A run in flight.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// Its name.
+    pub(crate) id: RunId,
+    /// When it started, in milliseconds.
+    pub(crate) started: u64,
+    /// The first commit that it may not have seen.
+    pub(crate) seq: u64,
+    /// As whom it runs.
+    pub(crate) caller: Caller,
+    /// Its result is stale, whatever it reads.
+    pub(crate) tainted: bool,
+}
+
+/// A live query.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// What it is.
+    pub(crate) key: Key,
+    /// The facts about the caller that `key` holds.
+    pub(crate) seen: Seen,
+    /// Who wants it.
+    pub(crate) subs: BTreeMap<(SocketId, SubId), Sub>,
+    /// The last result.
+    pub(crate) result: Option<Result<Data, Failure>>,
+    /// What the last run read.
+    pub(crate) reads: Vec<(Read, Affects)>,
+    /// Where `reads` are filed.
+    pub(crate) postings: HashSet<Posting>,
+    /// The run in flight.
+    pub(crate) run: Option<Run>,
+    /// The version of the first commit that `result` does not include; none while it is fresh.
+    pub(crate) stale_from: Option<u64>,
+    /// Since when `stale_from` is set, in milliseconds.
+    pub(crate) stale_since: u64,
+    /// When the next run starts, in milliseconds.
+    pub(crate) due: Option<u64>,
+    /// It waits for a change feed to open.
+    pub(crate) blocked: bool,
+    /// The last run's result was withheld.
+    pub(crate) withheld: bool,
+    /// When the last run started, in milliseconds.
+    pub(crate) last_start: Option<u64>,
+    /// How long the last run took, in milliseconds.
+    pub(crate) duration: u64,
+    /// Transient failures in a row.
+    pub(crate) failures: u32,
+}
+
+impl Entry {
+    /// An entry that nobody wants yet.
+    pub(crate) fn new(key: Key, seen: Seen) -> Self {
+        Self {
+            key,
+            seen,
+            subs: BTreeMap::new(),
+            result: None,
+            reads: Vec::new(),
+            postings: HashSet::new(),
+            run: None,
+            stale_from: None,
+            stale_since: 0,
+            due: None,
+            blocked: false,
+            withheld: false,
+            last_start: None,
+            duration: 0,
+            failures: 0,
+        }
+    }
+
+    /// Whether its result can be given to a new subscriber as it is.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.result.is_some() && self.stale_from.is_none()
+    }
+
+    /// Whether `change` in `database` may change the result.
+    pub(crate) fn is_affected_by(&self, database: &str, change: &ChangeEvent) -> bool {
+        self.reads.iter().any(|(read, affects)| {
+            *read.database == *database && *read.collection == *change.collection && affects.by(change)
+        })
+    }
+
+    /// Every database whose changes matter.
+    pub(crate) fn databases(&self) -> impl Iterator<Item = &Arc<str>> {
+        std::iter::once(&self.key.wanted.database).chain(self.reads.iter().map(|(read, _)| &read.database))
+    }
+}

@@ -1,0 +1,126 @@
+//! What goes into the live-query machine and what comes out of it.
+
+use std::sync::Arc;
+
+use forge_core::adapter::{Commit, Read};
+use forge_core::context::Seen;
+use forge_core::{Caller, Error};
+
+/// A socket, or an in-process subscriber.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SocketId(pub(crate) u64);
+
+/// A client's own number for a subscription or call.
+pub(crate) type SubId = u64;
+
+/// One run of one live query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct RunId(pub(crate) u64);
+
+/// What a subscriber asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Wanted {
+    /// The database of the caller.
+    pub(crate) database: Arc<str>,
+    /// The handler.
+    pub(crate) query: Arc<str>,
+    /// Its arguments, as canonical JSON.
+    pub(crate) args: Arc<str>,
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A client subscribes. `hash` is that of the result that it has from before.
+    Subscribe { socket: SocketId, id: SubId, wanted: Wanted, caller: Caller, hash: Option<Arc<str>> },
+    /// A client has seen enough.
+    Unsubscribe { socket: SocketId, id: SubId },
+    /// A socket is gone, with all its subscriptions.
+    SocketClosed { socket: SocketId },
+    /// A mutation of this socket was answered with `version`: the socket is told once its results include it.
+    Wrote { socket: SocketId, version: u64 },
+    /// The change feed of a database is open.
+    FeedUp { database: Arc<str> },
+    /// The change feed of a database cannot be had at all.
+    FeedFailed { database: Arc<str>, error: Arc<Error> },
+    /// The change feed brought a commit.
+    Commit { database: Arc<str>, commit: Arc<Commit> },
+    /// The change feed was opened afresh: anything may have changed before.
+    HistoryLost { database: Arc<str> },
+    /// A run ended.
+    RunFinished { run: RunId, outcome: Outcome },
+    /// Time passed.
+    Tick,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// What it read, up to its end.
+    pub(crate) reads: Vec<Read>,
+    /// What the handler looked at of its caller.
+    pub(crate) seen: Seen,
+    /// The result.
+    pub(crate) result: Result<Data, Failure>,
+}
+
+/// A result, serialized once for all who see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Data {
+    /// A short hash of `json`.
+    pub(crate) hash: Arc<str>,
+    /// The text.
+    pub(crate) json: Arc<str>,
+}
+
+impl Data {
+    /// The result with this text.
+    pub(crate) fn new(json: impl Into<Arc<str>>) -> Self {
+        let json = json.into();
+        Self { hash: crate::json::short_hash(json.as_bytes()).into(), json }
+    }
+}
+
+/// Why a run has no result.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    /// The error.
+    pub(crate) error: Arc<Error>,
+    /// Whether running again may help, without any change to the data.
+    pub(crate) transient: bool,
+}
+
+/// Something to do.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Run a query for `caller`, and report [`Event::RunFinished`].
+    Run { run: RunId, wanted: Wanted, caller: Caller },
+    /// Nobody wants the result any more.
+    Cancel { run: RunId },
+    /// Open the change feed of a database and report [`Event::FeedUp`] or [`Event::FeedFailed`].
+    OpenFeed { database: Arc<str> },
+    /// Send a frame.
+    Send { socket: SocketId, frame: Frame },
+}
+
+/// A frame to a subscriber.
+#[derive(Debug, Clone)]
+pub(crate) enum Frame {
+    /// Results, and the version that everything on the socket has reached.
+    Update { version: u64, results: Vec<Item> },
+    /// The subscription has an error in place of a result.
+    Error { id: SubId, error: Arc<Error> },
+    /// The end of a subscription.
+    Unsubscribed { id: SubId },
+}
+
+/// One result of an update.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Item {
+    /// The subscription.
+    pub(crate) id: SubId,
+    /// The result.
+    pub(crate) data: Data,
+    /// Whether the client has it already.
+    pub(crate) unchanged: bool,
+}

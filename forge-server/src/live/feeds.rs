@@ -1,0 +1,100 @@
+//! What the machine knows of change feeds, and the commits that runs in flight may have missed.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use forge_core::Error;
+use forge_core::adapter::Commit;
+
+/// Changes kept for runs in flight; beyond it their results count as stale unseen.
+const MAX_CHANGES: usize = 10_000;
+
+/// The change feed of one database.
+#[derive(Debug, Default)]
+pub(crate) struct Feed {
+    /// Where it stands.
+    pub(crate) state: FeedState,
+    /// The newest version it brought.
+    pub(crate) version: u64,
+}
+
+/// Where a change feed stands.
+#[derive(Debug, Default)]
+pub(crate) enum FeedState {
+    /// Asked for.
+    #[default]
+    Opening,
+    /// Open. It stays so while it reconnects: a resumed feed brings what was missed, and one that cannot be resumed
+    /// reports its lost history.
+    Up,
+    /// It cannot be had.
+    Failed(Arc<Error>),
+}
+
+/// The feeds of all databases.
+#[derive(Debug, Default)]
+pub(crate) struct Feeds {
+    feeds: HashMap<Arc<str>, Feed>,
+    log: VecDeque<(Arc<str>, Arc<Commit>)>,
+    /// The sequence number of the first commit in `log`.
+    first: u64,
+    changes: usize,
+    /// The sequence numbers at which the runs in flight started, each with the run's own number.
+    flights: BTreeSet<(u64, u64)>,
+}
+
+impl Feeds {
+    /// The feed of `database`, if it was ever asked for.
+    pub(crate) fn get(&self, database: &str) -> Option<&Feed> {
+        self.feeds.get(database)
+    }
+
+    /// The feed of `database`.
+    pub(crate) fn entry(&mut self, database: &Arc<str>) -> &mut Feed {
+        self.feeds.entry(database.clone()).or_default()
+    }
+
+    /// The newest version that the feed of `database` brought; 0 before any.
+    pub(crate) fn version(&self, database: &str) -> u64 {
+        self.feeds.get(database).map_or(0, |feed| feed.version)
+    }
+
+    /// A run starts: commits from now on are kept for it.
+    pub(crate) fn take_off(&mut self, run: u64) -> u64 {
+        let seq = self.first + self.log.len() as u64;
+        self.flights.insert((seq, run));
+        seq
+    }
+
+    /// A run that started at `seq` is over: what nobody else needs is forgotten.
+    pub(crate) fn land(&mut self, seq: u64, run: u64) {
+        self.flights.remove(&(seq, run));
+        let needed = self.flights.first().map_or(u64::MAX, |(seq, _)| *seq);
+        while self.first < needed && self.drop_oldest() {}
+    }
+
+    fn drop_oldest(&mut self) -> bool {
+        let Some((_, commit)) = self.log.pop_front() else { return false };
+        self.first += 1;
+        self.changes -= commit.changes.len();
+        true
+    }
+
+    /// Takes note of a commit.
+    pub(crate) fn commit(&mut self, database: &Arc<str>, commit: &Arc<Commit>) {
+        let feed = self.entry(database);
+        feed.version = feed.version.max(commit.version);
+        if self.flights.is_empty() {
+            return;
+        }
+        self.log.push_back((database.clone(), commit.clone()));
+        self.changes += commit.changes.len();
+        while self.changes > MAX_CHANGES && self.drop_oldest() {}
+    }
+
+    /// The commits since `seq`, oldest first; none where some of them were too many to keep.
+    pub(crate) fn since(&self, seq: u64) -> Option<impl Iterator<Item = &(Arc<str>, Arc<Commit>)>> {
+        let skip = usize::try_from(seq.checked_sub(self.first)?).ok()?;
+        Some(self.log.iter().skip(skip))
+    }
+}

@@ -1,0 +1,573 @@
+//! Generated interleavings: a model database, a feed and runs with random delays, and clients that check what they get.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use bson::{Bson, RawDocumentBuf, rawdoc};
+use forge_core::adapter::{ChangeEvent, ChangeKind, Commit, Read, ResumeToken};
+use forge_core::context::Seen;
+use forge_core::ir::{Filter, Predicate};
+use forge_core::{Caller, Error};
+use proptest::prelude::*;
+
+use super::event::{Action, Data, Event, Failure, Frame, Outcome, RunId, SocketId, SubId, Wanted};
+use super::machine::{Config, Machine};
+
+const CONFIG: Config = Config { refresh_min: 50, refresh_max: 250, hold: 100, subscriptions: 50 };
+const LONGEST_RUN: u64 = 60;
+/// A run in flight, the throttle, a run that is withheld, one that is not, and the wait for related results.
+const BOUND: u64 = LONGEST_RUN + 2 * LONGEST_RUN + 2 * LONGEST_RUN + CONFIG.hold;
+const LANGUAGES: [&str; 2] = ["de", "en"];
+
+/// Each document: its group and its value.
+type Docs = Vec<(i32, i32)>;
+
+#[derive(Debug, Clone)]
+enum Op {
+    Subscribe { socket: u64, id: SubId, query: &'static str, arg: i32 },
+    Unsubscribe { socket: u64, id: SubId },
+    Close { socket: u64 },
+    Write { socket: Option<u64>, changes: Vec<(usize, i32, i32)>, pre_images: bool },
+    LoseHistory,
+}
+
+#[derive(Debug)]
+enum Happening {
+    Op(Op),
+    Deliver(Arc<Commit>),
+    HistoryLost,
+    Step(RunId),
+    Check { version: u64, since: u64 },
+}
+
+struct Job {
+    wanted: Wanted,
+    language: String,
+    steps: u32,
+    seen: Vec<Docs>,
+    reads: Vec<Read>,
+}
+
+#[derive(Default)]
+struct Client {
+    version: u64,
+    awaits: u64,
+    subs: HashMap<SubId, ClientSub>,
+}
+
+struct ClientSub {
+    query: String,
+    arg: i32,
+    since: u64,
+    hash: Option<Arc<str>>,
+    result: Option<Result<String, String>>,
+}
+
+struct World {
+    machine: Machine,
+    now: u64,
+    random: u64,
+    /// The state after each version.
+    history: Vec<Docs>,
+    queue: BTreeMap<(u64, u64), Happening>,
+    next: u64,
+    delivered_until: u64,
+    jobs: HashMap<RunId, Job>,
+    clients: BTreeMap<u64, Client>,
+    runs: u64,
+}
+
+/// What a query answers, and how many reads it takes.
+fn evaluate(query: &str, arg: i32, language: &str, docs: &Docs, then: &Docs) -> Result<String, String> {
+    let group = |docs: &Docs, arg| docs.iter().enumerate().filter(|(_, d)| d.0 == arg).map(|(i, d)| (i, d.1)).collect::<Vec<_>>();
+    match query {
+        "group" => Ok(format!("{:?}", group(docs, arg))),
+        "doc" => Ok(format!("{:?}", docs[arg as usize])),
+        "all" => Ok(format!("{docs:?}")),
+        // The second read depends on the first.
+        "follow" => Ok(format!("{:?}", group(then, docs[arg as usize].0))),
+        "spoken" => Ok(format!("{language}: {:?}", group(docs, arg))),
+        "fussy" if group(docs, arg).iter().any(|(_, value)| *value == 3) => Err(format!("group {arg} holds a three")),
+        "fussy" => Ok(format!("{}", group(docs, arg).len())),
+        other => panic!("no query {other}"),
+    }
+}
+
+fn read(filter: Filter) -> Read {
+    Read { database: "db".into(), collection: "items".into(), filter }
+}
+
+fn reads(query: &str, arg: i32, docs: &Docs) -> Vec<Read> {
+    let group = |g: i32| read(Filter::Field("group".into(), Predicate::Eq(g.into())));
+    match query {
+        "doc" => vec![read(Filter::eq("_id", arg))],
+        "all" => vec![read(Filter::All)],
+        "follow" => vec![read(Filter::eq("_id", arg)), group(docs[arg as usize].0)],
+        _ => vec![group(arg)],
+    }
+}
+
+fn document(id: usize, (group, value): (i32, i32)) -> RawDocumentBuf {
+    rawdoc! { "_id": id as i32, "group": group, "value": value }
+}
+
+fn wanted(query: &str, arg: i32) -> Wanted {
+    Wanted { database: "db".into(), query: query.into(), args: arg.to_string().into() }
+}
+
+fn language(socket: u64) -> &'static str {
+    LANGUAGES[(socket % 2) as usize]
+}
+
+fn caller(socket: u64) -> Caller {
+    let headers = [("lang".to_owned(), language(socket).to_owned()), ("key".to_owned(), socket.to_string())];
+    Caller { headers: Arc::new(headers.into()), ..Caller::default() }
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut machine = Machine::new(CONFIG);
+        machine.handle(0, Event::FeedUp { database: "db".into() });
+        Self {
+            machine,
+            now: 0,
+            random: seed | 1,
+            history: vec![vec![(0, 0); 5]],
+            queue: BTreeMap::new(),
+            next: 0,
+            delivered_until: 0,
+            jobs: HashMap::new(),
+            clients: BTreeMap::new(),
+            runs: 0,
+        }
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % bound
+    }
+
+    fn at(&mut self, time: u64, what: Happening) {
+        self.next += 1;
+        self.queue.insert((time, self.next), what);
+    }
+
+    fn docs(&self) -> &Docs {
+        self.history.last().unwrap()
+    }
+
+    fn version(&self) -> u64 {
+        self.history.len() as u64 - 1
+    }
+
+    fn feed(&mut self, event: Event) {
+        for action in self.machine.handle(self.now, event) {
+            match action {
+                Action::Run { run, wanted, caller } => self.start(run, wanted, &caller),
+                Action::Cancel { run } => drop(self.jobs.remove(&run)),
+                Action::OpenFeed { database } => panic!("the feed of {database} is open"),
+                Action::Send { socket, frame } => self.receive(socket.0, frame),
+            }
+        }
+    }
+
+    fn start(&mut self, run: RunId, wanted: Wanted, caller: &Caller) {
+        let language = caller.headers["lang"].clone();
+        let twin = |job: &Job| job.wanted == wanted && (&*wanted.query != "spoken" || job.language == language);
+        assert!(!self.jobs.values().any(twin), "two runs of {wanted:?} in flight");
+        self.runs += 1;
+        let job = Job { wanted, language, steps: 0, seen: Vec::new(), reads: Vec::new() };
+        self.jobs.insert(run, job);
+        let time = self.now + self.below(LONGEST_RUN / 3);
+        self.at(time, Happening::Step(run));
+    }
+
+    /// A run reads, reads again, and ends.
+    fn step(&mut self, run: RunId) {
+        let docs = self.docs().clone();
+        let Some(job) = self.jobs.get_mut(&run) else { return };
+        job.steps += 1;
+        if job.steps < 3 {
+            job.seen.push(docs);
+            let time = self.now + self.below(LONGEST_RUN / 3);
+            return self.at(time, Happening::Step(run));
+        }
+        let job = self.jobs.remove(&run).unwrap();
+        let arg = job.wanted.args.parse().unwrap();
+        let result = evaluate(&job.wanted.query, arg, &job.language, &job.seen[0], &job.seen[1]);
+        let result = result.map(Data::new).map_err(|message| Failure {
+            error: Arc::new(Error::conflict(message)),
+            transient: false,
+        });
+        let mut seen = Seen::default();
+        if &*job.wanted.query == "spoken" {
+            seen.headers.insert("lang".into());
+        }
+        let reads = reads(&job.wanted.query, arg, &job.seen[0]);
+        self.feed(Event::RunFinished { run, outcome: Outcome { reads, seen, result } });
+    }
+
+    fn receive(&mut self, socket: u64, frame: Frame) {
+        let client = self.clients.get_mut(&socket).expect("frames only go to open sockets");
+        match frame {
+            Frame::Unsubscribed { .. } => {}
+            Frame::Error { id, error } => {
+                client.subs.get_mut(&id).expect("errors belong to a subscription").result = Some(Err(error.to_string()));
+            }
+            Frame::Update { version, results } => {
+                assert!(version >= client.version, "the version of a socket went back");
+                client.version = version;
+                for item in results {
+                    let sub = client.subs.get_mut(&item.id).expect("results belong to a subscription");
+                    assert!(!item.unchanged || sub.hash.as_ref() == Some(&item.data.hash));
+                    sub.hash = Some(item.data.hash);
+                    sub.result = Some(Ok(item.data.json.to_string()));
+                }
+                self.check_includes(socket, version);
+            }
+        }
+    }
+
+    /// Every result that the client has includes everything up to `version`.
+    fn check_includes(&self, socket: u64, version: u64) {
+        for (id, sub) in &self.clients[&socket].subs {
+            let Some(result) = &sub.result else { continue };
+            assert!(
+                self.is_from(sub, socket, result, version),
+                "{}({}) of {socket}/{id} is {result:?} at {version}, which lacks an earlier commit",
+                sub.query,
+                sub.arg
+            );
+        }
+    }
+
+    /// Whether `result` is what the query answers in some state from `version` on.
+    fn is_from(&self, sub: &ClientSub, socket: u64, result: &Result<String, String>, version: u64) -> bool {
+        let mut states = self.history[version as usize..].iter();
+        let single = sub.query != "follow";
+        !single || states.any(|docs| evaluate(&sub.query, sub.arg, language(socket), docs, docs) == *result)
+    }
+
+    fn write(&mut self, socket: Option<u64>, changes: &[(usize, i32, i32)], pre_images: bool) {
+        let mut docs = self.docs().clone();
+        let mut events = Vec::new();
+        for &(id, group, value) in changes {
+            let before = std::mem::replace(&mut docs[id], (group, value));
+            let touched = [(before.0 != group, "group"), (before.1 != value, "value")];
+            events.push(ChangeEvent {
+                collection: "items".into(),
+                kind: ChangeKind::Update,
+                id: Bson::Int32(id as i32),
+                before: pre_images.then(|| document(id, before)),
+                after: Some(document(id, docs[id])),
+                touched: Some(touched.iter().filter(|(yes, _)| *yes).map(|(_, name)| (*name).to_owned()).collect()),
+            });
+        }
+        self.history.push(docs);
+        let version = self.version();
+        let commit = Commit { version, token: ResumeToken(Bson::Null), changes: events };
+        self.delivered_until = self.delivered_until.max(self.now + self.below(30));
+        self.at(self.delivered_until, Happening::Deliver(Arc::new(commit)));
+        if let Some(client) = socket.and_then(|socket| self.clients.get_mut(&socket))
+            && !client.subs.is_empty()
+        {
+            client.awaits = version;
+            self.feed(Event::Wrote { socket: SocketId(socket.unwrap()), version });
+        }
+    }
+
+    fn check(&self, version: u64, since: u64) {
+        for (socket, client) in &self.clients {
+            for sub in client.subs.values().filter(|sub| sub.since < since) {
+                let result = sub.result.as_ref().expect("subscribed long ago, and not answered");
+                assert!(
+                    self.is_from(sub, *socket, result, version),
+                    "{}({}) of {socket} is {result:?}, without version {version} of {since}, at {}",
+                    sub.query,
+                    sub.arg,
+                    self.now
+                );
+            }
+        }
+    }
+
+    fn happen(&mut self, what: Happening) {
+        match what {
+            Happening::Step(run) => self.step(run),
+            Happening::Deliver(commit) => {
+                let version = commit.version;
+                self.feed(Event::Commit { database: "db".into(), commit });
+                self.at(self.now + BOUND, Happening::Check { version, since: self.now });
+            }
+            Happening::HistoryLost => self.feed(Event::HistoryLost { database: "db".into() }),
+            Happening::Check { version, since } => self.check(version, since),
+            Happening::Op(op) => self.operate(op),
+        }
+    }
+
+    fn operate(&mut self, op: Op) {
+        match op {
+            Op::Subscribe { socket, id, query, arg } => {
+                let client = self.clients.entry(socket).or_default();
+                if client.subs.contains_key(&id) {
+                    return;
+                }
+                let sub = ClientSub { query: query.into(), arg, since: self.now, hash: None, result: None };
+                client.subs.insert(id, sub);
+                let (wanted, caller) = (wanted(query, arg), caller(socket));
+                self.feed(Event::Subscribe { socket: SocketId(socket), id, wanted, caller, hash: None });
+            }
+            Op::Unsubscribe { socket, id } => {
+                if self.clients.get_mut(&socket).is_some_and(|client| client.subs.remove(&id).is_some()) {
+                    self.feed(Event::Unsubscribe { socket: SocketId(socket), id });
+                }
+            }
+            Op::Close { socket } => {
+                self.clients.remove(&socket);
+                self.feed(Event::SocketClosed { socket: SocketId(socket) });
+            }
+            Op::Write { socket, changes, pre_images } => self.write(socket, &changes, pre_images),
+            Op::LoseHistory => {
+                self.queue.retain(|_, what| !matches!(what, Happening::Deliver(_)));
+                let time = self.now + self.below(40);
+                self.delivered_until = self.delivered_until.max(time);
+                self.at(self.delivered_until, Happening::HistoryLost);
+            }
+        }
+    }
+
+    /// Runs until nothing is left to happen.
+    fn run(&mut self) {
+        loop {
+            let next = self.queue.first_key_value().map(|((time, _), _)| *time);
+            let tick = self.machine.next_deadline();
+            match (next, tick) {
+                (None, None) => return,
+                (Some(time), tick) if tick.is_none_or(|tick| time <= tick) => {
+                    self.now = time;
+                    let (_, what) = self.queue.pop_first().unwrap();
+                    self.happen(what);
+                }
+                (_, tick) => {
+                    self.now = tick.unwrap().max(self.now);
+                    self.feed(Event::Tick);
+                }
+            }
+        }
+    }
+
+    /// After everything: every client has what a fresh query answers, and knows of its own last write.
+    fn check_quiet(&self) {
+        assert!(self.jobs.is_empty());
+        for (socket, client) in &self.clients {
+            assert!(client.version >= client.awaits, "{socket} was not told that {} is reached", client.awaits);
+            for (id, sub) in &client.subs {
+                let fresh = evaluate(&sub.query, sub.arg, language(*socket), self.docs(), self.docs());
+                assert_eq!(sub.result.as_ref(), Some(&fresh), "{}({}) of {socket}/{id}", sub.query, sub.arg);
+            }
+        }
+    }
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let query = prop::sample::select(vec!["group", "doc", "all", "follow", "spoken", "fussy"]);
+    let change = (0..5_usize, 0..3, 0..5);
+    prop_oneof![
+        4 => (0..4_u64, 0..6_u64, query, 0..3).prop_map(|(socket, id, query, arg)| Op::Subscribe { socket, id, query, arg }),
+        1 => (0..4_u64, 0..6_u64).prop_map(|(socket, id)| Op::Unsubscribe { socket, id }),
+        1 => (0..4_u64).prop_map(|socket| Op::Close { socket }),
+        8 => (prop::option::of(0..4_u64), prop::collection::vec(change, 1..4), any::<bool>())
+            .prop_map(|(socket, changes, pre_images)| Op::Write { socket, changes, pre_images }),
+        1 => Just(Op::LoseHistory),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_interleaving_converges(
+        seed in any::<u64>(),
+        pace in prop::sample::select(vec![3_u64, 20, 120]),
+        loses in any::<bool>(),
+        ops in prop::collection::vec(op(), 1..80),
+    ) {
+        let mut world = World::new(seed);
+        let mut time = 0;
+        let mut lost = false;
+        for op in ops {
+            if !loses && matches!(op, Op::LoseHistory) {
+                continue;
+            }
+            lost |= matches!(op, Op::LoseHistory);
+            time += world.below(pace) + 1;
+            world.at(time, Happening::Op(op));
+        }
+        if lost {
+            // Versions that only the lost history held are known from the next commit on.
+            world.at(time + 1_000, Happening::Op(Op::Write { socket: None, changes: vec![(0, 0, 0)], pre_images: true }));
+        }
+        world.run();
+        world.check_quiet();
+    }
+}
+
+fn subscribe(socket: u64, id: SubId, query: &'static str, arg: i32) -> Happening {
+    Happening::Op(Op::Subscribe { socket, id, query, arg })
+}
+
+fn set(id: usize, group: i32, value: i32) -> Happening {
+    Happening::Op(Op::Write { socket: None, changes: vec![(id, group, value)], pre_images: true })
+}
+
+#[test]
+fn equal_subscriptions_cost_one_run_for_each_change() {
+    let mut world = World::new(7);
+    for socket in 0..100 {
+        world.at(0, subscribe(socket, 1, "group", 0));
+    }
+    world.at(1_000, set(0, 0, 9));
+    world.run();
+    world.check_quiet();
+    assert_eq!(world.runs, 2);
+}
+
+#[test]
+fn unrelated_changes_cost_nothing() {
+    let mut world = World::new(7);
+    world.at(0, subscribe(0, 1, "group", 2));
+    for time in 10..30 {
+        world.at(time * 100, set(1, 1, time as i32));
+    }
+    world.run();
+    assert_eq!(world.runs, 1);
+}
+
+#[test]
+fn constant_writes_neither_starve_nor_flood() {
+    let mut world = World::new(7);
+    world.at(0, subscribe(0, 1, "all", 0));
+    for time in 1..1_000 {
+        world.at(1_000 + time * 2, set(1, 1, time as i32));
+    }
+    world.run();
+    world.check_quiet();
+    // Two seconds of writes: at least every 250 ms, and at most every 25 (one run in two may be withheld).
+    assert!((8..=80).contains(&world.runs), "{} runs", world.runs);
+}
+
+#[test]
+fn results_are_shared_among_callers_who_look_the_same() {
+    let mut world = World::new(7);
+    for socket in 0..10 {
+        world.at(0, subscribe(socket, 1, "spoken", 0));
+    }
+    world.run();
+    world.check_quiet();
+    assert_eq!(world.runs, 2, "one for each language");
+    world.at(1_000, subscribe(11, 1, "spoken", 0));
+    world.run();
+    world.check_quiet();
+    assert_eq!(world.runs, 2, "a third caller shares with those of its language");
+}
+
+#[test]
+fn one_commit_changes_everything_on_a_socket_in_one_frame() {
+    let mut machine = Machine::new(CONFIG);
+    let socket = SocketId(1);
+    machine.handle(0, Event::FeedUp { database: "db".into() });
+    let mut runs = Vec::new();
+    for id in 0..2 {
+        let event =
+            Event::Subscribe { socket, id, wanted: wanted("doc", id as i32), caller: Caller::default(), hash: None };
+        runs.extend(run_of(machine.handle(0, event)));
+    }
+    for (run, arg) in runs.into_iter().zip(0..) {
+        machine.handle(1, finished(run, arg, "old"));
+    }
+    let changes = (0..2).map(|id| ChangeEvent {
+        collection: "items".into(),
+        kind: ChangeKind::Delete,
+        id: Bson::Int32(id),
+        before: None,
+        after: None,
+        touched: None,
+    });
+    let commit = Arc::new(Commit { version: 5, token: ResumeToken(Bson::Null), changes: changes.collect() });
+    let actions = machine.handle(1_000, Event::Commit { database: "db".into(), commit });
+    let runs: Vec<_> = run_of(actions).collect();
+    assert_eq!(runs.len(), 2, "a quiet query runs at once");
+    assert!(machine.handle(1_010, finished(runs[0], 0, "new")).is_empty(), "the first waits for the second");
+    let actions = machine.handle(1_020, finished(runs[1], 1, "new"));
+    match actions.as_slice() {
+        [Action::Send { frame: Frame::Update { version: 5, results }, .. }] => assert_eq!(results.len(), 2),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn run_of(actions: Vec<Action>) -> impl Iterator<Item = RunId> {
+    actions.into_iter().filter_map(|action| match action {
+        Action::Run { run, .. } => Some(run),
+        _ => None,
+    })
+}
+
+fn finished(run: RunId, arg: i32, text: &str) -> Event {
+    let reads = vec![read(Filter::eq("_id", arg))];
+    Event::RunFinished { run, outcome: Outcome { reads, seen: Seen::default(), result: Ok(Data::new(text)) } }
+}
+
+#[test]
+fn a_known_hash_is_answered_with_unchanged() {
+    let mut machine = Machine::new(CONFIG);
+    machine.handle(0, Event::FeedUp { database: "db".into() });
+    let hash = Some(Data::new("same").hash);
+    let event = Event::Subscribe {
+        socket: SocketId(1),
+        id: 1,
+        wanted: wanted("doc", 1),
+        caller: Caller::default(),
+        hash,
+    };
+    let run = run_of(machine.handle(0, event)).next().unwrap();
+    match machine.handle(1, finished(run, 1, "same")).as_slice() {
+        [Action::Send { frame: Frame::Update { results, .. }, .. }] => assert!(results[0].unchanged),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_last_subscriber_takes_the_query_along() {
+    let mut machine = Machine::new(CONFIG);
+    machine.handle(0, Event::FeedUp { database: "db".into() });
+    let socket = SocketId(1);
+    let event =
+        Event::Subscribe { socket, id: 1, wanted: wanted("doc", 1), caller: Caller::default(), hash: None };
+    let run = run_of(machine.handle(0, event)).next().unwrap();
+    let actions = machine.handle(1, Event::SocketClosed { socket });
+    assert!(matches!(actions.as_slice(), [Action::Cancel { run: cancelled }] if *cancelled == run));
+    assert_eq!(machine.entries(), 0);
+    assert!(machine.handle(2, finished(run, 1, "late")).is_empty());
+}
+
+#[test]
+fn nothing_runs_before_the_feed_is_open_and_a_second_database_opens_its_own() {
+    let mut machine = Machine::new(CONFIG);
+    let event = Event::Subscribe {
+        socket: SocketId(1),
+        id: 1,
+        wanted: wanted("doc", 1),
+        caller: Caller::default(),
+        hash: None,
+    };
+    let actions = machine.handle(0, event);
+    assert!(matches!(actions.as_slice(), [Action::OpenFeed { .. }]), "{actions:?}");
+    let run = run_of(machine.handle(1, Event::FeedUp { database: "db".into() })).next().unwrap();
+    let reads = vec![Read { database: "tenant".into(), collection: "items".into(), filter: Filter::All }];
+    let outcome = Outcome { reads, seen: Seen::default(), result: Ok(Data::new("early")) };
+    let actions = machine.handle(2, Event::RunFinished { run, outcome });
+    assert!(matches!(actions.as_slice(), [Action::OpenFeed { database }] if &**database == "tenant"), "{actions:?}");
+    assert_eq!(run_of(machine.handle(3, Event::FeedUp { database: "tenant".into() })).count(), 1);
+}
