@@ -1,1 +1,34 @@
-//! Forge.
+//! Forge: a procedural-macro ORM and realtime handler framework for Rust, on MongoDB and an embedded engine.
+//!
+//! | feature | default | what it brings |
+//! |---|---|---|
+//! | `embedded` | yes | the embedded engine: `embedded:PATH` and `memory:` |
+//! | `mongodb` | yes | the official MongoDB driver: `mongodb://…` and `mongodb+srv://…` |
+//! | `server` | yes | HTTP, WebSocket, live queries and [`App`] |
+
+#[cfg(any(feature = "embedded", feature = "mongodb"))]
+mod connect;
+#[cfg(any(feature = "embedded", feature = "mongodb"))]
+mod system;
+
+pub use forge_core::{
+    BelongsTo, Caller, Catalog, DateTime, Db, Embed, Env, Error, ErrorCode, GeoPoint, HasMany, HasOne, Id, Model,
+    MutationCtx, QueryCtx, ReadOnly, ReadWrite, Registry, Result, Runtime, Uuid,
+};
+pub use forge_core::{adapter, env, error, ir, model, query, types};
+
+#[cfg(any(feature = "embedded", feature = "mongodb"))]
+pub use connect::connect;
+#[cfg(any(feature = "embedded", feature = "mongodb"))]
+pub use system::system_env;
+
+/// What a program that uses Forge imports: `use forge::prelude::*;`.
+pub mod prelude {
+    pub use forge_core::query::count;
+    pub use forge_core::{
+        BelongsTo, DateTime, Db, GeoPoint, HasMany, HasOne, Id, MutationCtx, QueryCtx, ReadOnly, Result, Uuid,
+    };
+}
+
+#[doc(hidden)]
+pub use forge_core::__private;

@@ -1,0 +1,37 @@
+use std::sync::Arc;
+
+use forge_core::adapter::Adapter;
+use forge_core::{Catalog, Env, Error, Result};
+use forge_mongo::{Driver, MongoAdapter};
+
+/// Opens the database behind `url`.
+///
+/// | URL | what |
+/// |---|---|
+/// | `memory:` | the embedded engine in memory |
+/// | `embedded:PATH` | the embedded engine in the folder `PATH` |
+/// | `mongodb://…`, `mongodb+srv://…` | MongoDB, by its connection string |
+///
+/// # Errors
+/// [`ErrorCode::BadRequest`](crate::ErrorCode::BadRequest) for a URL of another form;
+/// [`ErrorCode::Unavailable`](crate::ErrorCode::Unavailable) where the database cannot be reached or opened.
+pub async fn connect(url: &str, catalog: Arc<Catalog>, env: &Env) -> Result<Arc<dyn Adapter>> {
+    Ok(Arc::new(MongoAdapter::new(open(url, env).await?, catalog)))
+}
+
+async fn open(url: &str, env: &Env) -> Result<Arc<dyn Driver>> {
+    match url.split_once(':') {
+        #[cfg(feature = "embedded")]
+        Some(("memory", _)) => Ok(Arc::new(forge_embedded::EmbeddedDriver::memory(env.clone())?)),
+        #[cfg(feature = "embedded")]
+        Some(("embedded", path)) => {
+            Ok(Arc::new(forge_embedded::EmbeddedDriver::open(std::path::Path::new(path), env.clone())?))
+        }
+        #[cfg(feature = "mongodb")]
+        Some(("mongodb" | "mongodb+srv", _)) => Ok(Arc::new(forge_mongo::OfficialDriver::connect(url).await?)),
+        _ => Err(Error::bad_request(
+            "a database URL begins with memory:, embedded:, mongodb:// or mongodb+srv:// (and the matching feature of \
+             the crate is on)",
+        )),
+    }
+}
