@@ -423,4 +423,13 @@ mod tests {
             assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
         }
     }
+
+    #[test]
+    fn the_documentation_lists_every_code_with_its_status() {
+        let page = include_str!("../../docs/errors.md");
+        for code in ErrorCode::ALL {
+            let row = format!("| `{code}` | {} |", code.http_status());
+            assert!(page.contains(&row), "docs/errors.md lacks the row {row}");
+        }
+    }
 }
