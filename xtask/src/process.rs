@@ -150,8 +150,9 @@ mod tests {
     #[test]
     fn streamed_lines_arrive_whole_and_the_exit_code_is_kept() {
         let mut lines = Vec::new();
-        let status =
-            stream(&mut program("sh", &["-c", "printf 'a\\nb\\n'; exit 3"]), |line| lines.push(line.to_owned()));
+        let status = stream(&mut program("sh", &["-c", "printf 'a\\nb\\n'; exit 3"]), |line| {
+            lines.push(line.to_owned());
+        });
         assert_eq!(lines, ["a", "b"]);
         assert_eq!(status.unwrap().code(), Some(3));
     }

@@ -59,7 +59,7 @@ impl Drop for Supervised {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use std::process::Command;
 
