@@ -59,6 +59,8 @@ pub(crate) struct Run {
     pub(crate) id: RunId,
     /// When it started, in milliseconds.
     pub(crate) started: u64,
+    /// The newest version that the feed had brought by then.
+    pub(crate) version: u64,
     /// The first commit that it may not have seen.
     pub(crate) seq: u64,
     /// As whom it runs.

@@ -387,7 +387,8 @@ impl Machine {
         self.next += 1;
         let run = RunId(self.next);
         let (seq, caller) = (self.feeds.take_off(run.0), sub.caller.clone());
-        entry.run = Some(Run { id: run, started: self.now, seq, caller: caller.clone(), tainted: false });
+        let version = self.feeds.version(&entry.key.wanted.database);
+        entry.run = Some(Run { id: run, started: self.now, version, seq, caller: caller.clone(), tainted: false });
         self.runs.insert(run, id);
         self.actions.push(Action::Run { run, wanted: entry.key.wanted.clone(), caller });
     }
@@ -453,10 +454,8 @@ impl Machine {
     /// The version of the first commit that the run may have missed.
     fn missed(&self, id: EntryId, run: &Run) -> Option<u64> {
         let entry = self.entries.get(&id)?;
-        if run.tainted {
-            return Some(self.clock(id));
-        }
-        let Some(mut commits) = self.feeds.since(run.seq) else { return Some(self.clock(id)) };
+        let commits = self.feeds.since(run.seq).filter(|_| !run.tainted);
+        let Some(mut commits) = commits else { return Some(run.version + 1) };
         let affecting = |database: &str, commit: &Commit| {
             commit.changes.iter().any(|change| entry.is_affected_by(database, change))
         };
