@@ -12,6 +12,7 @@ pub mod error;
 pub mod fields;
 pub mod handler;
 pub mod ir;
+pub mod matcher;
 pub mod model;
 pub mod order;
 pub mod plan;
