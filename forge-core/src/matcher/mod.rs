@@ -16,6 +16,8 @@ mod eval;
 mod geo;
 mod live;
 mod pattern;
+#[cfg(test)]
+mod tests;
 
 use bson::{Bson, RawDocument};
 
