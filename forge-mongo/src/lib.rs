@@ -5,8 +5,12 @@ pub mod artifact;
 pub mod compile;
 mod driver;
 mod exec;
+#[cfg(feature = "driver")]
+mod official;
 mod push;
 
 pub use artifact::{Command, MongoArtifact, Reply};
 pub use driver::Driver;
 pub use exec::MongoAdapter;
+#[cfg(feature = "driver")]
+pub use official::OfficialDriver;

@@ -1,0 +1,148 @@
+//! The official MongoDB driver, as a [`Driver`].
+
+mod connect;
+mod errors;
+mod events;
+mod explain;
+mod indexes;
+mod run;
+mod session;
+mod watch;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bson::{Document, doc};
+use forge_core::adapter::{Capabilities, Commit, ExplainStep, ResumeToken, Transaction};
+use forge_core::{Error, Result};
+use futures_core::stream::BoxStream;
+use mongodb::Client;
+
+use crate::artifact::{MongoArtifact, Reply};
+use crate::driver::Driver;
+use connect::{Connected, Deployment, WIRE_VERSION_6_0};
+use session::Session;
+
+/// A connection pool to a MongoDB deployment.
+///
+/// # Defaults
+/// At most 50 connections and at least 5, 10 s to connect and to find a server, retryable reads and writes, the
+/// application name `forge`, the database `forge`: each only where the URL does not say otherwise.
+pub struct OfficialDriver {
+    client: Client,
+    default_database: String,
+    deployment: Deployment,
+}
+
+impl OfficialDriver {
+    /// Connects to `uri` (`mongodb://…` or `mongodb+srv://…`) and looks at what the deployment can do.
+    ///
+    /// # Errors
+    /// `bad_request` where the URL is not right, `unavailable` where no server answers in time, `unauthorized` where the
+    /// user name or password is refused: one line each, never with the password.
+    pub async fn connect(uri: &str) -> Result<Self> {
+        let Connected { client, default_database, deployment } = connect::connect(uri).await?;
+        Ok(Self { client, default_database, deployment })
+    }
+
+    /// The driver's own client, for what Forge does not cover.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl std::fmt::Debug for OfficialDriver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OfficialDriver").field("hosts", &self.deployment.hosts).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Driver for OfficialDriver {
+    fn name(&self) -> &'static str {
+        "mongodb"
+    }
+
+    fn default_database(&self) -> &str {
+        &self.default_database
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.deployment.capabilities
+    }
+
+    async fn run(
+        &self,
+        database: &str,
+        artifact: &MongoArtifact,
+        session: Option<&dyn Transaction>,
+    ) -> Result<(Reply, Option<u64>)> {
+        // Versions of commits come with the change stream: answers to writes do not carry them.
+        run::run(self, database, artifact, session).await.map(|reply| (reply, None))
+    }
+
+    async fn explain(&self, database: &str, artifact: &MongoArtifact) -> Result<ExplainStep> {
+        let command = doc! { "explain": run::as_server_command(artifact)?, "verbosity": "executionStats" };
+        let reply = self.client.database(database).run_command(command).await.map_err(errors::map)?;
+        explain::step(artifact, &reply)
+    }
+
+    async fn begin(&self, _database: &str) -> Result<Arc<dyn Transaction>> {
+        if !self.deployment.capabilities.transactions {
+            return Err(Error::unsupported(errors::NEEDS_REPLICA_SET));
+        }
+        Ok(Arc::new(Session::begin(&self.client).await?))
+    }
+
+    async fn watch(
+        &self,
+        database: &str,
+        resume: Option<ResumeToken>,
+    ) -> Result<BoxStream<'static, Result<Commit>>> {
+        if !self.deployment.capabilities.change_streams {
+            return Err(Error::unsupported(errors::NEEDS_REPLICA_SET));
+        }
+        let pre_images = self.deployment.wire_version >= WIRE_VERSION_6_0;
+        watch::watch(self.client.database(database), resume, pre_images).await
+    }
+
+    async fn list_indexes(&self, database: &str, collection: &str) -> Result<Vec<Document>> {
+        indexes::list(&self.client.database(database), collection).await
+    }
+
+    async fn create_index(&self, database: &str, collection: &str, spec: &Document) -> Result<()> {
+        indexes::create(&self.client.database(database), collection, spec).await
+    }
+
+    async fn drop_index(&self, database: &str, collection: &str, name: &str) -> Result<()> {
+        indexes::drop(&self.client.database(database), collection, name).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        let ping = self.client.database("admin").run_command(doc! { "ping": 1 }).await;
+        ping.map(|_| ()).map_err(errors::map)
+    }
+
+    async fn describe(&self) -> Result<Vec<(String, String)>> {
+        let Deployment { hosts, topology, version, capabilities, .. } = &self.deployment;
+        let can = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
+        let facts = [
+            ("server", version.clone()),
+            ("topology", (*topology).to_owned()),
+            ("hosts", hosts.join(", ")),
+            ("database", self.default_database.clone()),
+            ("transactions", can(capabilities.transactions)),
+            ("change streams", can(capabilities.change_streams)),
+            ("text indexes", can(capabilities.text)),
+        ];
+        Ok(facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
+    async fn drop_database(&self, database: &str) -> Result<()> {
+        self.client.database(database).drop().await.map_err(errors::map)
+    }
+
+    async fn close(&self) {
+        self.client.clone().shutdown().immediate(true).await;
+    }
+}

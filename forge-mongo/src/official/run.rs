@@ -1,0 +1,243 @@
+//! Artifacts, through the driver's own actions: they know retryable writes, sessions and batches.
+
+use bson::{Document, RawBsonRef, RawDocumentBuf};
+use forge_core::adapter::Transaction;
+use forge_core::{Error, Result};
+use futures_util::{Stream, StreamExt};
+use mongodb::error::{Error as DriverError, ErrorKind, Result as DriverResult, TRANSIENT_TRANSACTION_ERROR};
+use mongodb::options::ReturnDocument;
+use mongodb::raw_batch_cursor::RawBatch;
+use mongodb::{ClientSession, Collection};
+
+use super::errors::{self, Duplicate};
+use super::session::Session;
+use super::{OfficialDriver, indexes};
+use crate::artifact::{Command, DUPLICATE_KEY, MongoArtifact, Reply, WriteFailure};
+
+/// Results are always read to their end: large batches save round trips. Servers cut them at 16 MB.
+const BATCH_SIZE: u32 = 10_000;
+
+/// Runs an action with or without a session.
+macro_rules! send {
+    ($action:expr, $session:expr) => {{
+        let action = $action;
+        match $session {
+            Some(session) => action.session(session).await,
+            None => action.await,
+        }
+    }};
+}
+
+/// Reads the cursor of an action to its end, with or without a session.
+macro_rules! read_out {
+    ($action:expr, $session:expr) => {{
+        let action = $action;
+        match $session {
+            Some(session) => {
+                let mut cursor = action.session(&mut *session).batch().await?;
+                gather(cursor.stream(session)).await
+            }
+            None => gather(action.batch().await?).await,
+        }
+    }};
+}
+
+type Documents = Collection<RawDocumentBuf>;
+
+pub(super) async fn run(
+    driver: &OfficialDriver,
+    database: &str,
+    artifact: &MongoArtifact,
+    transaction: Option<&dyn Transaction>,
+) -> Result<Reply> {
+    let collection = driver.client().database(database).collection(&artifact.collection);
+    let mut guard = match transaction {
+        Some(transaction) => Some(Session::of(transaction).await?),
+        None => None,
+    };
+    let done = command(&collection, artifact, guard.as_deref_mut()).await;
+    // What follows asks the server outside of the transaction, which has failed.
+    drop(guard);
+    let error = match done {
+        Ok(Reply::Inserted { failures }) if !failures.is_empty() => {
+            return name_indexes(&collection, failures).await;
+        }
+        Ok(reply) => return Ok(reply),
+        Err(error) => error,
+    };
+    let Some(Duplicate { paths, index }) = errors::duplicate(&error) else { return Err(errors::map(error)) };
+    let paths = match index {
+        Some(index) => indexes::paths_of(&collection, &index).await,
+        None => paths,
+    };
+    Err(Error::unique_violation(artifact.collection.clone(), paths).with_source(error))
+}
+
+async fn command(
+    on: &Documents,
+    artifact: &MongoArtifact,
+    session: Option<&mut ClientSession>,
+) -> DriverResult<Reply> {
+    match &artifact.command {
+        Command::Find { .. }
+        | Command::Aggregate { .. }
+        | Command::Count { .. }
+        | Command::Distinct { .. } => read(on, artifact, session).await,
+        Command::Insert { documents, ordered } => {
+            inserted(send!(on.insert_many(documents).ordered(*ordered), session).map(|_| ()))
+        }
+        Command::Update { filter, update, many, upsert } => {
+            let (filter, update) = (filter.clone(), update.clone());
+            let result = if *many {
+                send!(on.update_many(filter, update).upsert(*upsert), session)?
+            } else {
+                send!(on.update_one(filter, update).upsert(*upsert), session)?
+            };
+            let (matched, modified) = (result.matched_count, result.modified_count);
+            Ok(Reply::Updated { matched, modified, upserted: result.upserted_id })
+        }
+        Command::FindOneAndUpdate { filter, update, upsert, return_after } => {
+            let state = if *return_after { ReturnDocument::After } else { ReturnDocument::Before };
+            let action =
+                on.find_one_and_update(filter.clone(), update.clone()).upsert(*upsert).return_document(state);
+            send!(action, session).map(Reply::Document)
+        }
+        Command::Delete { filter, many } => {
+            let result = if *many {
+                send!(on.delete_many(filter.clone()), session)?
+            } else {
+                send!(on.delete_one(filter.clone()), session)?
+            };
+            Ok(Reply::Deleted(result.deleted_count))
+        }
+        Command::FindOneAndDelete { filter } => {
+            send!(on.find_one_and_delete(filter.clone()), session).map(Reply::Document)
+        }
+    }
+}
+
+async fn read(
+    on: &Documents,
+    artifact: &MongoArtifact,
+    session: Option<&mut ClientSession>,
+) -> DriverResult<Reply> {
+    let max_time = artifact.max_time;
+    match &artifact.command {
+        Command::Find { filter, projection, sort, skip, limit } => {
+            let mut action = on.find(filter.clone()).batch_size(BATCH_SIZE);
+            if let Some(projection) = projection {
+                action = action.projection(projection.clone());
+            }
+            if let Some(sort) = sort {
+                action = action.sort(sort.clone());
+            }
+            if let Some(skip) = skip {
+                action = action.skip(*skip);
+            }
+            if let Some(limit) = limit {
+                action = action.limit(i64::try_from(*limit).unwrap_or(i64::MAX));
+            }
+            if let Some(max_time) = max_time {
+                action = action.max_time(max_time);
+            }
+            read_out!(action, session)
+        }
+        Command::Aggregate { pipeline } => {
+            let mut action = on.aggregate(pipeline.iter().cloned()).batch_size(BATCH_SIZE);
+            if let Some(max_time) = max_time {
+                action = action.max_time(max_time);
+            }
+            read_out!(action, session)
+        }
+        Command::Count { filter, limit } => {
+            let mut action = on.count_documents(filter.clone());
+            if let Some(limit) = limit {
+                action = action.limit(*limit);
+            }
+            if let Some(max_time) = max_time {
+                action = action.max_time(max_time);
+            }
+            send!(action, session).map(Reply::Count)
+        }
+        Command::Distinct { key, filter } => {
+            let mut action = on.distinct(key, filter.clone());
+            if let Some(max_time) = max_time {
+                action = action.max_time(max_time);
+            }
+            send!(action, session).map(Reply::Values)
+        }
+        other => Err(DriverError::custom(format!("{} is no read", other.name()))),
+    }
+}
+
+/// Copies each document once, from the reply to its own buffer.
+async fn gather(mut batches: impl Stream<Item = DriverResult<RawBatch>> + Unpin) -> DriverResult<Reply> {
+    let mut documents = Vec::new();
+    while let Some(batch) = batches.next().await {
+        for document in batch?.doc_slices()? {
+            if let RawBsonRef::Document(document) = document? {
+                documents.push(document.to_owned());
+            }
+        }
+    }
+    Ok(Reply::Documents(documents))
+}
+
+/// Failures of single documents are part of the answer; a failure of the whole command is not.
+fn inserted(result: DriverResult<()>) -> DriverResult<Reply> {
+    let Err(error) = result else { return Ok(Reply::Inserted { failures: Vec::new() }) };
+    match &*error.kind {
+        ErrorKind::InsertMany(insert)
+            if insert.write_concern_error.is_none() && !error.contains_label(TRANSIENT_TRANSACTION_ERROR) =>
+        {
+            let failures = insert.write_errors.iter().flatten().map(|write| {
+                let failure =
+                    WriteFailure { code: write.code, message: write.message.clone(), key_paths: Vec::new() };
+                (write.index, failure)
+            });
+            let mut failures: Vec<_> = failures.collect();
+            failures.sort_by_key(|(position, _)| *position);
+            Ok(Reply::Inserted { failures })
+        }
+        _ => Err(error),
+    }
+}
+
+/// Adds the paths of the unique indexes that were hit. The driver drops them from its answers to inserts, so the
+/// message's index is looked up.
+async fn name_indexes(on: &Documents, mut failures: Vec<(usize, WriteFailure)>) -> Result<Reply> {
+    let mut known: Vec<(String, Vec<String>)> = Vec::new();
+    for (_, failure) in failures.iter_mut().filter(|(_, failure)| failure.code == DUPLICATE_KEY) {
+        let Some(index) = errors::index_name(&failure.message) else { continue };
+        if !known.iter().any(|(name, _)| *name == index) {
+            let paths = indexes::paths_of(on, &index).await;
+            known.push((index.clone(), paths));
+        }
+        if let Some((_, paths)) = known.iter().find(|(name, _)| *name == index) {
+            failure.key_paths.clone_from(paths);
+        }
+    }
+    Ok(Reply::Inserted { failures })
+}
+
+/// The artifact as a server command, for `explain`.
+pub(super) fn as_server_command(artifact: &MongoArtifact) -> Result<Document> {
+    use bson::doc;
+    let on = artifact.collection.as_str();
+    Ok(match &artifact.command {
+        Command::Find { filter, projection, sort, skip, limit } => {
+            let mut command = doc! { "find": on, "filter": filter.clone() };
+            command.extend(projection.clone().map(|fields| ("projection".to_owned(), fields.into())));
+            command.extend(sort.clone().map(|keys| ("sort".to_owned(), keys.into())));
+            command.extend(skip.map(|n| ("skip".to_owned(), (n as i64).into())));
+            command.extend(limit.map(|n| ("limit".to_owned(), (n as i64).into())));
+            command
+        }
+        Command::Aggregate { pipeline } => {
+            doc! { "aggregate": on, "pipeline": pipeline.clone(), "cursor": {} }
+        }
+        Command::Count { filter, .. } => doc! { "count": on, "query": filter.clone() },
+        Command::Distinct { key, filter } => doc! { "distinct": on, "key": key, "query": filter.clone() },
+        other => return Err(Error::bad_request(format!("only reads are explained, not {}", other.name()))),
+    })
+}
