@@ -41,8 +41,12 @@ fn any_fields(value: impl Strategy<Value = Bson>) -> impl Strategy<Value = bson:
         .prop_map(|fields| fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
-fn any_document() -> impl Strategy<Value = bson::Document> {
-    any_fields(any_value())
+fn any_document() -> impl Strategy<Value = Bson> {
+    // Arrays of documents are where paths have their traps.
+    let legs =
+        prop::collection::vec(any_fields(any_scalar()).prop_map(Bson::Document), 0..3).prop_map(Bson::Array);
+    let fields = prop_oneof![any_fields(any_value()).boxed(), any_fields(legs).boxed()];
+    fields.prop_map(Bson::Document)
 }
 
 fn any_path() -> impl Strategy<Value = Path> {
@@ -70,9 +74,12 @@ fn any_predicate() -> impl Strategy<Value = Predicate> {
     ]
 }
 
+fn any_condition() -> impl Strategy<Value = Filter> {
+    (any_path(), any_predicate()).prop_map(|(path, predicate)| Filter::Field(path, predicate))
+}
+
 fn any_filter() -> impl Strategy<Value = Filter> {
-    let leaf = (any_path(), any_predicate()).prop_map(|(path, predicate)| Filter::Field(path, predicate));
-    leaf.prop_recursive(3, 8, 3, |inner| {
+    any_condition().prop_recursive(3, 8, 3, |inner| {
         prop_oneof![
             3 => prop::collection::vec(inner.clone(), 0..3).prop_map(Filter::And),
             1 => prop::collection::vec(inner.clone(), 0..3).prop_map(Filter::Or),
@@ -120,9 +127,40 @@ fn touched(before: &Bson, after: &Bson, at: &str, out: &mut Vec<String>) {
     }
 }
 
-fn with_id(document: &bson::Document) -> RawDocumentBuf {
-    let mut whole = bson::doc! { "_id": 1 };
-    whole.extend(document.clone());
+/// Every path in a value.
+fn paths_of(value: &Bson, at: &str, out: &mut Vec<String>) {
+    let mut add = |name: &str, value: &Bson| {
+        let path = if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
+        paths_of(value, &path, out);
+        out.push(path);
+    };
+    match value {
+        Bson::Document(document) => document.iter().for_each(|(name, value)| add(name, value)),
+        Bson::Array(array) => array.iter().enumerate().for_each(|(i, value)| add(&i.to_string(), value)),
+        _ => {}
+    }
+}
+
+/// Sets what is at a path, as far as it exists.
+fn put(target: &mut Bson, path: &str, value: Bson) {
+    let (head, rest) = path.split_once('.').unwrap_or((path, ""));
+    let inner = match target {
+        Bson::Document(document) if !path.is_empty() => {
+            Some(document.entry(head.to_owned()).or_insert(Bson::Null))
+        }
+        Bson::Array(array) => head.parse().ok().and_then(|index: usize| array.get_mut(index)),
+        _ => None,
+    };
+    match inner {
+        Some(inner) => put(inner, rest, value),
+        None => *target = value,
+    }
+}
+
+fn with_id(document: &Bson) -> RawDocumentBuf {
+    let mut whole = bson::doc! {};
+    whole.extend(document.as_document().unwrap().clone());
+    whole.insert("_id", 1);
     RawDocumentBuf::try_from(whole).unwrap()
 }
 
@@ -146,28 +184,35 @@ fn each_knowledge(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3_000))]
+    #![proptest_config(ProptestConfig::with_cases(5_000))]
 
     #[test]
     fn a_change_of_the_result_is_never_missed(
-        filter in any_filter(),
+        filter in prop_oneof![any_filter().boxed(), any_condition().boxed()],
         old in any_document(),
         new in any_document(),
-        small in (any_path(), any_value()),
-        mix in any::<bool>(),
+        at in any::<prop::sample::Index>(),
+        value in any_value(),
+        replaced in prop::bool::weighted(0.2),
     ) {
         let matcher = matcher(&filter);
-        // Half of the updates change little, so that their paths say something.
-        let new = if mix { let mut new = old.clone(); new.insert(&*small.0.replace('.', ""), small.1); new } else { new };
-        let new = if new.contains_key("_id") { old.clone() } else { new };
+        // Most updates change one value somewhere inside, so that their paths say something.
+        let mut new = new;
+        if !replaced {
+            let mut all = vec!["a".to_owned()];
+            paths_of(&old, "", &mut all);
+            new = old.clone();
+            put(&mut new, at.get::<String>(&all), value);
+        }
         let mut paths = Vec::new();
-        touched(&Bson::Document(old.clone()), &Bson::Document(new.clone()), "", &mut paths);
+        touched(&old, &new, "", &mut paths);
         let (old, new) = (with_id(&old), with_id(&new));
         let (before, after) = (matcher.matches(&old), matcher.matches(&new));
         for (kind, sides, must) in [
             (ChangeKind::Insert, [None, Some(&new)], after),
             (ChangeKind::Delete, [Some(&old), None], before),
             (ChangeKind::Update, [Some(&old), Some(&new)], before || after),
+            (ChangeKind::Update, [Some(&new), Some(&old)], before || after),
             (ChangeKind::Replace, [Some(&old), Some(&new)], before || after),
         ] {
             each_knowledge(kind, sides, &paths, |change| {
