@@ -22,9 +22,9 @@ pub(super) fn compile(filter: &Filter) -> Result<Matcher> {
         let mut paths = Vec::new();
         let node = node(conjunct, Place::Document, 0, &mut paths)?;
         if paths.iter().all(|path| path == "_id" || path.starts_with("_id.")) {
-            matcher.on_id.push(node)
+            matcher.on_id.push(node);
         } else {
-            matcher.others.push(node)
+            matcher.others.push(node);
         }
         matcher.paths.append(&mut paths);
         matcher.equalities.extend(equality(conjunct));

@@ -4,19 +4,19 @@
 
 mod number;
 mod path;
+mod sort;
 #[cfg(test)]
 mod tests;
 
 use std::cmp::Ordering;
-use std::ops::ControlFlow;
 
 use bson::raw::{RawIter, cstr};
 use bson::spec::{BinarySubtype, ElementType};
-use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
+use bson::{RawBsonRef, RawDocumentBuf};
 
-use crate::ir::SortKey;
 use number::Number;
 pub use path::{Found, Values, values_at, visit};
+pub use sort::{SortValues, compare_documents, compare_sort_values, sort_value, sort_values};
 
 /// How deep values are compared one by one. Deeper parts, which no driver sends, compare by their bytes: still a total
 /// order, and a hostile document cannot exhaust the stack.
@@ -138,31 +138,6 @@ fn compare_elements(mut left: RawIter<'_>, mut right: RawIter<'_>, keys: Keys, d
 /// Whether two values are equal in the comparison order: `1` and `1.0` are.
 pub fn equal(a: RawBsonRef<'_>, b: RawBsonRef<'_>) -> bool {
     compare(a, b) == Ordering::Equal
-}
-
-/// The value that stands for `document` in a sort on `key`: of several the smallest, or the largest where the key is
-/// descending; null where there is none; `Undefined`, just below null, for an empty array.
-pub fn sort_value<'a>(key: &SortKey, document: &'a RawDocument) -> RawBsonRef<'a> {
-    let wanted = if key.descending { Ordering::Greater } else { Ordering::Less };
-    let mut best = None;
-    let _ = path::visit_keys(document, &key.path, |value| {
-        if best.is_none_or(|best| compare(value, best) == wanted) {
-            best = Some(value);
-        }
-        ControlFlow::<()>::Continue(())
-    });
-    best.unwrap_or(RawBsonRef::Null)
-}
-
-/// Which of two documents comes first under `sort`. Equal keys leave them equal.
-pub fn compare_documents(sort: &[SortKey], a: &RawDocument, b: &RawDocument) -> Ordering {
-    for key in sort {
-        let order = compare(sort_value(key, a), sort_value(key, b));
-        if order != Ordering::Equal {
-            return if key.descending { order.reverse() } else { order };
-        }
-    }
-    Ordering::Equal
 }
 
 /// The nearest double of a number; none for other types. For arithmetic, not for comparison.

@@ -2,6 +2,7 @@ use bson::{Bson, RawBson, RawDocumentBuf, bson, oid::ObjectId, rawdoc};
 use proptest::prelude::*;
 
 use super::*;
+use crate::ir::SortKey;
 
 fn raw(value: Bson) -> RawBson {
     RawBson::try_from(value).unwrap()
@@ -157,6 +158,33 @@ fn later_sort_keys_decide_between_equal_ones() {
     assert_eq!(compare_documents(&sort, &one, &two), Ordering::Greater);
 }
 
+fn keys(keys: &[(&'static str, bool)]) -> Vec<SortKey> {
+    keys.iter().map(|&(path, descending)| SortKey { path: path.into(), descending }).collect()
+}
+
+#[test]
+fn keys_through_the_same_array_take_the_same_element() {
+    let document = rawdoc! { "a": [{ "b": 1, "c": 5 }, { "b": 2, "c": 1 }, { "b": 1, "c": 7 }], "d": 0 };
+    let values = |sort: &[(&'static str, bool)]| {
+        let values = sort_values(&keys(sort), &document);
+        values.iter().map(|value| value.as_i32().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(values(&[("a.b", false), ("a.c", false)]), [1, 5]);
+    assert_eq!(values(&[("a.b", false), ("a.c", true)]), [1, 7]);
+    assert_eq!(values(&[("a.c", false), ("d", false), ("a.b", false)]), [1, 0, 2]);
+    assert_eq!(values(&[("a.b", true), ("a.c", true)]), [2, 1]);
+    assert_eq!(values(&[("a.0.c", true), ("a.1.c", true)]), [5, 1]);
+}
+
+#[test]
+fn keys_through_arrays_beside_each_other_choose_independently() {
+    let long: Vec<i32> = (0..2_000).collect();
+    let document = bson::doc! { "a": { "x": long.clone(), "y": long.clone(), "z": long } };
+    let document = RawDocumentBuf::try_from(document).unwrap();
+    let values = sort_values(&keys(&[("a.x", false), ("a.y", true), ("a.z", false)]), &document);
+    assert_eq!(values.as_slice(), [RawBsonRef::Int32(0), RawBsonRef::Int32(1_999), RawBsonRef::Int32(0)]);
+}
+
 fn any_number() -> impl Strategy<Value = Bson> {
     let near = (1_i64 << 53) - 3..(1_i64 << 53) + 3;
     prop_oneof![
@@ -200,6 +228,22 @@ proptest! {
     #[test]
     fn the_order_of_numbers_is_total(values in prop::collection::vec(any_number(), 3)) {
         total_order(values)?;
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_key_sorts_alike_alone_and_twice(
+        fields in prop::collection::vec(("[ab]", any_value()), 0..3),
+        path in prop::sample::select(vec!["a", "a.b", "a.0", "a.0.b", "b.a.a", "b.1.0"]),
+        descending in any::<bool>(),
+    ) {
+        let document: bson::Document = fields.into_iter().collect();
+        let document = RawDocumentBuf::try_from(document).unwrap();
+        let key = SortKey { path: path.into(), descending };
+        let alone = sort_value(&key, &document);
+        let twice = sort_values(&[key.clone(), key], &document);
+        prop_assert!(twice.iter().all(|value| equal(*value, alone)), "{twice:?} against {alone:?}");
     }
 }
 
