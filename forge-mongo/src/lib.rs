@@ -8,6 +8,8 @@ mod exec;
 #[cfg(feature = "driver")]
 mod official;
 mod push;
+#[cfg(test)]
+mod testing;
 
 pub use artifact::{Command, MongoArtifact, Reply};
 pub use driver::Driver;

@@ -89,6 +89,10 @@ impl Adapter for MongoAdapter {
         self.driver.begin(exec.database.as_deref().unwrap_or(self.driver.default_database())).await
     }
 
+    async fn backoff(&self, attempt: u32) {
+        retry::backoff(attempt).await;
+    }
+
     async fn watch(
         &self,
         database: &str,

@@ -7,8 +7,10 @@ use futures_util::future::BoxFuture;
 
 use super::run::Run;
 
-/// The waits between attempts, in milliseconds: some 3.5 s in all, after which the conflict is the caller's.
+/// The waits before the attempts after the first, in milliseconds: some 3.5 s in all.
 const WAITS_MS: [u64; 9] = [5, 10, 25, 50, 100, 250, 500, 1_000, 1_500];
+/// How often a transaction is run again before the conflict is the caller's.
+const RETRIES: u32 = WAITS_MS.len() as u32;
 
 impl Run<'_> {
     /// Runs `work` in the caller's transaction. Without one, and where the deployment has transactions, in one of its own,
@@ -20,17 +22,13 @@ impl Run<'_> {
         if self.exec.transaction.is_some() || !self.driver.capabilities().transactions {
             return work(*self).await;
         }
-        let mut waits = WAITS_MS.iter();
-        loop {
-            let error = match self.attempt(&work).await {
-                Ok(value) => return Ok(value),
-                Err(error) => error,
-            };
-            match (error.retry(), waits.next()) {
-                (Retry::Transaction, Some(wait)) => pause(*wait).await,
-                _ => return Err(error),
+        for attempt in 1..=RETRIES {
+            match self.attempt(&work).await {
+                Err(error) if error.retry() == Retry::Transaction => backoff(attempt).await,
+                result => return result,
             }
         }
+        self.attempt(&work).await
     }
 
     async fn attempt<T: Send>(
@@ -57,15 +55,17 @@ impl Run<'_> {
     }
 }
 
-/// Waits, where the runtime has a timer; elsewhere only lets others run.
-async fn pause(milliseconds: u64) {
+/// Waits before the `attempt`th repetition, where the runtime has a timer; elsewhere only lets others run.
+pub(super) async fn backoff(attempt: u32) {
     #[cfg(feature = "driver")]
     if tokio::runtime::Handle::try_current().is_ok() {
-        tokio::time::sleep(std::time::Duration::from_millis(milliseconds)).await;
+        let last = WAITS_MS.len() - 1;
+        let wait = WAITS_MS[(attempt.saturating_sub(1) as usize).min(last)];
+        tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
         return;
     }
     #[cfg(not(feature = "driver"))]
-    let _ = milliseconds;
+    let _ = attempt;
     let mut yielded = false;
     futures_util::future::poll_fn(|cx| {
         if std::mem::replace(&mut yielded, true) {
