@@ -218,7 +218,7 @@ fn any_value() -> impl Strategy<Value = Bson> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
     fn the_order_is_total(values in prop::collection::vec(any_value(), 3)) {

@@ -184,7 +184,7 @@ fn each_knowledge(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(5_000))]
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
     fn a_change_of_the_result_is_never_missed(
