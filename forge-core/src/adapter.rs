@@ -246,7 +246,7 @@ pub fn history_lost() -> crate::Error {
 
 /// Whether `error` says that a change feed cannot be resumed and everything must be read afresh.
 pub fn is_history_lost(error: &crate::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.is::<HistoryLost>())
+    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<HistoryLost>)
 }
 
 /// How a read would be run.

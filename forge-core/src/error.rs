@@ -306,7 +306,7 @@ impl Error {
             Details::None => {}
             Details::Validation(messages) => errors = Some(messages),
             Details::Unique { model: m, fields: f } => {
-                (model, fields) = (Some(m.as_str()), Some(f.as_slice()))
+                (model, fields) = (Some(m.as_str()), Some(f.as_slice()));
             }
             Details::Restricted { relation: r, count: c } => (relation, count) = (Some(r.as_str()), Some(*c)),
         }

@@ -121,6 +121,39 @@ fn decode_args<A: ArgsRecord>(raw: &RawValue) -> Result<A> {
     Ok(args)
 }
 
+/// Types that callers can send as an argument: they deserialize and have a JSON Schema.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an argument of a handler",
+    label = "callers cannot send this",
+    note = "an argument implements `Deserialize` and `JsonSchema`: scalars, `String`, `Option`, `Vec`, models and embeds do"
+)]
+pub trait Argument: Send + 'static {}
+impl<T: for<'de> Deserialize<'de> + schemars::JsonSchema + Send + 'static> Argument for T {}
+
+/// What a handler answers: a `Result` of something that serializes and has a JSON Schema.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the answer of a handler",
+    label = "callers cannot receive this",
+    note = "a handler answers with `Result<T>`, where `T` implements `Serialize` and `JsonSchema`"
+)]
+pub trait Answer {
+    /// What callers receive.
+    type Value: Serialize + schemars::JsonSchema;
+}
+impl<T: Serialize + schemars::JsonSchema, E: Into<Error>> Answer for Result<T, E> {
+    type Value = T;
+}
+
+/// Fails to compile where `T` is not an argument.
+#[doc(hidden)]
+pub const fn assert_argument<T: Argument>() {}
+
+/// Fails to compile where `T` is not an answer.
+#[doc(hidden)]
+pub const fn assert_answer<T: Answer>() {}
+
 /// Encodes what a handler answers.
 #[doc(hidden)]
 pub fn encode_result<T: Serialize, E: Into<Error>>(result: Result<T, E>) -> Result<Json> {

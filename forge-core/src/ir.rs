@@ -141,6 +141,11 @@ impl Filter {
         }
     }
 
+    /// Makes `self` match only what `other` matches as well.
+    pub fn narrow(&mut self, other: Filter) {
+        *self = std::mem::replace(self, Filter::All).and(other);
+    }
+
     /// `self` or `other`, flat.
     pub fn or(self, other: Filter) -> Filter {
         match (self, other) {

@@ -1,6 +1,6 @@
 //! The core of Forge: models, typed fields, query IR, filter matching, handlers.
 //!
-//! It does no IO and knows no database: time, ids and randomness come from [`env`], documents from an
+//! It does no IO and knows no database: time, ids and randomness come from [`mod@env`], documents from an
 //! [`Adapter`](adapter::Adapter). `forge-core/tests/expanded.rs` shows, by hand, what the macros write on top of it.
 
 pub mod adapter;
@@ -48,7 +48,9 @@ pub mod __private {
     pub use crate::env::Env;
     pub use crate::error::Result;
     pub use crate::fields::{EmbedMany, EmbedOne, Field, ToMany, ToOne};
-    pub use crate::handler::{HandlerDef, HandlerKind, Invocation, Json, encode_result};
+    pub use crate::handler::{
+        Answer, HandlerDef, HandlerKind, Invocation, Json, assert_answer, assert_argument, encode_result,
+    };
     pub use crate::ir::Rows;
     pub use crate::model::{
         Access, Default as DefaultDef, EmbedDef, FieldDef, IndexDef, IndexKey, ModelDef, OnDelete,
@@ -58,7 +60,8 @@ pub mod __private {
         Reader, Record, Role, Shape, Writer, deserialize, schema_of, serialize, shape_schema,
     };
     pub use crate::relation::{BelongsTo, HasMany, HasOne};
-    pub use crate::traits::{Changes, Embed, Model, NewRecord, PatchRecord};
+    pub use crate::traits::{Changes, Embed, Model, NewRecord, PatchRecord, id_path, key_path};
     pub use crate::types::{DateTime, Id, Uuid};
+    pub use crate::value::IntoValue;
     pub use futures_util::future::BoxFuture;
 }

@@ -31,8 +31,7 @@ pub fn plan(mut operation: Operation, now: DateTime) -> Operation {
         Operation::Insert(_) => return operation,
     };
     if !with_deleted {
-        let own = std::mem::replace(filter, Filter::All);
-        *filter = own.and(live_only(model));
+        filter.narrow(live_only(model));
     }
     operation
 }

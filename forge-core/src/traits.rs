@@ -7,6 +7,7 @@ use validator::Validate;
 
 use crate::env::Env;
 use crate::error::{Error, Messages, Result};
+use crate::fields::Field;
 use crate::ir::{Change, Rows};
 use crate::model::{CREATED_AT, EmbedDef, ModelDef, UPDATED_AT};
 use crate::record::{self, Record};
@@ -55,6 +56,29 @@ pub trait Embed: Record + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The typed fields below `prefix`.
     #[doc(hidden)]
     fn fields_below<M: 'static>(prefix: &'static str) -> Self::Fields<M>;
+}
+
+/// Types of fields that can hold an id: the id's own type, and an `Option` of it.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a key of type `{Self}` cannot hold the id of the other model, a `{I}`",
+    label = "this key has another type than the id that it holds",
+    note = "give the key the type of the other model's id, or an `Option` of it"
+)]
+pub trait Key<I> {}
+impl<I> Key<I> for I {}
+impl<I> Key<I> for Option<I> {}
+
+/// The stored path of the id of `T`, to which a key of type `K` refers.
+#[doc(hidden)]
+pub const fn id_path<T: Model, K: Key<T::Id>>() -> &'static str {
+    "_id"
+}
+
+/// The stored path of the field of `T` that refers to an `M`.
+#[doc(hidden)]
+pub const fn key_path<M: Model, T: Model, K: Key<M::Id>>(key: Field<T, K>) -> &'static str {
+    key.path()
 }
 
 /// What an insert takes: `NewFlight` of `Flight`.

@@ -2,6 +2,8 @@
 //! `forge-macros` and the core is readable, and compiles.
 
 #![allow(missing_docs)]
+// The form is that of longer structs.
+#![allow(clippy::single_match)]
 
 use forge_core::{BelongsTo, DateTime, HasMany, Id, MutationCtx, QueryCtx, Result};
 

@@ -5,7 +5,7 @@ use bson::Bson;
 use futures_util::future::BoxFuture;
 
 use super::update::require_filter;
-use super::{decode, wrong_outcome};
+use super::{decode, narrow, wrong_outcome};
 use crate::db::Handle;
 use crate::error::{Error, Result};
 use crate::fields::Filter;
@@ -84,10 +84,7 @@ impl<M: Model> DeleteMany<M> {
 
     /// Only documents that match; several filters all have to.
     pub fn filter(mut self, filter: impl FnOnce(&'static M::Fields) -> Filter<M>) -> Self {
-        match filter(M::FIELDS).into_ir() {
-            Ok(filter) => self.filter = std::mem::replace(&mut self.filter, ir::Filter::All).and(filter),
-            Err(error) => self.error = self.error.or(Some(error)),
-        }
+        narrow(&mut self.filter, &mut self.error, filter(M::FIELDS));
         self
     }
 

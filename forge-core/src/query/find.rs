@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 
-use super::{IntoIncludes, decode_all, wrong_outcome};
+use super::{IntoIncludes, decode_all, narrow, wrong_outcome};
 use crate::adapter::Explanation;
 use crate::db::Handle;
 use crate::error::{Error, Result};
@@ -31,12 +31,7 @@ impl<M: Model> Find<M> {
 
     /// Only documents that match; several filters all have to.
     pub fn filter(mut self, filter: impl FnOnce(&'static M::Fields) -> Filter<M>) -> Self {
-        match filter(M::FIELDS).into_ir() {
-            Ok(filter) => {
-                self.select.filter = std::mem::replace(&mut self.select.filter, ir::Filter::All).and(filter)
-            }
-            Err(error) => self.error = self.error.or(Some(error)),
-        }
+        narrow(&mut self.select.filter, &mut self.error, filter(M::FIELDS));
         self
     }
 

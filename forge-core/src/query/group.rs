@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::update::Number;
-use super::wrong_outcome;
+use super::{narrow, wrong_outcome};
 use crate::db::Handle;
 use crate::error::{Error, Result};
 use crate::fields::{Field, Filter, Order};
@@ -250,12 +250,7 @@ impl<M: Model, K: KeySet<M>> GroupBy<M, K> {
 impl<M: Model, K, V> GroupBy<M, K, V> {
     /// Only documents that match take part.
     pub fn filter(mut self, filter: impl FnOnce(&'static M::Fields) -> Filter<M>) -> Self {
-        match filter(M::FIELDS).into_ir() {
-            Ok(filter) => {
-                self.group.filter = std::mem::replace(&mut self.group.filter, ir::Filter::All).and(filter)
-            }
-            Err(error) => self.error = self.error.or(Some(error)),
-        }
+        narrow(&mut self.group.filter, &mut self.error, filter(M::FIELDS));
         self
     }
 
@@ -276,9 +271,7 @@ impl<M: Model, K: KeySet<M>, V: AggregateSet<M>> GroupBy<M, K, V> {
     /// Only groups whose values match.
     pub fn having(mut self, having: impl FnOnce(&V) -> GroupFilter<M>) -> Self {
         match having(&self.values).0 {
-            Ok(filter) => {
-                self.group.having = std::mem::replace(&mut self.group.having, ir::Filter::All).and(filter)
-            }
+            Ok(filter) => self.group.having.narrow(filter),
             Err(error) => self.error = self.error.or(Some(error)),
         }
         self

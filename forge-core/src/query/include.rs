@@ -1,5 +1,6 @@
 use std::marker::PhantomData;
 
+use super::narrow;
 use crate::error::{Error, Result};
 use crate::fields::{Filter, IntoSort, ToMany, ToOne};
 use crate::ir;
@@ -25,12 +26,7 @@ impl<M: Model, T: Model> Include<M, T> {
 
     /// Only related documents that match.
     pub fn filter(mut self, filter: impl FnOnce(&'static T::Fields) -> Filter<T>) -> Self {
-        match filter(T::FIELDS).into_ir() {
-            Ok(filter) => {
-                self.select.filter = std::mem::replace(&mut self.select.filter, ir::Filter::All).and(filter)
-            }
-            Err(error) => self.error = self.error.or(Some(error)),
-        }
+        narrow(&mut self.select.filter, &mut self.error, filter(T::FIELDS));
         self
     }
 

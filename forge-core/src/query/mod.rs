@@ -18,7 +18,7 @@ pub use crate::value::IntoValue;
 use bson::RawDocument;
 
 use crate::error::{Error, Result};
-use crate::ir::Rows;
+use crate::ir::{self, Rows};
 use crate::traits::Model;
 
 /// One document as an `M`, without relations.
@@ -62,6 +62,14 @@ pub(crate) fn decode_at<M: Model>(rows: &Rows, position: usize) -> Result<M> {
 /// All documents with their relations.
 pub(crate) fn decode_all<M: Model>(rows: &Rows) -> Result<Vec<M>> {
     (0..rows.documents.len()).map(|position| decode_at(rows, position)).collect()
+}
+
+/// Narrows a builder's filter, or keeps the first error for when it runs.
+fn narrow<M>(filter: &mut ir::Filter, error: &mut Option<Error>, with: Filter<M>) {
+    match with.into_ir() {
+        Ok(with) => filter.narrow(with),
+        Err(failure) => *error = error.take().or(Some(failure)),
+    }
 }
 
 pub(crate) fn wrong_outcome(operation: &str) -> Error {

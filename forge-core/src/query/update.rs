@@ -5,7 +5,7 @@ use bson::Bson;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 
-use super::{decode, wrong_outcome};
+use super::{decode, narrow, wrong_outcome};
 use crate::db::Handle;
 use crate::error::{Error, Result};
 use crate::fields::{Field, Filter};
@@ -224,15 +224,8 @@ impl<M: Model> Update<M> {
 
     /// Changes the document only if it also matches `filter`: compare and set.
     pub fn filter(mut self, filter: impl FnOnce(&'static M::Fields) -> Filter<M>) -> Self {
-        add_filter(&mut self.draft, filter(M::FIELDS));
+        narrow(&mut self.draft.filter, &mut self.draft.error, filter(M::FIELDS));
         self
-    }
-}
-
-fn add_filter<M: Model>(draft: &mut Draft<M>, filter: Filter<M>) {
-    match filter.into_ir() {
-        Ok(filter) => draft.filter = std::mem::replace(&mut draft.filter, ir::Filter::All).and(filter),
-        Err(error) => draft.error = draft.error.take().or(Some(error)),
     }
 }
 
@@ -270,7 +263,7 @@ impl<M: Model> UpdateMany<M> {
 
     /// Only documents that match; several filters all have to.
     pub fn filter(mut self, filter: impl FnOnce(&'static M::Fields) -> Filter<M>) -> Self {
-        add_filter(&mut self.draft, filter(M::FIELDS));
+        narrow(&mut self.draft.filter, &mut self.draft.error, filter(M::FIELDS));
         self
     }
 
