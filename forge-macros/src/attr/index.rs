@@ -1,0 +1,238 @@
+//! `index(…)` on structs and fields.
+
+use syn::{Ident, LitStr};
+
+use super::{Grammar, Item, Slot, Value};
+use crate::diag::Diag;
+use crate::names;
+
+/// A declared index, before its fields are looked up.
+#[derive(Debug)]
+pub(crate) struct Index {
+    /// The attribute, for errors.
+    pub(crate) at: Item,
+    /// The fields in order; empty for an index of the field that carries it.
+    pub(crate) keys: Vec<(Ident, Kind)>,
+    pub(crate) unique: Slot<()>,
+    pub(crate) sparse: Slot<()>,
+    /// Seconds.
+    pub(crate) ttl: Slot<u32>,
+    pub(crate) partial: Slot<LitStr>,
+    pub(crate) collation: Slot<(String, u8)>,
+    pub(crate) name: Slot<LitStr>,
+}
+
+/// How a key is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Ascending,
+    Descending,
+    Sphere,
+    Text(u32),
+}
+
+const KEYS: &str = "an index key is `field`, `field = -1`, `field = \"2dsphere\"` or `field = \"text\"`";
+
+const OPTIONS: Grammar = Grammar {
+    around: ("#[model(index(…, ", "))]"),
+    of: "an index",
+    keys: &[
+        ("unique", "unique"),
+        ("sparse", "sparse"),
+        ("ttl", "ttl = \"7d\""),
+        ("partial", "partial = r#\"{ \"active\": true }\"#"),
+        ("collation", "collation(locale = \"en\", strength = 2)"),
+        ("name", "name = \"by_name\""),
+    ],
+};
+
+const COLLATION: Grammar = Grammar {
+    around: ("collation(", ")"),
+    of: "a collation",
+    keys: &[("locale", "locale = \"en\""), ("strength", "strength = 2")],
+};
+
+impl Index {
+    pub(crate) fn new(at: Item) -> Self {
+        Self {
+            at,
+            keys: Vec::new(),
+            unique: Slot::default(),
+            sparse: Slot::default(),
+            ttl: Slot::default(),
+            partial: Slot::default(),
+            collation: Slot::default(),
+            name: Slot::default(),
+        }
+    }
+
+    /// `index(a, b = -1, unique, …)` of a struct. `fields` decide what `name = "text"` means.
+    pub(crate) fn of_struct(diag: &Diag, grammar: &Grammar, item: &Item, fields: &[String]) -> Option<Self> {
+        let items = grammar.list(diag, item)?;
+        let mut index = Self::new(item.clone());
+        for item in &items {
+            if !index.option(diag, item, fields) {
+                index.key(diag, item);
+            }
+        }
+        Some(index)
+    }
+
+    /// `index`, `index = -1` or `index(unique, …)` of a field.
+    pub(crate) fn of_field(diag: &Diag, grammar: &Grammar, item: &Item) -> Option<(Kind, Self)> {
+        let mut index = Self::new(item.clone());
+        match &item.value {
+            Value::Flag => Some((Kind::Ascending, index)),
+            Value::Is(_) => kind(diag, item).map(|kind| (kind, index)),
+            Value::List(_) => {
+                for option in &grammar.list(diag, item)? {
+                    if !index.option(diag, option, &[]) {
+                        OPTIONS.unknown(diag, option);
+                    }
+                }
+                Some((Kind::Ascending, index))
+            }
+        }
+    }
+
+    fn key(&mut self, diag: &Diag, item: &Item) {
+        let name = names::plain(&item.key);
+        if let Some((first, _)) = self.keys.iter().find(|(key, _)| names::plain(key) == name) {
+            return diag.duplicate(&name, first, &item.key);
+        }
+        if let Some(kind) = kind(diag, item) {
+            self.keys.push((item.key.clone(), kind));
+        }
+    }
+
+    /// Takes `item` if it is an option.
+    fn option(&mut self, diag: &Diag, item: &Item, fields: &[String]) -> bool {
+        let key = names::plain(&item.key);
+        match key.as_str() {
+            "unique" if !is_key(item) => self.unique.set(diag, item, OPTIONS.flag(diag, item)),
+            "sparse" if !is_key(item) => self.sparse.set(diag, item, OPTIONS.flag(diag, item)),
+            "ttl" if matches!(item.value, Value::Is(_)) => self.ttl.set(diag, item, seconds(diag, item)),
+            "partial" if item.string().is_some() => self.partial.set(diag, item, json_object(diag, item)),
+            "collation" if !matches!(item.value, Value::Flag) => {
+                self.collation.set(diag, item, collation(diag, item))
+            }
+            "name" if item.string().is_some() && !(is_key(item) && fields.contains(&key)) => {
+                self.name.set(diag, item, OPTIONS.string(diag, item));
+            }
+            "ttl" | "partial" | "collation" | "name" if !fields.contains(&key) => {
+                OPTIONS.malformed(diag, item, item, "needs a value");
+            }
+            _ => return false,
+        }
+        true
+    }
+}
+
+fn is_key(item: &Item) -> bool {
+    match &item.value {
+        Value::Flag => false,
+        Value::Is(_) => {
+            item.integer().is_some()
+                || item.string().is_some_and(|text| matches!(text.value().as_str(), "2dsphere" | "text"))
+        }
+        Value::List(_) => false,
+    }
+}
+
+fn kind(diag: &Diag, item: &Item) -> Option<Kind> {
+    let text = item.string().map(LitStr::value);
+    let kind = match (&item.value, item.integer(), text.as_deref()) {
+        (Value::Flag, ..) | (_, Some(1), _) => Some(Kind::Ascending),
+        (_, Some(-1), _) => Some(Kind::Descending),
+        (.., Some("2dsphere")) => Some(Kind::Sphere),
+        (.., Some("text")) => Some(Kind::Text(1)),
+        _ => None,
+    };
+    if kind.is_none() {
+        diag.hint(item, "this is not a kind of index", KEYS);
+    }
+    kind
+}
+
+/// A number of seconds, or text such as `"7d"`.
+fn seconds(diag: &Diag, item: &Item) -> Option<u32> {
+    let given = match (item.integer(), item.string().map(LitStr::value)) {
+        (Some(number), _) => u32::try_from(number).ok(),
+        (_, Some(text)) => duration(&text),
+        _ => None,
+    };
+    if given.is_none() {
+        diag.hint(
+            item,
+            "`ttl` is a time in seconds",
+            "write `ttl = 3600`, or with a unit (s, m, h, d, w) `ttl = \"7d\"`; at most 4294967295 seconds",
+        );
+    }
+    given
+}
+
+fn duration(text: &str) -> Option<u32> {
+    let unit = text.chars().next_back()?;
+    let factor: u32 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        'w' => 604_800,
+        _ => return None,
+    };
+    text.strip_suffix(unit)?.trim().parse::<u32>().ok()?.checked_mul(factor)
+}
+
+/// Text with the look of a JSON object. Whether it is one, the catalog says at start-up.
+fn json_object(diag: &Diag, item: &Item) -> Option<LitStr> {
+    let text = item.string()?;
+    let value = text.value();
+    let value = value.trim();
+    if value.starts_with('{')
+        && value.ends_with('}')
+        && value.matches('{').count() == value.matches('}').count()
+    {
+        return Some(text.clone());
+    }
+    OPTIONS.malformed(diag, item, text, "takes a JSON object");
+    None
+}
+
+fn collation(diag: &Diag, item: &Item) -> Option<(String, u8)> {
+    let (mut locale, mut strength) = (Slot::default(), Slot::default());
+    for part in &OPTIONS.list(diag, item)? {
+        match names::plain(&part.key).as_str() {
+            "locale" => locale.set(diag, part, COLLATION.string(diag, part).map(|text| text.value())),
+            "strength" => {
+                let level =
+                    part.integer().and_then(|level| u8::try_from(level).ok()).filter(|n| (1..=5).contains(n));
+                if level.is_none() {
+                    COLLATION.malformed(diag, part, part, "is a whole number from 1 to 5");
+                }
+                strength.set(diag, part, level);
+            }
+            _ => COLLATION.unknown(diag, part),
+        }
+    }
+    let Some(locale) = locale.get() else {
+        OPTIONS.malformed(diag, item, item, "needs a locale");
+        return None;
+    };
+    // MongoDB's own default.
+    Some((locale.clone(), strength.get().copied().unwrap_or(3)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("7d"), Some(604_800));
+        assert_eq!(duration("90 m"), Some(5_400));
+        assert_eq!(duration("7"), None);
+        assert_eq!(duration("9999999w"), None);
+        assert_eq!(duration(""), None);
+    }
+}

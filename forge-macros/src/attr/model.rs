@@ -1,0 +1,309 @@
+//! `#[model(…)]` on structs and fields.
+
+use syn::{Expr, Ident, LitStr};
+
+use super::index::{Index, Kind};
+use super::{Grammar, Item, Slot, Value};
+use crate::diag::Diag;
+use crate::names;
+
+const STRUCT: Grammar = Grammar {
+    around: ("#[model(", ")]"),
+    of: "a model",
+    keys: &[
+        ("collection", "collection = \"flights\""),
+        ("timestamps", "timestamps"),
+        ("soft_delete", "soft_delete"),
+        ("sync", "sync"),
+        ("client", "client(name, city)"),
+        ("index", "index(city, date = -1, unique)"),
+        ("crate", "crate = \"my_forge\""),
+    ],
+};
+
+const EMBED: Grammar =
+    Grammar { around: ("#[model(", ")]"), of: "an embed", keys: &[("crate", "crate = \"my_forge\"")] };
+
+const FIELD: Grammar = Grammar {
+    around: ("#[model(", ")]"),
+    of: "a field",
+    keys: &[
+        ("id", "id"),
+        ("private", "private"),
+        ("readonly", "readonly"),
+        ("index", "index"),
+        ("unique", "unique"),
+        ("default", "default = 0"),
+        ("text", "text(weight = 10)"),
+        ("embed", "embed"),
+        ("embed_many", "embed_many"),
+        ("belongs_to", "belongs_to(key = origin_id, on_delete = cascade)"),
+        ("has_many", "has_many(key = origin_id)"),
+        ("has_one", "has_one(key = origin_id)"),
+    ],
+};
+
+const RELATION: Grammar = Grammar {
+    around: ("#[model(belongs_to(", "))]"),
+    of: "a relation",
+    keys: &[("key", "key = origin_id"), ("on_delete", "key = origin_id, on_delete = cascade")],
+};
+
+const TEXT: Grammar =
+    Grammar { around: ("#[model(text(", "))]"), of: "a text index", keys: &[("weight", "weight = 10")] };
+
+/// What `#[model(…)]` says about a struct.
+#[derive(Debug, Default)]
+pub(crate) struct Struct {
+    pub(crate) collection: Slot<LitStr>,
+    pub(crate) timestamps: Slot<()>,
+    pub(crate) soft_delete: Slot<()>,
+    pub(crate) sync: Slot<()>,
+    pub(crate) client: Slot<Vec<Ident>>,
+    pub(crate) indexes: Vec<Index>,
+    pub(crate) krate: Slot<syn::Path>,
+}
+
+impl Struct {
+    /// Parses the attributes of a model whose fields have these names.
+    pub(crate) fn parse(attrs: &[syn::Attribute], fields: &[String], diag: &Diag) -> Self {
+        let mut model = Self::default();
+        for item in &super::named(attrs, "model", "#[model(timestamps)]", diag) {
+            match names::plain(&item.key).as_str() {
+                "collection" => model.collection.set(diag, item, STRUCT.string(diag, item)),
+                "timestamps" => model.timestamps.set(diag, item, STRUCT.flag(diag, item)),
+                "soft_delete" => model.soft_delete.set(diag, item, STRUCT.flag(diag, item)),
+                "sync" => model.sync.set(diag, item, STRUCT.flag(diag, item)),
+                "client" => model.client.set(diag, item, allowed(diag, item)),
+                "index" => model.indexes.extend(Index::of_struct(diag, &STRUCT, item, fields)),
+                "crate" => model.krate.set(diag, item, krate(diag, &STRUCT, item)),
+                _ => STRUCT.unknown(diag, item),
+            }
+        }
+        model
+    }
+
+    /// Parses the attributes of an embed, which has no collection of its own.
+    pub(crate) fn parse_embed(attrs: &[syn::Attribute], diag: &Diag) -> Self {
+        let mut embed = Self::default();
+        for item in &super::named(attrs, "model", "#[model(crate = \"…\")]", diag) {
+            let key = names::plain(&item.key);
+            match key.as_str() {
+                "crate" => embed.krate.set(diag, item, krate(diag, &EMBED, item)),
+                known if STRUCT.keys.iter().any(|(key, _)| *key == known) => diag.hint(
+                    item,
+                    format_args!("`{key}` is not for embeds"),
+                    "an embed is stored inside the documents of a model: put it on the model",
+                ),
+                _ => EMBED.unknown(diag, item),
+            }
+        }
+        embed
+    }
+}
+
+fn krate(diag: &Diag, grammar: &Grammar, item: &Item) -> Option<syn::Path> {
+    super::path(diag, &grammar.string(diag, item)?)
+}
+
+/// The names of an allow-list.
+fn allowed(diag: &Diag, item: &Item) -> Option<Vec<Ident>> {
+    let mut allowed: Vec<Ident> = Vec::new();
+    for name in STRUCT.list(diag, item)? {
+        if !matches!(name.value, Value::Flag) {
+            STRUCT.malformed(diag, item, &name, "takes the names of fields only");
+        } else if let Some(first) = allowed.iter().find(|known| **known == name.key) {
+            diag.duplicate(&names::plain(&name.key), first, &name.key);
+        } else {
+            allowed.push(name.key);
+        }
+    }
+    Some(allowed)
+}
+
+/// What `#[model(…)]` says about a field.
+#[derive(Debug, Default)]
+pub(crate) struct Field {
+    pub(crate) id: Slot<()>,
+    pub(crate) private: Slot<()>,
+    pub(crate) readonly: Slot<()>,
+    pub(crate) indexes: Vec<(Kind, Index)>,
+    pub(crate) unique: Slot<()>,
+    /// The expression, or `Default::default()`.
+    pub(crate) default: Slot<Option<Expr>>,
+    /// The weight.
+    pub(crate) text: Slot<u32>,
+    pub(crate) embed: Slot<()>,
+    pub(crate) embed_many: Slot<()>,
+    pub(crate) relation: Slot<Relation>,
+}
+
+/// A relation attribute.
+#[derive(Debug, Clone)]
+pub(crate) struct Relation {
+    pub(crate) kind: RelationKind,
+    pub(crate) key: Ident,
+    pub(crate) on_delete: Slot<OnDelete>,
+}
+
+/// Which relation attribute it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RelationKind {
+    BelongsTo,
+    HasMany,
+    HasOne,
+}
+
+impl RelationKind {
+    pub(crate) const ALL: [Self; 3] = [Self::BelongsTo, Self::HasMany, Self::HasOne];
+
+    /// The attribute.
+    pub(crate) fn attribute(self) -> &'static str {
+        match self {
+            Self::BelongsTo => "belongs_to",
+            Self::HasMany => "has_many",
+            Self::HasOne => "has_one",
+        }
+    }
+
+    /// The type of the field.
+    pub(crate) fn wrapper(self) -> &'static str {
+        match self {
+            Self::BelongsTo => "BelongsTo",
+            Self::HasMany => "HasMany",
+            Self::HasOne => "HasOne",
+        }
+    }
+}
+
+/// What becomes of documents that refer to a deleted one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnDelete {
+    Cascade,
+    SetNull,
+    Restrict,
+    NoAction,
+}
+
+impl OnDelete {
+    const ALL: [(&'static str, Self); 4] = [
+        ("cascade", Self::Cascade),
+        ("set_null", Self::SetNull),
+        ("restrict", Self::Restrict),
+        ("no_action", Self::NoAction),
+    ];
+}
+
+impl Field {
+    pub(crate) fn parse(attrs: &[syn::Attribute], diag: &Diag) -> Self {
+        let mut field = Self::default();
+        for item in &super::named(attrs, "model", "#[model(index)]", diag) {
+            field.item(diag, item);
+        }
+        field
+    }
+
+    fn item(&mut self, diag: &Diag, item: &Item) {
+        let flag = || FIELD.flag(diag, item);
+        match names::plain(&item.key).as_str() {
+            "id" => self.id.set(diag, item, flag()),
+            "private" => self.private.set(diag, item, flag()),
+            "readonly" => self.readonly.set(diag, item, flag()),
+            "unique" => self.unique.set(diag, item, flag()),
+            "embed" => self.embed.set(diag, item, flag()),
+            "embed_many" => self.embed_many.set(diag, item, flag()),
+            "index" => self.indexes.extend(Index::of_field(diag, &FIELD, item)),
+            "default" => self.default.set(diag, item, default(diag, item)),
+            "text" => self.text.set(diag, item, text(diag, item)),
+            "belongs_to" => self.relation.set(diag, item, relation(diag, item, RelationKind::BelongsTo)),
+            "has_many" => self.relation.set(diag, item, relation(diag, item, RelationKind::HasMany)),
+            "has_one" => self.relation.set(diag, item, relation(diag, item, RelationKind::HasOne)),
+            known if STRUCT.keys.iter().any(|(key, _)| *key == known) => diag.hint(
+                item,
+                format_args!("`{known}` is an attribute of the struct, not of a field"),
+                format_args!("put {} above the struct", STRUCT.form(known)),
+            ),
+            _ => FIELD.unknown(diag, item),
+        }
+    }
+}
+
+fn default(diag: &Diag, item: &Item) -> Option<Option<Expr>> {
+    match &item.value {
+        Value::Flag => Some(None),
+        Value::Is(value) => Some(Some(value.clone())),
+        Value::List(_) => {
+            FIELD.malformed(diag, item, item, "takes an expression");
+            None
+        }
+    }
+}
+
+fn text(diag: &Diag, item: &Item) -> Option<u32> {
+    if matches!(item.value, Value::Flag) {
+        return Some(1);
+    }
+    let mut weight = Slot::default();
+    for part in &FIELD.list(diag, item)? {
+        if names::plain(&part.key) != "weight" {
+            TEXT.unknown(diag, part);
+            continue;
+        }
+        let given = part.integer().and_then(|n| u32::try_from(n).ok()).filter(|n| (1..=99_999).contains(n));
+        if given.is_none() {
+            TEXT.malformed(diag, part, part, "is a whole number from 1 to 99999");
+        }
+        weight.set(diag, part, given);
+    }
+    weight.get().copied()
+}
+
+fn relation(diag: &Diag, item: &Item, kind: RelationKind) -> Option<Relation> {
+    let (mut key, mut on_delete) = (Slot::default(), Slot::default());
+    for part in &FIELD.list(diag, item)? {
+        match names::plain(&part.key).as_str() {
+            "key" => {
+                let given = part.ident().cloned();
+                if given.is_none() {
+                    RELATION.malformed(diag, part, part, "is the name of a field");
+                }
+                key.set(diag, part, given);
+            }
+            "on_delete" if kind == RelationKind::BelongsTo => on_delete.set(diag, part, action(diag, part)),
+            "on_delete" => diag.hint(
+                part,
+                format_args!("`on_delete` is not for `{}`", kind.attribute()),
+                "put it on the `belongs_to` of the other model, which holds the key",
+            ),
+            _ => RELATION.unknown(diag, part),
+        }
+    }
+    if !key.is_set() {
+        let example = if kind == RelationKind::BelongsTo {
+            "a field of this struct"
+        } else {
+            "a field of the other model"
+        };
+        diag.hint(
+            item,
+            format_args!("`{}` needs a key", kind.attribute()),
+            format_args!("write `{}(key = …)` with {example}", kind.attribute()),
+        );
+    }
+    Some(Relation { kind, key: key.get()?.clone(), on_delete })
+}
+
+fn action(diag: &Diag, item: &Item) -> Option<OnDelete> {
+    let name = item.ident().map(names::plain);
+    let action =
+        OnDelete::ALL.iter().find(|(known, _)| Some(*known) == name.as_deref()).map(|(_, action)| *action);
+    if action.is_none() {
+        let known = OnDelete::ALL.iter().map(|(known, _)| *known);
+        diag.hint(
+            item,
+            "unknown action of `on_delete`",
+            format_args!("it is one of {}, without quotes", names::listed(known)),
+        );
+    }
+    action
+}

@@ -1,0 +1,160 @@
+//! What `#[query]` and `#[mutation]` write: the function as it is, and its registration.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::{FnArg, Ident};
+
+use super::ast::{Arg, Handler, Kind};
+use crate::model::expand::record::{Record, Slot, Take};
+use crate::{names, spans, ty};
+
+/// The function and its registration.
+pub(super) fn handler(handler: &Handler) -> TokenStream {
+    let (item, krate) = (&handler.item, handler.krate());
+    let assertions = assertions(handler);
+    let arguments = arguments(handler);
+    let registration = registration(handler);
+    quote! {
+        #item
+        const _: () = {
+            use #krate::__private as __forge;
+            #assertions
+            #arguments
+            #registration
+        };
+    }
+}
+
+/// The function after an error, such that calls of it still compile.
+pub(super) fn stub(handler: &Handler) -> TokenStream {
+    let mut item = handler.item.clone();
+    let sig = &mut item.sig;
+    sig.asyncness.get_or_insert_with(Default::default);
+    if matches!(sig.inputs.first(), Some(FnArg::Receiver(_))) {
+        sig.inputs = sig.inputs.iter().skip(1).cloned().collect();
+        *item.block = syn::parse_quote!({ ::core::unreachable!() });
+    }
+    quote!(#[allow(dead_code, unused_variables)] #item)
+}
+
+/// Each type by itself, before anything else uses it, so that its error comes first and stands at the type.
+fn assertions(handler: &Handler) -> TokenStream {
+    let arguments = handler.args.iter().map(|arg| {
+        let ty = &arg.ty;
+        quote_spanned!(spans::of(ty)=> __forge::assert_argument::<#ty>();)
+    });
+    let answer = handler.output().map(|ty| quote_spanned!(spans::of(ty)=> __forge::assert_answer::<#ty>();));
+    quote! {
+        const _: fn() = || {
+            #(#arguments)*
+            #answer
+        };
+    }
+}
+
+/// The hidden struct of the arguments.
+fn arguments(handler: &Handler) -> TokenStream {
+    let ident = format_ident!("__Args");
+    let count = handler.args.len();
+    let definitions = handler.args.iter().map(definition);
+    let named: Vec<(&Ident, &Arg)> =
+        handler.args.iter().filter_map(|arg| Some((arg.ident.as_ref()?, arg))).collect();
+    let fields = named.iter().map(|(ident, arg)| {
+        let (rules, ty) = (&arg.validate, &arg.ty);
+        quote!(#(#rules)* #ident: #ty,)
+    });
+    let slots = named.iter().map(|(ident, arg)| Slot {
+        ident,
+        span: spans::of(&arg.ty),
+        take: Take::Required,
+        optional: false,
+    });
+    let record = Record {
+        ident: &ident,
+        name: handler.name(),
+        role: quote!(Args),
+        shape: quote!(fields: &__FIELDS, relations: &[],),
+        picked: (0..count).collect(),
+        slots: slots.collect(),
+        relations: Vec::new(),
+    };
+    let record = record.read_only();
+    let ruled = handler.args.iter().any(|arg| !arg.validate.is_empty());
+    let (derive, validate) = if ruled { (derived_rules(), quote!()) } else { (quote!(), no_rules(&ident)) };
+    quote! {
+        #derive
+        struct #ident { #(#fields)* }
+        static __FIELDS: [__forge::FieldDef; #count] = [#(#definitions),*];
+        #record
+        #validate
+    }
+}
+
+fn derived_rules() -> TokenStream {
+    quote! {
+        #[allow(unused_imports)]
+        use __forge::validator::Validate as _;
+        #[derive(__forge::validator::Validate)]
+        #[validate(crate = "__forge::validator")]
+    }
+}
+
+fn no_rules(ident: &Ident) -> TokenStream {
+    quote! {
+        impl __forge::validator::Validate for #ident {
+            fn validate(&self) -> ::core::result::Result<(), __forge::validator::ValidationErrors> {
+                ::core::result::Result::Ok(())
+            }
+        }
+    }
+}
+
+fn definition(arg: &Arg) -> TokenStream {
+    let name = arg.ident.as_ref().map_or_else(String::new, names::plain);
+    let (ty, docs, (_, optional)) = (&arg.ty, &arg.docs, ty::required(&arg.ty));
+    let schema = quote_spanned!(spans::of(ty)=> __forge::schema_of::<#ty>);
+    quote! {
+        __forge::FieldDef {
+            name: #name,
+            stored: #name,
+            client: #name,
+            access: __forge::Access::Public,
+            default: __forge::DefaultDef::None,
+            optional: #optional,
+            embed: ::core::option::Option::None,
+            schema: #schema,
+            docs: #docs,
+        }
+    }
+}
+
+fn registration(handler: &Handler) -> TokenStream {
+    let (ident, name, docs) = (&handler.item.sig.ident, handler.name(), &handler.docs);
+    let (internal, transaction) = (handler.options.internal.is_set(), handler.options.transaction.is_set());
+    let (kind, open) = match handler.kind {
+        Kind::Query => (quote!(Query), quote!(query)),
+        Kind::Mutation => (quote!(Mutation), quote!(mutation)),
+    };
+    let args = handler.args.iter().filter_map(|arg| arg.ident.as_ref());
+    let returns = handler
+        .output()
+        .map(|ty| quote_spanned!(spans::of(ty)=> __forge::schema_of::<<#ty as __forge::Answer>::Value>));
+    quote! {
+        __forge::inventory::submit! {
+            __forge::HandlerDef {
+                name: #name,
+                kind: __forge::HandlerKind::#kind,
+                internal: #internal,
+                transaction: #transaction,
+                docs: #docs,
+                args: <__Args as __forge::Record>::shape,
+                returns: #returns,
+                call: |__invocation| ::std::boxed::Box::pin(async move {
+                    #[allow(unused_variables)]
+                    let (__ctx, __args) = __invocation.#open::<__Args>()?;
+                    __forge::encode_result(#ident(&__ctx, #(__args.#args),*).await)
+                }),
+            }
+        }
+    }
+}

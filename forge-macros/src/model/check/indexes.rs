@@ -1,0 +1,170 @@
+//! Indexes: field names become stored paths, and each index is declared once.
+
+use super::super::ast::{Field, Struct};
+use super::{Index, Stored, fields, owned};
+use crate::attr::Item;
+use crate::attr::index::{self as attr, Kind};
+use crate::diag::Diag;
+use crate::{names as words, ty};
+
+/// Every declared index, those of fields first.
+pub(super) fn indexes(ast: &Struct, stored: &[Stored<'_>], diag: &Diag) -> Vec<Index> {
+    let mut all: Vec<(Index, Place<'_>)> = Vec::new();
+    for field in stored.iter().filter(|field| !field.field.attrs.id.is_set()) {
+        of_field(field, &mut all, diag);
+    }
+    all.extend(text(ast, stored, diag));
+    for declared in &ast.attrs.indexes {
+        if let Some(index) = of_struct(ast, stored, declared, diag) {
+            all.push((index, Place::Item(&declared.at)));
+        }
+    }
+    repeated(&all, diag);
+    all.into_iter().map(|(index, _)| index).collect()
+}
+
+/// Where an index is declared.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Item(&'a Item),
+    Key(&'a syn::Ident),
+}
+
+impl quote::ToTokens for Place<'_> {
+    fn to_tokens(&self, tokens: &mut proc_macro2::TokenStream) {
+        match self {
+            Self::Item(item) => item.to_tokens(tokens),
+            Self::Key(key) => key.to_tokens(tokens),
+        }
+    }
+}
+
+fn of_field<'a>(field: &Stored<'a>, all: &mut Vec<(Index, Place<'a>)>, diag: &Diag) {
+    let attrs = &field.field.attrs;
+    for (kind, declared) in &attrs.indexes {
+        let index = build(declared, vec![(field.stored.clone(), *kind)]);
+        ttl(declared, &[Some(field)], diag);
+        all.push((index, Place::Item(&declared.at)));
+    }
+    if let Some(key) = attrs.unique.key() {
+        let keys = vec![(field.stored.clone(), Kind::Ascending)];
+        all.push((Index { unique: true, sparse: field.optional, ..plain(keys) }, Place::Key(key)));
+    }
+}
+
+/// All `text` fields make one index: a collection has no second one.
+fn text<'a>(ast: &'a Struct, stored: &[Stored<'a>], diag: &Diag) -> Option<(Index, Place<'a>)> {
+    let fields = || stored.iter().filter(|field| !field.field.attrs.id.is_set());
+    let weighted = fields().filter_map(|field| Some((field, *field.field.attrs.text.get()?)));
+    let keys: Vec<_> = weighted.map(|(field, weight)| (field.stored.clone(), Kind::Text(weight))).collect();
+    let is_text = |keys: &[(syn::Ident, Kind)]| keys.iter().any(|(_, kind)| matches!(kind, Kind::Text(_)));
+    let of_struct = ast.attrs.indexes.iter().filter(|index| is_text(&index.keys)).map(|index| &index.at);
+    let of_fields = stored.iter().flat_map(|field| field.field.attrs.indexes.iter());
+    let of_fields = of_fields.filter(|(kind, _)| matches!(kind, Kind::Text(_))).map(|(_, index)| &index.at);
+    for extra in of_struct.chain(of_fields).skip(usize::from(keys.is_empty())) {
+        diag.hint(
+            extra,
+            "a collection has one text index",
+            "name all its fields in one index, or mark each of them with #[model(text)]",
+        );
+    }
+    let place = fields().find_map(|field| field.field.attrs.text.key())?;
+    Some((plain(keys), Place::Key(place)))
+}
+
+fn of_struct(ast: &Struct, stored: &[Stored<'_>], declared: &attr::Index, diag: &Diag) -> Option<Index> {
+    if declared.keys.is_empty() {
+        // Empty parentheses and misspelt keys have been reported.
+        let options = [declared.unique.key(), declared.sparse.key(), declared.ttl.key(), declared.name.key()];
+        if options.into_iter().flatten().next().is_some()
+            || declared.partial.is_set()
+            || declared.collation.is_set()
+        {
+            diag.hint(
+                &declared.at,
+                "this index has no fields",
+                "name them first: `index(city, date = -1, unique)`",
+            );
+        }
+        return None;
+    }
+    let mut keys = Vec::new();
+    let mut found = Vec::new();
+    for (name, kind) in &declared.keys {
+        let plain = words::plain(name);
+        let field = stored.iter().find(|field| field.field.name == plain);
+        match (field, owned(ast, &plain)) {
+            (Some(field), _) => keys.push((field.stored.clone(), *kind)),
+            (None, Some((path, _))) => keys.push((path.to_owned(), *kind)),
+            (None, None) => not_stored(ast, name, diag),
+        }
+        found.push(field);
+    }
+    ttl(declared, &found, diag);
+    (keys.len() == declared.keys.len()).then(|| build(declared, keys))
+}
+
+fn not_stored(ast: &Struct, name: &syn::Ident, diag: &Diag) {
+    if fields::unknown_field(ast, name, "index(…)", diag) {
+        return;
+    }
+    let relation = |field: &&Field| field.name == words::plain(name);
+    let key = ast.fields.iter().find(relation).and_then(|field| field.relation());
+    let hint = key
+        .map_or("index the key instead".to_owned(), |relation| format!("index its key `{}`", relation.key));
+    diag.hint(name, format_args!("`{name}` is a relation and not stored"), hint);
+}
+
+/// A ttl needs one key, which is a date. A key without a field is a timestamp that is not declared.
+fn ttl(declared: &attr::Index, found: &[Option<&Stored<'_>>], diag: &Diag) {
+    let Some(at) = declared.ttl.key() else { return };
+    let [only] = found else {
+        return diag.hint(
+            at,
+            "`ttl` is for an index of one date field",
+            "declare an index of its own for it",
+        );
+    };
+    let Some(field) = only else { return };
+    let (inner, _) = ty::required(&field.field.ty);
+    if !ty::is_any(inner, &["DateTime"]) {
+        diag.hint(
+            &field.field.ty,
+            format_args!("`ttl` needs a date, and `{}` is not one", field.field.name),
+            "documents expire that long after a `DateTime` or `Option<DateTime>`",
+        );
+    }
+}
+
+fn build(declared: &attr::Index, keys: Vec<(String, Kind)>) -> Index {
+    Index {
+        keys,
+        unique: declared.unique.is_set(),
+        sparse: declared.sparse.is_set(),
+        ttl: declared.ttl.get().copied(),
+        partial: declared.partial.get().map(syn::LitStr::value),
+        collation: declared.collation.get().cloned(),
+        name: declared.name.get().map(syn::LitStr::value),
+    }
+}
+
+fn plain(keys: Vec<(String, Kind)>) -> Index {
+    Index { keys, unique: false, sparse: false, ttl: None, partial: None, collation: None, name: None }
+}
+
+/// Reports indexes that MongoDB would take for the same one, or that have the same name.
+fn repeated(all: &[(Index, Place<'_>)], diag: &Diag) {
+    for (i, (index, place)) in all.iter().enumerate() {
+        let same = |(other, _): &&(Index, Place<'_>)| {
+            other.keys == index.keys && other.partial == index.partial && other.collation == index.collation
+        };
+        let same_name = |(other, _): &&(Index, Place<'_>)| other.name.is_some() && other.name == index.name;
+        if let Some((_, first)) = all[..i].iter().find(same) {
+            diag.hint(place, "this index is declared twice", "keep one of them, with the options of both");
+            diag.error(first, "the same index is declared here first");
+        } else if let Some((_, first)) = all[..i].iter().find(same_name) {
+            diag.hint(place, "two indexes have the same name", "give one of them another `name`");
+            diag.error(first, "the name is used here first");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The static data of a model: fields, relations, indexes.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+
+use super::super::check::{Access, Index, Model, Origin, Relation, Stored};
+use super::Names;
+use crate::attr::index::Kind;
+use crate::attr::model::{OnDelete, RelationKind};
+use crate::names::plain;
+use crate::{spans, ty};
+
+/// `__FIELDS`, `__RELATIONS`, `__DEF` and the registration.
+pub(super) fn definition(model: &Model<'_>, names: &Names) -> TokenStream {
+    let fields = model.fields.iter().map(field_def);
+    let relations = model.relations.iter().map(|relation| relation_def(model, relation));
+    let indexes = model.indexes.iter().map(index_def);
+    let (field_count, relation_count) = (model.fields.len(), model.relations.len());
+    let (name, collection, docs, id) = (plain(&names.model), &model.collection, &model.ast.docs, model.id);
+    let attrs = &model.ast.attrs;
+    let (timestamps, soft_delete, sync) =
+        (attrs.timestamps.is_set(), attrs.soft_delete.is_set(), attrs.sync.is_set());
+    quote! {
+        static __FIELDS: [__forge::FieldDef; #field_count] = [#(#fields),*];
+        static __RELATIONS: [__forge::RelationDef; #relation_count] = [#(#relations),*];
+        static __DEF: __forge::ModelDef = __forge::ModelDef {
+            name: #name,
+            collection: #collection,
+            docs: #docs,
+            fields: &__FIELDS,
+            id: #id,
+            relations: &__RELATIONS,
+            indexes: &[#(#indexes),*],
+            timestamps: #timestamps,
+            soft_delete: #soft_delete,
+            sync: #sync,
+        };
+        __forge::inventory::submit! { __forge::Registered(&__DEF) }
+    }
+}
+
+/// A `FieldDef`.
+pub(crate) fn field_def(field: &Stored<'_>) -> TokenStream {
+    let Stored { stored, client, optional, .. } = field;
+    let (name, docs, ty) = (&field.field.name, &field.field.docs, &field.field.ty);
+    let access = access(field.access);
+    let default = match field.origin {
+        Origin::Given | Origin::Deletion => quote!(None),
+        Origin::Generated => quote!(Generated),
+        Origin::Default => quote!(Value),
+        Origin::Timestamp => quote!(Timestamp),
+    };
+    let embed = match field.embed {
+        None => quote!(::core::option::Option::None),
+        Some(_) => {
+            let of = embedded_type(field);
+            quote_spanned!(spans::of(of)=> ::core::option::Option::Some(<#of as __forge::Embed>::def))
+        }
+    };
+    let schema = quote_spanned!(spans::of(ty)=> __forge::schema_of::<#ty>);
+    quote! {
+        __forge::FieldDef {
+            name: #name,
+            stored: #stored,
+            client: #client,
+            access: #access,
+            default: __forge::DefaultDef::#default,
+            optional: #optional,
+            embed: #embed,
+            schema: #schema,
+            docs: #docs,
+        }
+    }
+}
+
+/// The type that derives `Embed`, behind `Option` and `Vec`.
+pub(super) fn embedded_type<'a>(field: &Stored<'a>) -> &'a syn::Type {
+    let (inner, _) = ty::required(&field.field.ty);
+    ty::argument(inner, "Vec").unwrap_or(inner)
+}
+
+fn access(access: Access) -> TokenStream {
+    match access {
+        Access::Public => quote!(__forge::Access::Public),
+        Access::ReadOnly => quote!(__forge::Access::ReadOnly),
+        Access::Private => quote!(__forge::Access::Private),
+    }
+}
+
+fn relation_def(model: &Model<'_>, relation: &Relation<'_>) -> TokenStream {
+    let Relation { field, client, target, key, .. } = relation;
+    let name = &field.name;
+    let local = &model.fields[relation.local.unwrap_or(model.id)].stored;
+    let kind = match relation.kind {
+        RelationKind::BelongsTo => quote!(BelongsTo),
+        RelationKind::HasMany => quote!(HasMany),
+        RelationKind::HasOne => quote!(HasOne),
+    };
+    // A key that the other model does not have, or of another type, is an error of the compiler at the user's own span.
+    let (this, key_span) = (&model.ast.ident, spans::of(key));
+    let foreign = match relation.local {
+        Some(local) => {
+            let key_type = &model.fields[local].field.ty;
+            quote_spanned!(key_span=> __forge::id_path::<#target, #key_type>())
+        }
+        None => {
+            quote_spanned!(key_span=> __forge::key_path::<#this, #target, _>(<#target as __forge::Model>::FIELDS.#key))
+        }
+    };
+    let on_delete = match relation.on_delete {
+        OnDelete::Cascade => quote!(Cascade),
+        OnDelete::SetNull => quote!(SetNull),
+        OnDelete::Restrict => quote!(Restrict),
+        OnDelete::NoAction => quote!(NoAction),
+    };
+    let access = access(relation.access);
+    let definition = quote_spanned!(spans::of(target)=> <#target as __forge::Model>::def);
+    quote! {
+        __forge::RelationDef {
+            name: #name,
+            client: #client,
+            kind: __forge::RelationKind::#kind,
+            target: #definition,
+            local_key: &[(#local, __forge::IndexKey::Ascending)],
+            foreign: #foreign,
+            on_delete: __forge::OnDelete::#on_delete,
+            access: #access,
+        }
+    }
+}
+
+fn index_def(index: &Index) -> TokenStream {
+    let keys = index.keys.iter().map(|(path, kind)| {
+        let kind = match kind {
+            Kind::Ascending => quote!(Ascending),
+            Kind::Descending => quote!(Descending),
+            Kind::Sphere => quote!(Sphere),
+            Kind::Text(weight) => quote!(Text(#weight)),
+        };
+        quote!((#path, __forge::IndexKey::#kind))
+    });
+    let plain = quote!(__forge::IndexDef::new(&[#(#keys),*]));
+    let options = options(index);
+    if options.is_empty() { plain } else { quote!(__forge::IndexDef { #options ..#plain }) }
+}
+
+fn options(index: &Index) -> TokenStream {
+    let mut options = TokenStream::new();
+    let some = quote!(::core::option::Option::Some);
+    if let Some(name) = &index.name {
+        options.extend(quote!(name: #some(#name),));
+    }
+    if index.unique {
+        options.extend(quote!(unique: true,));
+    }
+    if index.sparse {
+        options.extend(quote!(sparse: true,));
+    }
+    if let Some(seconds) = index.ttl {
+        options.extend(quote!(ttl_seconds: #some(#seconds),));
+    }
+    if let Some(partial) = &index.partial {
+        options.extend(quote!(partial: #some(#partial),));
+    }
+    if let Some((locale, strength)) = &index.collation {
+        options.extend(quote!(collation: #some((#locale, #strength)),));
+    }
+    options
+}

@@ -1,0 +1,130 @@
+//! What `#[derive(Model)]` writes, from a model that is known to be sound.
+//!
+//! Whatever is the same for all models is in `forge-core`; what is written here is data and short functions, since
+//! every line is compiled once for each model of a program.
+
+mod definition;
+mod fields;
+mod insert;
+mod patch;
+pub(crate) mod record;
+pub(crate) mod rules;
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::Ident;
+
+use super::check::{Model, Stored};
+use crate::names::plain;
+use crate::spans;
+use record::{Record, Slot, Take};
+
+pub(crate) use definition::field_def;
+pub(crate) use fields::{embed_handles, embed_struct};
+
+/// The names of what a derive makes for a model.
+pub(crate) struct Names {
+    pub(crate) model: Ident,
+    pub(crate) fields: Ident,
+    pub(crate) new: Ident,
+    pub(crate) patch: Ident,
+}
+
+impl Names {
+    pub(crate) fn of(model: &Ident) -> Self {
+        Self {
+            model: model.clone(),
+            fields: format_ident!("{model}Fields"),
+            new: format_ident!("New{model}"),
+            patch: format_ident!("{model}Patch"),
+        }
+    }
+}
+
+/// Everything that the derive writes.
+pub(crate) fn model(model: &Model<'_>) -> TokenStream {
+    let names = Names::of(&model.ast.ident);
+    let krate = model.ast.krate();
+    let structs =
+        [fields::structure(model, &names), insert::structure(model, &names), patch::structure(model, &names)];
+    let definition = definition::definition(model, &names);
+    let implementation = implementation(model, &names);
+    let record = own_record(model, &names);
+    let rules = rules::Rules::of_model(model);
+    let (insert, patch) =
+        (insert::implementation(model, &names, &rules), patch::implementation(model, &names, &rules));
+    let rules = rules.structure();
+    quote! {
+        #(#structs)*
+        const _: () = {
+            use #krate::__private as __forge;
+            #definition
+            #implementation
+            #record
+            #rules
+            #insert
+            #patch
+        };
+    }
+}
+
+fn implementation(model: &Model<'_>, names: &Names) -> TokenStream {
+    let Names { model: this, fields, new, patch } = names;
+    let id = &model.fields[model.id].field.ty;
+    let handles = fields::handles(model, names);
+    let attach = model.relations.iter().enumerate().map(|(position, relation)| {
+        let (ident, ty) = (&relation.field.ident, &relation.field.ty);
+        quote!(#position => self.#ident = <#ty>::load(rows, positions)?,)
+    });
+    let attach = if model.relations.is_empty() {
+        quote!(let _ = (relation, rows, positions);)
+    } else {
+        quote!(match relation { #(#attach)* _ => {} })
+    };
+    quote! {
+        impl __forge::Model for #this {
+            type Id = #id;
+            type Fields = #fields;
+            type New = #new;
+            type Patch = #patch;
+            const FIELDS: &'static #fields = &#handles;
+            fn def() -> &'static __forge::ModelDef {
+                &__DEF
+            }
+            fn attach(&mut self, relation: usize, rows: &__forge::Rows, positions: &[u32]) -> __forge::Result<()> {
+                #attach
+                ::core::result::Result::Ok(())
+            }
+        }
+    }
+}
+
+/// The model itself as a record: every field, then the relations.
+fn own_record(model: &Model<'_>, names: &Names) -> TokenStream {
+    let record = Record {
+        ident: &names.model,
+        name: plain(&names.model),
+        role: quote!(Model),
+        shape: quote!(fields: &__FIELDS, relations: &__RELATIONS,),
+        picked: (0..model.fields.len()).collect(),
+        slots: model.fields.iter().map(own_slot).collect(),
+        relations: model.relations.iter().map(|relation| &relation.field.ident).collect(),
+    };
+    record.implementation()
+}
+
+/// A field as it is declared.
+pub(crate) fn own_slot<'a>(field: &Stored<'a>) -> Slot<'a> {
+    let take = match field.field.serde.default.get() {
+        Some(Some(function)) => Take::Or(quote!(#function)),
+        Some(None) => Take::Or(quote!(::core::default::Default::default)),
+        None => Take::Required,
+    };
+    Slot { ident: &field.field.ident, span: spans::of(&field.field.ty), take, optional: field.optional }
+}
+
+/// The documentation of a field that another struct takes over.
+fn docs(text: &str) -> TokenStream {
+    let lines = text.lines().map(|line| if line.is_empty() { String::new() } else { format!(" {line}") });
+    quote!(#(#[doc = #lines])*)
+}
