@@ -281,7 +281,12 @@ impl<A: CanWrite> Db<A> {
     /// # Errors
     /// What `work` answers, after the writes were undone; [`ErrorCode::Unsupported`](crate::ErrorCode::Unsupported) where
     /// the deployment has no transactions.
-    pub async fn transaction<T>(&self, work: impl AsyncFn(Db) -> Result<T>) -> Result<T> {
+    // `AsyncFn` cannot say that its futures are `Send`, which those of handlers must be; `async |tx| …` closures that
+    // borrow what they capture are `Fn` as well.
+    pub async fn transaction<T, F>(&self, work: impl Fn(Db) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
         if self.in_transaction() {
             return work(Db { handle: self.handle.clone(), _access: PhantomData }).await;
         }
@@ -298,7 +303,7 @@ impl<A: CanWrite> Db<A> {
         }
     }
 
-    async fn attempt<T>(&self, work: &impl AsyncFn(Db) -> Result<T>) -> Result<T> {
+    async fn attempt<T, F: Future<Output = Result<T>>>(&self, work: &impl Fn(Db) -> F) -> Result<T> {
         let transaction = self.handle.shared.adapter.begin(&self.handle.exec).await?;
         let mut handle = self.handle.clone();
         handle.exec.transaction = Some(transaction.clone());
