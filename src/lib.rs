@@ -16,6 +16,7 @@ pub use forge_core::{
     MutationCtx, QueryCtx, ReadOnly, ReadWrite, Registry, Result, Runtime, Uuid,
 };
 pub use forge_core::{adapter, env, error, ir, model, query, types};
+pub use forge_macros::{Embed, Model, mutation, query};
 
 #[cfg(any(feature = "embedded", feature = "mongodb"))]
 pub use connect::connect;
@@ -28,6 +29,7 @@ pub mod prelude {
     pub use forge_core::{
         BelongsTo, DateTime, Db, GeoPoint, HasMany, HasOne, Id, MutationCtx, QueryCtx, ReadOnly, Result, Uuid,
     };
+    pub use forge_macros::{Embed, Model, mutation, query};
 }
 
 #[doc(hidden)]
