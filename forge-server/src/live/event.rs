@@ -41,7 +41,7 @@ pub(crate) enum Event {
     Wrote { socket: SocketId, version: u64 },
     /// The change feed of a database is open.
     FeedUp { database: Arc<str> },
-    /// The change feed of a database cannot be had at all.
+    /// The change feed of a database cannot be had, now or ever.
     FeedFailed { database: Arc<str>, error: Arc<Error> },
     /// The change feed brought a commit.
     Commit { database: Arc<str>, commit: Arc<Commit> },

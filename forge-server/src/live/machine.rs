@@ -257,7 +257,12 @@ impl Machine {
     }
 
     fn feed_failed(&mut self, database: &Arc<str>, error: &Arc<Error>) {
-        self.feeds.entry(database).state = FeedState::Failed(error.clone());
+        let feed = self.feeds.entry(database);
+        if matches!(feed.state, FeedState::Up) {
+            // It is resumed without a gap, or opened afresh; until then queries can be read as before.
+            return;
+        }
+        feed.state = FeedState::Failed(error.clone());
         for id in self.reading(database, |entry| entry.blocked) {
             self.start(id);
         }

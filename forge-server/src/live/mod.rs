@@ -4,8 +4,11 @@ mod affects;
 mod entry;
 pub(crate) mod event;
 mod feeds;
+mod follow;
+pub(crate) mod hub;
 mod index;
-pub(crate) mod machine;
+mod machine;
+pub(crate) mod outbox;
 mod socket;
 mod view;
 #[cfg(test)]

@@ -1,0 +1,209 @@
+//! Calls of handlers, the same for every transport: bounded in time, safe against panics, at most once under a key.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use forge_core::context::Seen;
+use forge_core::handler::HandlerKind;
+use forge_core::runtime::MutationAnswer;
+use forge_core::{Caller, Error, ErrorCode, Result, Runtime};
+use futures_util::FutureExt as _;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use tokio::sync::watch;
+
+use crate::Limits;
+use crate::idempotency::{Claim, IdempotencyKey, IdempotencyStore, StoredAnswer};
+use crate::json;
+use crate::live::hub::Hub;
+
+/// The longest idempotency key, in bytes.
+const MAX_KEY: usize = 255;
+
+/// What every transport calls handlers through. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Calls {
+    pub(crate) runtime: Runtime,
+    pub(crate) hub: Hub,
+    pub(crate) limits: Arc<Limits>,
+    store: Arc<dyn IdempotencyStore>,
+    /// Mutations under way.
+    active: watch::Sender<usize>,
+}
+
+/// The result of a query.
+pub(crate) struct Answer {
+    /// The JSON text.
+    pub(crate) json: Arc<str>,
+    /// What it depends on of the caller.
+    pub(crate) seen: Seen,
+}
+
+impl Calls {
+    pub(crate) fn new(runtime: Runtime, hub: Hub, limits: Arc<Limits>, store: Arc<dyn IdempotencyStore>) -> Self {
+        Self { runtime, hub, limits, store, active: watch::Sender::new(0) }
+    }
+
+    /// Runs a query.
+    ///
+    /// # Errors
+    /// `not_found`, `timeout`, or what the query answers.
+    pub(crate) async fn query(&self, name: &str, args: &Map<String, Value>, caller: Caller) -> Result<Answer> {
+        let run = async {
+            let answer = self.runtime.query(name, raw(args)?, caller).await?;
+            Ok(Answer { json: answer.data?.0, seen: answer.seen })
+        };
+        match tokio::time::timeout(self.limits.deadline, AssertUnwindSafe(run).catch_unwind()).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(panic)) => Err(panicked(name, panic.as_ref())),
+            Err(_) => Err(too_slow("query", name, self.limits.deadline)),
+        }
+    }
+
+    /// Runs a mutation, or gives the first answer under `key` again.
+    ///
+    /// It goes on when the caller goes away or its deadline is over, so that no mutation stops half-way because of a
+    /// client; its answer is then there under the key.
+    pub(crate) async fn mutation(
+        &self,
+        name: &str,
+        args: &Map<String, Value>,
+        caller: Caller,
+        key: Option<&str>,
+    ) -> StoredAnswer {
+        let work = self.clone().keyed_mutation(name.to_owned(), args.clone(), caller, key.map(str::to_owned));
+        self.active.send_modify(|active| *active += 1);
+        let active = Active(self.active.clone());
+        let task = tokio::spawn(async move {
+            let _active = active;
+            work.await
+        });
+        match tokio::time::timeout(self.limits.deadline, task).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(failure)) => refusal(&Error::internal(format!("the mutation {name} was cut off: {failure}"))),
+            Err(_) => refusal(&too_slow("mutation", name, self.limits.deadline)),
+        }
+    }
+
+    /// Waits until no mutation is under way.
+    pub(crate) async fn idle(&self) {
+        // The sender lives in `self`: it cannot be gone.
+        let _ = self.active.subscribe().wait_for(|active| *active == 0).await;
+    }
+
+    async fn keyed_mutation(
+        self,
+        name: String,
+        args: Map<String, Value>,
+        caller: Caller,
+        key: Option<String>,
+    ) -> StoredAnswer {
+        // Checked first, so that wrong names leave nothing behind in the store.
+        if let Err(error) = self.runtime.registry().public(HandlerKind::Mutation, &name) {
+            return refusal(&error);
+        }
+        let Some(key) = key else { return self.bare_mutation(&name, &args, caller).await };
+        let key = match idempotency_key(&name, &caller, &key) {
+            Ok(key) => key,
+            Err(error) => return refusal(&error),
+        };
+        match self.store.begin(&key, &json::short_hash(json::canonical(&args).as_bytes())).await {
+            Ok(Claim::Answered(answer)) => return answer,
+            Ok(Claim::New) => {}
+            Err(error) => return refusal(&error),
+        }
+        let mut held = Held { store: self.store.clone(), key, answer: None };
+        let answer = self.bare_mutation(&name, &args, caller).await;
+        // These ask the client to try again; every other answer is final.
+        if ![ErrorCode::Unavailable.http_status(), ErrorCode::Timeout.http_status()].contains(&answer.status) {
+            held.answer = Some(answer.clone());
+        }
+        answer
+    }
+
+    async fn bare_mutation(&self, name: &str, args: &Map<String, Value>, caller: Caller) -> StoredAnswer {
+        let before = self.hub.version();
+        match self.run_mutation(name, args, caller).await {
+            Ok(answer) => {
+                let version = self.hub.version_of_write(answer.version, before).await;
+                StoredAnswer { status: 200, body: answer.data.0, version }
+            }
+            Err(error) => refusal(&error),
+        }
+    }
+
+    async fn run_mutation(&self, name: &str, args: &Map<String, Value>, caller: Caller) -> Result<MutationAnswer> {
+        let run = AssertUnwindSafe(self.runtime.mutation(name, raw(args)?, caller)).catch_unwind();
+        match tokio::time::timeout(self.limits.mutation_deadline, run).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(panic)) => Err(panicked(name, panic.as_ref())),
+            // Its outcome is unknown: the code must not be one that invites another try.
+            Err(_) => Err(Error::internal(format!("the mutation {name} was cut off; it may or may not have happened"))),
+        }
+    }
+}
+
+struct Active(watch::Sender<usize>);
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.send_modify(|active| *active -= 1);
+    }
+}
+
+/// A claimed key; given up when dropped without an answer.
+struct Held {
+    store: Arc<dyn IdempotencyStore>,
+    key: IdempotencyKey,
+    answer: Option<StoredAnswer>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.store.finish(&self.key, self.answer.take());
+    }
+}
+
+fn raw(args: &Map<String, Value>) -> Result<Box<RawValue>> {
+    Ok(RawValue::from_string(json::canonical(args))?)
+}
+
+/// Callers are told apart by their credentials: a key that somebody else guesses is of no use to them.
+fn idempotency_key(name: &str, caller: &Caller, key: &str) -> Result<IdempotencyKey> {
+    if key.is_empty() || key.len() > MAX_KEY || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Error::bad_request(format!(
+            "an idempotency key has 1 to {MAX_KEY} visible ASCII characters and no spaces"
+        )));
+    }
+    let credentials = ["authorization", "cookie"].map(|name| caller.headers.get(name).map_or("", String::as_str));
+    let caller = json::short_hash(format!("{:?}{:?}", credentials, caller.database).as_bytes());
+    Ok(IdempotencyKey { handler: name.into(), caller: caller.into(), key: key.into() })
+}
+
+/// A failed answer. Defects are logged here, since their text goes no further.
+pub(crate) fn refusal(error: &Error) -> StoredAnswer {
+    if error.code() == ErrorCode::Internal {
+        tracing::error!(?error, "a call failed");
+    }
+    StoredAnswer { status: error.code().http_status(), body: error_body(error).into(), version: 0 }
+}
+
+/// The body of an error, without a request id.
+pub(crate) fn error_body(error: &Error) -> String {
+    serde_json::to_string(&error.to_body())
+        .unwrap_or_else(|_| r#"{"code":"internal","message":"an error has no JSON form"}"#.to_owned())
+}
+
+/// The error of a handler that took too long.
+pub(crate) fn too_slow(kind: &str, name: &str, deadline: Duration) -> Error {
+    let hint = if kind == "mutation" { "; it may yet happen, so retry it only under the same idempotency key" } else { "" };
+    Error::timeout(format!("the {kind} {name} took longer than {} s{hint}", deadline.as_secs_f32()))
+}
+
+fn panicked(name: &str, panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message");
+    Error::internal(format!("the handler {name} panicked: {text}"))
+}

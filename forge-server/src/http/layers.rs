@@ -1,0 +1,93 @@
+//! What surrounds every request: its id, its log line, panics, and which pages may call.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use forge_core::Error;
+use futures_util::FutureExt as _;
+
+use super::Server;
+use super::answer::{ApiError, complete};
+use crate::origin::From;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const MAX_REQUEST_ID: usize = 128;
+
+/// Gives the request an id, logs it in one line, and turns a panic into a 500.
+pub(crate) async fn outermost(State(server): State<Server>, mut request: Request, next: Next) -> Response {
+    let id = request_id(request.headers()).unwrap_or_else(|| server.calls.runtime.db().env().object_id().to_hex());
+    // An id of this alphabet is always a header value.
+    let header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static(""));
+    request.headers_mut().insert(REQUEST_ID, header.clone());
+    let (method, path, started) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
+    let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(_) => ApiError::from(Error::internal(format!("{method} {path} panicked"))).into_response(),
+    };
+    complete(&mut response, &id);
+    response.headers_mut().insert(REQUEST_ID, header);
+    let (status, ms) = (response.status().as_u16(), started.elapsed().as_millis() as u64);
+    if matches!(&*path, "/healthz" | "/readyz") && status < 400 {
+        tracing::debug!(%method, path, status, ms, request_id = id, "request");
+    } else {
+        tracing::info!(%method, path, status, ms, request_id = id, "request");
+    }
+    response
+}
+
+/// The id that the client chose, where it is short and plain.
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get(REQUEST_ID)?.to_str().ok()?;
+    let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+    (plain && (1..=MAX_REQUEST_ID).contains(&id.len())).then(|| id.to_owned())
+}
+
+/// Refuses pages of other origins, and tells browsers about the listed ones.
+pub(crate) async fn origins(State(server): State<Server>, request: Request, next: Next) -> Response {
+    let origin = match server.origins.check(request.headers()) {
+        Ok(From::Same) => return next.run(request).await,
+        Ok(From::Listed(origin)) => origin,
+        Err(error) => return ApiError::from(error).into_response(),
+    };
+    let preflight =
+        request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = if preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+    let headers = response.headers_mut();
+    if let Ok(origin) = HeaderValue::from_str(&origin) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    }
+    headers.append(header::VARY, HeaderValue::from_static("origin"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    if preflight {
+        let fixed = [
+            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, idempotency-key, if-none-match, x-request-id"),
+            (header::ACCESS_CONTROL_MAX_AGE, "600"),
+        ];
+        for (name, value) in fixed {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    } else {
+        let exposed = HeaderValue::from_static("etag, x-request-id, x-forge-version");
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_request_ids_are_echoed() {
+        let id = |value: &str| request_id(&[(REQUEST_ID, HeaderValue::from_str(value).unwrap())].into_iter().collect());
+        assert_eq!(id("a-B_1.2").as_deref(), Some("a-B_1.2"));
+        for value in ["", "a b", "\"", "{}", "<x>", &"x".repeat(129)] {
+            assert_eq!(id(value), None, "{value}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The HTTP interface, as an axum router.
+
+mod answer;
+mod index;
+mod layers;
+mod manifest;
+mod request;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{Path, Query, State, WebSocketUpgrade};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
+use forge_core::{Error, ErrorCode};
+use tokio::sync::watch;
+use tokio::time::{Duration, timeout};
+
+use crate::calls::Calls;
+use crate::origin::Origins;
+use crate::{json, ws};
+use answer::ApiError;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const VERSION: HeaderName = HeaderName::from_static("x-forge-version");
+/// The longest that `/readyz` waits for the database.
+const PING: Duration = Duration::from_secs(2);
+
+/// What the routes share. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub(crate) calls: Calls,
+    pub(crate) origins: Arc<Origins>,
+    pub(crate) draining: watch::Receiver<bool>,
+    manifest: Tagged,
+}
+
+/// A text and its ETag.
+#[derive(Clone)]
+struct Tagged {
+    text: Arc<str>,
+    tag: Arc<str>,
+}
+
+impl Tagged {
+    fn new(text: Arc<str>) -> Self {
+        let tag = format!("\"{}\"", json::short_hash(text.as_bytes())).into();
+        Self { text, tag }
+    }
+
+    /// 304 where the client has the text already.
+    fn answer(self, headers: &HeaderMap) -> Response {
+        let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+        let mut known = known.flat_map(|list| list.split(',')).map(|tag| tag.trim().trim_start_matches("W/"));
+        let mut response = match known.any(|tag| tag == "*" || tag == &*self.tag) {
+            true => StatusCode::NOT_MODIFIED.into_response(),
+            false => answer::json(self.text.as_bytes().to_vec()),
+        };
+        let headers = response.headers_mut();
+        if let Ok(tag) = HeaderValue::from_str(&self.tag) {
+            headers.insert(header::ETAG, tag);
+        }
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        response
+    }
+}
+
+impl Server {
+    pub(crate) fn new(calls: Calls, origins: Origins, draining: watch::Receiver<bool>) -> Self {
+        let manifest = manifest::manifest(calls.runtime.registry(), calls.runtime.db().catalog());
+        Self { calls, origins: Arc::new(origins), draining, manifest: Tagged::new(manifest.into()) }
+    }
+
+    /// The routes. `own` are the program's; they come after Forge's own and before the default page. A fallback that
+    /// they have is not used.
+    pub(crate) fn router(self, own: Router, index: Option<&'static str>) -> Router {
+        let guarded = Router::new()
+            .route("/api/query/{name}", post(query).get(get_query))
+            .route("/api/mutation/{name}", post(mutation))
+            .route("/api/manifest", get(get_manifest))
+            .route("/ws", get(upgrade))
+            .method_not_allowed_fallback(wrong_method)
+            .layer(from_fn_with_state(self.clone(), layers::origins));
+        let open = Router::new()
+            .route("/healthz", get(|| async { answer::json(r#"{"status":"ok"}"#) }))
+            .route("/readyz", get(ready))
+            .method_not_allowed_fallback(wrong_method);
+        let page = move |html: &'static str| get(move || async move { Html(html) });
+        let mut router = guarded.merge(open);
+        if let Some(html) = index {
+            router = router.route("/", page(html));
+        }
+        let listing = index::page(self.calls.runtime.registry());
+        let default = Router::new().route("/", get(move || async move { Html(listing) })).fallback(missing);
+        let rest = own.fallback_service(default.with_state(self.clone()));
+        router
+            .fallback_service(rest)
+            .layer(map_response(security_headers))
+            .layer(from_fn_with_state(self.clone(), layers::outermost))
+            .with_state(self)
+    }
+}
+
+type Name = Result<Path<String>, PathRejection>;
+
+fn handler_name(name: Name) -> Result<String, Error> {
+    name.map(|Path(name)| name).map_err(|_| Error::not_found("there is no such handler"))
+}
+
+async fn query(State(server): State<Server>, name: Name, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
+    let name = handler_name(name)?;
+    let args = request::arguments(&headers, body, &server.calls.limits).await?;
+    let answer = server.calls.query(&name, &args, request::caller(&headers)).await?;
+    Ok(answer::json(answer.json.as_bytes().to_vec()))
+}
+
+async fn get_query(
+    State(server): State<Server>,
+    name: Name,
+    Query(parameters): Query<Vec<(String, String)>>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let name = handler_name(name)?;
+    let args = request::query_arguments(&parameters, &server.calls.limits)?;
+    let answer = server.calls.query(&name, &args, request::caller(&headers)).await?;
+    let mut response = Tagged::new(answer.json).answer(&headers);
+    for name in &answer.seen.headers {
+        if let Ok(name) = HeaderValue::from_str(name) {
+            response.headers_mut().append(header::VARY, name);
+        }
+    }
+    Ok(response)
+}
+
+async fn mutation(
+    State(server): State<Server>,
+    name: Name,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let name = handler_name(name)?;
+    let args = request::arguments(&headers, body, &server.calls.limits).await?;
+    // A key that is no text is passed on as one that is refused.
+    let key = headers.get(IDEMPOTENCY_KEY).map(|key| key.to_str().unwrap_or(""));
+    let answer = server.calls.mutation(&name, &args, request::caller(&headers), key).await;
+    if !answer.is_ok() {
+        return Ok(answer::refused(&answer));
+    }
+    let mut response = answer::json(answer.body.as_bytes().to_vec());
+    response.headers_mut().insert(VERSION, answer.version.into());
+    Ok(response)
+}
+
+async fn get_manifest(State(server): State<Server>, headers: HeaderMap) -> Response {
+    server.manifest.answer(&headers)
+}
+
+async fn upgrade(
+    State(server): State<Server>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    let upgrade = upgrade.map_err(|_| Error::bad_request("/ws is a WebSocket; connect to it with a WebSocket client"))?;
+    if *server.draining.borrow() {
+        return Err(Error::unavailable("the server is stopping").into());
+    }
+    let (calls, caller) = (server.calls, request::caller(&headers));
+    let max = calls.limits.frame_bytes;
+    Ok(upgrade.max_message_size(max).max_frame_size(max).on_upgrade(move |socket| ws::serve(socket, calls, caller)))
+}
+
+async fn ready(State(server): State<Server>) -> Result<Response, ApiError> {
+    if *server.draining.borrow() {
+        return Err(Error::unavailable("the server is stopping").into());
+    }
+    match timeout(PING, server.calls.runtime.db().adapter().ping()).await {
+        Ok(Ok(())) if server.calls.hub.is_healthy() => Ok(answer::json(r#"{"status":"ready"}"#)),
+        Ok(Ok(())) => Err(Error::unavailable("the change feed of the database is down").into()),
+        _ => Err(Error::unavailable("the database does not answer").into()),
+    }
+}
+
+async fn missing() -> ApiError {
+    Error::not_found("there is nothing at this path").into()
+}
+
+async fn wrong_method() -> ApiError {
+    let error = Error::new(ErrorCode::BadRequest, "this path does not answer this method");
+    ApiError::with_status(error, StatusCode::METHOD_NOT_ALLOWED)
+}
+
+async fn security_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    response
+}

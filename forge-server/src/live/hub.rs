@@ -1,0 +1,376 @@
+//! The tasks around the live-query machine: feeds, runs, sockets.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use forge_core::{Caller, Error, ErrorCode, Runtime};
+use futures_util::FutureExt as _;
+use serde_json::value::RawValue;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
+
+use super::event::{Action, Data, Event, Failure, Outcome, RunId, SocketId, SubId, Wanted};
+use super::follow::{News, follow};
+use super::machine::{Config, Machine};
+use super::outbox::{Closing, Outbox};
+use crate::Limits;
+
+/// Events that may wait for the hub; whoever brings more waits.
+const QUEUE: usize = 4_096;
+
+enum Command {
+    Open { socket: SocketId, outbox: Arc<Outbox> },
+    Close { socket: SocketId },
+    Event(Event),
+    News { database: Arc<str>, news: News },
+}
+
+/// The live queries of a server. Cheap to clone; ends with its last clone, or by [`Hub::shut_down`].
+#[derive(Clone)]
+pub(crate) struct Hub(Arc<Inner>);
+
+struct Inner {
+    commands: mpsc::Sender<Command>,
+    database: Arc<str>,
+    limits: Limits,
+    health: Arc<Health>,
+    versions: watch::Receiver<u64>,
+    /// Whether the engine has ever said at which version a write committed.
+    knows_versions: AtomicBool,
+    next_socket: AtomicU64,
+    open: Arc<AtomicUsize>,
+    stop: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Health {
+    feed: AtomicBool,
+    never: AtomicBool,
+}
+
+/// A registered socket. Its subscriptions end when this is dropped.
+pub(crate) struct Subscriber {
+    hub: Hub,
+    id: SocketId,
+    /// What waits to be sent.
+    pub(crate) outbox: Arc<Outbox>,
+}
+
+impl Hub {
+    /// Starts the hub and opens the change feed of the default database.
+    pub(crate) fn start(runtime: Runtime, limits: Limits) -> Self {
+        let (commands, inbox) = mpsc::channel(QUEUE);
+        let (version, versions) = watch::channel(0);
+        let (stop, stopped) = watch::channel(false);
+        let database: Arc<str> = runtime.db().name().into();
+        let health = Arc::new(Health::default());
+        let task = Task {
+            machine: Machine::new(config(&limits)),
+            started: Instant::now(),
+            runtime,
+            slots: Arc::new(Semaphore::new(limits.live_runs)),
+            deadline: limits.deadline,
+            database: database.clone(),
+            // The hub's own task must not keep the hub alive.
+            commands: commands.downgrade(),
+            sockets: HashMap::new(),
+            tasks: JoinSet::new(),
+            runs: HashMap::new(),
+            health: health.clone(),
+            version,
+        };
+        tokio::spawn(task.run(inbox, stopped));
+        Self(Arc::new(Inner {
+            commands,
+            database,
+            limits,
+            health,
+            versions,
+            knows_versions: AtomicBool::new(false),
+            next_socket: AtomicU64::new(1),
+            open: Arc::default(),
+            stop,
+        }))
+    }
+
+    /// Registers a socket.
+    ///
+    /// # Errors
+    /// `unavailable` where the server stops, or has as many sockets as it may.
+    pub(crate) async fn open(&self) -> Result<Subscriber, Error> {
+        let max = self.0.limits.sockets;
+        let outbox = Arc::new(Outbox::new(self.0.limits.queued_bytes));
+        let id = SocketId(self.0.next_socket.fetch_add(1, Ordering::Relaxed));
+        if self.0.open.fetch_add(1, Ordering::AcqRel) >= max {
+            self.0.open.fetch_sub(1, Ordering::AcqRel);
+            return Err(Error::unavailable("the server has as many sockets as it may; try again later"));
+        }
+        let subscriber = Subscriber { hub: self.clone(), id, outbox: outbox.clone() };
+        match self.0.commands.send(Command::Open { socket: id, outbox }).await {
+            Ok(()) => Ok(subscriber),
+            Err(_) => Err(stopping()),
+        }
+    }
+
+    /// The newest version of the default database.
+    pub(crate) fn version(&self) -> u64 {
+        *self.0.versions.borrow()
+    }
+
+    /// Whether the change feed of the default database is open, or the engine has none.
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.0.health.feed.load(Ordering::Acquire) || self.0.health.never.load(Ordering::Acquire)
+    }
+
+    /// The version to answer a mutation with, which began when the feed stood at `before`.
+    ///
+    /// An engine that numbers its commits knows it (`committed`); where such an engine says nothing, nothing was
+    /// written. For others only the feed knows: the answer waits a moment ([`Limits::version_wait`]) for the feed to
+    /// move beyond `before`, and carries where it then stands. That may be another client's commit, or, when nothing
+    /// arrives in time, `before` itself: such an answer can name a version below the one that includes the write. The
+    /// live results themselves arrive all the same.
+    pub(crate) async fn version_of_write(&self, committed: Option<u64>, before: u64) -> u64 {
+        if let Some(version) = committed {
+            self.0.knows_versions.store(true, Ordering::Relaxed);
+            return version;
+        }
+        if self.0.knows_versions.load(Ordering::Relaxed) || !self.0.health.feed.load(Ordering::Acquire) {
+            return self.version();
+        }
+        let mut versions = self.0.versions.clone();
+        let moved = versions.wait_for(|version| *version > before);
+        let _ = tokio::time::timeout(self.0.limits.version_wait, moved).await;
+        self.version()
+    }
+
+    /// Closes every socket with 1001 and ends feeds and runs.
+    pub(crate) fn shut_down(&self) {
+        self.0.stop.send_replace(true);
+    }
+
+    /// How many sockets are open.
+    pub(crate) fn open_sockets(&self) -> usize {
+        self.0.open.load(Ordering::Acquire)
+    }
+}
+
+impl Subscriber {
+    /// Starts a live query; `hash` is that of the result that the client has already.
+    pub(crate) async fn subscribe(&self, id: SubId, query: &str, args: String, caller: Caller, hash: Option<String>) {
+        let database = caller.database.clone().unwrap_or_else(|| self.hub.0.database.clone());
+        let wanted = Wanted { database, query: query.into(), args: args.into() };
+        let hash = hash.map(Into::into);
+        self.send(Event::Subscribe { socket: self.id, id, wanted, caller, hash }).await;
+    }
+
+    /// Ends a live query.
+    pub(crate) async fn unsubscribe(&self, id: SubId) {
+        self.send(Event::Unsubscribe { socket: self.id, id }).await;
+    }
+
+    /// Asks to be told when the results include the write with this version.
+    pub(crate) async fn wrote(&self, version: u64) {
+        self.send(Event::Wrote { socket: self.id, version }).await;
+    }
+
+    async fn send(&self, event: Event) {
+        if self.hub.0.commands.send(Command::Event(event)).await.is_err() {
+            self.outbox.close(Closing::GoingAway);
+        }
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        self.hub.0.open.fetch_sub(1, Ordering::AcqRel);
+        let command = Command::Close { socket: self.id };
+        if let Err(mpsc::error::TrySendError::Full(command)) = self.hub.0.commands.try_send(command) {
+            let commands = self.hub.0.commands.clone();
+            tokio::spawn(async move { commands.send(command).await });
+        }
+    }
+}
+
+fn stopping() -> Error {
+    Error::unavailable("the server is stopping")
+}
+
+fn config(limits: &Limits) -> Config {
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    Config {
+        refresh_min: millis(limits.refresh_min),
+        refresh_max: millis(limits.refresh_max).max(millis(limits.refresh_min)),
+        hold: millis(limits.hold),
+        subscriptions: limits.subscriptions,
+    }
+}
+
+/// The task that owns the machine.
+struct Task {
+    machine: Machine,
+    started: Instant,
+    runtime: Runtime,
+    slots: Arc<Semaphore>,
+    deadline: Duration,
+    database: Arc<str>,
+    commands: mpsc::WeakSender<Command>,
+    sockets: HashMap<SocketId, Arc<Outbox>>,
+    tasks: JoinSet<()>,
+    runs: HashMap<RunId, AbortHandle>,
+    health: Arc<Health>,
+    version: watch::Sender<u64>,
+}
+
+impl Task {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Command>, mut stopped: watch::Receiver<bool>) {
+        let database = self.database.clone();
+        self.follow(database);
+        loop {
+            let deadline = self.machine.next_deadline();
+            let tick = deadline.map(|at| self.started + Duration::from_millis(at));
+            tokio::select! {
+                biased;
+                _ = stopped.wait_for(|stop| *stop) => break,
+                command = inbox.recv() => match command {
+                    Some(command) => self.obey(command),
+                    None => break,
+                },
+                () = tokio::time::sleep_until(tick.unwrap_or(self.started)), if tick.is_some() => self.handle(Event::Tick),
+                Some(_) = self.tasks.join_next() => {}
+            }
+        }
+        for outbox in self.sockets.values() {
+            outbox.close(Closing::GoingAway);
+        }
+        self.tasks.shutdown().await;
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Open { socket, outbox } => drop(self.sockets.insert(socket, outbox)),
+            Command::Close { socket } => {
+                self.sockets.remove(&socket);
+                self.handle(Event::SocketClosed { socket });
+            }
+            Command::Event(event) => {
+                // What a socket asked for just before it closed must not bring it back.
+                let socket = match &event {
+                    Event::Subscribe { socket, .. } | Event::Unsubscribe { socket, .. } => Some(socket),
+                    Event::RunFinished { run, .. } => {
+                        self.runs.remove(run);
+                        None
+                    }
+                    _ => None,
+                };
+                if socket.is_none_or(|socket| self.sockets.contains_key(socket)) {
+                    self.handle(event);
+                }
+            }
+            Command::News { database, news } => self.hear(database, news),
+        }
+    }
+
+    fn hear(&mut self, database: Arc<str>, news: News) {
+        let default = database == self.database;
+        if default {
+            let up = !matches!(news, News::Down(_) | News::Never(_));
+            self.health.feed.store(up, Ordering::Release);
+            self.health.never.store(matches!(news, News::Never(_)), Ordering::Release);
+        }
+        let event = match news {
+            News::Up => Event::FeedUp { database },
+            News::Afresh => Event::HistoryLost { database },
+            News::Commit(commit) => Event::Commit { database, commit },
+            News::Down(error) | News::Never(error) => Event::FeedFailed { database, error },
+        };
+        self.handle(event);
+        if default {
+            let version = self.machine.version(&self.database);
+            self.version.send_if_modified(|known| std::mem::replace(known, version) != version);
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        for action in self.machine.handle(now, event) {
+            match action {
+                Action::Run { run, wanted, caller } => self.start_run(run, wanted, caller),
+                Action::Cancel { run } => {
+                    if let Some(run) = self.runs.remove(&run) {
+                        run.abort();
+                    }
+                }
+                Action::OpenFeed { database } => {
+                    if database != self.database {
+                        self.follow(database);
+                    }
+                }
+                Action::Send { socket, frame } => {
+                    if let Some(outbox) = self.sockets.get(&socket) {
+                        outbox.frame(frame);
+                    }
+                }
+            }
+        }
+    }
+
+    fn follow(&mut self, database: Arc<str>) {
+        let (adapter, commands) = (self.runtime.db().adapter().clone(), self.commands.clone());
+        let name = database.clone();
+        let tell = move |news| {
+            let (commands, database) = (commands.clone(), database.clone());
+            async move {
+                let Some(commands) = commands.upgrade() else { return false };
+                commands.send(Command::News { database, news }).await.is_ok()
+            }
+            .boxed()
+        };
+        self.tasks.spawn(follow(adapter, name, tell));
+    }
+
+    fn start_run(&mut self, run: RunId, wanted: Wanted, caller: Caller) {
+        let (runtime, slots) = (self.runtime.clone(), self.slots.clone());
+        let (commands, deadline) = (self.commands.clone(), self.deadline);
+        let task = self.tasks.spawn(async move {
+            let _slot = slots.acquire_owned().await;
+            let outcome = run_query(&runtime, &wanted, caller, deadline).await;
+            if let Some(commands) = commands.upgrade() {
+                let _ = commands.send(Command::Event(Event::RunFinished { run, outcome })).await;
+            }
+        });
+        self.runs.insert(run, task);
+    }
+}
+
+async fn run_query(runtime: &Runtime, wanted: &Wanted, caller: Caller, deadline: Duration) -> Outcome {
+    let args = match RawValue::from_string(wanted.args.to_string()) {
+        Ok(args) => args,
+        Err(error) => return failed(error.into()),
+    };
+    let query = AssertUnwindSafe(runtime.query(&wanted.query, args, caller)).catch_unwind();
+    let answer = match tokio::time::timeout(deadline, query).await {
+        Ok(Ok(Ok(answer))) => answer,
+        Ok(Ok(Err(error))) => return failed(error),
+        Ok(Err(_)) => return failed(Error::internal(format!("the query {} panicked", wanted.query))),
+        Err(_) => return failed(crate::calls::too_slow("query", &wanted.query, deadline)),
+    };
+    let result = answer.data.map(|json| Data::new(json.0)).map_err(failure);
+    Outcome { reads: answer.reads, seen: answer.seen, result }
+}
+
+fn failed(error: Error) -> Outcome {
+    Outcome { reads: Vec::new(), seen: forge_core::context::Seen::default(), result: Err(failure(error)) }
+}
+
+fn failure(error: Error) -> Failure {
+    if error.code() == ErrorCode::Internal {
+        tracing::error!(?error, "a live query failed");
+    }
+    // Without a record of what was read, only trying again can mend these.
+    let transient = matches!(error.code(), ErrorCode::Unavailable | ErrorCode::Timeout | ErrorCode::Internal);
+    Failure { error: Arc::new(error), transient }
+}

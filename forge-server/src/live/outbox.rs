@@ -1,0 +1,220 @@
+//! What waits for one socket: bounded, and for each subscription only its newest result.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::event::{Frame, Item, SubId};
+use crate::protocol;
+
+/// Why a socket is closed by the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// 1001: the server goes away.
+    GoingAway,
+    /// 1009: the client sent too large a frame.
+    TooLarge,
+    /// 1013: the client takes frames too slowly.
+    TooSlow,
+}
+
+/// Something to send.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outgoing {
+    /// A text frame.
+    Text(String),
+    /// The end.
+    Close(Closing),
+}
+
+/// The queue of one socket.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+    filled: Notify,
+    limit: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    texts: VecDeque<String>,
+    update: Option<(u64, BTreeMap<SubId, Item>)>,
+    bytes: usize,
+    closing: Option<Closing>,
+}
+
+impl Outbox {
+    /// An empty queue for at most about `limit` bytes.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { state: Mutex::default(), filled: Notify::new(), limit }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a text frame.
+    pub(crate) fn text(&self, text: String) {
+        let mut state = self.state();
+        state.bytes += text.len();
+        state.texts.push_back(text);
+        self.filled(state);
+    }
+
+    /// Adds a frame of the live-query machine. Results that still wait are replaced by newer ones of the same
+    /// subscription, and dropped where it ended or failed.
+    pub(crate) fn frame(&self, frame: Frame) {
+        let mut state = self.state();
+        match frame {
+            Frame::Update { version, results } => state.merge(version, results),
+            Frame::Error { id, error } => {
+                state.forget(id);
+                let text = protocol::error(Some(id), &error);
+                state.bytes += text.len();
+                state.texts.push_back(text);
+            }
+            Frame::Unsubscribed { id } => {
+                state.forget(id);
+                state.texts.push_back(protocol::unsubscribed(id));
+            }
+        }
+        self.filled(state);
+    }
+
+    fn filled(&self, mut state: MutexGuard<'_, State>) {
+        // A single frame may be larger than the limit: what matters is that they do not pile up.
+        if state.bytes > self.limit && state.len() > 1 {
+            *state = State { closing: state.closing.or(Some(Closing::TooSlow)), ..State::default() };
+        }
+        drop(state);
+        self.filled.notify_one();
+    }
+
+    /// Ends the socket once what waits is sent. The first reason stays.
+    pub(crate) fn close(&self, reason: Closing) {
+        self.state().closing.get_or_insert(reason);
+        self.filled.notify_one();
+    }
+
+    /// The next thing to send, once there is one. For one reader.
+    pub(crate) async fn next(&self) -> Outgoing {
+        loop {
+            if let Some(outgoing) = self.state().pop() {
+                return outgoing;
+            }
+            self.filled.notified().await;
+        }
+    }
+}
+
+impl State {
+    fn len(&self) -> usize {
+        self.texts.len() + self.update.as_ref().map_or(0, |(_, items)| items.len())
+    }
+
+    fn merge(&mut self, version: u64, results: Vec<Item>) {
+        let (newest, items) = self.update.get_or_insert_default();
+        *newest = version.max(*newest);
+        for item in results {
+            self.bytes += item.data.json.len();
+            if let Some(old) = items.insert(item.id, item) {
+                self.bytes -= old.data.json.len();
+            }
+        }
+    }
+
+    fn forget(&mut self, id: SubId) {
+        if let Some(old) = self.update.as_mut().and_then(|(_, items)| items.remove(&id)) {
+            self.bytes -= old.data.json.len();
+        }
+    }
+
+    fn pop(&mut self) -> Option<Outgoing> {
+        if let Some(text) = self.texts.pop_front() {
+            self.bytes = self.bytes.saturating_sub(text.len());
+            return Some(Outgoing::Text(text));
+        }
+        if let Some((version, items)) = self.update.take() {
+            self.bytes = 0;
+            return Some(Outgoing::Text(render(version, items.values())));
+        }
+        self.closing.map(Outgoing::Close)
+    }
+}
+
+fn render<'a>(version: u64, items: impl Iterator<Item = &'a Item> + Clone) -> String {
+    let size: usize = items.clone().map(|item| item.data.json.len() + 80).sum();
+    let mut text = String::with_capacity(size + 48);
+    let _ = write!(text, r#"{{"op":"update","version":{version},"results":["#);
+    for (i, Item { id, data, unchanged }) in items.enumerate() {
+        let comma = if i == 0 { "" } else { "," };
+        let _ = write!(text, r#"{comma}{{"id":{id},"hash":"{}","#, data.hash);
+        match unchanged {
+            true => text.push_str(r#""unchanged":true}"#),
+            false => {
+                text.push_str(r#""data":"#);
+                text.push_str(&data.json);
+                text.push('}');
+            }
+        }
+    }
+    text.push_str("]}");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::event::Data;
+    use super::*;
+
+    fn update(version: u64, results: &[(SubId, &str)]) -> Frame {
+        let item = |(id, json): &(SubId, &str)| Item { id: *id, data: Data::new(*json), unchanged: false };
+        Frame::Update { version, results: results.iter().map(item).collect() }
+    }
+
+    async fn next_update(outbox: &Outbox) -> serde_json::Value {
+        match outbox.next().await {
+            Outgoing::Text(text) => serde_json::from_str(&text).unwrap(),
+            Outgoing::Close(reason) => panic!("{reason:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_newest_result_of_a_subscription_waits() {
+        let outbox = Outbox::new(1_000);
+        outbox.frame(update(1, &[(1, "\"a\""), (2, "\"b\"")]));
+        outbox.frame(update(2, &[(1, "\"c\"")]));
+        let frame = next_update(&outbox).await;
+        assert_eq!(frame["version"], 2);
+        assert_eq!(frame["results"][0]["data"], "c");
+        assert_eq!(frame["results"][1]["data"], "b");
+    }
+
+    #[tokio::test]
+    async fn nothing_arrives_of_a_subscription_that_ended() {
+        let outbox = Outbox::new(1_000);
+        outbox.frame(update(1, &[(1, "1")]));
+        outbox.frame(Frame::Unsubscribed { id: 1 });
+        assert_eq!(next_update(&outbox).await["op"], "unsubscribed");
+        assert_eq!(next_update(&outbox).await["results"].as_array().unwrap().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_lets_frames_pile_up_is_closed() {
+        let outbox = Outbox::new(100);
+        outbox.frame(update(1, &[(1, &format!("\"{}\"", "x".repeat(200)))]));
+        outbox.text("y".repeat(200));
+        assert_eq!(outbox.next().await, Outgoing::Close(Closing::TooSlow));
+    }
+
+    #[tokio::test]
+    async fn one_large_frame_is_no_pile() {
+        let outbox = Outbox::new(100);
+        outbox.frame(update(1, &[(1, &format!("\"{}\"", "x".repeat(200)))]));
+        outbox.close(Closing::GoingAway);
+        assert!(matches!(outbox.next().await, Outgoing::Text(_)));
+        assert_eq!(outbox.next().await, Outgoing::Close(Closing::GoingAway));
+    }
+}

@@ -1,0 +1,208 @@
+//! The WebSocket endpoint: one task that reads a socket, one that writes it, one for each call under way.
+
+use std::sync::Arc;
+
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
+use forge_core::handler::HandlerKind;
+use forge_core::{Caller, Error, Result};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+
+use crate::calls::Calls;
+use crate::json;
+use crate::live::event::SubId;
+use crate::live::hub::Subscriber;
+use crate::live::outbox::{Closing, Outbox, Outgoing};
+use crate::protocol::{self, Malformed, Request};
+
+/// Serves a socket until it closes.
+pub(crate) async fn serve(socket: WebSocket, calls: Calls, caller: Caller) {
+    let (mut sink, stream) = socket.split();
+    let subscriber = match calls.hub.open().await {
+        Ok(subscriber) => Arc::new(subscriber),
+        Err(error) => {
+            let _ = sink.send(close(close_code::AGAIN, error.message())).await;
+            return;
+        }
+    };
+    let session = calls.runtime.db().env().uuid().to_string();
+    let outbox = subscriber.outbox.clone();
+    outbox.text(protocol::ready(&session, calls.hub.version()));
+    let writer = tokio::spawn(write(sink, outbox.clone(), calls.clone()));
+    let abort = writer.abort_handle();
+    let reader = Reader { slots: Arc::new(Semaphore::new(calls.limits.calls)), calls, caller, session, subscriber };
+    tokio::select! {
+        () = reader.read(stream) => {}
+        _ = writer => {}
+    }
+    abort.abort();
+}
+
+/// Sends what waits, and pings, until the end.
+async fn write(mut sink: SplitSink<WebSocket, Message>, outbox: Arc<Outbox>, calls: Calls) {
+    let limits = &calls.limits;
+    let mut pings = interval_at(Instant::now() + limits.heartbeat, limits.heartbeat);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let message = tokio::select! {
+            outgoing = outbox.next() => match outgoing {
+                Outgoing::Text(text) => Message::Text(text.into()),
+                Outgoing::Close(reason) => {
+                    let _ = timeout(limits.send, sink.send(farewell(reason))).await;
+                    return;
+                }
+            },
+            _ = pings.tick() => Message::Ping(Default::default()),
+        };
+        match timeout(limits.send, sink.send(message)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return,
+            Err(_) => {
+                // The frame that is stuck comes first on the wire; this reaches clients that wake up in time.
+                let _ = timeout(limits.send, sink.send(farewell(Closing::TooSlow))).await;
+                return;
+            }
+        }
+    }
+}
+
+fn farewell(reason: Closing) -> Message {
+    match reason {
+        Closing::GoingAway => close(close_code::AWAY, "the server is stopping"),
+        Closing::TooLarge => close(close_code::SIZE, "the frame is too large"),
+        Closing::TooSlow => close(close_code::AGAIN, "frames are taken too slowly"),
+    }
+}
+
+fn close(code: u16, reason: &str) -> Message {
+    Message::Close(Some(CloseFrame { code, reason: Utf8Bytes::from(reason) }))
+}
+
+struct Reader {
+    calls: Calls,
+    caller: Caller,
+    session: String,
+    subscriber: Arc<Subscriber>,
+    slots: Arc<Semaphore>,
+}
+
+impl Reader {
+    async fn read(self, mut stream: SplitStream<WebSocket>) {
+        // Dropping the set ends the queries of a client that went away.
+        let mut tasks = JoinSet::new();
+        let outbox = self.subscriber.outbox.clone();
+        loop {
+            while tasks.try_join_next().is_some() {}
+            let message = match timeout(self.calls.limits.dead, stream.next()).await {
+                Ok(Some(Ok(message))) => message,
+                Ok(Some(Err(error))) => return refuse_frame(&outbox, error).await,
+                // Silent for too long, or gone.
+                Ok(None) | Err(_) => return,
+            };
+            match message {
+                Message::Text(text) => self.take(&text, &mut tasks).await,
+                Message::Binary(_) => {
+                    let error = Error::bad_request("binary frames are not understood; send JSON as text");
+                    outbox.text(protocol::error(None, &error));
+                }
+                Message::Close(_) => return,
+                Message::Ping(_) | Message::Pong(_) => {}
+            }
+        }
+    }
+
+    async fn take(&self, text: &str, tasks: &mut JoinSet<()>) {
+        let outbox = &self.subscriber.outbox;
+        match protocol::parse(text, self.calls.limits.depth) {
+            Ok(request) => self.obey(request, tasks).await,
+            Err(Malformed { id, error }) => outbox.text(protocol::error(id, &error)),
+        }
+    }
+
+    async fn obey(&self, request: Request, tasks: &mut JoinSet<()>) {
+        let outbox = &self.subscriber.outbox;
+        match request {
+            Request::Auth { .. } => outbox.text(protocol::ready(&self.session, self.calls.hub.version())),
+            Request::Subscribe { id, query, args, hash, .. } => {
+                if let Err(error) = self.subscribe(id, &query, &args, hash).await {
+                    outbox.text(protocol::error(Some(id), &error));
+                }
+            }
+            Request::Unsubscribe { id } => self.subscriber.unsubscribe(id).await,
+            Request::Query { id, query, args } => self.query(id, query, args, tasks),
+            Request::Mutate { id, mutation, args, key } => self.mutate(id, mutation, args, key, tasks),
+            Request::Page { id, .. } => {
+                let error = Error::unsupported("page is not supported yet; subscribe again with a larger limit");
+                outbox.text(protocol::error(Some(id), &error));
+            }
+        }
+    }
+
+    async fn subscribe(&self, id: SubId, query: &str, args: &Map<String, Value>, hash: Option<String>) -> Result<()> {
+        self.calls.runtime.registry().public(HandlerKind::Query, query)?;
+        self.subscriber.subscribe(id, query, json::canonical(args), self.caller.clone(), hash).await;
+        Ok(())
+    }
+
+    fn query(&self, id: SubId, query: String, args: Map<String, Value>, tasks: &mut JoinSet<()>) {
+        let (calls, caller, outbox) = (self.calls.clone(), self.caller.clone(), self.subscriber.outbox.clone());
+        self.start(id, tasks, async move {
+            match calls.query(&query, &args, caller).await {
+                Ok(answer) => outbox.text(protocol::result(id, &answer.json)),
+                Err(error) => outbox.text(protocol::error_body(Some(id), &crate::calls::refusal(&error).body)),
+            }
+        });
+    }
+
+    fn mutate(&self, id: SubId, name: String, args: Map<String, Value>, key: Option<String>, tasks: &mut JoinSet<()>) {
+        let (calls, caller, subscriber) = (self.calls.clone(), self.caller.clone(), self.subscriber.clone());
+        self.start(id, tasks, async move {
+            let answer = calls.mutation(&name, &args, caller, key.as_deref()).await;
+            if !answer.is_ok() {
+                return subscriber.outbox.text(protocol::error_body(Some(id), &answer.body));
+            }
+            subscriber.outbox.text(protocol::mutated(id, answer.version, &answer.body));
+            if answer.version > 0 {
+                subscriber.wrote(answer.version).await;
+            }
+        });
+    }
+
+    fn start(&self, id: SubId, tasks: &mut JoinSet<()>, call: impl Future<Output = ()> + Send + 'static) {
+        match self.slots.clone().try_acquire_owned() {
+            Ok(slot) => drop(tasks.spawn(async move {
+                let _slot = slot;
+                call.await;
+            })),
+            Err(_) => {
+                let max = self.calls.limits.calls;
+                let error = Error::too_large(format!("{max} calls of this socket are under way, which is the limit"));
+                self.subscriber.outbox.text(protocol::error(Some(id), &error));
+            }
+        }
+    }
+}
+
+/// A frame over the limit is told with 1009; after other failures there is nobody to tell.
+async fn refuse_frame(outbox: &Outbox, error: axum::Error) {
+    if is_too_long(&error) {
+        outbox.close(Closing::TooLarge);
+        // The writer ends the socket; ending here first would cut it off.
+        std::future::pending::<()>().await;
+    }
+}
+
+fn is_too_long(error: &axum::Error) -> bool {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if error.to_string().contains("too long") {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
