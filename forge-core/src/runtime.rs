@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 
-use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
 
 use crate::adapter::{Read, ReadLog, Written};
@@ -116,16 +115,12 @@ impl Runtime {
             return (handler.call)(Invocation { call, args }).await;
         }
         let db = call.db.counting(call.written.clone());
-        // Owned and boxed, since the compiler does not see that a future which borrows its captures is `Send`.
-        let run = handler.call;
-        let work: BoxFuture<'static, Result<Json>> = Box::pin(async move {
-            db.transaction(async move |tx| {
-                let call = Call { db: tx, ..call.clone() };
-                run(Invocation { call, args: args.clone() }).await
-            })
-            .await
-        });
-        work.await
+        let (call, args) = (&call, &args);
+        db.transaction(async |tx| {
+            let call = Call { db: tx, ..call.clone() };
+            (handler.call)(Invocation { call, args: args.clone() }).await
+        })
+        .await
     }
 
     pub(crate) async fn nested_query(&self, call: &Call, name: &str, args: Box<RawValue>) -> Result<Json> {
