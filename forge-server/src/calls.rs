@@ -31,6 +31,7 @@ pub(crate) struct Calls {
     store: Arc<dyn IdempotencyStore>,
     /// Mutations under way.
     active: watch::Sender<usize>,
+    draining: watch::Receiver<bool>,
 }
 
 /// The result of a query.
@@ -42,8 +43,20 @@ pub(crate) struct Answer {
 }
 
 impl Calls {
-    pub(crate) fn new(runtime: Runtime, hub: Hub, limits: Arc<Limits>, store: Arc<dyn IdempotencyStore>) -> Self {
-        Self { runtime, hub, limits, store, active: watch::Sender::new(0) }
+    /// `draining` says when the server stops and takes no new mutations.
+    pub(crate) fn new(
+        runtime: Runtime,
+        hub: Hub,
+        limits: Arc<Limits>,
+        store: Arc<dyn IdempotencyStore>,
+        draining: watch::Receiver<bool>,
+    ) -> Self {
+        Self { runtime, hub, limits, store, active: watch::Sender::new(0), draining }
+    }
+
+    /// Whether the server stops.
+    pub(crate) fn is_draining(&self) -> bool {
+        *self.draining.borrow()
     }
 
     /// Runs a query.
@@ -76,6 +89,10 @@ impl Calls {
         let work = self.clone().keyed_mutation(name.to_owned(), args.clone(), caller, key.map(str::to_owned));
         self.active.send_modify(|active| *active += 1);
         let active = Active(self.active.clone());
+        // After it is counted, so that a drain either waits for it or is seen here.
+        if self.is_draining() {
+            return refusal(&Error::unavailable("the server is stopping"));
+        }
         let task = tokio::spawn(async move {
             let _active = active;
             work.await

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use forge_core::Error;
 use futures_util::FutureExt as _;
 
-use super::Server;
+use super::Routes;
 use super::answer::{ApiError, complete};
 use crate::origin::From;
 
@@ -18,7 +18,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID: usize = 128;
 
 /// Gives the request an id, logs it in one line, and turns a panic into a 500.
-pub(crate) async fn outermost(State(server): State<Server>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn outermost(State(server): State<Routes>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers()).unwrap_or_else(|| server.calls.runtime.db().env().object_id().to_hex());
     // An id of this alphabet is always a header value.
     let header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static(""));
@@ -47,7 +47,7 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Refuses pages of other origins, and tells browsers about the listed ones.
-pub(crate) async fn origins(State(server): State<Server>, request: Request, next: Next) -> Response {
+pub(crate) async fn origins(State(server): State<Routes>, request: Request, next: Next) -> Response {
     let origin = match server.origins.check(request.headers()) {
         Ok(From::Same) => return next.run(request).await,
         Ok(From::Listed(origin)) => origin,

@@ -18,7 +18,6 @@ use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use forge_core::{Error, ErrorCode};
-use tokio::sync::watch;
 use tokio::time::{Duration, timeout};
 
 use crate::calls::Calls;
@@ -33,10 +32,9 @@ const PING: Duration = Duration::from_secs(2);
 
 /// What the routes share. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Server {
-    pub(crate) calls: Calls,
-    pub(crate) origins: Arc<Origins>,
-    pub(crate) draining: watch::Receiver<bool>,
+pub(crate) struct Routes {
+    calls: Calls,
+    origins: Arc<Origins>,
     manifest: Tagged,
 }
 
@@ -70,10 +68,10 @@ impl Tagged {
     }
 }
 
-impl Server {
-    pub(crate) fn new(calls: Calls, origins: Origins, draining: watch::Receiver<bool>) -> Self {
+impl Routes {
+    pub(crate) fn new(calls: Calls, origins: Origins) -> Self {
         let manifest = manifest::manifest(calls.runtime.registry(), calls.runtime.db().catalog());
-        Self { calls, origins: Arc::new(origins), draining, manifest: Tagged::new(manifest.into()) }
+        Self { calls, origins: Arc::new(origins), manifest: Tagged::new(manifest.into()) }
     }
 
     /// The routes. `own` are the program's; they come after Forge's own and before the default page. A fallback that
@@ -112,7 +110,7 @@ fn handler_name(name: Name) -> Result<String, Error> {
     name.map(|Path(name)| name).map_err(|_| Error::not_found("there is no such handler"))
 }
 
-async fn query(State(server): State<Server>, name: Name, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
+async fn query(State(server): State<Routes>, name: Name, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
     let name = handler_name(name)?;
     let args = request::arguments(&headers, body, &server.calls.limits).await?;
     let answer = server.calls.query(&name, &args, request::caller(&headers)).await?;
@@ -120,7 +118,7 @@ async fn query(State(server): State<Server>, name: Name, headers: HeaderMap, bod
 }
 
 async fn get_query(
-    State(server): State<Server>,
+    State(server): State<Routes>,
     name: Name,
     Query(parameters): Query<Vec<(String, String)>>,
     headers: HeaderMap,
@@ -138,7 +136,7 @@ async fn get_query(
 }
 
 async fn mutation(
-    State(server): State<Server>,
+    State(server): State<Routes>,
     name: Name,
     headers: HeaderMap,
     body: Body,
@@ -156,17 +154,17 @@ async fn mutation(
     Ok(response)
 }
 
-async fn get_manifest(State(server): State<Server>, headers: HeaderMap) -> Response {
+async fn get_manifest(State(server): State<Routes>, headers: HeaderMap) -> Response {
     server.manifest.answer(&headers)
 }
 
 async fn upgrade(
-    State(server): State<Server>,
+    State(server): State<Routes>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let upgrade = upgrade.map_err(|_| Error::bad_request("/ws is a WebSocket; connect to it with a WebSocket client"))?;
-    if *server.draining.borrow() {
+    if server.calls.is_draining() {
         return Err(Error::unavailable("the server is stopping").into());
     }
     let (calls, caller) = (server.calls, request::caller(&headers));
@@ -174,8 +172,8 @@ async fn upgrade(
     Ok(upgrade.max_message_size(max).max_frame_size(max).on_upgrade(move |socket| ws::serve(socket, calls, caller)))
 }
 
-async fn ready(State(server): State<Server>) -> Result<Response, ApiError> {
-    if *server.draining.borrow() {
+async fn ready(State(server): State<Routes>) -> Result<Response, ApiError> {
+    if server.calls.is_draining() {
         return Err(Error::unavailable("the server is stopping").into());
     }
     match timeout(PING, server.calls.runtime.db().adapter().ping()).await {

@@ -1,0 +1,278 @@
+//! The program: commands, start-up, serving.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use clap::{Parser, Subcommand};
+use forge_core::adapter::{Adapter, PushAction, PushPlan};
+use forge_core::{Catalog, Db, Env, Error, Registry, Result, Runtime};
+use futures_util::future::BoxFuture;
+use tokio::net::TcpListener;
+
+use crate::idempotency::{IdempotencyStore, MemoryStore};
+use crate::server::Server;
+use crate::settings::Settings;
+use crate::{Limits, bind, commands, console};
+
+/// Opens the database behind a URL.
+pub type Connect = fn(String, Arc<Catalog>, Env) -> BoxFuture<'static, Result<Arc<dyn Adapter>>>;
+
+/// What a server needs of the crate that knows engines and the machine: `forge` brings it.
+#[derive(Debug, Clone, Copy)]
+pub struct Backend {
+    /// Opens a database.
+    pub connect: Connect,
+    /// The clock and the randomness.
+    pub env: fn() -> Env,
+}
+
+type OnStart = Box<dyn FnOnce(Db) -> BoxFuture<'static, Result<()>> + Send>;
+
+/// A program: handlers and models that are linked in, settings from the environment, and what is set here.
+///
+/// ```ignore
+/// #[tokio::main]
+/// async fn main() -> forge::Result<()> {
+///     forge::App::new().run().await
+/// }
+/// ```
+pub struct App {
+    backend: Backend,
+    router: Router,
+    index: Option<&'static str>,
+    on_start: Option<OnStart>,
+    banner: Option<fn(SocketAddr) -> String>,
+    limits: Limits,
+    database: Option<String>,
+    idempotency: Option<Arc<dyn IdempotencyStore>>,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// The commands of every program.
+#[derive(Debug, Parser)]
+#[command(about = None, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve HTTP and WebSocket (the default)
+    Serve,
+    /// Create the indexes that the models declare
+    Push {
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+        /// Print the plan as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check settings, models, handlers and the database
+    Doctor,
+}
+
+/// What ended a program.
+enum Failure {
+    /// It could not start: exit code 2.
+    Start(Error),
+    /// It started, and failed: exit code 1.
+    Run(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Start(error)
+    }
+}
+
+impl App {
+    /// A program on top of `backend`.
+    pub fn new(backend: Backend) -> Self {
+        Self {
+            backend,
+            router: Router::new(),
+            index: None,
+            on_start: None,
+            banner: None,
+            limits: Limits::default(),
+            database: None,
+            idempotency: None,
+        }
+    }
+
+    /// Adds routes. Forge's own (`/api`, `/ws`, `/healthz`, `/readyz`) come first; the router's fallback is not used.
+    #[must_use]
+    pub fn router(mut self, router: Router) -> Self {
+        self.router = router;
+        self
+    }
+
+    /// The page at `/`. Without it (and without such a route) the page lists the handlers.
+    #[must_use]
+    pub fn index(mut self, html: &'static str) -> Self {
+        self.index = Some(html);
+        self
+    }
+
+    /// Runs `work` before the server listens, when the indexes are there: loading data, for example. An error ends the
+    /// program with exit code 2.
+    #[must_use]
+    pub fn on_start<F>(mut self, work: impl FnOnce(Db) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.on_start = Some(Box::new(move |db| Box::pin(work(db))));
+        self
+    }
+
+    /// What is printed once the server listens, in place of one line with its address.
+    #[must_use]
+    pub fn banner(mut self, banner: fn(SocketAddr) -> String) -> Self {
+        self.banner = Some(banner);
+        self
+    }
+
+    /// The bounds of work.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The database to use, whatever the environment says.
+    #[must_use]
+    pub fn database(mut self, url: impl Into<String>) -> Self {
+        self.database = Some(url.into());
+        self
+    }
+
+    /// Where answers to mutations with an idempotency key are kept, in place of this process's memory.
+    #[must_use]
+    pub fn idempotency(mut self, store: impl IdempotencyStore) -> Self {
+        self.idempotency = Some(Arc::new(store));
+        self
+    }
+
+    /// Does what the command line asks for; without a command, serves until SIGINT or SIGTERM.
+    ///
+    /// This is the end of `main`: a failure is printed to standard error as one line and the process exits, with code
+    /// 2 where the program could not start (a wrong setting or argument, an unreachable or damaged database, a port
+    /// in use) and code 1 where it started and then failed.
+    ///
+    /// # Errors
+    /// None: see above. The type lets `main` return it.
+    pub async fn run(self) -> Result<()> {
+        let command = Cli::parse().command.unwrap_or(Command::Serve);
+        let (error, code) = match self.execute(command).await {
+            Ok(()) => return Ok(()),
+            Err(Failure::Start(error)) => (error, 2),
+            Err(Failure::Run(error)) => (error, 1),
+        };
+        console::error(&error);
+        std::process::exit(code)
+    }
+
+    async fn execute(self, command: Command) -> Result<(), Failure> {
+        console::init_logging()?;
+        let settings = Settings::from_env(self.database.clone())?;
+        match command {
+            Command::Serve => self.serve(&settings).await,
+            Command::Push { dry_run, json } => {
+                let runtime = self.connect(&settings).await?;
+                let pushed = commands::push(&runtime, dry_run, json).await;
+                runtime.db().adapter().close().await;
+                pushed.map_err(Failure::Run)
+            }
+            Command::Doctor => {
+                let runtime = self.connect(&settings).await?;
+                let checked = commands::doctor(&runtime, &settings).await;
+                runtime.db().adapter().close().await;
+                checked.map_err(Failure::Run)
+            }
+        }
+    }
+
+    async fn serve(self, settings: &Settings) -> Result<(), Failure> {
+        let banner = self.banner;
+        // Reserved before any work, so that a port in use is known at once; connections are accepted only after it.
+        let socket = bind::reserve(&settings.host, settings.port).await?;
+        let server = self.start(settings).await?;
+        let listener = bind::listen(socket, settings.port)?;
+        let address = listener.local_addr().map_err(|error| Error::internal(error.to_string()).with_source(error))?;
+        let line = banner.map_or_else(|| format!("Listening on http://{address}"), |banner| banner(address));
+        console::out(&line);
+        server.serve(listener, bind::stop_signal()).await.map_err(Failure::Run)
+    }
+
+    /// Checks, connects, pushes indexes and runs [`on_start`](App::on_start): everything but listening. For tests, and
+    /// for programs that bring their own listener.
+    ///
+    /// # Errors
+    /// What keeps the program from starting.
+    pub async fn build(self) -> Result<Server> {
+        let settings = Settings::from_env(self.database.clone())?;
+        self.start(&settings).await
+    }
+
+    /// Serves on `listener` until SIGINT or SIGTERM, without looking at the command line.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub async fn serve_on(self, listener: TcpListener) -> Result<()> {
+        self.build().await?.serve(listener, bind::stop_signal()).await
+    }
+
+    async fn start(mut self, settings: &Settings) -> Result<Server> {
+        let runtime = self.connect(settings).await?;
+        if runtime.registry().iter().next().is_none() {
+            tracing::warn!(
+                "no handlers are registered; if they are in a library crate, name it in the binary: use mylib as _;"
+            );
+        }
+        let db = runtime.db();
+        let plan = db.adapter().push(db.name(), db.catalog(), true).await;
+        log_plan(&plan.map_err(|error| error.context("creating indexes"))?);
+        if let Some(work) = self.on_start.take() {
+            work(db.clone()).await?;
+        }
+        let limits = self.limits;
+        let store = self
+            .idempotency
+            .unwrap_or_else(|| Arc::new(MemoryStore::new(limits.idempotency_keys, limits.idempotency_age)));
+        Ok(Server::new(runtime, limits, store, settings.origins.clone(), self.router, self.index))
+    }
+
+    async fn connect(&self, settings: &Settings) -> Result<Runtime> {
+        let catalog = Arc::new(Catalog::collect()?);
+        let registry = Registry::collect()?;
+        let env = (self.backend.env)();
+        let database = &settings.database;
+        let adapter = (self.backend.connect)(database.url.clone(), catalog.clone(), env.clone())
+            .await
+            .map_err(|error| error.context(database.variable))?;
+        adapter.ping().await.map_err(|error| error.context(database.variable))?;
+        tracing::info!(adapter = adapter.name(), database = adapter.default_database(), "connected");
+        Ok(Runtime::new(registry, Db::new(adapter, catalog, env)))
+    }
+}
+
+fn log_plan(plan: &PushPlan) {
+    for step in &plan.steps {
+        let (collection, index, note) = (&step.collection, &step.index, step.note.as_deref().unwrap_or(""));
+        match step.action {
+            PushAction::Create => tracing::info!(collection, index, note, "index created"),
+            PushAction::Rebuild => tracing::info!(collection, index, note, "index rebuilt"),
+            PushAction::Conflict => tracing::warn!(collection, index, note, "index differs and is left as it is"),
+            PushAction::Skip => tracing::warn!(collection, index, note, "index not supported here"),
+            _ => tracing::debug!(collection, index, note, "index kept"),
+        }
+    }
+}

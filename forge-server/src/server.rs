@@ -1,0 +1,125 @@
+//! A started program: its routes, and its end.
+
+use std::future::IntoFuture as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::ListenerExt as _;
+use forge_core::{Db, Error, Result, Runtime};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::Limits;
+use crate::calls::Calls;
+use crate::http::Routes;
+use crate::idempotency::IdempotencyStore;
+use crate::live::hub::Hub;
+use crate::origin::Origins;
+
+/// How long `/readyz` fails before anything ends, so that whoever sends requests here can look elsewhere.
+const NOTICE: Duration = Duration::from_millis(250);
+const POLL: Duration = Duration::from_millis(10);
+
+/// A started program: connected, its indexes in place, its live queries running. It does not listen by itself.
+pub struct Server {
+    calls: Calls,
+    router: Router,
+    draining: watch::Sender<bool>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("db", self.db()).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    pub(crate) fn new(
+        runtime: Runtime,
+        limits: Limits,
+        store: Arc<dyn IdempotencyStore>,
+        origins: Origins,
+        own: Router,
+        index: Option<&'static str>,
+    ) -> Self {
+        let hub = Hub::start(runtime.clone(), limits.clone());
+        let draining = watch::Sender::new(false);
+        let calls = Calls::new(runtime, hub, Arc::new(limits), store, draining.subscribe());
+        let router = Routes::new(calls.clone(), origins).router(own, index);
+        Self { calls, router, draining }
+    }
+
+    /// The routes, to call without a network or to nest in another server.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// The database.
+    pub fn db(&self) -> &Db {
+        self.calls.runtime.db()
+    }
+
+    /// Serves on `listener` until `stop` ends, then drains:
+    ///
+    /// `/readyz` answers 503 and new mutations are refused; mutations under way finish; sockets are closed with 1001 and
+    /// change feeds end; connections finish what they are at; the database is closed. What is not done in the time of
+    /// [`Limits::drain`] is cut off.
+    ///
+    /// # Errors
+    /// `internal` where the listener fails.
+    pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()> + Send) -> Result<()> {
+        let finish = watch::Sender::new(false);
+        let mut finished = finish.subscribe();
+        let listener = listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "TCP_NODELAY is not set");
+            }
+        });
+        let serving = axum::serve(listener, self.router.clone())
+            .with_graceful_shutdown(async move { drop(finished.wait_for(|finish| *finish).await) });
+        let mut serving = tokio::spawn(serving.into_future());
+        tokio::select! {
+            ended = &mut serving => {
+                let error = Error::internal(format!("the listener ended: {ended:?}"));
+                self.drain(Instant::now() + self.calls.limits.drain).await;
+                return Err(error);
+            }
+            () = stop => {}
+        }
+        tracing::info!("stopping");
+        let deadline = Instant::now() + self.calls.limits.drain;
+        self.draining.send_replace(true);
+        sleep(NOTICE.min(self.calls.limits.drain)).await;
+        if timeout_at(deadline, self.calls.idle()).await.is_err() {
+            tracing::warn!("mutations that are still under way are cut off");
+        }
+        self.calls.hub.shut_down();
+        finish.send_replace(true);
+        if timeout_at(deadline, &mut serving).await.is_err() {
+            tracing::warn!("connections that are still open are cut off");
+            serving.abort();
+        }
+        self.drain(deadline).await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    /// Ends live queries, sockets and the database, within the time of [`Limits::drain`]. For servers that were used
+    /// through [`Server::router`].
+    pub async fn shut_down(&self) {
+        let deadline = Instant::now() + self.calls.limits.drain;
+        self.draining.send_replace(true);
+        let _ = timeout_at(deadline, self.calls.idle()).await;
+        self.drain(deadline).await;
+    }
+
+    async fn drain(&self, deadline: Instant) {
+        self.calls.hub.shut_down();
+        while self.calls.hub.open_sockets() > 0 && Instant::now() < deadline {
+            sleep(POLL).await;
+        }
+        let _ = timeout_at(deadline.max(Instant::now() + POLL), self.db().adapter().close()).await;
+    }
+}

@@ -1,0 +1,134 @@
+//! Settings from environment variables.
+
+use forge_core::{Error, Result};
+
+use crate::origin::Origins;
+
+const DATABASE_VARIABLES: [&str; 3] = ["FORGE_DATABASE_URL", "MONGODB_URI", "MONGO_URI"];
+const SCHEMES: [&str; 4] = ["mongodb://", "mongodb+srv://", "embedded:", "memory:"];
+const DEFAULT_URL: &str = "embedded:.forge";
+const DEFAULT_HOST: &str = "127.0.0.1";
+const DEFAULT_PORT: u16 = 4000;
+
+/// Which database, and who said so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Database {
+    /// The URL. It may hold a password: it is never printed.
+    pub(crate) url: String,
+    /// The variable that it is from, for messages.
+    pub(crate) variable: &'static str,
+}
+
+/// Everything that the environment says.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) database: Database,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) origins: Origins,
+}
+
+impl Settings {
+    /// The settings among the variables that `read` finds. A URL that the program gives goes before those.
+    ///
+    /// # Errors
+    /// `bad_request` naming the variable, and what would be right.
+    pub(crate) fn read(read: impl Fn(&str) -> Option<String>, url: Option<String>) -> Result<Self> {
+        let origins = read("FORGE_ALLOWED_ORIGINS").unwrap_or_default();
+        Ok(Self {
+            database: database(&read, url)?,
+            host: host(read("FORGE_HOST"))?,
+            port: port(read("FORGE_PORT"))?,
+            origins: Origins::parse(&origins)?,
+        })
+    }
+
+    /// The settings of this process.
+    ///
+    /// # Errors
+    /// As [`Settings::read`].
+    pub(crate) fn from_env(url: Option<String>) -> Result<Self> {
+        // Text that is not Unicode cannot be right; its replacement characters make it fail with the variable's name.
+        Self::read(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()), url)
+    }
+}
+
+fn database(read: &impl Fn(&str) -> Option<String>, url: Option<String>) -> Result<Database> {
+    let set = || DATABASE_VARIABLES.into_iter().find_map(|name| Some((name, read(name)?)));
+    let (variable, url) = match url {
+        Some(url) => ("the URL given to App::database", url),
+        None => set().unwrap_or(("FORGE_DATABASE_URL", DEFAULT_URL.to_owned())),
+    };
+    let (variable, url) = (variable, url.trim().to_owned());
+    if !SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
+        let what = if url.is_empty() { "is empty" } else { "is no database URL" };
+        return Err(Error::bad_request(format!(
+            "{variable} {what}; it begins with mongodb://, mongodb+srv://, embedded: (and a folder), or memory:"
+        )));
+    }
+    if url == "embedded:" {
+        return Err(Error::bad_request(format!("{variable} names no folder; write it as in embedded:.forge")));
+    }
+    Ok(Database { url, variable })
+}
+
+fn host(value: Option<String>) -> Result<String> {
+    match value.map(|host| host.trim().to_owned()) {
+        None => Ok(DEFAULT_HOST.to_owned()),
+        Some(host) if host.is_empty() || host.contains(['/', ' ']) => {
+            Err(Error::bad_request("FORGE_HOST is no address; write one as in 127.0.0.1, 0.0.0.0 or localhost"))
+        }
+        Some(host) => Ok(host),
+    }
+}
+
+fn port(value: Option<String>) -> Result<u16> {
+    let Some(value) = value else { return Ok(DEFAULT_PORT) };
+    value.trim().parse().map_err(|_| {
+        let shown: String = value.chars().take(32).collect();
+        Error::bad_request(format!("FORGE_PORT is {shown:?}; it must be a number from 0 to 65535 (0 takes any free port)"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Settings> {
+        Settings::read(|name| pairs.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()), None)
+    }
+
+    #[test]
+    fn without_variables_it_is_the_embedded_engine_on_the_loopback() {
+        let settings = read(&[]).unwrap();
+        assert_eq!(settings.database.url, "embedded:.forge");
+        assert_eq!((settings.host.as_str(), settings.port), ("127.0.0.1", 4000));
+    }
+
+    #[test]
+    fn the_first_variable_that_is_set_decides() {
+        let mongo = ("MONGO_URI", "mongodb://c");
+        let all = [mongo, ("MONGODB_URI", "mongodb://b"), ("FORGE_DATABASE_URL", "memory:")];
+        assert_eq!(read(&all).unwrap().database.url, "memory:");
+        let database = read(&all[..2]).unwrap().database;
+        assert_eq!((database.url.as_str(), database.variable), ("mongodb://b", "MONGODB_URI"));
+        assert_eq!(read(&[mongo]).unwrap().database.variable, "MONGO_URI");
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named_in_one_line_without_secrets() {
+        for (name, value) in [
+            ("MONGODB_URI", "postgres://user:hunter2@host"),
+            ("FORGE_DATABASE_URL", ""),
+            ("FORGE_DATABASE_URL", "embedded:"),
+            ("FORGE_PORT", "70000"),
+            ("FORGE_PORT", "http"),
+            ("FORGE_HOST", "http://localhost"),
+            ("FORGE_ALLOWED_ORIGINS", "*"),
+        ] {
+            let message = read(&[(name, value)]).unwrap_err().to_string();
+            assert!(message.contains(name), "{message}");
+            assert!(!message.contains('\n') && !message.contains("hunter2"), "{message}");
+        }
+    }
+}
