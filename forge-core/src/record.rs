@@ -46,10 +46,12 @@ pub struct Shape {
 }
 
 impl Shape {
+    #[inline]
     fn field(&self, position: usize) -> Option<&'static FieldDef> {
         self.pick.get(position).map(|index| &self.fields[*index])
     }
 
+    #[inline]
     fn key(&self, position: usize, human: bool) -> Option<&'static str> {
         match self.field(position) {
             Some(field) => Some(if human { field.client } else { field.stored }),
@@ -62,6 +64,7 @@ impl Shape {
     }
 
     /// Whether a client may send the field.
+    #[inline]
     fn accepts(&self, position: usize) -> bool {
         match (self.field(position), self.role) {
             (None, _) => true,
@@ -71,6 +74,7 @@ impl Shape {
     }
 
     /// Whether clients see the field.
+    #[inline]
     fn shows(&self, position: usize) -> bool {
         let access = match self.field(position) {
             Some(field) => field.access,
@@ -79,6 +83,7 @@ impl Shape {
         access != Access::Private
     }
 
+    #[inline]
     fn find(&self, key: &str, expected: usize, human: bool) -> Option<usize> {
         let matches =
             |position: &usize| self.key(*position, human) == Some(key) && (!human || self.accepts(*position));
@@ -137,6 +142,7 @@ impl<'de, A: MapAccess<'de>> Reader<'de, A> {
     /// # Errors
     /// An unknown field, where the record does not pass over them.
     #[allow(clippy::should_implement_trait, reason = "it can fail, and lends nothing")]
+    #[inline]
     pub fn next(&mut self) -> Result<Option<usize>, A::Error> {
         loop {
             let seed = Position { shape: self.shape, expected: self.expected, human: self.human };
@@ -160,6 +166,7 @@ impl<'de, A: MapAccess<'de>> Reader<'de, A> {
     ///
     /// # Errors
     /// A second value for the same field, or a value of the wrong type; both name the field.
+    #[inline]
     pub fn fill<T: Deserialize<'de>>(
         &mut self,
         slot: &mut Option<T>,
@@ -229,6 +236,7 @@ impl Visitor<'_> for Position {
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a field name")
     }
+    #[inline]
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
         Ok(self.shape.find(key, self.expected, self.human).ok_or_else(|| key.to_owned()))
     }
@@ -260,6 +268,7 @@ pub struct Writer<S> {
 
 impl<S: SerializeMap> Writer<S> {
     /// Writes the field at `position`.
+    #[inline]
     pub fn put<T: Serialize + ?Sized>(&mut self, position: usize, value: &T) -> Result<(), S::Error> {
         match self.shape.key(position, self.human) {
             Some(key) if !self.human || self.shape.shows(position) => self.map.serialize_entry(key, value),
@@ -269,6 +278,7 @@ impl<S: SerializeMap> Writer<S> {
 
     /// Writes the optional field at `position`. Storage leaves absent values out, so that sparse indexes do as well;
     /// clients read null.
+    #[inline]
     pub fn put_optional<T: Serialize>(&mut self, position: usize, value: &Option<T>) -> Result<(), S::Error> {
         match value {
             None if !self.human || self.shape.role == Role::Patch => Ok(()),
