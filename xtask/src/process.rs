@@ -30,10 +30,14 @@ pub(crate) fn root() -> PathBuf {
     Path::new(&manifest).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
-/// The build folder, created when missing.
+/// The build folder.
+pub(crate) fn build_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
+}
+
+/// The folder `below` the build folder, created when missing.
 pub(crate) fn target_dir(below: &str) -> Result<PathBuf> {
-    let base = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let folder = base.join(below);
+    let folder = build_dir().join(below);
     fs::create_dir_all(&folder).context(format_args!("creating {}", folder.display()))?;
     Ok(folder)
 }

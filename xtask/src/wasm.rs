@@ -1,30 +1,28 @@
 //! `cargo xtask wasm`: what must run in a browser builds for wasm32-unknown-unknown.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::process::{self, Result};
+use crate::process::{self, Context as _, Result};
 use crate::report::Outcome;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// What builds for the target, as arguments of cargo: the packages without the features that need a machine.
-const BUILDS: [&[&str]; 2] = [
-    &[
-        "--package",
-        "forge-core",
-        "--package",
-        "forge-mongo",
-        "--package",
-        "forge-embedded",
-        "--no-default-features",
-    ],
-    &["--manifest-path", PROBE],
+/// The packages that a browser runs, without the features that need a machine.
+const PACKAGES: [&str; 7] = [
+    "--package",
+    "forge-core",
+    "--package",
+    "forge-mongo",
+    "--package",
+    "forge-embedded",
+    "--no-default-features",
 ];
-/// A program with a model, linked for the target: what the macros emit.
-const PROBE: &str = "tests/wasm-probe/Cargo.toml";
+/// A package with a model and a handler, linked for the target: what the macros emit. Not part of the workspace.
+const PROBE: &str = "tests/wasm-probe";
 
 /// Where the target's standard library comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,22 +43,36 @@ pub(crate) fn command() -> Result<bool> {
     Ok(true)
 }
 
-/// Builds everything in [`BUILDS`], skipped where no toolchain has the target.
+/// Builds the packages and the probe, and runs the probe; skipped where no toolchain has the target.
 pub(crate) fn check() -> Outcome {
     let toolchain = match toolchain() {
         Ok(toolchain) => toolchain,
         Err(reason) => return Outcome::skipped(reason),
     };
-    BUILDS
-        .iter()
-        .filter(|build| is_present(build))
-        .try_for_each(|build| process::run(&mut cargo(toolchain, build)))
-        .into()
+    process::run(&mut cargo(toolchain, &PACKAGES)).and_then(|()| probe(toolchain)).into()
 }
 
-/// Whether the manifest that the build names, if it names one, exists.
-fn is_present(build: &[&str]) -> bool {
-    build.iter().filter(|word| word.ends_with(".toml")).all(|path| process::root().join(path).is_file())
+/// Builds the probe and calls it as a browser would, where Node.js is installed.
+fn probe(toolchain: Toolchain) -> Result<()> {
+    let folder = process::root().join(PROBE);
+    // The versions that the workspace is locked to.
+    fs::copy(process::root().join("Cargo.lock"), folder.join("Cargo.lock")).context("copying Cargo.lock")?;
+    process::run(&mut cargo(toolchain, &["--manifest-path", &format!("{PROBE}/Cargo.toml")]))?;
+    if process::on_path("node").is_none() {
+        eprintln!("SKIPPED: running the module: node is not installed");
+        return Ok(());
+    }
+    let module = build_folder(toolchain)?.join(TARGET).join("debug/wasm_probe.wasm");
+    let check = folder.join("check.mjs");
+    process::run(process::program("node", &[]).arg(check).arg(module))
+}
+
+/// Where the toolchain builds: versions of the compiler do not share.
+fn build_folder(toolchain: Toolchain) -> Result<PathBuf> {
+    match toolchain {
+        Toolchain::Own => Ok(process::build_dir()),
+        Toolchain::Debian => process::target_dir("wasm"),
+    }
 }
 
 /// The first toolchain that has the target or can be given it; else why there is none.
@@ -93,9 +105,11 @@ fn cargo(toolchain: Toolchain, build: &[&str]) -> Command {
     command.args(["--target", TARGET]).args(build);
     // Random bytes come from the browser; the variable leaves build scripts and other targets alone.
     command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", r#"--cfg getrandom_backend="wasm_js""#);
-    if toolchain == Toolchain::Debian {
-        command.arg("--ignore-rust-version");
-    }
+    match toolchain {
+        // The probe, a workspace of its own, would build into a folder of its own.
+        Toolchain::Own => command.env("CARGO_TARGET_DIR", process::build_dir()),
+        Toolchain::Debian => command.arg("--ignore-rust-version"),
+    };
     command
 }
 
@@ -104,16 +118,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_build_leaves_out_what_a_browser_lacks() {
-        let crates = BUILDS[0];
-        assert!(crates.contains(&"--no-default-features"));
-        for build in BUILDS {
-            assert!(process::describe(&cargo(Toolchain::Own, build)).contains(TARGET));
-        }
+    fn packages_build_for_the_target_without_what_a_browser_lacks() {
+        let command = process::describe(&cargo(Toolchain::Own, &PACKAGES));
+        assert!(command.contains(TARGET) && command.ends_with("--no-default-features"), "{command}");
     }
 
     #[test]
     fn a_toolchain_of_another_version_may_build() {
-        assert!(process::describe(&cargo(Toolchain::Debian, BUILDS[0])).ends_with("--ignore-rust-version"));
+        assert!(process::describe(&cargo(Toolchain::Debian, &PACKAGES)).ends_with("--ignore-rust-version"));
     }
 }
