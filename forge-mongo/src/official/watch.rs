@@ -191,9 +191,16 @@ fn is_lost(error: &DriverError) -> bool {
 }
 
 fn give_up(error: DriverError, from: &Position) -> Error {
-    if is_lost(&error) {
+    if is_lost(&error) || (from.token.is_some() && refuses_token(&error)) {
         tracing::warn!(%error, resumed = from.token.is_some(), "the history of the change feed is gone");
         return history_lost();
     }
     errors::map(error)
+}
+
+/// Whether the server may have refused the command for its token. Servers have many codes for tokens of other
+/// deployments and versions; without the token, whatever else is wrong shows itself.
+fn refuses_token(error: &DriverError) -> bool {
+    let of_something_else = [13, 18, 50];
+    matches!(&*error.kind, ErrorKind::Command(command) if !of_something_else.contains(&command.code))
 }
