@@ -7,6 +7,8 @@ mod handler;
 mod model;
 mod names;
 mod spans;
+#[cfg(test)]
+mod tests;
 mod ty;
 
 use proc_macro::TokenStream;

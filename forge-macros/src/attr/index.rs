@@ -66,6 +66,14 @@ impl Index {
         }
     }
 
+    /// Whether an option is malformed.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.ttl.is_broken()
+            || self.partial.is_broken()
+            || self.collation.is_broken()
+            || self.name.is_broken()
+    }
+
     /// `index(a, b = -1, unique, …)` of a struct. `fields` decide what `name = "text"` means.
     pub(crate) fn of_struct(diag: &Diag, grammar: &Grammar, item: &Item, fields: &[String]) -> Option<Self> {
         let items = grammar.list(diag, item)?;

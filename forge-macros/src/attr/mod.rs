@@ -5,7 +5,7 @@ pub(crate) mod index;
 pub(crate) mod model;
 pub(crate) mod serde;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Group, TokenStream};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
@@ -26,7 +26,7 @@ pub(crate) struct Item {
 pub(crate) enum Value {
     Flag,
     Is(Expr),
-    List(TokenStream),
+    List(Group),
 }
 
 impl ToTokens for Item {
@@ -35,7 +35,7 @@ impl ToTokens for Item {
         tokens.extend(match &self.value {
             Value::Flag => quote!(#key),
             Value::Is(value) => quote!(#key = #value),
-            Value::List(inner) => quote!(#key(#inner)),
+            Value::List(list) => quote!(#key #list),
         });
     }
 }
@@ -97,7 +97,7 @@ impl Grammar {
     /// The items of a `key(…)`, at least one.
     pub(crate) fn list(&self, diag: &Diag, item: &Item) -> Option<Vec<Item>> {
         match &item.value {
-            Value::List(inner) if !inner.is_empty() => Some(items(inner.clone(), diag)),
+            Value::List(list) if !list.stream().is_empty() => Some(items(list.stream(), diag)),
             Value::List(_) => {
                 self.malformed(diag, item, item, "is empty");
                 None
@@ -173,6 +173,11 @@ impl<T> Slot<T> {
         self.key.as_ref()
     }
 
+    /// Whether the key is given with a malformed value.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.key.is_some() && self.value.is_none()
+    }
+
     /// Whether the key is given.
     pub(crate) fn is_set(&self) -> bool {
         self.key.is_some()
@@ -234,9 +239,7 @@ fn item(input: ParseStream<'_>) -> syn::Result<Item> {
         input.parse::<Token![=]>()?;
         Value::Is(input.parse()?)
     } else if input.peek(token::Paren) {
-        let inner;
-        syn::parenthesized!(inner in input);
-        Value::List(inner.parse()?)
+        Value::List(input.parse()?)
     } else if input.peek(Token![.]) {
         return Err(input.error(format!(
             "expected `,` after `{key}`\n  = help: only fields of the struct itself can be named, not fields inside them"

@@ -215,15 +215,30 @@ impl Field {
             "index" => self.indexes.extend(Index::of_field(diag, &FIELD, item)),
             "default" => self.default.set(diag, item, default(diag, item)),
             "text" => self.text.set(diag, item, text(diag, item)),
-            "belongs_to" => self.relation.set(diag, item, relation(diag, item, RelationKind::BelongsTo)),
-            "has_many" => self.relation.set(diag, item, relation(diag, item, RelationKind::HasMany)),
-            "has_one" => self.relation.set(diag, item, relation(diag, item, RelationKind::HasOne)),
+            "belongs_to" => self.relation(diag, item, RelationKind::BelongsTo),
+            "has_many" => self.relation(diag, item, RelationKind::HasMany),
+            "has_one" => self.relation(diag, item, RelationKind::HasOne),
             known if STRUCT.keys.iter().any(|(key, _)| *key == known) => diag.hint(
                 item,
                 format_args!("`{known}` is an attribute of the struct, not of a field"),
                 format_args!("put {} above the struct", STRUCT.form(known)),
             ),
             _ => FIELD.unknown(diag, item),
+        }
+    }
+}
+
+impl Field {
+    fn relation(&mut self, diag: &Diag, item: &Item, kind: RelationKind) {
+        match self.relation.key() {
+            Some(first) if *first != item.key => {
+                diag.hint(
+                    &item.key,
+                    format_args!("a field is one relation, and this is `{first}` too"),
+                    "remove one of the two",
+                );
+            }
+            _ => self.relation.set(diag, item, relation(diag, item, kind)),
         }
     }
 }

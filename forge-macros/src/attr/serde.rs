@@ -1,18 +1,18 @@
 //! `#[serde(…)]` on models and embeds: what Forge honours, and clear errors for the rest.
 
-use super::{Grammar, Item, Slot, Value, items};
+use super::{Grammar, Item, Slot, Value};
 use crate::diag::Diag;
 use crate::names::{self, RenameRule};
 
 const CONTAINER: Grammar = Grammar {
     around: ("#[serde(", ")]"),
-    of: "a model that Forge honours in `serde`",
+    of: "`serde` on a struct",
     keys: &[("rename_all", "rename_all = \"camelCase\"")],
 };
 
 const FIELD: Grammar = Grammar {
     around: ("#[serde(", ")]"),
-    of: "a field that Forge honours in `serde`",
+    of: "`serde` on a field",
     keys: &[("rename", "rename = \"name\""), ("default", "default")],
 };
 
@@ -132,9 +132,7 @@ fn split(diag: &Diag, item: &Item) {
 }
 
 fn rule(diag: &Diag, item: &Item) -> Option<RenameRule> {
-    if let Value::List(inner) = &item.value {
-        // Only to report what is malformed inside.
-        items(inner.clone(), diag);
+    if let Value::List(_) = &item.value {
         split(diag, item);
         return None;
     }

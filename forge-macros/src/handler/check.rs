@@ -11,8 +11,9 @@ use crate::{model, ty};
 pub(crate) fn check(handler: &Handler, diag: &Diag) {
     signature(handler, diag);
     context(handler, diag);
+    let is_method = handler.item.sig.receiver().is_some();
     for arg in &handler.args {
-        argument(arg, diag);
+        argument(arg, is_method, diag);
     }
     output(handler, diag);
 }
@@ -100,7 +101,7 @@ fn context(handler: &Handler, diag: &Diag) {
     );
 }
 
-fn argument(arg: &Arg, diag: &Diag) {
+fn argument(arg: &Arg, is_method: bool, diag: &Diag) {
     if arg.ident.is_none() {
         let hint = "write `name: Type` and take it apart in the body";
         diag.hint(&arg.pat, "an argument is a name, by which callers give it", hint);
@@ -112,7 +113,10 @@ fn argument(arg: &Arg, diag: &Diag) {
             "write the type that callers send",
         );
     } else if ty::is_any(required(&arg.ty), &["QueryCtx", "MutationCtx"]) {
-        diag.hint(&arg.ty, "the context is the first parameter, and the only one", "remove this one");
+        // After a receiver, it is in the place of the context.
+        if !is_method {
+            diag.hint(&arg.ty, "the context is the first parameter, and the only one", "remove this one");
+        }
     } else if let Some(reference) = ty::borrowed(&arg.ty) {
         let hint = format!("write `{}`", model::owned_form(reference));
         diag.hint(reference, "an argument cannot borrow: it is decoded from what the caller sends", hint);

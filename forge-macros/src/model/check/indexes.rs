@@ -41,7 +41,7 @@ impl quote::ToTokens for Place<'_> {
 
 fn of_field<'a>(field: &Stored<'a>, all: &mut Vec<(Index, Place<'a>)>, diag: &Diag) {
     let attrs = &field.field.attrs;
-    for (kind, declared) in &attrs.indexes {
+    for (kind, declared) in attrs.indexes.iter().filter(|(_, declared)| !declared.is_broken()) {
         let index = build(declared, vec![(field.stored.clone(), *kind)]);
         ttl(declared, &[Some(field)], diag);
         all.push((index, Place::Item(&declared.at)));
@@ -101,7 +101,7 @@ fn of_struct(ast: &Struct, stored: &[Stored<'_>], declared: &attr::Index, diag: 
         found.push(field);
     }
     ttl(declared, &found, diag);
-    (keys.len() == declared.keys.len()).then(|| build(declared, keys))
+    (keys.len() == declared.keys.len() && !declared.is_broken()).then(|| build(declared, keys))
 }
 
 fn not_stored(ast: &Struct, name: &syn::Ident, diag: &Diag) {
