@@ -6,6 +6,8 @@
 //! | `mongodb` | yes | the official MongoDB driver: `mongodb://…` and `mongodb+srv://…` |
 //! | `server` | yes | HTTP, WebSocket, live queries and [`App`] |
 
+#[cfg(all(feature = "server", any(feature = "embedded", feature = "mongodb")))]
+mod app;
 #[cfg(any(feature = "embedded", feature = "mongodb"))]
 mod connect;
 #[cfg(any(feature = "embedded", feature = "mongodb"))]
@@ -15,11 +17,16 @@ pub use forge_core::{
     BelongsTo, Caller, Catalog, DateTime, Db, Embed, Env, Error, ErrorCode, GeoPoint, HasMany, HasOne, Id, Model,
     MutationCtx, QueryCtx, ReadOnly, ReadWrite, Registry, Result, Runtime, Uuid,
 };
+pub use forge_core::traits::{NewRecord, PatchRecord};
 pub use forge_core::{adapter, env, error, ir, model, query, types};
 pub use forge_macros::{Embed, Model, mutation, query};
 
+#[cfg(all(feature = "server", any(feature = "embedded", feature = "mongodb")))]
+pub use app::App;
 #[cfg(any(feature = "embedded", feature = "mongodb"))]
 pub use connect::connect;
+#[cfg(feature = "server")]
+pub use forge_server as server;
 #[cfg(any(feature = "embedded", feature = "mongodb"))]
 pub use system::system_env;
 

@@ -206,7 +206,8 @@ impl App {
         let socket = bind::reserve(&settings.host, settings.port).await?;
         let server = self.start(settings).await?;
         let listener = bind::listen(socket, settings.port)?;
-        let address = listener.local_addr().map_err(|error| Error::internal(error.to_string()).with_source(error))?;
+        let address =
+            listener.local_addr().map_err(|error| Error::internal(error.to_string()).with_source(error))?;
         let line = banner.map_or_else(|| format!("Listening on http://{address}"), |banner| banner(address));
         console::out(&line);
         server.serve(listener, bind::stop_signal()).await.map_err(Failure::Run)
@@ -270,7 +271,9 @@ fn log_plan(plan: &PushPlan) {
         match step.action {
             PushAction::Create => tracing::info!(collection, index, note, "index created"),
             PushAction::Rebuild => tracing::info!(collection, index, note, "index rebuilt"),
-            PushAction::Conflict => tracing::warn!(collection, index, note, "index differs and is left as it is"),
+            PushAction::Conflict => {
+                tracing::warn!(collection, index, note, "index differs and is left as it is")
+            }
             PushAction::Skip => tracing::warn!(collection, index, note, "index not supported here"),
             _ => tracing::debug!(collection, index, note, "index kept"),
         }

@@ -14,7 +14,9 @@ const BACKLOG: u32 = 1024;
 /// # Errors
 /// One line that names `FORGE_HOST` or `FORGE_PORT`.
 pub(crate) async fn reserve(host: &str, port: u16) -> Result<TcpSocket> {
-    let unknown = |why: &dyn std::fmt::Display| Error::bad_request(format!("FORGE_HOST: {host} is no address here: {why}"));
+    let unknown = |why: &dyn std::fmt::Display| {
+        Error::bad_request(format!("FORGE_HOST: {host} is no address here: {why}"))
+    };
     let mut addresses = lookup_host((host, port)).await.map_err(|error| unknown(&error))?;
     let address: SocketAddr = addresses.next().ok_or_else(|| unknown(&"the name has no address"))?;
     let bound = || -> io::Result<TcpSocket> {
@@ -44,10 +46,15 @@ fn refused(address: SocketAddr, error: io::Error) -> Error {
             "FORGE_PORT: another program listens on {address}; stop it, or set FORGE_PORT to a free port (0 takes any)"
         ),
         io::ErrorKind::PermissionDenied => {
-            format!("FORGE_PORT: listening on port {port} needs more rights; set FORGE_PORT to one from 1024 up")
+            format!(
+                "FORGE_PORT: listening on port {port} needs more rights; set FORGE_PORT to one from 1024 up"
+            )
         }
         io::ErrorKind::AddrNotAvailable => {
-            format!("FORGE_HOST: {} is no address of this machine; 127.0.0.1 and 0.0.0.0 always are", address.ip())
+            format!(
+                "FORGE_HOST: {} is no address of this machine; 127.0.0.1 and 0.0.0.0 always are",
+                address.ip()
+            )
         }
         _ => format!("FORGE_HOST, FORGE_PORT: cannot listen on {address}: {error}"),
     };

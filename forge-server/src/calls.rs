@@ -63,7 +63,12 @@ impl Calls {
     ///
     /// # Errors
     /// `not_found`, `timeout`, or what the query answers.
-    pub(crate) async fn query(&self, name: &str, args: &Map<String, Value>, caller: Caller) -> Result<Answer> {
+    pub(crate) async fn query(
+        &self,
+        name: &str,
+        args: &Map<String, Value>,
+        caller: Caller,
+    ) -> Result<Answer> {
         let run = async {
             let answer = self.runtime.query(name, raw(args)?, caller).await?;
             Ok(Answer { json: answer.data?.0, seen: answer.seen })
@@ -99,7 +104,9 @@ impl Calls {
         });
         match tokio::time::timeout(self.limits.deadline, task).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(failure)) => refusal(&Error::internal(format!("the mutation {name} was cut off: {failure}"))),
+            Ok(Err(failure)) => {
+                refusal(&Error::internal(format!("the mutation {name} was cut off: {failure}")))
+            }
             Err(_) => refusal(&too_slow("mutation", name, self.limits.deadline)),
         }
     }
@@ -134,7 +141,8 @@ impl Calls {
         let mut held = Held { store: self.store.clone(), key, answer: None };
         let answer = self.bare_mutation(&name, &args, caller).await;
         // These ask the client to try again; every other answer is final.
-        if ![ErrorCode::Unavailable.http_status(), ErrorCode::Timeout.http_status()].contains(&answer.status) {
+        if ![ErrorCode::Unavailable.http_status(), ErrorCode::Timeout.http_status()].contains(&answer.status)
+        {
             held.answer = Some(answer.clone());
         }
         answer
@@ -151,13 +159,20 @@ impl Calls {
         }
     }
 
-    async fn run_mutation(&self, name: &str, args: &Map<String, Value>, caller: Caller) -> Result<MutationAnswer> {
+    async fn run_mutation(
+        &self,
+        name: &str,
+        args: &Map<String, Value>,
+        caller: Caller,
+    ) -> Result<MutationAnswer> {
         let run = AssertUnwindSafe(self.runtime.mutation(name, raw(args)?, caller)).catch_unwind();
         match tokio::time::timeout(self.limits.mutation_deadline, run).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(panic)) => Err(panicked(name, panic.as_ref())),
             // Its outcome is unknown: the code must not be one that invites another try.
-            Err(_) => Err(Error::internal(format!("the mutation {name} was cut off; it may or may not have happened"))),
+            Err(_) => Err(Error::internal(format!(
+                "the mutation {name} was cut off; it may or may not have happened"
+            ))),
         }
     }
 }
@@ -194,7 +209,8 @@ fn idempotency_key(name: &str, caller: &Caller, key: &str) -> Result<Idempotency
             "an idempotency key has 1 to {MAX_KEY} visible ASCII characters and no spaces"
         )));
     }
-    let credentials = ["authorization", "cookie"].map(|name| caller.headers.get(name).map_or("", String::as_str));
+    let credentials =
+        ["authorization", "cookie"].map(|name| caller.headers.get(name).map_or("", String::as_str));
     let caller = json::short_hash(format!("{:?}{:?}", credentials, caller.database).as_bytes());
     Ok(IdempotencyKey { handler: name.into(), caller: caller.into(), key: key.into() })
 }
@@ -215,12 +231,17 @@ pub(crate) fn error_body(error: &Error) -> String {
 
 /// The error of a handler that took too long.
 pub(crate) fn too_slow(kind: &str, name: &str, deadline: Duration) -> Error {
-    let hint = if kind == "mutation" { "; it may yet happen, so retry it only under the same idempotency key" } else { "" };
+    let hint = if kind == "mutation" {
+        "; it may yet happen, so retry it only under the same idempotency key"
+    } else {
+        ""
+    };
     Error::timeout(format!("the {kind} {name} took longer than {} s{hint}", deadline.as_secs_f32()))
 }
 
 fn panicked(name: &str, panic: &(dyn Any + Send)) -> Error {
     let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message");
+    let text =
+        text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message");
     Error::internal(format!("the handler {name} panicked: {text}"))
 }

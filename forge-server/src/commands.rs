@@ -62,7 +62,10 @@ pub(crate) async fn doctor(runtime: &Runtime, settings: &Settings) -> Result<()>
     let handlers: Vec<_> = runtime.registry().iter().map(|handler| handler.name).collect();
     let mut facts = vec![
         ("listens on".to_owned(), format!("{}:{}", settings.host, settings.port)),
-        ("database".to_owned(), format!("{} ({}, by {})", db.name(), adapter.name(), settings.database.variable)),
+        (
+            "database".to_owned(),
+            format!("{} ({}, by {})", db.name(), adapter.name(), settings.database.variable),
+        ),
         ("models".to_owned(), list(&models)),
         ("handlers".to_owned(), list(&handlers)),
     ];
@@ -83,7 +86,8 @@ pub(crate) async fn doctor(runtime: &Runtime, settings: &Settings) -> Result<()>
 
 fn list(names: &[&str]) -> String {
     if names.is_empty() {
-        return "none; those of a library crate are linked only if the binary names it: use mylib as _;".to_owned();
+        return "none; those of a library crate are linked only if the binary names it: use mylib as _;"
+            .to_owned();
     }
     format!("{} ({})", names.len(), names.join(", "))
 }

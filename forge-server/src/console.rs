@@ -24,10 +24,15 @@ pub(crate) fn init_logging() -> Result<()> {
     let variable = ["FORGE_LOG", "RUST_LOG"].into_iter().find(|name| std::env::var_os(name).is_some());
     let filter = match variable {
         None => EnvFilter::new("info"),
-        Some(name) => EnvFilter::try_from_env(name)
-            .map_err(|error| Error::bad_request(format!("{name} is no log filter, as in info,forge_server=debug: {error}")))?,
+        Some(name) => EnvFilter::try_from_env(name).map_err(|error| {
+            Error::bad_request(format!("{name} is no log filter, as in info,forge_server=debug: {error}"))
+        })?,
     };
     let ansi = std::io::stderr().is_terminal();
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(ansi)
+        .try_init();
     Ok(())
 }

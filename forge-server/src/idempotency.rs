@@ -110,12 +110,15 @@ impl IdempotencyStore for MemoryStore {
                 let mut state = self.state();
                 match state.slots.get(key) {
                     None => {
-                        let slot = Slot { fingerprint: fingerprint.to_owned(), answer: watch::Sender::new(None) };
+                        let slot =
+                            Slot { fingerprint: fingerprint.to_owned(), answer: watch::Sender::new(None) };
                         state.slots.insert(key.clone(), slot);
                         return Ok(Claim::New);
                     }
                     Some(slot) if slot.fingerprint != fingerprint => {
-                        return Err(Error::conflict("this idempotency key was used with other arguments; use a fresh one"));
+                        return Err(Error::conflict(
+                            "this idempotency key was used with other arguments; use a fresh one",
+                        ));
                     }
                     Some(slot) => slot.answer.subscribe(),
                 }

@@ -16,7 +16,10 @@ pub(crate) fn parse_object(text: &[u8], what: &str, max_depth: usize) -> Result<
     }
     match parse(text, what, max_depth)? {
         Value::Object(map) => Ok(map),
-        other => Err(Error::bad_request(format!("{what} must be a JSON object of arguments, not {}", kind(&other)))),
+        other => Err(Error::bad_request(format!(
+            "{what} must be a JSON object of arguments, not {}",
+            kind(&other)
+        ))),
     }
 }
 
@@ -26,7 +29,8 @@ pub(crate) fn parse_object(text: &[u8], what: &str, max_depth: usize) -> Result<
 /// As [`parse_object`], but for the kind of value.
 pub(crate) fn parse(text: &[u8], what: &str, max_depth: usize) -> Result<Value> {
     check_depth(text, what, max_depth)?;
-    serde_json::from_slice(text).map_err(|error| Error::bad_request(format!("{what} is not valid JSON: {error}")))
+    serde_json::from_slice(text)
+        .map_err(|error| Error::bad_request(format!("{what} is not valid JSON: {error}")))
 }
 
 /// Refuses nesting that is deeper than `max`, before anything recursive looks at the text.
@@ -135,7 +139,8 @@ mod tests {
 
     #[test]
     fn other_kinds_are_named() {
-        for (text, name) in [("null", "null"), ("[1]", "an array"), ("3", "a number"), ("\"x\"", "a string")] {
+        for (text, name) in [("null", "null"), ("[1]", "an array"), ("3", "a number"), ("\"x\"", "a string")]
+        {
             let (code, message) = message(text);
             assert_eq!(code, ErrorCode::BadRequest);
             assert_eq!(message, format!("the body must be a JSON object of arguments, not {name}"));

@@ -6,6 +6,10 @@
 //! Inside, a request goes `http` or `ws` → `calls` → the handler. Subscriptions go to `live`: a state machine without IO
 //! (`live::machine`) that decides when which query runs and who is sent what, and the tasks around it (`live::hub`).
 
+// The macros name the facade, which stands on this crate; for its own tests the core stands in.
+#[cfg(test)]
+extern crate forge_core as forge;
+
 mod app;
 mod bind;
 mod calls;
@@ -23,6 +27,8 @@ mod settings;
 #[cfg(test)]
 mod testing;
 mod ws;
+#[cfg(test)]
+mod ws_tests;
 
 pub use app::{App, Backend, Connect};
 /// The version of axum that [`App::router`] takes.

@@ -53,7 +53,9 @@ fn normal(entry: &str) -> Result<String> {
     let lower = entry.to_ascii_lowercase();
     let authority = lower.strip_prefix("http://").or_else(|| lower.strip_prefix("https://"));
     match authority {
-        Some(authority) if !authority.is_empty() && !authority.contains(['/', '?', '#', '*', '@', ' ']) => Ok(lower),
+        Some(authority) if !authority.is_empty() && !authority.contains(['/', '?', '#', '*', '@', ' ']) => {
+            Ok(lower)
+        }
         _ => Err(Error::bad_request(format!(
             "FORGE_ALLOWED_ORIGINS: {entry:?} is not an origin; write scheme and host, as in https://app.example.com"
         ))),
@@ -103,7 +105,10 @@ mod tests {
     #[test]
     fn a_wrong_list_is_refused() {
         for list in ["*", "app.example.com", "https://app.example.com/", "https://*.example.com", "http://"] {
-            assert!(Origins::parse(list).unwrap_err().to_string().contains("FORGE_ALLOWED_ORIGINS"), "{list}");
+            assert!(
+                Origins::parse(list).unwrap_err().to_string().contains("FORGE_ALLOWED_ORIGINS"),
+                "{list}"
+            );
         }
     }
 }

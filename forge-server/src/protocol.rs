@@ -93,8 +93,10 @@ pub(crate) fn parse(text: &str, max_depth: usize) -> Result<Request, Malformed> 
     if value.get("id").is_some() && id.is_none() {
         return Err(anonymous(Error::bad_request("id must be a whole number from 0 to 2^53 - 1")));
     }
-    serde_json::from_value(value)
-        .map_err(|error| Malformed { id, error: Error::bad_request(format!("the frame is not understood: {error}")) })
+    serde_json::from_value(value).map_err(|error| Malformed {
+        id,
+        error: Error::bad_request(format!("the frame is not understood: {error}")),
+    })
 }
 
 /// The first frame of a session, and the answer to `auth`.
@@ -142,7 +144,8 @@ mod tests {
 
     #[test]
     fn frames_of_the_protocol_are_read() {
-        let frame = parse(r#"{"op":"subscribe","id":1,"query":"delayed","args":{"state":"TX"},"delta":true}"#, 8);
+        let frame =
+            parse(r#"{"op":"subscribe","id":1,"query":"delayed","args":{"state":"TX"},"delta":true}"#, 8);
         assert!(matches!(frame, Ok(Request::Subscribe { id: 1, .. })), "{frame:?}");
         assert!(matches!(parse(r#"{"op":"auth","token":null}"#, 8), Ok(Request::Auth { .. })));
         assert_eq!(parse(r#"{"op":"unsubscribe","id":7}"#, 8).unwrap(), Request::Unsubscribe { id: 7 });
@@ -150,7 +153,9 @@ mod tests {
 
     #[test]
     fn whatever_is_wrong_is_told_with_the_id_where_there_is_one() {
-        for text in ["null", "[]", "7", "\"x\"", "", "{", "{\"op\":7}", "{}", "{\"op\":\"subscribe\",\"id\":-1}"] {
+        for text in
+            ["null", "[]", "7", "\"x\"", "", "{", "{\"op\":7}", "{}", "{\"op\":\"subscribe\",\"id\":-1}"]
+        {
             assert_eq!(refusal(text).0, None, "{text}");
         }
         let (id, message) = refusal(r#"{"op":"mutate","id":3,"mutation":"x","arguments":{}}"#);

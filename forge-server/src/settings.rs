@@ -67,7 +67,9 @@ fn database(read: &impl Fn(&str) -> Option<String>, url: Option<String>) -> Resu
         )));
     }
     if url == "embedded:" {
-        return Err(Error::bad_request(format!("{variable} names no folder; write it as in embedded:.forge")));
+        return Err(Error::bad_request(format!(
+            "{variable} names no folder; write it as in embedded:.forge"
+        )));
     }
     Ok(Database { url, variable })
 }
@@ -75,9 +77,9 @@ fn database(read: &impl Fn(&str) -> Option<String>, url: Option<String>) -> Resu
 fn host(value: Option<String>) -> Result<String> {
     match value.map(|host| host.trim().to_owned()) {
         None => Ok(DEFAULT_HOST.to_owned()),
-        Some(host) if host.is_empty() || host.contains(['/', ' ']) => {
-            Err(Error::bad_request("FORGE_HOST is no address; write one as in 127.0.0.1, 0.0.0.0 or localhost"))
-        }
+        Some(host) if host.is_empty() || host.contains(['/', ' ']) => Err(Error::bad_request(
+            "FORGE_HOST is no address; write one as in 127.0.0.1, 0.0.0.0 or localhost",
+        )),
         Some(host) => Ok(host),
     }
 }
@@ -86,7 +88,9 @@ fn port(value: Option<String>) -> Result<u16> {
     let Some(value) = value else { return Ok(DEFAULT_PORT) };
     value.trim().parse().map_err(|_| {
         let shown: String = value.chars().take(32).collect();
-        Error::bad_request(format!("FORGE_PORT is {shown:?}; it must be a number from 0 to 65535 (0 takes any free port)"))
+        Error::bad_request(format!(
+            "FORGE_PORT is {shown:?}; it must be a number from 0 to 65535 (0 takes any free port)"
+        ))
     })
 }
 
@@ -95,7 +99,10 @@ mod tests {
     use super::*;
 
     fn read(pairs: &[(&str, &str)]) -> Result<Settings> {
-        Settings::read(|name| pairs.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()), None)
+        Settings::read(
+            |name| pairs.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()),
+            None,
+        )
     }
 
     #[test]

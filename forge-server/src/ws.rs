@@ -34,7 +34,8 @@ pub(crate) async fn serve(socket: WebSocket, calls: Calls, caller: Caller) {
     outbox.text(protocol::ready(&session, calls.hub.version()));
     let writer = tokio::spawn(write(sink, outbox.clone(), calls.clone()));
     let abort = writer.abort_handle();
-    let reader = Reader { slots: Arc::new(Semaphore::new(calls.limits.calls)), calls, caller, session, subscriber };
+    let reader =
+        Reader { slots: Arc::new(Semaphore::new(calls.limits.calls)), calls, caller, session, subscriber };
     tokio::select! {
         () = reader.read(stream) => {}
         _ = writer => {}
@@ -136,29 +137,46 @@ impl Reader {
             Request::Query { id, query, args } => self.query(id, query, args, tasks),
             Request::Mutate { id, mutation, args, key } => self.mutate(id, mutation, args, key, tasks),
             Request::Page { id, .. } => {
-                let error = Error::unsupported("page is not supported yet; subscribe again with a larger limit");
+                let error =
+                    Error::unsupported("page is not supported yet; subscribe again with a larger limit");
                 outbox.text(protocol::error(Some(id), &error));
             }
         }
     }
 
-    async fn subscribe(&self, id: SubId, query: &str, args: &Map<String, Value>, hash: Option<String>) -> Result<()> {
+    async fn subscribe(
+        &self,
+        id: SubId,
+        query: &str,
+        args: &Map<String, Value>,
+        hash: Option<String>,
+    ) -> Result<()> {
         self.calls.runtime.registry().public(HandlerKind::Query, query)?;
         self.subscriber.subscribe(id, query, json::canonical(args), self.caller.clone(), hash).await;
         Ok(())
     }
 
     fn query(&self, id: SubId, query: String, args: Map<String, Value>, tasks: &mut JoinSet<()>) {
-        let (calls, caller, outbox) = (self.calls.clone(), self.caller.clone(), self.subscriber.outbox.clone());
+        let (calls, caller, outbox) =
+            (self.calls.clone(), self.caller.clone(), self.subscriber.outbox.clone());
         self.start(id, tasks, async move {
             match calls.query(&query, &args, caller).await {
                 Ok(answer) => outbox.text(protocol::result(id, &answer.json)),
-                Err(error) => outbox.text(protocol::error_body(Some(id), &crate::calls::refusal(&error).body)),
+                Err(error) => {
+                    outbox.text(protocol::error_body(Some(id), &crate::calls::refusal(&error).body))
+                }
             }
         });
     }
 
-    fn mutate(&self, id: SubId, name: String, args: Map<String, Value>, key: Option<String>, tasks: &mut JoinSet<()>) {
+    fn mutate(
+        &self,
+        id: SubId,
+        name: String,
+        args: Map<String, Value>,
+        key: Option<String>,
+        tasks: &mut JoinSet<()>,
+    ) {
         let (calls, caller, subscriber) = (self.calls.clone(), self.caller.clone(), self.subscriber.clone());
         self.start(id, tasks, async move {
             let answer = calls.mutation(&name, &args, caller, key.as_deref()).await;
@@ -180,7 +198,8 @@ impl Reader {
             })),
             Err(_) => {
                 let max = self.calls.limits.calls;
-                let error = Error::too_large(format!("{max} calls of this socket are under way, which is the limit"));
+                let error =
+                    Error::too_large(format!("{max} calls of this socket are under way, which is the limit"));
                 self.subscriber.outbox.text(protocol::error(Some(id), &error));
             }
         }

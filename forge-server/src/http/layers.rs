@@ -19,7 +19,8 @@ const MAX_REQUEST_ID: usize = 128;
 
 /// Gives the request an id, logs it in one line, and turns a panic into a 500.
 pub(crate) async fn outermost(State(server): State<Routes>, mut request: Request, next: Next) -> Response {
-    let id = request_id(request.headers()).unwrap_or_else(|| server.calls.runtime.db().env().object_id().to_hex());
+    let id =
+        request_id(request.headers()).unwrap_or_else(|| server.calls.runtime.db().env().object_id().to_hex());
     // An id of this alphabet is always a header value.
     let header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static(""));
     request.headers_mut().insert(REQUEST_ID, header.clone());
@@ -53,9 +54,10 @@ pub(crate) async fn origins(State(server): State<Routes>, request: Request, next
         Ok(From::Listed(origin)) => origin,
         Err(error) => return ApiError::from(error).into_response(),
     };
-    let preflight =
-        request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response = if preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+    let preflight = request.method() == Method::OPTIONS
+        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response =
+        if preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
     let headers = response.headers_mut();
     if let Ok(origin) = HeaderValue::from_str(&origin) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -65,7 +67,10 @@ pub(crate) async fn origins(State(server): State<Routes>, request: Request, next
     if preflight {
         let fixed = [
             (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
-            (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, idempotency-key, if-none-match, x-request-id"),
+            (
+                header::ACCESS_CONTROL_ALLOW_HEADERS,
+                "authorization, content-type, idempotency-key, if-none-match, x-request-id",
+            ),
             (header::ACCESS_CONTROL_MAX_AGE, "600"),
         ];
         for (name, value) in fixed {
@@ -84,7 +89,9 @@ mod tests {
 
     #[test]
     fn only_plain_request_ids_are_echoed() {
-        let id = |value: &str| request_id(&[(REQUEST_ID, HeaderValue::from_str(value).unwrap())].into_iter().collect());
+        let id = |value: &str| {
+            request_id(&[(REQUEST_ID, HeaderValue::from_str(value).unwrap())].into_iter().collect())
+        };
         assert_eq!(id("a-B_1.2").as_deref(), Some("a-B_1.2"));
         for value in ["", "a b", "\"", "{}", "<x>", &"x".repeat(129)] {
             assert_eq!(id(value), None, "{value}");

@@ -110,7 +110,12 @@ fn handler_name(name: Name) -> Result<String, Error> {
     name.map(|Path(name)| name).map_err(|_| Error::not_found("there is no such handler"))
 }
 
-async fn query(State(server): State<Routes>, name: Name, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
+async fn query(
+    State(server): State<Routes>,
+    name: Name,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
     let name = handler_name(name)?;
     let args = request::arguments(&headers, body, &server.calls.limits).await?;
     let answer = server.calls.query(&name, &args, request::caller(&headers)).await?;
@@ -163,13 +168,17 @@ async fn upgrade(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
-    let upgrade = upgrade.map_err(|_| Error::bad_request("/ws is a WebSocket; connect to it with a WebSocket client"))?;
+    let upgrade = upgrade
+        .map_err(|_| Error::bad_request("/ws is a WebSocket; connect to it with a WebSocket client"))?;
     if server.calls.is_draining() {
         return Err(Error::unavailable("the server is stopping").into());
     }
     let (calls, caller) = (server.calls, request::caller(&headers));
     let max = calls.limits.frame_bytes;
-    Ok(upgrade.max_message_size(max).max_frame_size(max).on_upgrade(move |socket| ws::serve(socket, calls, caller)))
+    Ok(upgrade
+        .max_message_size(max)
+        .max_frame_size(max)
+        .on_upgrade(move |socket| ws::serve(socket, calls, caller)))
 }
 
 async fn ready(State(server): State<Routes>) -> Result<Response, ApiError> {
@@ -197,3 +206,6 @@ async fn security_headers(mut response: Response) -> Response {
     headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
     response
 }
+
+#[cfg(test)]
+mod tests;

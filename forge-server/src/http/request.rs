@@ -23,26 +23,35 @@ pub(crate) async fn arguments(
 ) -> Result<Map<String, Value>, ApiError> {
     let body = read(headers, body, limits.body_bytes).await?;
     if !body.is_empty() && !is_json(headers) {
-        let error = Error::bad_request("the body must be JSON: send it with `Content-Type: application/json`");
+        let error =
+            Error::bad_request("the body must be JSON: send it with `Content-Type: application/json`");
         return Err(ApiError::with_status(error, StatusCode::UNSUPPORTED_MEDIA_TYPE));
     }
     Ok(json::parse_object(&body, "the body", limits.depth)?)
 }
 
 async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, ApiError> {
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let announced =
+        headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     let too_large = || Error::too_large(format!("the body is larger than {limit} bytes"));
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(too_large().into());
     }
     to_bytes(body, limit).await.map_err(|error| {
-        let is_limit = std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("limit"));
-        if is_limit { too_large().into() } else { Error::bad_request("the body did not arrive in full").into() }
+        let is_limit =
+            std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("limit"));
+        if is_limit {
+            too_large().into()
+        } else {
+            Error::bad_request("the body did not arrive in full").into()
+        }
     })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(kind) = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()) else { return false };
+    let Some(kind) = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()) else {
+        return false;
+    };
     let kind = kind.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
 }
@@ -51,7 +60,10 @@ fn is_json(headers: &HeaderMap) -> bool {
 ///
 /// # Errors
 /// `bad_request` for other parameters, and those of [`json::parse_object`].
-pub(crate) fn query_arguments(query: &[(String, String)], limits: &Limits) -> Result<Map<String, Value>, Error> {
+pub(crate) fn query_arguments(
+    query: &[(String, String)],
+    limits: &Limits,
+) -> Result<Map<String, Value>, Error> {
     match query {
         [] => Ok(Map::new()),
         [(name, args)] if name == "args" => json::parse_object(args.as_bytes(), "args", limits.depth),
@@ -80,7 +92,9 @@ mod tests {
 
     #[test]
     fn json_types_are_told_from_others() {
-        let check = |kind: &'static str| is_json(&[(header::CONTENT_TYPE, kind.parse().unwrap())].into_iter().collect());
+        let check = |kind: &'static str| {
+            is_json(&[(header::CONTENT_TYPE, kind.parse().unwrap())].into_iter().collect())
+        };
         for kind in ["application/json", "Application/JSON; charset=utf-8", "application/ld+json"] {
             assert!(check(kind), "{kind}");
         }

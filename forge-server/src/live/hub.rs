@@ -160,7 +160,14 @@ impl Hub {
 
 impl Subscriber {
     /// Starts a live query; `hash` is that of the result that the client has already.
-    pub(crate) async fn subscribe(&self, id: SubId, query: &str, args: String, caller: Caller, hash: Option<String>) {
+    pub(crate) async fn subscribe(
+        &self,
+        id: SubId,
+        query: &str,
+        args: String,
+        caller: Caller,
+        hash: Option<String>,
+    ) {
         let database = caller.database.clone().unwrap_or_else(|| self.hub.0.database.clone());
         let wanted = Wanted { database, query: query.into(), args: args.into() };
         let hash = hash.map(Into::into);

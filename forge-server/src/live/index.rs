@@ -115,7 +115,8 @@ fn values_are_known(change: &ChangeEvent, path: &str) -> bool {
         _ if path == "_id" => true,
         ChangeKind::Delete => change.before.is_some(),
         _ => {
-            let untouched = change.touched.as_ref().is_some_and(|touched| !touched.iter().any(|t| overlaps(t, path)));
+            let untouched =
+                change.touched.as_ref().is_some_and(|touched| !touched.iter().any(|t| overlaps(t, path)));
             change.after.is_some() && (change.before.is_some() || untouched)
         }
     }
@@ -135,7 +136,10 @@ fn is_position(segment: &str) -> bool {
 fn postings(read: &Read) -> Vec<Posting> {
     let place = (read.database.clone(), read.collection.clone());
     let Some((path, values)) = fixed(&read.filter) else { return vec![Posting { place, value: None }] };
-    values.into_iter().map(|value| Posting { place: place.clone(), value: Some((path.clone(), value)) }).collect()
+    values
+        .into_iter()
+        .map(|value| Posting { place: place.clone(), value: Some((path.clone(), value)) })
+        .collect()
 }
 
 /// The narrowest path that the filter fixes, and the hashes of its values.
@@ -212,7 +216,13 @@ fn hash_raw(value: RawBsonRef<'_>) -> Option<u64> {
 
 /// Large integers may share a hash with their neighbours: the matcher tells them apart.
 fn hash_number(number: f64) -> u64 {
-    let number = if number == 0.0 { 0.0 } else if number.is_nan() { f64::NAN } else { number };
+    let number = if number == 0.0 {
+        0.0
+    } else if number.is_nan() {
+        f64::NAN
+    } else {
+        number
+    };
     hash(3, &number.to_le_bytes())
 }
 
@@ -227,13 +237,17 @@ fn hash(kind: u8, bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bson::{doc, rawdoc, RawDocumentBuf};
+    use bson::{RawDocumentBuf, doc, rawdoc};
 
     fn read(filter: Filter) -> Read {
         Read { database: "db".into(), collection: "flights".into(), filter }
     }
 
-    fn change(kind: ChangeKind, before: Option<RawDocumentBuf>, after: Option<RawDocumentBuf>) -> ChangeEvent {
+    fn change(
+        kind: ChangeKind,
+        before: Option<RawDocumentBuf>,
+        after: Option<RawDocumentBuf>,
+    ) -> ChangeEvent {
         ChangeEvent { collection: "flights".into(), kind, id: Bson::Int32(1), before, after, touched: None }
     }
 
@@ -255,7 +269,12 @@ mod tests {
 
     #[test]
     fn a_change_finds_the_values_it_left_and_the_ones_it_came_to() {
-        let index = index(&[Filter::eq("state", "TX"), Filter::eq("state", "NM"), Filter::eq("state", "CA"), Filter::All]);
+        let index = index(&[
+            Filter::eq("state", "TX"),
+            Filter::eq("state", "NM"),
+            Filter::eq("state", "CA"),
+            Filter::All,
+        ]);
         let moved =
             change(ChangeKind::Update, Some(rawdoc! { "state": "TX" }), Some(rawdoc! { "state": "NM" }));
         assert_eq!(hits(&index, &moved), [0, 1, 3]);
@@ -294,7 +313,10 @@ mod tests {
     #[test]
     fn positions_in_arrays_are_broad() {
         let index = index(&[Filter::eq("legs.0.km", 5)]);
-        assert_eq!(hits(&index, &change(ChangeKind::Insert, None, Some(rawdoc! { "legs": [{ "km": 5 }] }))), [0]);
+        assert_eq!(
+            hits(&index, &change(ChangeKind::Insert, None, Some(rawdoc! { "legs": [{ "km": 5 }] }))),
+            [0]
+        );
     }
 
     #[test]

@@ -140,7 +140,9 @@ impl Machine {
         while let Some((at, timer)) = self.timers.first().copied().filter(|(at, _)| *at <= self.now) {
             self.timers.remove(&(at, timer));
             match timer {
-                Timer::Entry(id) if self.entries.get(&id).is_some_and(|entry| entry.due == Some(at)) => self.start(id),
+                Timer::Entry(id) if self.entries.get(&id).is_some_and(|entry| entry.due == Some(at)) => {
+                    self.start(id)
+                }
                 Timer::Socket(id) => drop(self.touched.insert(id)),
                 Timer::Entry(_) => {}
             }
@@ -230,7 +232,8 @@ impl Machine {
     }
 
     fn close(&mut self, socket: SocketId) {
-        let ids: Vec<_> = self.sockets.get(&socket).map(|s| s.subs.keys().copied().collect()).unwrap_or_default();
+        let ids: Vec<_> =
+            self.sockets.get(&socket).map(|s| s.subs.keys().copied().collect()).unwrap_or_default();
         for id in ids {
             self.detach(socket, id);
         }
@@ -304,7 +307,8 @@ impl Machine {
     /// The entries that read `database`, in the order they were made.
     fn reading(&self, database: &Arc<str>, which: impl Fn(&Entry) -> bool) -> Vec<EntryId> {
         let reads = |entry: &Entry| which(entry) && entry.databases().any(|name| name == database);
-        let mut ids: Vec<_> = self.entries.iter().filter(|(_, entry)| reads(entry)).map(|(id, _)| *id).collect();
+        let mut ids: Vec<_> =
+            self.entries.iter().filter(|(_, entry)| reads(entry)).map(|(id, _)| *id).collect();
         ids.sort_unstable();
         ids
     }
@@ -393,7 +397,8 @@ impl Machine {
         let run = RunId(self.next);
         let (seq, caller) = (self.feeds.take_off(run.0), sub.caller.clone());
         let version = self.feeds.version(&entry.key.wanted.database);
-        entry.run = Some(Run { id: run, started: self.now, version, seq, caller: caller.clone(), tainted: false });
+        entry.run =
+            Some(Run { id: run, started: self.now, version, seq, caller: caller.clone(), tainted: false });
         self.runs.insert(run, id);
         self.actions.push(Action::Run { run, wanted: entry.key.wanted.clone(), caller });
     }
@@ -479,7 +484,8 @@ impl Machine {
         let key = Key { view: view(caller, all), ..entry.key.clone() };
         let everybody = self.keys.contains_key(&key);
         let leaves = |sub: &Sub| everybody || view(&sub.caller, all) != key.view;
-        let leaving: Vec<_> = entry.subs.iter().filter(|(_, sub)| leaves(sub)).map(|(place, _)| *place).collect();
+        let leaving: Vec<_> =
+            entry.subs.iter().filter(|(_, sub)| leaves(sub)).map(|(place, _)| *place).collect();
         let wanted = key.wanted.clone();
         if !everybody {
             self.keys.remove(&entry.key);
@@ -531,7 +537,9 @@ impl Machine {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let Some(result) = &entry.result else { return };
         let version = self.feeds.version(&entry.key.wanted.database);
-        for (&(socket, sub_id), sub) in entry.subs.iter_mut().filter(|(place, _)| only.is_none_or(|p| p == **place)) {
+        for (&(socket, sub_id), sub) in
+            entry.subs.iter_mut().filter(|(place, _)| only.is_none_or(|p| p == **place))
+        {
             let Some(state) = self.sockets.get_mut(&socket) else { continue };
             if entry.stale_from.is_some_and(|from| state.sent >= from) {
                 continue;

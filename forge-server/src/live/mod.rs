@@ -9,7 +9,7 @@ pub(crate) mod hub;
 mod index;
 mod machine;
 pub(crate) mod outbox;
-mod socket;
-mod view;
 #[cfg(test)]
 mod simulation;
+mod socket;
+mod view;

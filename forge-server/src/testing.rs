@@ -1,0 +1,228 @@
+//! What the unit tests of this crate run on: an adapter that holds counters, its change feed, and handlers by hand.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bson::{Bson, RawDocumentBuf, rawdoc};
+use forge_core::adapter::{
+    Adapter, Capabilities, ChangeEvent, ChangeKind, Commit, Exec, Explanation, PushPlan, ResumeToken,
+    Transaction,
+};
+use forge_core::ir::{Change, Filter, Operation, Outcome, Predicate, Rows};
+use forge_core::{Catalog, DateTime, Db, Env, Error, MutationCtx, QueryCtx, Registry, Result, Runtime};
+use forge_macros::{Model, mutation, query};
+use futures_core::stream::BoxStream;
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use tokio::sync::mpsc;
+
+use crate::idempotency::MemoryStore;
+use crate::origin::Origins;
+use crate::{Limits, Server};
+
+/// A number.
+#[derive(Debug, Clone, Model)]
+#[model(collection = "counters")]
+pub(crate) struct Counter {
+    #[model(id)]
+    pub(crate) id: i32,
+    pub(crate) n: i32,
+    #[model(private, default)]
+    pub(crate) canary: String,
+}
+
+/// The value of a counter <live>.
+#[query]
+async fn counter(ctx: &QueryCtx, id: i32) -> Result<i32> {
+    Ok(ctx.db.get::<Counter>(id).await?.map_or(0, |counter| counter.n))
+}
+
+#[query]
+async fn language(ctx: &QueryCtx) -> Result<Option<String>> {
+    Ok(ctx.headers.get("accept-language").map(str::to_owned))
+}
+
+#[query(internal)]
+async fn hidden(_ctx: &QueryCtx) -> Result<i32> {
+    Ok(7)
+}
+
+#[query]
+async fn panics(_ctx: &QueryCtx) -> Result<i32> {
+    panic!("secret")
+}
+
+#[query]
+async fn slow(_ctx: &QueryCtx) -> Result<i32> {
+    tokio::time::sleep(std::time::Duration::from_secs(3_600)).await;
+    Ok(0)
+}
+
+#[mutation]
+async fn add(ctx: &MutationCtx, id: i32, by: i32) -> Result<i32> {
+    ctx.db.update_many::<Counter>().filter(|c| c.id.eq(id)).inc(|c| c.n, by).await?;
+    Ok(by)
+}
+
+/// A server on `adapter`.
+pub(crate) fn server(adapter: Arc<FakeAdapter>, limits: Limits) -> Server {
+    struct Source;
+    impl forge_core::env::Source for Source {
+        fn now(&self) -> DateTime {
+            DateTime::from_millis(1_700_000_000_000)
+        }
+        fn random(&self) -> [u8; 16] {
+            [7; 16]
+        }
+    }
+    let db = Db::new(adapter, Arc::new(Catalog::collect().unwrap()), Env::new(Source));
+    let store = Arc::new(MemoryStore::new(limits.idempotency_keys, limits.idempotency_age));
+    let origins = Origins::parse("https://app.example").unwrap();
+    let runtime = Runtime::new(Registry::collect().unwrap(), db);
+    Server::new(runtime, limits, store, origins, axum::Router::new(), None)
+}
+
+/// A commit without changes.
+pub(crate) fn commit(version: u64) -> Commit {
+    Commit { version, token: ResumeToken(Bson::Int64(version as i64)), changes: Vec::new() }
+}
+
+type Script = std::result::Result<Vec<Result<Commit>>, Error>;
+
+/// Counters by id. Watches follow a script where there is one, else the writes.
+#[derive(Default)]
+pub(crate) struct FakeAdapter {
+    /// The tokens that watches began with.
+    pub(crate) tokens: Arc<Mutex<Vec<Option<ResumeToken>>>>,
+    /// How many reads there were.
+    pub(crate) reads: AtomicUsize,
+    /// Pings fail.
+    pub(crate) unreachable: AtomicBool,
+    script: Mutex<VecDeque<Script>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    counters: BTreeMap<i32, i32>,
+    version: u64,
+    watchers: Vec<mpsc::UnboundedSender<Commit>>,
+}
+
+impl FakeAdapter {
+    /// The next watch brings these, and ends if the last is an error.
+    pub(crate) fn next_watch(&self, commits: Vec<Result<Commit>>) {
+        self.script.lock().unwrap().push_back(Ok(commits));
+    }
+
+    /// The next watch fails.
+    pub(crate) fn fail_watch(&self, error: Error) {
+        self.script.lock().unwrap().push_back(Err(error));
+    }
+
+    /// Adds to a counter, as one commit.
+    fn add(&self, exec: &Exec, id: i32, by: i32) {
+        let mut state = self.state.lock().unwrap();
+        let value = state.counters.entry(id).or_default();
+        let before = counter_document(id, *value);
+        *value += by;
+        let after = counter_document(id, *value);
+        state.version += 1;
+        let change = ChangeEvent {
+            collection: "counters".into(),
+            kind: ChangeKind::Update,
+            id: id.into(),
+            before: Some(before),
+            after: Some(after),
+            touched: None,
+        };
+        let commit = Commit { changes: vec![change], ..commit(state.version) };
+        state.watchers.retain(|watcher| watcher.send(commit.clone()).is_ok());
+        if let Some(written) = &exec.written {
+            written.record(state.version);
+        }
+    }
+}
+
+#[async_trait]
+impl Adapter for FakeAdapter {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+    fn default_database(&self) -> &str {
+        "db"
+    }
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+    async fn execute(&self, exec: &Exec, operation: Operation) -> Result<Outcome> {
+        match operation {
+            Operation::Select(select) => {
+                let id = id_in(&select.filter);
+                exec.record_read("db", "counters", || Filter::eq("_id", id));
+                self.reads.fetch_add(1, Ordering::SeqCst);
+                let n = self.state.lock().unwrap().counters.get(&id).copied();
+                let documents = n.map(|n| counter_document(id, n)).into_iter().collect();
+                Ok(Outcome::Rows(Rows { documents, included: Vec::new() }))
+            }
+            Operation::Update(update) => {
+                let by = match update.changes.as_slice() {
+                    [Change::Inc(_, Bson::Int32(by)), ..] => *by,
+                    other => panic!("{other:?}"),
+                };
+                self.add(exec, id_in(&update.filter), by);
+                Ok(Outcome::Written { matched: 1, changed: 1, upserted: false, document: None })
+            }
+            other => Err(Error::unsupported(other.name())),
+        }
+    }
+    async fn explain(&self, _: &Exec, _: Operation) -> Result<Explanation> {
+        Err(Error::unsupported("explain"))
+    }
+    async fn begin(&self, _: &Exec) -> Result<Arc<dyn Transaction>> {
+        Err(Error::unsupported("transactions"))
+    }
+    async fn watch(
+        &self,
+        _: &str,
+        resume: Option<ResumeToken>,
+    ) -> Result<BoxStream<'static, Result<Commit>>> {
+        self.tokens.lock().unwrap().push(resume);
+        match self.script.lock().unwrap().pop_front() {
+            Some(script) => Ok(stream::iter(script?).boxed()),
+            None => {
+                let (sender, receiver) = mpsc::unbounded_channel();
+                self.state.lock().unwrap().watchers.push(sender);
+                let commits =
+                    stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
+                Ok(commits.map(Ok).boxed())
+            }
+        }
+    }
+    async fn push(&self, _: &str, _: &Catalog, _: bool) -> Result<PushPlan> {
+        Ok(PushPlan::default())
+    }
+    async fn ping(&self) -> Result<()> {
+        match self.unreachable.load(Ordering::SeqCst) {
+            true => Err(Error::unavailable("gone")),
+            false => Ok(()),
+        }
+    }
+    async fn describe(&self) -> Result<Vec<(String, String)>> {
+        Ok(Vec::new())
+    }
+    async fn close(&self) {}
+}
+
+fn id_in(filter: &Filter) -> i32 {
+    match filter {
+        Filter::Field(_, Predicate::Eq(Bson::Int32(id))) => *id,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn counter_document(id: i32, n: i32) -> RawDocumentBuf {
+    rawdoc! { "_id": id, "n": n, "canary": "canary-1b" }
+}

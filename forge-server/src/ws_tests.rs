@@ -1,0 +1,261 @@
+//! The WebSocket protocol, over real sockets.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::Limits;
+use crate::testing::{FakeAdapter, server};
+
+struct Running {
+    address: SocketAddr,
+    adapter: Arc<FakeAdapter>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<forge_core::Result<()>>,
+}
+
+async fn start(limits: Limits) -> Running {
+    let adapter = Arc::new(FakeAdapter::default());
+    let server = server(adapter.clone(), limits);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let task = tokio::spawn(server.serve(listener, async move { drop(stopped.await) }));
+    Running { address, adapter, stop, task }
+}
+
+struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Client {
+    async fn connect(running: &Running) -> Self {
+        let (socket, _) = connect_async(format!("ws://{}/ws", running.address)).await.unwrap();
+        let mut client = Self(socket);
+        assert_eq!(client.next().await["op"], "ready");
+        client
+    }
+
+    async fn send(&mut self, frame: Value) {
+        self.0.send(Message::text(frame.to_string())).await.unwrap();
+    }
+
+    async fn message(&mut self) -> Message {
+        timeout(Duration::from_secs(5), self.0.next()).await.expect("a frame").unwrap().unwrap()
+    }
+
+    async fn next(&mut self) -> Value {
+        loop {
+            match self.message().await {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Ping(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// The next frame with this `op`, and those before it.
+    async fn until(&mut self, op: &str) -> (Value, Vec<Value>) {
+        let mut before = Vec::new();
+        loop {
+            let frame = self.next().await;
+            if frame["op"] == op {
+                return (frame, before);
+            }
+            before.push(frame);
+        }
+    }
+
+    async fn closing_code(&mut self) -> u16 {
+        loop {
+            if let Message::Close(Some(frame)) = self.message().await {
+                return frame.code.into();
+            }
+        }
+    }
+}
+
+fn subscribe(id: u64, counter: i32) -> Value {
+    json!({ "op": "subscribe", "id": id, "query": "counter", "args": { "id": counter } })
+}
+
+#[tokio::test]
+async fn a_subscription_follows_the_changes_of_what_it_read() {
+    let running = start(Limits::default()).await;
+    let mut client = Client::connect(&running).await;
+    client.send(subscribe(1, 7)).await;
+    let first = client.next().await;
+    assert_eq!((&first["op"], &first["results"][0]["data"]), (&json!("update"), &json!(0)));
+    client.send(json!({ "op": "mutate", "id": 2, "mutation": "add", "args": { "id": 7, "by": 3 } })).await;
+    let frames = [client.next().await, client.next().await];
+    let result = frames.iter().find(|frame| frame["op"] == "result").unwrap();
+    let update = frames.iter().find(|frame| frame["op"] == "update").unwrap();
+    assert_eq!(update["results"][0]["data"], 3);
+    assert!(update["version"].as_u64() >= result["version"].as_u64() && result["version"] == 1, "{frames:?}");
+    client.send(json!({ "op": "unsubscribe", "id": 1 })).await;
+    assert_eq!(client.next().await, json!({ "op": "unsubscribed", "id": 1 }));
+}
+
+#[tokio::test]
+async fn a_mutation_that_changes_no_result_is_still_followed_by_its_version() {
+    let running = start(Limits::default()).await;
+    let mut client = Client::connect(&running).await;
+    client.send(subscribe(1, 7)).await;
+    client.next().await;
+    client.send(json!({ "op": "mutate", "id": 2, "mutation": "add", "args": { "id": 8, "by": 3 } })).await;
+    let (update, _) = client.until("update").await;
+    assert_eq!((&update["version"], &update["results"]), (&json!(1), &json!([])));
+}
+
+#[tokio::test]
+async fn many_sockets_on_one_query_cost_one_read_a_change() {
+    let running = start(Limits::default()).await;
+    let mut clients = Vec::new();
+    for _ in 0..50 {
+        let mut client = Client::connect(&running).await;
+        client.send(subscribe(1, 7)).await;
+        client.next().await;
+        clients.push(client);
+    }
+    assert_eq!(running.adapter.reads.load(Ordering::SeqCst), 1);
+    let mut writer = Client::connect(&running).await;
+    writer.send(json!({ "op": "mutate", "id": 1, "mutation": "add", "args": { "id": 7, "by": 1 } })).await;
+    for client in &mut clients {
+        assert_eq!(client.next().await["results"][0]["data"], 1);
+    }
+    assert_eq!(running.adapter.reads.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_client_that_comes_back_with_its_hash_is_told_unchanged() {
+    let running = start(Limits::default()).await;
+    let mut client = Client::connect(&running).await;
+    client.send(subscribe(1, 7)).await;
+    let hash = client.next().await["results"][0]["hash"].clone();
+    let mut again = Client::connect(&running).await;
+    let mut frame = subscribe(1, 7);
+    frame["hash"] = hash;
+    again.send(frame).await;
+    let update = again.next().await;
+    assert_eq!(update["results"][0]["unchanged"], true);
+    assert!(update["results"][0].get("data").is_none());
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_is_answered_and_the_socket_stays() {
+    let running = start(Limits { subscriptions: 2, ..Limits::default() }).await;
+    let mut client = Client::connect(&running).await;
+    for text in ["null", "{", "[]", "{\"op\":\"nothing\"}", "{\"op\":\"subscribe\"}"] {
+        client.0.send(Message::text(text)).await.unwrap();
+        let frame = client.next().await;
+        assert_eq!(
+            (&frame["op"], &frame["error"]["code"]),
+            (&json!("error"), &json!("bad_request")),
+            "{text}"
+        );
+    }
+    client.0.send(Message::binary(vec![1, 2, 3])).await.unwrap();
+    assert_eq!(client.next().await["op"], "error");
+    let cases = [
+        (json!({ "op": "subscribe", "id": 1, "query": "hidden" }), "not_found"),
+        (json!({ "op": "query", "id": 1, "query": "counter", "args": { "id": "x" } }), "bad_request"),
+        (json!({ "op": "query", "id": 1, "query": "panics" }), "internal"),
+        (json!({ "op": "subscribe", "id": 1, "query": "counter", "args": { "idd": 1 } }), "bad_request"),
+        (json!({ "op": "mutate", "id": 1, "mutation": "counter", "args": { "id": 1 } }), "not_found"),
+        (json!({ "op": "page", "id": 1, "more": 5 }), "unsupported"),
+    ];
+    for (frame, code) in cases {
+        client.send(frame.clone()).await;
+        let answer = client.next().await;
+        assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(1), &json!(code)), "{frame}");
+        assert!(!answer.to_string().contains("secret"));
+    }
+    client.send(subscribe(2, 1)).await;
+    assert_eq!(client.next().await["op"], "update");
+    client.send(subscribe(2, 1)).await;
+    assert_eq!(client.next().await["error"]["code"], "bad_request");
+    client.send(subscribe(3, 1)).await;
+    assert_eq!(client.next().await["error"]["code"], "too_large");
+    client.send(json!({ "op": "query", "id": 9, "query": "counter", "args": { "id": 1 } })).await;
+    assert_eq!(client.next().await, json!({ "op": "result", "id": 9, "data": 0 }));
+}
+
+#[tokio::test]
+async fn a_keyed_mutation_over_two_sockets_happens_once() {
+    let running = start(Limits::default()).await;
+    let frame =
+        json!({ "op": "mutate", "id": 1, "mutation": "add", "args": { "id": 1, "by": 2 }, "key": "k" });
+    for _ in 0..2 {
+        let mut client = Client::connect(&running).await;
+        client.send(frame.clone()).await;
+        assert_eq!(client.next().await["version"], 1);
+    }
+    let mut client = Client::connect(&running).await;
+    client.send(json!({ "op": "query", "id": 1, "query": "counter", "args": { "id": 1 } })).await;
+    assert_eq!(client.next().await["data"], 2);
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_get_no_socket() {
+    let running = start(Limits::default()).await;
+    let connect = async |origin: &'static str| {
+        let mut request = format!("ws://{}/ws", running.address).into_client_request().unwrap();
+        request.headers_mut().insert("origin", origin.parse().unwrap());
+        connect_async(request).await
+    };
+    assert!(connect("https://evil.example").await.is_err());
+    assert!(connect("null").await.is_err());
+    assert!(connect("https://app.example").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_frame_over_the_limit_closes_with_1009() {
+    let running = start(Limits { frame_bytes: 1_000, ..Limits::default() }).await;
+    let mut client = Client::connect(&running).await;
+    client.0.send(Message::text(" ".repeat(2_000))).await.unwrap();
+    assert_eq!(client.closing_code().await, 1009);
+}
+
+#[tokio::test]
+async fn calls_of_one_socket_are_bounded() {
+    let running = start(Limits { calls: 2, ..Limits::default() }).await;
+    let mut client = Client::connect(&running).await;
+    for id in 1..=3 {
+        client.send(json!({ "op": "query", "id": id, "query": "slow" })).await;
+    }
+    let frame = client.next().await;
+    assert_eq!((&frame["id"], &frame["error"]["code"]), (&json!(3), &json!("too_large")));
+}
+
+#[tokio::test]
+async fn a_silent_socket_is_dropped_and_a_quiet_one_pinged() {
+    let (heartbeat, dead) = (Duration::from_millis(50), Duration::from_millis(300));
+    let running = start(Limits { heartbeat, dead, ..Limits::default() }).await;
+    let mut client = Client::connect(&running).await;
+    assert!(matches!(client.message().await, Message::Ping(_)));
+    // Reading answers pings; without it nothing leaves the client.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let end =
+        timeout(Duration::from_secs(2), async { while let Some(Ok(_)) = client.0.next().await {} }).await;
+    assert!(end.is_ok());
+}
+
+#[tokio::test]
+async fn a_drain_closes_sockets_with_1001() {
+    let running = start(Limits::default()).await;
+    let mut client = Client::connect(&running).await;
+    client.send(subscribe(1, 7)).await;
+    client.next().await;
+    running.stop.send(()).unwrap();
+    assert_eq!(client.closing_code().await, 1001);
+    timeout(Duration::from_secs(5), running.task).await.unwrap().unwrap().unwrap();
+}
