@@ -1,0 +1,215 @@
+//! [`EmbeddedDriver`]: the engine behind the driver seam.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bson::{Document, doc};
+use forge_core::adapter::{Capabilities, Commit, ExplainStep, ResumeToken, Transaction};
+use forge_core::{DateTime, Env, Error, Result};
+use forge_mongo::{Command, Driver, MongoArtifact, Reply};
+use futures_core::stream::BoxStream;
+use redb::Database;
+use redb::backends::InMemoryBackend;
+
+use crate::engine::Engine;
+use crate::read::{Clock, View};
+use crate::store::{Tables, storage};
+use crate::tx::EmbeddedTransaction;
+use crate::watch;
+
+/// The database used where none is named.
+const DEFAULT_DATABASE: &str = "forge";
+
+/// MongoDB's commands, run in this process. Cheap to clone; every clone is the same store.
+///
+/// ```
+/// # use forge_core::env::Source;
+/// # struct Fixed;
+/// # impl Source for Fixed {
+/// #     fn now(&self) -> forge_core::DateTime { forge_core::DateTime::UNIX_EPOCH }
+/// #     fn random(&self) -> [u8; 16] { [7; 16] }
+/// # }
+/// use forge_embedded::EmbeddedDriver;
+/// use forge_mongo::Driver;
+///
+/// let driver = EmbeddedDriver::memory(forge_core::Env::new(Fixed))?;
+/// assert_eq!(driver.name(), "embedded");
+/// # Ok::<(), forge_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct EmbeddedDriver {
+    engine: Arc<Engine>,
+    place: Arc<str>,
+}
+
+impl std::fmt::Debug for EmbeddedDriver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EmbeddedDriver").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+impl EmbeddedDriver {
+    /// A store in memory, empty, gone with its last handle.
+    ///
+    /// # Errors
+    /// `internal` where the storage layer cannot start.
+    pub fn memory(env: Env) -> Result<Self> {
+        let database = Database::builder().create_with_backend(InMemoryBackend::new()).map_err(storage)?;
+        Ok(Self { engine: Engine::start(database, env, false)?, place: "memory".into() })
+    }
+
+    /// A store in a file, created where it does not exist, with its folders. A `path` that is a folder, or ends with a
+    /// separator, means the file `forge.redb` in it.
+    ///
+    /// # Errors
+    /// `unavailable`, naming the path: another process holds the file, it cannot be read or written, it is no store or
+    /// a damaged one, or it has another format.
+    #[cfg(feature = "file")]
+    pub fn open(path: &std::path::Path, env: Env) -> Result<Self> {
+        let path = crate::file::resolve(path);
+        let engine = crate::file::open(&path, env)?;
+        Ok(Self { engine, place: path.display().to_string().into() })
+    }
+
+    /// Deletes the documents that TTL indexes say are over at `now`, in every database. Answers with how many went.
+    /// Writes do the same by themselves, at most once a minute.
+    ///
+    /// # Errors
+    /// `timeout` where the store is held too long, `unavailable` where it is closed.
+    pub async fn purge_expired(&self, now: DateTime) -> Result<u64> {
+        self.exclusive("a purge of expired documents".to_owned(), move |writing| writing.purge_expired(now))
+            .await
+    }
+
+    async fn exclusive<R: Send + 'static>(
+        &self,
+        what: String,
+        work: impl FnOnce(&mut crate::write::Writing<'_, '_>) -> Result<R>,
+    ) -> Result<R> {
+        let writer = self.engine.acquire().await?;
+        self.engine.exclusive(writer, what, work).await
+    }
+
+    fn session<'s>(&self, session: &'s dyn Transaction) -> Result<&'s EmbeddedTransaction> {
+        session
+            .as_any()
+            .downcast_ref::<EmbeddedTransaction>()
+            .filter(|transaction| transaction.belongs_to(&self.engine))
+            .ok_or_else(|| Error::bad_request("the transaction belongs to another database connection"))
+    }
+
+    fn read(&self, database: &str, artifact: &MongoArtifact) -> Result<Reply> {
+        let (snapshot, catalog) = self.engine.snapshot()?;
+        let tables = Tables::read(&snapshot)?;
+        let clock = Clock::new(&self.engine.env, artifact);
+        View { tables: &tables, catalog: &catalog, database, clock: &clock }.run(artifact)
+    }
+}
+
+fn is_read(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Find { .. } | Command::Count { .. } | Command::Distinct { .. } | Command::Aggregate { .. }
+    )
+}
+
+#[async_trait]
+impl Driver for EmbeddedDriver {
+    fn name(&self) -> &'static str {
+        "embedded"
+    }
+
+    fn default_database(&self) -> &str {
+        DEFAULT_DATABASE
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let mut capabilities = Capabilities::default();
+        capabilities.transactions = true;
+        capabilities.change_streams = true;
+        capabilities.pre_images = true;
+        capabilities
+    }
+
+    async fn run(
+        &self,
+        database: &str,
+        artifact: &MongoArtifact,
+        session: Option<&dyn Transaction>,
+    ) -> Result<(Reply, Option<u64>)> {
+        match session {
+            Some(session) => Ok((self.session(session)?.run(database, artifact)?, None)),
+            None if is_read(&artifact.command) => Ok((self.read(database, artifact)?, None)),
+            None => self.engine.write(database, artifact).await,
+        }
+    }
+
+    async fn explain(&self, database: &str, artifact: &MongoArtifact) -> Result<ExplainStep> {
+        let (snapshot, catalog) = self.engine.snapshot()?;
+        let tables = Tables::read(&snapshot)?;
+        let clock = Clock::new(&self.engine.env, artifact);
+        let view = View { tables: &tables, catalog: &catalog, database, clock: &clock };
+        let (index, sorts_in_memory) = view.explain(artifact)?;
+        Ok(ExplainStep {
+            collection: artifact.collection.clone(),
+            command: serde_json::to_value(&artifact.command)?,
+            index,
+            documents_examined: Some(clock.examined()),
+            sorts_in_memory,
+        })
+    }
+
+    async fn begin(&self, database: &str) -> Result<Arc<dyn Transaction>> {
+        Ok(Arc::new(EmbeddedTransaction::begin(self.engine.clone(), database).await?))
+    }
+
+    async fn watch(
+        &self,
+        database: &str,
+        resume: Option<ResumeToken>,
+    ) -> Result<BoxStream<'static, Result<Commit>>> {
+        watch::subscribe(self.engine.clone(), database, resume.as_ref())
+    }
+
+    async fn list_indexes(&self, database: &str, collection: &str) -> Result<Vec<Document>> {
+        let (_, catalog) = self.engine.snapshot()?;
+        let Some(collection) = catalog.collection(database, collection) else { return Ok(Vec::new()) };
+        let id = doc! { "v": 2, "key": { "_id": 1 }, "name": "_id_" };
+        Ok(std::iter::once(id).chain(collection.indexes.iter().map(|index| index.spec.clone())).collect())
+    }
+
+    async fn create_index(&self, database: &str, collection: &str, spec: &Document) -> Result<()> {
+        let what = format!("the building of an index on {collection}");
+        self.exclusive(what, |writing| writing.create_index(database, collection, spec)).await
+    }
+
+    async fn drop_index(&self, database: &str, collection: &str, name: &str) -> Result<()> {
+        let what = format!("the dropping of index {name}");
+        self.exclusive(what, |writing| writing.drop_index(database, collection, name)).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.engine.snapshot().map(|_| ())
+    }
+
+    async fn describe(&self) -> Result<Vec<(String, String)>> {
+        let (_, catalog) = self.engine.snapshot()?;
+        let names: Vec<&str> = catalog.databases().map(|(name, _)| &**name).collect();
+        Ok(vec![
+            ("engine".to_owned(), format!("embedded {}", env!("CARGO_PKG_VERSION"))),
+            ("store".to_owned(), self.place.to_string()),
+            ("databases".to_owned(), names.join(", ")),
+            ("transactions".to_owned(), "yes".to_owned()),
+            ("change feed".to_owned(), "yes, with documents as they were".to_owned()),
+        ])
+    }
+
+    async fn drop_database(&self, database: &str) -> Result<()> {
+        let what = format!("the dropping of database {database}");
+        self.exclusive(what, |writing| writing.drop_database(database)).await
+    }
+
+    async fn close(&self) {
+        self.engine.close();
+    }
+}

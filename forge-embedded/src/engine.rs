@@ -1,0 +1,361 @@
+//! The shared state of a store: snapshots for reads, one writer at a time, the feed's positions.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use bson::{Bson, Document, doc};
+use forge_core::{DateTime, Env, Error, Result};
+use redb::{Database, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
+use tokio::sync::{OwnedMutexGuard, watch};
+
+use crate::catalog::{self, Catalog};
+use crate::feed::{Change, Feed};
+use crate::queue::Queue;
+use crate::store::{CHANGES, DOCS, INDEX, META, storage};
+use crate::write::{Pending, Writing};
+
+/// How often writes look for documents that TTL indexes say are over, in milliseconds.
+const PURGE_EVERY: i64 = 60_000;
+
+/// How long a write waits for its turn.
+#[cfg(feature = "file")]
+const MAX_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// An open store.
+pub(crate) struct Engine {
+    database: RwLock<Option<Arc<Database>>>,
+    /// Where time and ids come from.
+    pub(crate) env: Env,
+    /// The random name of the store, part of resume tokens.
+    pub(crate) identity: String,
+    /// Whether commits must reach the disk.
+    pub(crate) durable: bool,
+    catalog: RwLock<Arc<Catalog>>,
+    /// The catalog may be changing: readers take it from their own snapshot.
+    catalog_moving: AtomicBool,
+    /// Held by the one writer.
+    pub(crate) writer: Arc<tokio::sync::Mutex<WriterState>>,
+    /// Who holds the writer for long, for messages.
+    holder: Mutex<Option<String>>,
+    /// Single writes that wait for the writer.
+    pub(crate) queue: Queue,
+    positions: Mutex<HashMap<String, watch::Sender<u64>>>,
+}
+
+/// What only the writer touches.
+#[derive(Debug)]
+pub(crate) struct WriterState {
+    /// The catalog as committed.
+    pub(crate) catalog: Arc<Catalog>,
+    /// The feeds as committed, by the number of the database.
+    feeds: HashMap<u32, Feed>,
+    next_purge: DateTime,
+}
+
+/// The right to write.
+pub(crate) type Writer = OwnedMutexGuard<WriterState>;
+
+/// A write transaction that is ready to commit.
+pub(crate) struct Prepared {
+    txn: WriteTransaction,
+    catalog: Option<Arc<Catalog>>,
+    feeds: HashMap<u32, Feed>,
+}
+
+impl Engine {
+    /// Opens the store in `database`, which may be empty.
+    pub(crate) fn start(database: Database, env: Env, durable: bool) -> Result<Arc<Self>> {
+        let identity = prepare(&database, &env)?;
+        let snapshot = database.begin_read().map_err(storage)?;
+        let catalog = Arc::new(Catalog::load(&snapshot.open_table(META).map_err(storage)?)?);
+        let changes = snapshot.open_table(CHANGES).map_err(storage)?;
+        let (mut feeds, mut positions) = (HashMap::new(), HashMap::new());
+        for (name, entry) in catalog.databases() {
+            let feed = Feed::load(&changes, entry.id)?;
+            positions.insert(name.to_string(), watch::Sender::new(feed.last));
+            feeds.insert(entry.id, feed);
+        }
+        let next_purge = env.now();
+        let state = WriterState { catalog: catalog.clone(), feeds, next_purge };
+        Ok(Arc::new(Self {
+            database: RwLock::new(Some(Arc::new(database))),
+            env,
+            identity,
+            durable,
+            catalog: RwLock::new(catalog),
+            catalog_moving: AtomicBool::new(false),
+            writer: Arc::new(tokio::sync::Mutex::new(state)),
+            holder: Mutex::new(None),
+            queue: Queue::default(),
+            positions: Mutex::new(positions),
+        }))
+    }
+
+    fn database(&self) -> Result<Arc<Database>> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        database.clone().ok_or_else(|| Error::unavailable("the embedded engine is closed"))
+    }
+
+    /// Lets go of the file. Transactions that are open end first.
+    pub(crate) fn close(&self) {
+        self.database.write().unwrap_or_else(PoisonError::into_inner).take();
+        lock(&self.positions).clear();
+    }
+
+    /// A snapshot and what exists in it.
+    pub(crate) fn snapshot(&self) -> Result<(ReadTransaction, Arc<Catalog>)> {
+        let catalog = self.catalog();
+        let snapshot = self.database()?.begin_read().map_err(storage)?;
+        // A commit between the two lines may have changed what exists.
+        let moved = self.catalog_moving.load(Ordering::SeqCst) || !Arc::ptr_eq(&catalog, &self.catalog());
+        if !moved {
+            return Ok((snapshot, catalog));
+        }
+        let own = Catalog::load(&snapshot.open_table(META).map_err(storage)?)?;
+        Ok((snapshot, Arc::new(own)))
+    }
+
+    fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Starts a write transaction. Only the holder of the writer may.
+    pub(crate) fn begin(&self) -> Result<WriteTransaction> {
+        let mut txn = self.database()?.begin_write().map_err(storage)?;
+        let durability = if self.durable { Durability::Immediate } else { Durability::None };
+        txn.set_durability(durability).map_err(|error| storage(redb::Error::from(error)))?;
+        Ok(txn)
+    }
+
+    /// Waits for the writer.
+    ///
+    /// # Errors
+    /// `timeout` after [`MAX_WAIT`] names who holds it. Without the feature `file` the wait has no end: there is no clock
+    /// to wake it.
+    #[cfg(feature = "file")]
+    pub(crate) async fn acquire(&self) -> Result<Writer> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Ok(self.writer.clone().lock_owned().await);
+        }
+        tokio::time::timeout(MAX_WAIT, self.writer.clone().lock_owned()).await.map_err(|_| {
+            Error::timeout(format!(
+                "the write waited {} s for its turn; the store is held by {}",
+                MAX_WAIT.as_secs(),
+                lock(&self.holder).as_deref().unwrap_or("other writes")
+            ))
+        })
+    }
+
+    /// Waits for the writer.
+    #[cfg(not(feature = "file"))]
+    pub(crate) async fn acquire(&self) -> Result<Writer> {
+        Ok(self.writer.clone().lock_owned().await)
+    }
+
+    /// Says who holds the writer, until it says otherwise.
+    pub(crate) fn set_holder(&self, holder: Option<String>) {
+        *lock(&self.holder) = holder;
+    }
+
+    /// Runs `work` in a write transaction of its own and commits it.
+    pub(crate) async fn exclusive<R: Send + 'static>(
+        self: &Arc<Self>,
+        writer: Writer,
+        what: String,
+        work: impl FnOnce(&mut Writing<'_, '_>) -> Result<R>,
+    ) -> Result<R> {
+        self.set_holder(Some(what));
+        let done = self.exclusive_now(writer, work).await;
+        self.set_holder(None);
+        done
+    }
+
+    async fn exclusive_now<R: Send + 'static>(
+        self: &Arc<Self>,
+        writer: Writer,
+        work: impl FnOnce(&mut Writing<'_, '_>) -> Result<R>,
+    ) -> Result<R> {
+        let txn = self.begin()?;
+        let mut pending = Pending::new(writer.catalog.clone());
+        let (result, changes) = {
+            let mut writing = Writing::open(&txn, &mut pending, &self.env)?;
+            (work(&mut writing)?, writing.take_changes()?)
+        };
+        let (prepared, _) = writer.prepare(txn, &[changes], pending)?;
+        self.commit(writer, prepared, move |committed| committed.map(|()| result)).await
+    }
+
+    /// Commits, tells readers and subscribers, gives the writer back, and then calls `answer`. On a file all of it
+    /// happens where blocking is allowed, and happens even if the caller goes away.
+    pub(crate) async fn commit<R: Send + 'static>(
+        self: &Arc<Self>,
+        writer: Writer,
+        prepared: Prepared,
+        answer: impl FnOnce(Result<()>) -> R + Send + 'static,
+    ) -> R {
+        let engine = self.clone();
+        let work = move || {
+            let committed = engine.finish(writer, prepared);
+            answer(committed)
+        };
+        run_blocking(self.durable, work).await
+    }
+
+    /// The blocking part of [`Engine::commit`].
+    fn finish(&self, mut writer: Writer, prepared: Prepared) -> Result<()> {
+        let Prepared { txn, catalog, feeds } = prepared;
+        if catalog.is_some() {
+            self.catalog_moving.store(true, Ordering::SeqCst);
+        }
+        let committed = txn.commit().map_err(storage);
+        if committed.is_ok() {
+            writer.feeds.extend(feeds.iter().map(|(id, feed)| (*id, *feed)));
+            if let Some(catalog) = &catalog {
+                writer.catalog = catalog.clone();
+                *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = catalog.clone();
+            }
+            self.publish(&writer.catalog, &feeds);
+        }
+        if catalog.is_some() {
+            self.catalog_moving.store(false, Ordering::SeqCst);
+        }
+        committed
+    }
+
+    fn publish(&self, catalog: &Catalog, feeds: &HashMap<u32, Feed>) {
+        let mut positions = lock(&self.positions);
+        for (name, entry) in catalog.databases() {
+            if let Some(feed) = feeds.get(&entry.id) {
+                match positions.get(&**name) {
+                    Some(position) => {
+                        position.send_replace(feed.last);
+                    }
+                    None => {
+                        positions.insert(name.to_string(), watch::Sender::new(feed.last));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The newest version of a database, now and later.
+    pub(crate) fn position(&self, database: &str) -> Result<watch::Receiver<u64>> {
+        self.database()?;
+        let mut positions = lock(&self.positions);
+        Ok(positions.entry(database.to_owned()).or_insert_with(|| watch::Sender::new(0)).subscribe())
+    }
+}
+
+impl WriterState {
+    /// Whether it is time to look for expired documents; not again for a while then.
+    pub(crate) fn purge_is_due(&mut self, now: DateTime) -> bool {
+        if now < self.next_purge {
+            return false;
+        }
+        self.next_purge = DateTime::from_millis(now.millis().saturating_add(PURGE_EVERY));
+        true
+    }
+
+    /// Writes the feed records of several units of work, each a commit of its own. Answers with the version of each, where
+    /// it changed something.
+    pub(crate) fn prepare(
+        &self,
+        txn: WriteTransaction,
+        units: &[Vec<Change>],
+        pending: Pending,
+    ) -> Result<(Prepared, Vec<Option<u64>>)> {
+        let mut feeds = HashMap::new();
+        let mut versions = Vec::with_capacity(units.len());
+        {
+            let mut table = txn.open_table(CHANGES).map_err(storage)?;
+            for unit in units {
+                let mut version = None;
+                for (database, changes) in by_database(unit) {
+                    let known = || self.feeds.get(&database).copied().unwrap_or_default();
+                    let feed: &mut Feed = feeds.entry(database).or_insert_with(known);
+                    version = Some(feed.append(&mut table, database, &changes)?);
+                }
+                versions.push(version);
+            }
+        }
+        let catalog = pending.catalog_changed.then_some(pending.catalog);
+        Ok((Prepared { txn, catalog, feeds }, versions))
+    }
+}
+
+fn by_database(changes: &[Change]) -> Vec<(u32, Vec<&Change>)> {
+    let mut groups: Vec<(u32, Vec<&Change>)> = Vec::with_capacity(1);
+    for change in changes {
+        match groups.iter_mut().find(|(database, _)| *database == change.database) {
+            Some((_, group)) => group.push(change),
+            None => groups.push((change.database, vec![change])),
+        }
+    }
+    groups
+}
+
+/// Creates the tables of a new store and checks the format of an old one. Answers with its identity.
+fn prepare(database: &Database, env: &Env) -> Result<String> {
+    if let Some(identity) = existing_identity(database)? {
+        return Ok(identity);
+    }
+    let identity = env.uuid().to_string();
+    let txn = database.begin_write().map_err(storage)?;
+    {
+        txn.open_table(DOCS).map_err(storage)?;
+        txn.open_table(INDEX).map_err(storage)?;
+        txn.open_table(CHANGES).map_err(storage)?;
+        let mut meta = txn.open_table(META).map_err(storage)?;
+        let row = doc! { "version": catalog::FORMAT, "store": &identity };
+        meta.insert("format", crate::keys::to_raw(&row)?.as_bytes()).map_err(storage)?;
+    }
+    txn.commit().map_err(storage)?;
+    Ok(identity)
+}
+
+fn existing_identity(database: &Database) -> Result<Option<String>> {
+    let snapshot = database.begin_read().map_err(storage)?;
+    let mut names = snapshot.list_tables().map_err(storage)?.peekable();
+    if names.peek().is_none() {
+        return Ok(None);
+    }
+    let foreign = |what: String| Error::unavailable(format!("the file is no Forge store: {what}"));
+    let meta = snapshot.open_table(META).map_err(|error| foreign(error.to_string()))?;
+    let row =
+        meta.get("format").map_err(storage)?.ok_or_else(|| foreign("it has no format record".to_owned()))?;
+    let row = Document::from_reader(row.value())?;
+    match row.get("version") {
+        Some(Bson::Int32(version)) if *version == catalog::FORMAT => {}
+        other => {
+            return Err(Error::unavailable(format!(
+                "the store has format {}, this program reads format {}; use the program that wrote it",
+                other.map_or_else(|| "none".to_owned(), Bson::to_string),
+                catalog::FORMAT
+            )));
+        }
+    }
+    Ok(Some(row.get_str("store").map_err(catalog::damaged)?.to_owned()))
+}
+
+/// Runs work that waits for the disk on a thread where that is allowed.
+#[cfg(feature = "file")]
+async fn run_blocking<R: Send + 'static>(durable: bool, work: impl FnOnce() -> R + Send + 'static) -> R {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) if durable => match runtime.spawn_blocking(work).await {
+            Ok(result) => result,
+            Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+        },
+        _ => work(),
+    }
+}
+
+#[cfg(not(feature = "file"))]
+async fn run_blocking<R>(_durable: bool, work: impl FnOnce() -> R) -> R {
+    work()
+}
+
+/// Locks even where another thread panicked: every value behind these locks is replaced whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,165 @@
+//! Points on the sphere: reading them, cells for the 2dsphere index, circles as spans of cells.
+
+use bson::{RawBsonRef, RawDocument};
+use forge_core::GeoPoint;
+
+/// Mean radius of the Earth in metres, as MongoDB uses it.
+pub(crate) const EARTH_RADIUS_METRES: f64 = 6_378_100.0;
+
+/// Bits of each coordinate in a cell: about 1 cm at the equator.
+const BITS: u32 = 32;
+
+/// A circle is covered by at most about this many cells in each direction.
+const CELLS_A_SIDE: f64 = 8.0;
+
+/// The value at a path; an array on the way there is the value.
+pub(crate) fn value_at<'a>(document: &'a RawDocument, path: &str) -> Option<RawBsonRef<'a>> {
+    let Some((head, rest)) = path.split_once('.') else { return document.get(path).ok().flatten() };
+    match document.get(head).ok()?? {
+        RawBsonRef::Document(inner) => value_at(inner, rest),
+        array @ RawBsonRef::Array(_) => Some(array),
+        _ => None,
+    }
+}
+
+/// The point in a GeoJSON `Point` or a legacy `[longitude, latitude]` pair.
+pub(crate) fn point_of(value: RawBsonRef<'_>) -> Option<GeoPoint> {
+    let coordinates = match value {
+        RawBsonRef::Document(document) => {
+            if document.get_str("type").ok()? != "Point" {
+                return None;
+            }
+            document.get_array("coordinates").ok()?
+        }
+        RawBsonRef::Array(array) => array,
+        _ => return None,
+    };
+    let mut numbers = coordinates.into_iter().map_while(|value| forge_core::order::as_f64(value.ok()?));
+    GeoPoint::new(numbers.next()?, numbers.next()?).ok()
+}
+
+/// The cell of a point: the bits of latitude and longitude interleaved, coarse ones first.
+pub(crate) fn cell(point: GeoPoint) -> u64 {
+    interleave(quantise(point.longitude(), 360.0), quantise(point.latitude(), 180.0))
+}
+
+/// `degrees` out of −`span`/2…`span`/2 as a 32-bit number.
+fn quantise(degrees: f64, span: f64) -> u32 {
+    let share = (degrees / span + 0.5).clamp(0.0, 1.0);
+    // The cast saturates, so that the eastern and northern end fall into the last cell.
+    (share * f64::from(u32::MAX) + share) as u32
+}
+
+fn interleave(x: u32, y: u32) -> u64 {
+    spread(x) << 1 | spread(y)
+}
+
+/// Puts a zero bit before every bit.
+fn spread(value: u32) -> u64 {
+    let mut v = u64::from(value);
+    v = (v | v << 16) & 0x0000_ffff_0000_ffff;
+    v = (v | v << 8) & 0x00ff_00ff_00ff_00ff;
+    v = (v | v << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    v = (v | v << 2) & 0x3333_3333_3333_3333;
+    (v | v << 1) & 0x5555_5555_5555_5555
+}
+
+/// Inclusive spans of cells, ascending and apart, that hold every point within `metres` of `centre`.
+pub(crate) fn cover(centre: GeoPoint, metres: f64) -> Vec<(u64, u64)> {
+    // A margin for rounding, far above the size of a cell.
+    let angle = (metres.max(0.0) / EARTH_RADIUS_METRES) * 1.000_001 + 1e-8;
+    let mut spans = Vec::new();
+    for (west, east, south, north) in boxes(centre, angle) {
+        cover_box(west, east, south, north, &mut spans);
+    }
+    spans.sort_unstable();
+    let mut merged: Vec<(u64, u64)> = Vec::with_capacity(spans.len());
+    for (start, end) in spans {
+        match merged.last_mut() {
+            Some(last) if start <= last.1.saturating_add(1) => last.1 = last.1.max(end),
+            _ => merged.push((start, end)),
+        }
+    }
+    merged
+}
+
+/// The bounding boxes (west, east, south, north in degrees) of a circle; two where it crosses the antimeridian.
+///
+/// Source: J. P. Matuschek, "Finding Points Within a Distance of a Latitude/Longitude Using Bounding Coordinates".
+fn boxes(centre: GeoPoint, angle: f64) -> Vec<(f64, f64, f64, f64)> {
+    let (latitude, longitude) = (centre.latitude().to_radians(), centre.longitude());
+    let (south, north) = ((latitude - angle).to_degrees(), (latitude + angle).to_degrees());
+    if south <= -90.0 || north >= 90.0 {
+        return vec![(-180.0, 180.0, south.max(-90.0), north.min(90.0))];
+    }
+    let half = (angle.sin() / latitude.cos()).clamp(-1.0, 1.0).asin().to_degrees() + 1e-7;
+    let (west, east) = (longitude - half, longitude + half);
+    if west < -180.0 {
+        vec![(west + 360.0, 180.0, south, north), (-180.0, east, south, north)]
+    } else if east > 180.0 {
+        vec![(west, 180.0, south, north), (-180.0, east - 360.0, south, north)]
+    } else {
+        vec![(west, east, south, north)]
+    }
+}
+
+fn cover_box(west: f64, east: f64, south: f64, north: f64, spans: &mut Vec<(u64, u64)>) {
+    let (west, east) = (quantise(west, 360.0), quantise(east, 360.0));
+    let (south, north) = (quantise(south, 180.0), quantise(north, 180.0));
+    let side = f64::from((east - west).max(north - south));
+    // The coarsest level whose cells are at least an eighth of the box.
+    let level =
+        (0..=BITS).find(|&level| side / 2_f64.powi(level as i32) <= CELLS_A_SIDE).unwrap_or(BITS).min(31);
+    let (first_x, last_x) = (west >> level, east >> level);
+    let (first_y, last_y) = (south >> level, north >> level);
+    for x in first_x..=last_x {
+        for y in first_y..=last_y {
+            let start = interleave(x << level, y << level);
+            spans.push((start, start | ((1_u64 << (2 * level)) - 1)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn point(longitude: f64, latitude: f64) -> GeoPoint {
+        GeoPoint::new(longitude, latitude).unwrap()
+    }
+
+    fn covered(spans: &[(u64, u64)], at: GeoPoint) -> bool {
+        let cell = cell(at);
+        spans.iter().any(|&(start, end)| (start..=end).contains(&cell))
+    }
+
+    #[test]
+    fn a_small_circle_touches_few_cells_and_leaves_the_rest_out() {
+        let spans = cover(point(-73.7789, 40.6398), 10_000.0);
+        assert!(spans.len() <= 100, "{}", spans.len());
+        assert!(covered(&spans, point(-73.8, 40.6)));
+        assert!(!covered(&spans, point(-74.5, 40.6)));
+        assert!(!covered(&spans, point(-118.4, 33.9)));
+    }
+
+    #[test]
+    fn circles_reach_across_the_antimeridian_and_over_the_poles() {
+        assert!(covered(&cover(point(179.9, 10.0), 50_000.0), point(-179.9, 10.0)));
+        assert!(covered(&cover(point(-180.0, 0.0), 1_000.0), point(180.0, 0.0)));
+        assert!(covered(&cover(point(10.0, 89.9), 50_000.0), point(-170.0, 89.9)));
+        assert!(covered(&cover(point(0.0, 90.0), 0.0), point(77.0, 90.0)));
+    }
+
+    fn any_point() -> impl Strategy<Value = GeoPoint> {
+        (-180.0..=180.0_f64, -90.0..=90.0_f64).prop_map(|(longitude, latitude)| point(longitude, latitude))
+    }
+
+    proptest! {
+        #[test]
+        fn a_cover_holds_every_point_of_its_circle(a in any_point(), b in any_point(), slack in 1.0..1.2_f64) {
+            let metres = a.distance_to(b) * slack;
+            prop_assert!(covered(&cover(a, metres), b), "{a} to {b}: {metres} m");
+        }
+    }
+}

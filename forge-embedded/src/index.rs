@@ -1,0 +1,329 @@
+//! Secondary indexes: their definition and the entries that a document has in them.
+
+use std::collections::BTreeSet;
+
+use bson::{Bson, Document, RawBsonRef, RawDocument, doc};
+use forge_core::ir::Filter;
+use forge_core::{Error, Result};
+
+use crate::catalog::{damaged, unsigned};
+use crate::keys::{self, PathValues, class};
+use crate::matching::Matching;
+use crate::{filter, geo};
+
+/// The most entries that one document may have in one index.
+const MAX_ENTRIES: usize = 10_000;
+
+/// What one field of an index holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyKind {
+    /// Values from small to large.
+    Ascending,
+    /// Values from large to small.
+    Descending,
+    /// Cells of the sphere.
+    Sphere,
+}
+
+/// One field of an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct IndexKey {
+    /// The stored path.
+    pub(crate) path: String,
+    /// What is held of it.
+    pub(crate) kind: KeyKind,
+    /// Whether a document had an array there since the index exists.
+    pub(crate) multikey: bool,
+}
+
+/// An index.
+#[derive(Debug, Clone)]
+pub(crate) struct Index {
+    /// Its number in keys.
+    pub(crate) id: u32,
+    /// Its name.
+    pub(crate) name: String,
+    /// Its definition, as `listIndexes` answers it.
+    pub(crate) spec: Document,
+    /// Its fields.
+    pub(crate) keys: Vec<IndexKey>,
+    /// No two documents with the same values.
+    pub(crate) unique: bool,
+    /// Documents without any of the fields are left out.
+    pub(crate) sparse: bool,
+    /// Only documents that match are in it.
+    pub(crate) partial: Option<Partial>,
+    /// Documents go this many seconds after the date in the field.
+    pub(crate) expire_after: Option<i64>,
+}
+
+/// The condition of a partial index.
+#[derive(Debug, Clone)]
+pub(crate) struct Partial {
+    /// For the planner.
+    pub(crate) filter: Filter,
+    /// For documents.
+    pub(crate) matching: Matching,
+}
+
+/// One entry: the whole key, and where the document's id starts in it.
+pub(crate) type Entry = (Vec<u8>, u32);
+
+impl Index {
+    /// Reads the `createIndexes` form.
+    pub(crate) fn from_spec(id: u32, spec: &Document) -> Result<Self> {
+        let key =
+            spec.get_document("key").map_err(|_| Error::bad_request("an index needs a `key` document"))?;
+        let keys = key.iter().map(|(path, kind)| index_key(path, kind)).collect::<Result<Vec<_>>>()?;
+        if keys.is_empty() {
+            return Err(Error::bad_request("the `key` of an index names at least one field"));
+        }
+        let mut index = Self {
+            id,
+            name: default_name(key),
+            spec: Document::new(),
+            keys,
+            unique: false,
+            sparse: false,
+            partial: None,
+            expire_after: None,
+        };
+        for (option, value) in spec {
+            index.option(option, value)?;
+        }
+        if index.expire_after.is_some() && index.keys.len() != 1 {
+            return Err(Error::bad_request(format!(
+                "index {}: only one field can expire documents",
+                index.name
+            )));
+        }
+        index.spec = index.describe(key);
+        Ok(index)
+    }
+
+    fn option(&mut self, option: &str, value: &Bson) -> Result<()> {
+        match option {
+            "key" | "v" | "background" | "2dsphereIndexVersion" | "ns" => {}
+            "name" => value.as_str().unwrap_or_default().clone_into(&mut self.name),
+            "unique" => self.unique = truthy(value),
+            "sparse" => self.sparse = truthy(value),
+            "hidden" if !truthy(value) => {}
+            "expireAfterSeconds" => {
+                let seconds = integer(value).filter(|seconds| (0..=i64::from(i32::MAX)).contains(seconds));
+                self.expire_after = Some(seconds.ok_or_else(|| {
+                    Error::bad_request(format!(
+                        "expireAfterSeconds is 0 to {} seconds, not {value}",
+                        i32::MAX
+                    ))
+                })?);
+            }
+            "partialFilterExpression" => {
+                let condition = value
+                    .as_document()
+                    .ok_or_else(|| Error::bad_request("partialFilterExpression is a document"))?;
+                let filter = filter::parse(condition)?;
+                self.partial = Some(Partial { matching: Matching::new(&filter)?, filter });
+            }
+            "collation" if simple_collation(value) => {}
+            option => {
+                return Err(Error::unsupported(format!(
+                    "the embedded engine has no index option `{option}` (index {})",
+                    self.name
+                )));
+            }
+        }
+        if self.name.is_empty() || self.name == "_id_" {
+            return Err(Error::bad_request(format!("{:?} is no name for an index", self.name)));
+        }
+        Ok(())
+    }
+
+    fn describe(&self, key: &Document) -> Document {
+        let mut spec = doc! { "v": 2, "key": key.clone(), "name": &self.name };
+        if self.unique {
+            spec.insert("unique", true);
+        }
+        if self.sparse {
+            spec.insert("sparse", true);
+        }
+        if let Some(seconds) = self.expire_after {
+            spec.insert("expireAfterSeconds", i32::try_from(seconds).unwrap_or(i32::MAX));
+        }
+        spec
+    }
+
+    /// Reads what [`Index::to_row`] wrote.
+    pub(crate) fn from_row(row: &Document) -> Result<Self> {
+        let spec = row.get_document("spec").map_err(damaged)?;
+        let mut index = Self::from_spec(unsigned(row.get_i64("id").map_err(damaged)?)?, spec)?;
+        index.spec = spec.clone();
+        for (key, multikey) in index.keys.iter_mut().zip(row.get_array("multikey").map_err(damaged)?) {
+            key.multikey = truthy(multikey);
+        }
+        Ok(index)
+    }
+
+    /// What is stored of the index.
+    pub(crate) fn to_row(&self) -> Document {
+        let multikey: Vec<Bson> = self.keys.iter().map(|key| key.multikey.into()).collect();
+        doc! { "id": i64::from(self.id), "spec": self.spec.clone(), "multikey": multikey }
+    }
+
+    /// The paths, in the order of the index.
+    pub(crate) fn paths(&self) -> Vec<String> {
+        self.keys.iter().map(|key| key.path.clone()).collect()
+    }
+
+    /// The entries of `document`, each once. `arrays` learns which fields hold arrays.
+    pub(crate) fn entries(
+        &self,
+        document: &RawDocument,
+        id_key: &[u8],
+        arrays: &mut Vec<usize>,
+    ) -> Result<BTreeSet<Entry>> {
+        if let Some(partial) = &self.partial {
+            if !partial.matching.matches(document) {
+                return Ok(BTreeSet::new());
+            }
+        }
+        let mut heads = vec![self.id.to_be_bytes().to_vec()];
+        let mut exists = false;
+        for (position, key) in self.keys.iter().enumerate() {
+            let (parts, there, array) = key.parts(document, &self.name)?;
+            exists |= there;
+            if array {
+                arrays.push(position);
+            }
+            heads = product(&heads, &parts, &self.name)?;
+        }
+        let sphere = self.keys.iter().any(|key| key.kind == KeyKind::Sphere);
+        if !exists && (self.sparse || sphere) {
+            return Ok(BTreeSet::new());
+        }
+        Ok(heads
+            .into_iter()
+            .map(|mut key| {
+                let id_at = u32::try_from(key.len()).unwrap_or(u32::MAX);
+                key.extend_from_slice(id_key);
+                (key, id_at)
+            })
+            .collect())
+    }
+}
+
+fn product(heads: &[Vec<u8>], parts: &[Vec<u8>], index: &str) -> Result<Vec<Vec<u8>>> {
+    if heads.len().saturating_mul(parts.len()) > MAX_ENTRIES {
+        return Err(Error::bad_request(format!(
+            "the arrays of the document would need more than {MAX_ENTRIES} entries in index {index}"
+        )));
+    }
+    let mut out = Vec::with_capacity(heads.len() * parts.len());
+    for head in heads {
+        for part in parts {
+            let mut key = Vec::with_capacity(head.len() + part.len() + 16);
+            key.extend_from_slice(head);
+            key.extend_from_slice(part);
+            out.push(key);
+        }
+    }
+    Ok(out)
+}
+
+impl IndexKey {
+    /// The encoded values of the field, whether the field exists, and whether an array was met.
+    fn parts(&self, document: &RawDocument, index: &str) -> Result<(Vec<Vec<u8>>, bool, bool)> {
+        if self.kind == KeyKind::Sphere {
+            return self.cells(document, index);
+        }
+        let found = PathValues::of(document, &self.path);
+        let mut parts = Vec::with_capacity(found.values.len());
+        for value in &found.values {
+            let mut part = Vec::with_capacity(16);
+            keys::encode(*value, &mut part);
+            if self.kind == KeyKind::Descending {
+                keys::invert(&mut part);
+            }
+            parts.push(part);
+        }
+        if found.multikey {
+            parts.sort();
+            parts.dedup();
+        }
+        Ok((parts, found.exists, found.multikey))
+    }
+
+    fn cells(&self, document: &RawDocument, index: &str) -> Result<(Vec<Vec<u8>>, bool, bool)> {
+        let value = match geo::value_at(document, &self.path) {
+            None | Some(RawBsonRef::Null) => return Ok((vec![vec![class::NULL]], false, false)),
+            Some(value) => value,
+        };
+        let point = geo::point_of(value).ok_or_else(|| {
+            Error::bad_request(format!(
+                "index {index}: `{}` is no GeoJSON point ({{type: \"Point\", coordinates: [longitude, latitude]}})",
+                self.path
+            ))
+        })?;
+        let mut part = vec![class::CELL];
+        part.extend_from_slice(&geo::cell(point).to_be_bytes());
+        Ok((vec![part], true, false))
+    }
+}
+
+fn index_key(path: &str, kind: &Bson) -> Result<IndexKey> {
+    if path.is_empty() || path.starts_with('$') || path.split('.').any(str::is_empty) {
+        return Err(Error::bad_request(format!("{path:?} is no field of an index")));
+    }
+    if path.contains("$**") {
+        return Err(Error::unsupported("the embedded engine has no wildcard indexes (`$**`)"));
+    }
+    let kind = match kind {
+        Bson::String(kind) if kind == "2dsphere" => KeyKind::Sphere,
+        Bson::String(kind) => {
+            return Err(Error::unsupported(format!(
+                "the embedded engine has no `{kind}` indexes (on `{path}`)"
+            )));
+        }
+        number => match keys::with_raw(number, forge_core::order::as_f64) {
+            Some(direction) if direction > 0.0 => KeyKind::Ascending,
+            Some(direction) if direction < 0.0 => KeyKind::Descending,
+            _ => return Err(Error::bad_request(format!("the index on `{path}` is 1, -1 or \"2dsphere\""))),
+        },
+    };
+    Ok(IndexKey { path: path.to_owned(), kind, multikey: false })
+}
+
+/// The name that MongoDB gives: `state_1_city_-1`.
+fn default_name(key: &Document) -> String {
+    let parts: Vec<String> = key
+        .iter()
+        .map(|(path, kind)| match kind {
+            Bson::String(kind) => format!("{path}_{kind}"),
+            other => format!("{path}_{other}"),
+        })
+        .collect();
+    parts.join("_")
+}
+
+fn simple_collation(value: &Bson) -> bool {
+    value
+        .as_document()
+        .is_some_and(|collation| collation.get_str("locale").is_ok_and(|locale| locale == "simple"))
+}
+
+fn truthy(value: &Bson) -> bool {
+    match value {
+        Bson::Boolean(value) => *value,
+        Bson::Null | Bson::Undefined => false,
+        value => integer(value) != Some(0),
+    }
+}
+
+/// A whole number of any numeric type.
+pub(crate) fn integer(value: &Bson) -> Option<i64> {
+    match value {
+        Bson::Int32(value) => Some(i64::from(*value)),
+        Bson::Int64(value) => Some(*value),
+        Bson::Double(value) if value.fract() == 0.0 && value.abs() < 9.0e18 => Some(*value as i64),
+        _ => None,
+    }
+}

@@ -1,0 +1,426 @@
+//! The planner: which keys to read for a filter and an order.
+//!
+//! An index is used up to its first field without an equality; a range on that field is used as well. Spans are read in
+//! key order, so that what is left of the index, with `_id` at its end, is the order of the result.
+
+use std::sync::Arc;
+
+use bson::{Bson, RawBsonRef};
+use forge_core::GeoPoint;
+use forge_core::ir::{Filter, Predicate, SortKey};
+
+use crate::catalog::Collection;
+use crate::filter::conjuncts;
+use crate::geo;
+use crate::index::{Index, IndexKey, KeyKind};
+use crate::keys::{self, class, invert, successor};
+use crate::store::{Span, doc_key};
+
+/// Equalities on several fields multiply; an index is used no further than this many spans.
+const MAX_SPANS: usize = 20_000;
+
+/// How a command reads a collection.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// The keys to read.
+    pub(crate) access: Access,
+    /// From the last key to the first.
+    pub(crate) reverse: bool,
+    /// How many of the sort keys the order of the keys settles.
+    pub(crate) sorted: usize,
+    /// Whether every document that is read matches.
+    pub(crate) exact: bool,
+}
+
+/// Where documents come from.
+#[derive(Debug, Clone)]
+pub(crate) enum Access {
+    /// These documents, by their full keys.
+    Ids(Vec<Vec<u8>>),
+    /// A part of the collection, or all of it; `bounded`: by a range of ids.
+    Documents { span: Span, bounded: bool },
+    /// Through an index.
+    Index { index: Arc<Index>, spans: Vec<Span> },
+}
+
+impl Access {
+    /// The name of the index for `explain`.
+    pub(crate) fn index_name(&self) -> Option<String> {
+        match self {
+            Access::Ids(_) | Access::Documents { bounded: true, .. } => Some("_id_".to_owned()),
+            Access::Documents { bounded: false, .. } => None,
+            Access::Index { index, .. } => Some(index.name.clone()),
+        }
+    }
+}
+
+/// A range of the bytes of one field.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Bytes {
+    low: Vec<u8>,
+    /// Values that start with `low` are behind the range.
+    above_low: bool,
+    high: Vec<u8>,
+    /// Values that start with `high` are behind the range.
+    below_high: bool,
+}
+
+/// What a filter says about one field.
+#[derive(Debug, Clone)]
+struct Bounds {
+    ranges: Vec<Bytes>,
+    /// Every range is one value.
+    points: bool,
+    /// The conditions that these bounds fulfil, as a bit set over the first 64.
+    fulfilled: u64,
+}
+
+impl Bounds {
+    fn single(&self) -> bool {
+        self.points && self.ranges.len() == 1
+    }
+}
+
+/// Chooses how to read `collection`.
+pub(crate) fn plan(collection: &Collection, filter: &Filter, sort: &[SortKey]) -> Plan {
+    let conditions = conjuncts(filter);
+    let (mut best, mut best_score) = by_id(collection, conditions, sort);
+    for index in &collection.indexes {
+        if let Some((plan, score)) = by_index(index, conditions, sort)
+            && score > best_score
+        {
+            (best, best_score) = (plan, score);
+        }
+    }
+    best
+}
+
+fn all_fulfilled(conditions: &[Filter]) -> u64 {
+    match conditions.len() {
+        0 => 0,
+        n if n < 64 => (1 << n) - 1,
+        _ => u64::MAX,
+    }
+}
+
+fn is_exact(conditions: &[Filter], fulfilled: u64) -> bool {
+    matches!(conditions, [Filter::All]) || (conditions.len() < 64 && fulfilled == all_fulfilled(conditions))
+}
+
+fn by_id(collection: &Collection, conditions: &[Filter], sort: &[SortKey]) -> (Plan, i64) {
+    let key = IndexKey { path: "_id".to_owned(), kind: KeyKind::Ascending, multikey: false };
+    let bounds = bounds_of(&key, conditions);
+    let single = bounds.as_ref().is_some_and(Bounds::single);
+    let order = provided(&[], &[single], &[], sort);
+    let fulfilled = bounds.as_ref().map_or(0, |bounds| bounds.fulfilled);
+    let exact = is_exact(conditions, fulfilled);
+    let prefix = collection.id.to_be_bytes();
+    let (access, score) = match bounds {
+        Some(bounds) if bounds.points => {
+            let ids = bounds.ranges.iter().map(|range| doc_key(collection.id, &range.low)).collect();
+            (Access::Ids(ids), 100_000)
+        }
+        Some(bounds) => {
+            let range =
+                bounds.ranges.first().map_or_else(|| Span::prefix(&prefix), |range| span(&prefix, range));
+            (Access::Documents { span: range, bounded: true }, 45)
+        }
+        None => (Access::Documents { span: Span::prefix(&prefix), bounded: false }, 0),
+    };
+    let score = score + if order.0 == sort.len() && !sort.is_empty() { 30 } else { 0 };
+    (Plan { access, reverse: order.1, sorted: order.0, exact }, score)
+}
+
+fn by_index(index: &Arc<Index>, conditions: &[Filter], sort: &[SortKey]) -> Option<(Plan, i64)> {
+    if !contains_all(index, conditions) {
+        return None;
+    }
+    let mut heads = vec![index.id.to_be_bytes().to_vec()];
+    let mut singles = Vec::with_capacity(index.keys.len());
+    let (mut score, mut fulfilled) = (0, 0);
+    let mut spans = None;
+    for key in &index.keys {
+        let Some(bounds) = bounds_of(key, conditions) else { break };
+        if heads.len().saturating_mul(bounds.ranges.len()) > MAX_SPANS && heads.len() > 1 {
+            break;
+        }
+        singles.push(bounds.single());
+        fulfilled |= bounds.fulfilled;
+        if !bounds.points {
+            score += if key.kind == KeyKind::Sphere { 60 } else { 50 };
+            spans = Some(heads.iter().flat_map(|head| bounds.ranges.iter().map(|r| span(head, r))).collect());
+            break;
+        }
+        score += if bounds.single() { 100 } else { 90 };
+        heads = heads
+            .iter()
+            .flat_map(|head| bounds.ranges.iter().map(|r| [head.as_slice(), &r.low].concat()))
+            .collect();
+    }
+    let complete = singles.len() == index.keys.len() && singles.iter().all(|single| *single);
+    if index.unique && complete {
+        score += 1_000;
+    }
+    let (sorted, reverse) = provided(&index.keys, &singles, &singles, sort);
+    if sorted > 0 && sorted == sort.len() {
+        score += 30;
+    } else if sorted > 0 {
+        score += 5;
+    }
+    if score == 0 {
+        return None;
+    }
+    let arrays = index.keys.iter().any(|key| key.multikey || key.kind == KeyKind::Sphere);
+    let exact = !arrays && is_exact(conditions, fulfilled);
+    let spans = spans.unwrap_or_else(|| heads.iter().map(|head| Span::prefix(head)).collect());
+    // Of equally good indexes the narrower one.
+    let score = score * 16 - i64::try_from(index.keys.len()).unwrap_or(16).min(15);
+    Some((Plan { access: Access::Index { index: index.clone(), spans }, reverse, sorted, exact }, score / 16))
+}
+
+/// How many of the sort keys the key order settles, and whether it must be read backwards.
+fn provided(keys: &[IndexKey], singles: &[bool], index_singles: &[bool], sort: &[SortKey]) -> (usize, bool) {
+    let is_single = |position: usize| index_singles.get(position).copied().unwrap_or(false);
+    let id_single = keys.is_empty() && singles.first().copied().unwrap_or(false);
+    let (mut position, mut settled, mut reverse) = (0, 0, None);
+    for wanted in sort {
+        let constant = (id_single && wanted.path == "_id")
+            || keys
+                .iter()
+                .enumerate()
+                .any(|(i, key)| key.path == wanted.path && !key.multikey && is_single(i));
+        if constant {
+            settled += 1;
+            continue;
+        }
+        while position < keys.len() && is_single(position) {
+            position += 1;
+        }
+        let (path, descending) = match keys.get(position) {
+            Some(key) if key.multikey || key.kind == KeyKind::Sphere => break,
+            Some(key) => (key.path.as_str(), key.kind == KeyKind::Descending),
+            None if position == keys.len() => ("_id", false),
+            None => break,
+        };
+        let backwards = descending != wanted.descending;
+        if path != wanted.path || reverse.is_some_and(|reverse| reverse != backwards) {
+            break;
+        }
+        reverse = Some(backwards);
+        settled += 1;
+        position += 1;
+        if path == "_id" {
+            // Ids are unique: nothing is left to settle.
+            return (sort.len(), backwards);
+        }
+    }
+    (settled, reverse.unwrap_or(false))
+}
+
+/// Whether every document that the conditions can find is in the index.
+fn contains_all(index: &Index, conditions: &[Filter]) -> bool {
+    if let Some(partial) = &index.partial {
+        if !conjuncts(&partial.filter).iter().all(|wanted| implied(wanted, conditions)) {
+            return false;
+        }
+    }
+    let sphere = index.keys.iter().any(|key| key.kind == KeyKind::Sphere);
+    let gaps = index.sparse || sphere;
+    !gaps || index.keys.iter().any(|key| demands_existence(&key.path, conditions))
+}
+
+fn implied(wanted: &Filter, conditions: &[Filter]) -> bool {
+    match wanted {
+        Filter::All => true,
+        Filter::Field(path, Predicate::Exists(true)) => {
+            conditions.contains(wanted) || demands_existence(path, conditions)
+        }
+        wanted => conditions.contains(wanted),
+    }
+}
+
+fn demands_existence(path: &str, conditions: &[Filter]) -> bool {
+    conditions.iter().any(|condition| match condition {
+        Filter::Field(at, predicate) if at == path => match predicate {
+            Predicate::Eq(value) | Predicate::Gte(value) | Predicate::Lte(value) => is_definite(value),
+            Predicate::Gt(value) | Predicate::Lt(value) => is_definite(value),
+            Predicate::In(values) => values.iter().all(is_definite),
+            Predicate::Near { .. } | Predicate::WithinCircle { .. } | Predicate::Exists(true) => true,
+            _ => false,
+        },
+        _ => false,
+    })
+}
+
+fn is_definite(value: &Bson) -> bool {
+    !matches!(value, Bson::Null | Bson::Undefined | Bson::MinKey | Bson::MaxKey | Bson::RegularExpression(_))
+}
+
+/// What the conditions say about the field of an index.
+fn bounds_of(key: &IndexKey, conditions: &[Filter]) -> Option<Bounds> {
+    let on_field = || {
+        conditions.iter().enumerate().filter_map(|(position, condition)| match condition {
+            Filter::Field(path, predicate) if *path == key.path => Some((position, predicate)),
+            _ => None,
+        })
+    };
+    let mut bounds = if key.kind == KeyKind::Sphere {
+        return on_field().find_map(|(_, predicate)| cells(predicate));
+    } else {
+        let points = on_field().filter_map(|(position, predicate)| points(position, predicate, key.multikey));
+        match points.min_by_key(|bounds| bounds.ranges.len()) {
+            Some(points) => points,
+            None => range(on_field(), key.multikey)?,
+        }
+    };
+    if key.kind == KeyKind::Descending {
+        bounds.ranges.iter_mut().for_each(Bytes::invert);
+    }
+    bounds.ranges.sort();
+    bounds.ranges.dedup();
+    Some(bounds)
+}
+
+fn bit(position: usize) -> u64 {
+    if position < 64 { 1 << position } else { 0 }
+}
+
+fn points(position: usize, predicate: &Predicate, multikey: bool) -> Option<Bounds> {
+    let (values, fulfilled) = match predicate {
+        Predicate::Eq(value) => (std::slice::from_ref(value), bit(position)),
+        Predicate::In(values) => (values.as_slice(), bit(position)),
+        // The others are left to the matcher.
+        Predicate::HasEvery(values) => (values.get(..1)?, 0),
+        Predicate::Gte(Bson::Null) | Predicate::Lte(Bson::Null) => (&[Bson::Null] as &[Bson], bit(position)),
+        _ => return None,
+    };
+    let usable = |value: &Bson| match value {
+        Bson::Array(_) | Bson::RegularExpression(_) | Bson::Undefined => false,
+        // Documents without the value at all, deep in arrays, are hard to tell apart by entries.
+        Bson::Null => !multikey,
+        _ => true,
+    };
+    if !values.iter().all(usable) {
+        return None;
+    }
+    Some(Bounds {
+        ranges: values.iter().map(|value| Bytes::point(keys::encoded(value))).collect(),
+        points: true,
+        fulfilled,
+    })
+}
+
+fn range<'f>(on_field: impl Iterator<Item = (usize, &'f Predicate)>, multikey: bool) -> Option<Bounds> {
+    let mut found: Option<Bounds> = None;
+    for (position, predicate) in on_field {
+        let (value, low, inclusive) = match predicate {
+            Predicate::Gt(value) => (value, true, false),
+            Predicate::Gte(value) => (value, true, true),
+            Predicate::Lt(value) => (value, false, false),
+            Predicate::Lte(value) => (value, false, true),
+            _ => continue,
+        };
+        let Some(bytes) = one_sided(value, low, inclusive) else { continue };
+        match &mut found {
+            None => found = Some(Bounds { ranges: vec![bytes], points: false, fulfilled: bit(position) }),
+            // With arrays, different elements may fulfil the two conditions.
+            Some(_) if multikey => {}
+            Some(bounds) => {
+                if bounds.ranges[0].intersect(bytes) {
+                    bounds.fulfilled |= bit(position);
+                } else {
+                    return Some(Bounds { ranges: Vec::new(), points: false, fulfilled: u64::MAX });
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The values above or below `value` in its bracket.
+fn one_sided(value: &Bson, low: bool, inclusive: bool) -> Option<Bytes> {
+    let not_a_number = keys::with_raw(value, forge_core::order::as_f64).is_some_and(f64::is_nan);
+    let unusable = matches!(
+        value,
+        Bson::Array(_)
+            | Bson::RegularExpression(_)
+            | Bson::Undefined
+            | Bson::Null
+            | Bson::MinKey
+            | Bson::MaxKey
+    );
+    if unusable || not_a_number {
+        return None;
+    }
+    let bytes = keys::encoded(value);
+    let bracket = vec![bytes[0]];
+    if low {
+        return Some(Bytes { low: bytes, above_low: !inclusive, high: bracket, below_high: false });
+    }
+    // No number is above NaN, which comes first in its bracket.
+    let (start, above_low) = if bytes[0] == class::NUMBER {
+        let mut nan = Vec::new();
+        keys::encode(RawBsonRef::Double(f64::NAN), &mut nan);
+        (nan, true)
+    } else {
+        (bracket, false)
+    };
+    Some(Bytes { low: start, above_low, high: bytes, below_high: !inclusive })
+}
+
+fn cells(predicate: &Predicate) -> Option<Bounds> {
+    let (point, metres) = match predicate {
+        Predicate::Near { point, max_metres: Some(metres), .. } => (*point, *metres),
+        Predicate::WithinCircle { centre, metres } => (*centre, *metres),
+        _ => return None,
+    };
+    let centre = GeoPoint::new(point[0], point[1]).ok()?;
+    let cell = |cell: u64| [&[class::CELL], cell.to_be_bytes().as_slice()].concat();
+    let ranges = geo::cover(centre, metres)
+        .into_iter()
+        .map(|(start, end)| Bytes { low: cell(start), above_low: false, high: cell(end), below_high: false })
+        .collect();
+    Some(Bounds { ranges, points: false, fulfilled: 0 })
+}
+
+impl Bytes {
+    fn point(bytes: Vec<u8>) -> Self {
+        Self { low: bytes.clone(), above_low: false, high: bytes, below_high: false }
+    }
+
+    /// The same values in an index from large to small.
+    fn invert(&mut self) {
+        std::mem::swap(&mut self.low, &mut self.high);
+        std::mem::swap(&mut self.above_low, &mut self.below_high);
+        invert(&mut self.low);
+        invert(&mut self.high);
+    }
+
+    /// Narrows to what is in both; false where that is nothing because the types differ.
+    fn intersect(&mut self, other: Self) -> bool {
+        if self.low.first() != other.low.first() {
+            return false;
+        }
+        if (&other.low, other.above_low) > (&self.low, self.above_low) {
+            (self.low, self.above_low) = (other.low, other.above_low);
+        }
+        // A shorter high end is a whole bracket, which is above every value in it.
+        let tighter = match (other.high.len(), self.high.len()) {
+            (1, _) => false,
+            (_, 1) => true,
+            _ => (&other.high, !other.below_high) < (&self.high, !self.below_high),
+        };
+        if tighter {
+            (self.high, self.below_high) = (other.high, other.below_high);
+        }
+        true
+    }
+}
+
+fn span(head: &[u8], range: &Bytes) -> Span {
+    let low = [head, &range.low].concat();
+    let high = [head, &range.high].concat();
+    let start = if range.above_low { successor(&low).unwrap_or(low) } else { low };
+    let end = if range.below_high { Some(high) } else { successor(&high) };
+    Span { start, end }
+}

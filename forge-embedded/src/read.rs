@@ -1,0 +1,420 @@
+//! Reading commands: find, count, distinct, and the scan below all of them.
+
+use std::collections::HashSet;
+
+use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf};
+use forge_core::ir::{Filter, Predicate, SortKey};
+use forge_core::matcher::distance_at;
+use forge_core::{DateTime, Env, Error, GeoPoint, Result};
+use forge_mongo::{Command, MongoArtifact, Reply};
+
+use crate::catalog::{Catalog, Collection};
+use crate::filter::{self, conjuncts};
+use crate::index::integer;
+use crate::keys::{self, PathValues};
+use crate::matching::Matching;
+use crate::plan::{self, Access, Plan};
+use crate::project::Projection;
+use crate::store::{Tables, doc_key, storage};
+
+/// What a reading command sees.
+pub(crate) struct View<'v, 't> {
+    /// A snapshot, or the state of a transaction.
+    pub(crate) tables: &'v Tables<'t>,
+    /// What exists in it.
+    pub(crate) catalog: &'v Catalog,
+    /// The database of the command.
+    pub(crate) database: &'v str,
+    /// How long the command may take.
+    pub(crate) clock: &'v Clock,
+}
+
+/// Counts the documents that a command looks at, and stops it when its time is over.
+pub(crate) struct Clock {
+    deadline: Option<(Env, DateTime)>,
+    examined: std::cell::Cell<u64>,
+}
+
+impl Clock {
+    /// A clock for a command.
+    pub(crate) fn new(env: &Env, artifact: &MongoArtifact) -> Self {
+        let deadline = artifact.max_time.map(|limit| (env.clone(), env.now().saturating_add(limit)));
+        Self { deadline, examined: std::cell::Cell::new(0) }
+    }
+
+    /// A clock that never runs out.
+    pub(crate) fn unlimited() -> Self {
+        Self { deadline: None, examined: std::cell::Cell::new(0) }
+    }
+
+    /// One more document is looked at.
+    pub(crate) fn tick(&self) -> Result<()> {
+        let examined = self.examined.get() + 1;
+        self.examined.set(examined);
+        if examined % 256 == 0 {
+            self.check()?;
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<()> {
+        match &self.deadline {
+            Some((env, deadline)) if env.now() > *deadline => Err(Error::timeout(format!(
+                "the command ran out of its time after {} documents",
+                self.examined.get()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// How many documents were looked at.
+    pub(crate) fn examined(&self) -> u64 {
+        self.examined.get()
+    }
+}
+
+/// Which documents, in which order.
+#[derive(Debug, Clone)]
+pub(crate) struct Query {
+    filter: Filter,
+    matching: Matching,
+    sort: Vec<SortKey>,
+    skip: usize,
+    limit: Option<usize>,
+    near: Option<(String, GeoPoint)>,
+}
+
+impl Query {
+    /// Every document that `filter` finds, in no particular order.
+    pub(crate) fn new(filter: &Document) -> Result<Self> {
+        let filter = filter::parse(filter)?;
+        let near = conjuncts(&filter).iter().find_map(|condition| match condition {
+            Filter::Field(path, Predicate::Near { point: [longitude, latitude], .. }) => {
+                Some(GeoPoint::new(*longitude, *latitude).map(|point| (path.to_string(), point)))
+            }
+            _ => None,
+        });
+        let matching = Matching::new(&filter)?;
+        Ok(Self { filter, matching, sort: Vec::new(), skip: 0, limit: None, near: near.transpose()? })
+    }
+
+    /// The same in an order; an order asked for replaces that of `$near`.
+    pub(crate) fn sorted(mut self, sort: Option<&Document>) -> Result<Self> {
+        self.sort = sort_keys(sort)?;
+        if !self.sort.is_empty() {
+            self.near = None;
+        }
+        Ok(self)
+    }
+
+    /// A part of the same.
+    pub(crate) fn window(mut self, skip: Option<u64>, limit: Option<u64>) -> Self {
+        let bound = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        self.skip = skip.map_or(0, bound);
+        self.limit = limit.filter(|limit| *limit > 0).map(bound);
+        self
+    }
+
+    /// The condition.
+    pub(crate) fn filter(&self) -> &Filter {
+        &self.filter
+    }
+}
+
+/// Reads `{path: 1 | -1}`.
+pub(crate) fn sort_keys(sort: Option<&Document>) -> Result<Vec<SortKey>> {
+    let Some(sort) = sort else { return Ok(Vec::new()) };
+    let mut keys = Vec::with_capacity(sort.len());
+    for (path, direction) in sort {
+        let descending = match integer(direction) {
+            Some(1) => false,
+            Some(-1) => true,
+            _ if matches!(direction, Bson::Document(_)) => {
+                return Err(Error::unsupported(format!(
+                    "the embedded engine has no sort of `{path}` by {direction}"
+                )));
+            }
+            _ => return Err(Error::bad_request(format!("the sort of `{path}` is 1 or -1, not {direction}"))),
+        };
+        keys.push(SortKey { path: path.clone().into(), descending });
+    }
+    Ok(keys)
+}
+
+/// What a scan does with a document: true goes on.
+type Visit<'f> = &'f mut dyn FnMut(&[u8], &RawDocument) -> Result<bool>;
+
+impl View<'_, '_> {
+    /// The collection of that name, where it exists.
+    pub(crate) fn collection(&self, name: &str) -> Option<&Collection> {
+        self.catalog.collection(self.database, name).map(|collection| &**collection)
+    }
+
+    /// Calls `visit` with the documents that a plan reads, whether they match or not, each once.
+    fn scan(&self, collection: &Collection, plan: &Plan, visit: Visit<'_>) -> Result<()> {
+        match &plan.access {
+            Access::Ids(ids) => {
+                let mut step = |key: &Vec<u8>| match self.tables.doc(key)? {
+                    Some(bytes) => self.visit(&key[4..], bytes.value(), visit),
+                    None => Ok(true),
+                };
+                each(ids, plan.reverse, &mut step).map(|_| ())
+            }
+            Access::Documents { span, .. } => {
+                let rows = self.tables.docs(span)?;
+                let mut step = |row: Result<_, redb::StorageError>| {
+                    let (key, value): (redb::AccessGuard<'_, &[u8]>, redb::AccessGuard<'_, &[u8]>) =
+                        row.map_err(storage)?;
+                    self.visit(&key.value()[4..], value.value(), visit)
+                };
+                if plan.reverse { until(rows.rev(), &mut step) } else { until(rows, &mut step) }.map(|_| ())
+            }
+            Access::Index { index, spans } => {
+                let repeats = index.keys.iter().any(|key| key.multikey);
+                let mut seen = HashSet::new();
+                let mut step = |span: &crate::store::Span| {
+                    let entries = self.tables.entries(span)?;
+                    let mut step = |entry: Result<_, redb::StorageError>| {
+                        let (key, id_at): (redb::AccessGuard<'_, &[u8]>, redb::AccessGuard<'_, u32>) =
+                            entry.map_err(storage)?;
+                        let id_key = &key.value()[id_at.value() as usize..];
+                        if repeats && !seen.insert(id_key.to_vec()) {
+                            return Ok(true);
+                        }
+                        match self.tables.doc(&doc_key(collection.id, id_key))? {
+                            Some(bytes) => self.visit(id_key, bytes.value(), visit),
+                            None => {
+                                Err(Error::internal(format!("index {} names a missing document", index.name)))
+                            }
+                        }
+                    };
+                    if plan.reverse { until(entries.rev(), &mut step) } else { until(entries, &mut step) }
+                };
+                each(spans, plan.reverse, &mut step).map(|_| ())
+            }
+        }
+    }
+
+    fn visit(&self, id_key: &[u8], bytes: &[u8], visit: Visit<'_>) -> Result<bool> {
+        self.clock.tick()?;
+        visit(id_key, RawDocument::from_bytes(bytes)?)
+    }
+
+    /// The documents of a query, each turned into a `T`.
+    pub(crate) fn select<T>(
+        &self,
+        collection: &str,
+        query: &Query,
+        make: &dyn Fn(&[u8], &RawDocument) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let Some(collection) = self.collection(collection) else { return Ok(Vec::new()) };
+        let plan = plan::plan(collection, &query.filter, &query.sort);
+        if let Some((path, centre)) = &query.near {
+            return self.nearest(collection, &plan, query, path, *centre, make);
+        }
+        if plan.sorted < query.sort.len() {
+            return self.sort(collection, &plan, query, make);
+        }
+        let mut out = Vec::new();
+        let mut skip = query.skip;
+        self.scan(collection, &plan, &mut |id_key, document| {
+            if !plan.exact && !query.matching.matches(document) {
+                return Ok(true);
+            }
+            if skip > 0 {
+                skip -= 1;
+                return Ok(true);
+            }
+            out.push(make(id_key, document)?);
+            Ok(query.limit.is_none_or(|limit| out.len() < limit))
+        })?;
+        Ok(out)
+    }
+
+    /// Sorts in memory; what the plan has settled of the order already lets a limit end the scan early.
+    fn sort<T>(
+        &self,
+        collection: &Collection,
+        plan: &Plan,
+        query: &Query,
+        make: &dyn Fn(&[u8], &RawDocument) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let wanted = query.limit.map(|limit| limit.saturating_add(query.skip));
+        let settled = &query.sort[..plan.sorted];
+        let mut last_group = Vec::new();
+        let mut rows: Vec<(Vec<u8>, T)> = Vec::new();
+        self.scan(collection, plan, &mut |id_key, document| {
+            if !plan.exact && !query.matching.matches(document) {
+                return Ok(true);
+            }
+            if let Some(wanted) = wanted {
+                if !settled.is_empty() {
+                    let group = keys::sort_key(document, settled);
+                    if group != last_group && rows.len() >= wanted {
+                        return Ok(false);
+                    }
+                    last_group = group;
+                } else if rows.len() >= wanted.saturating_mul(2).saturating_add(1_000) {
+                    rows.sort_by(|a, b| a.0.cmp(&b.0));
+                    rows.truncate(wanted);
+                }
+            }
+            rows.push((keys::sort_key(document, &query.sort), make(id_key, document)?));
+            Ok(true)
+        })?;
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
+        let limit = query.limit.unwrap_or(usize::MAX);
+        Ok(rows.into_iter().skip(query.skip).take(limit).map(|(_, row)| row).collect())
+    }
+
+    fn nearest<T>(
+        &self,
+        collection: &Collection,
+        plan: &Plan,
+        query: &Query,
+        path: &str,
+        centre: GeoPoint,
+        make: &dyn Fn(&[u8], &RawDocument) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut rows: Vec<(f64, T)> = Vec::new();
+        self.scan(collection, plan, &mut |id_key, document| {
+            if query.matching.matches(document) {
+                let distance = distance_at(document, path, centre).unwrap_or(f64::INFINITY);
+                rows.push((distance, make(id_key, document)?));
+            }
+            Ok(true)
+        })?;
+        rows.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let limit = query.limit.unwrap_or(usize::MAX);
+        Ok(rows.into_iter().skip(query.skip).take(limit).map(|(_, row)| row).collect())
+    }
+
+    /// Runs a reading command.
+    pub(crate) fn run(&self, artifact: &MongoArtifact) -> Result<Reply> {
+        let collection = &artifact.collection;
+        match &artifact.command {
+            Command::Find { filter, projection, sort, skip, limit } => {
+                let query = Query::new(filter)?.sorted(sort.as_ref())?.window(*skip, *limit);
+                let projection = projection.as_ref().map_or(Ok(Projection::Whole), Projection::parse)?;
+                let documents = self.select(collection, &query, &|_, document| projection.apply(document))?;
+                Ok(Reply::Documents(documents))
+            }
+            Command::Count { filter, limit } => {
+                self.count(collection, &Query::new(filter)?, *limit).map(Reply::Count)
+            }
+            Command::Distinct { key, filter } => self.distinct(collection, key, filter).map(Reply::Values),
+            Command::Aggregate { pipeline } => {
+                crate::aggregate::run(self, collection, pipeline).map(Reply::Documents)
+            }
+            other => Err(Error::internal(format!("`{}` is no reading command", other.name()))),
+        }
+    }
+
+    fn count(&self, collection: &str, query: &Query, limit: Option<u64>) -> Result<u64> {
+        let Some(collection) = self.collection(collection) else { return Ok(0) };
+        let limit = limit.filter(|limit| *limit > 0).unwrap_or(u64::MAX);
+        let plan = plan::plan(collection, &query.filter, &[]);
+        let mut count = 0;
+        // Entries alone tell the number where they tell everything.
+        match &plan.access {
+            Access::Index { index, spans } if plan.exact && !index.keys.iter().any(|key| key.multikey) => {
+                for span in spans {
+                    count += self.tables.entries(span)?.take(bounded(limit - count)).count() as u64;
+                    if count >= limit {
+                        break;
+                    }
+                }
+            }
+            Access::Documents { span, .. } if plan.exact => {
+                count = self.tables.docs(span)?.take(bounded(limit)).count() as u64;
+            }
+            _ => self.scan(collection, &plan, &mut |_, document| {
+                if plan.exact || query.matching.matches(document) {
+                    count += 1;
+                }
+                Ok(count < limit)
+            })?,
+        }
+        Ok(count)
+    }
+
+    fn distinct(&self, collection: &str, path: &str, filter: &Document) -> Result<Vec<Bson>> {
+        let query = Query::new(filter)?;
+        let found = std::cell::RefCell::new(std::collections::BTreeMap::new());
+        self.select(collection, &query, &|_, document| {
+            let values = PathValues::of(document, path);
+            for value in values.values.iter().filter(|_| values.exists) {
+                if matches!(value, RawBsonRef::Undefined) {
+                    continue;
+                }
+                let mut key = Vec::new();
+                keys::encode(*value, &mut key);
+                if let std::collections::btree_map::Entry::Vacant(entry) = found.borrow_mut().entry(key) {
+                    entry.insert(Bson::try_from(*value)?);
+                }
+            }
+            Ok(())
+        })?;
+        Ok(found.into_inner().into_values().collect())
+    }
+
+    /// The name of the index that a command would use, and whether the order asked for is made in memory.
+    pub(crate) fn explain(&self, artifact: &MongoArtifact) -> Result<(Option<String>, bool)> {
+        let none = Document::new();
+        let (filter, sort) = match &artifact.command {
+            Command::Find { filter, sort, .. } => (filter, sort.as_ref()),
+            Command::Count { filter, .. }
+            | Command::Distinct { filter, .. }
+            | Command::Update { filter, .. }
+            | Command::FindOneAndUpdate { filter, .. }
+            | Command::Delete { filter, .. }
+            | Command::FindOneAndDelete { filter } => (filter, None),
+            Command::Aggregate { pipeline } => crate::aggregate::head(pipeline).unwrap_or((&none, None)),
+            _ => return Ok((None, false)),
+        };
+        let query = Query::new(filter)?.sorted(sort)?;
+        let Some(collection) = self.collection(&artifact.collection) else { return Ok((None, false)) };
+        let plan = plan::plan(collection, &query.filter, &query.sort);
+        let sorts = plan.sorted < query.sort.len();
+        match &artifact.command {
+            Command::Find { .. }
+            | Command::Count { .. }
+            | Command::Distinct { .. }
+            | Command::Aggregate { .. } => {
+                self.run(artifact)?;
+            }
+            // A write is not run to be explained; what it would change is read.
+            Command::Update { many, .. } | Command::Delete { many, .. } => {
+                let query = if *many { query } else { query.window(None, Some(1)) };
+                self.select(&artifact.collection, &query, &|_, _| Ok(()))?;
+            }
+            _ => {
+                self.select(&artifact.collection, &query.window(None, Some(1)), &|_, _| Ok(()))?;
+            }
+        }
+        Ok((plan.access.index_name(), sorts))
+    }
+
+    /// The documents that a query finds, with the ids by which they are stored.
+    pub(crate) fn hits(&self, collection: &str, query: &Query) -> Result<Vec<(Vec<u8>, RawDocumentBuf)>> {
+        self.select(collection, query, &|id_key, document| Ok((id_key.to_vec(), document.to_owned())))
+    }
+}
+
+fn bounded(limit: u64) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+/// Calls `step` until it says false.
+fn until<T>(items: impl Iterator<Item = T>, step: &mut dyn FnMut(T) -> Result<bool>) -> Result<bool> {
+    for item in items {
+        if !step(item)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn each<'i, T>(items: &'i [T], reverse: bool, step: &mut dyn FnMut(&'i T) -> Result<bool>) -> Result<bool> {
+    if reverse { until(items.iter().rev(), step) } else { until(items.iter(), step) }
+}

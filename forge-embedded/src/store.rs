@@ -1,0 +1,192 @@
+//! The tables of a database file and typed access to them.
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | `docs` | collection id (u32 BE) + encoded `_id` | the document |
+//! | `index` | index id (u32 BE) + encoded values + encoded `_id` | where the `_id` starts in the key |
+//! | `meta` | see [`crate::catalog`] | BSON |
+//! | `changes` | database id (u32 BE) + version (u64 BE) | see [`crate::feed`] |
+
+use std::borrow::Borrow;
+use std::ops::Bound;
+
+use forge_core::{Error, Result};
+use redb::{
+    AccessGuard, Range, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition,
+    WriteTransaction,
+};
+
+type Bytes = &'static [u8];
+
+/// Documents by collection and `_id`.
+pub(crate) const DOCS: TableDefinition<'static, Bytes, Bytes> = TableDefinition::new("docs");
+/// Entries of every secondary index.
+pub(crate) const INDEX: TableDefinition<'static, Bytes, u32> = TableDefinition::new("index");
+/// The catalog and the format record.
+pub(crate) const META: TableDefinition<'static, &'static str, Bytes> = TableDefinition::new("meta");
+/// The change feed.
+pub(crate) const CHANGES: TableDefinition<'static, Bytes, Bytes> = TableDefinition::new("changes");
+
+/// A failure of the storage layer: nothing a client could have done.
+pub(crate) fn storage(error: impl Into<redb::Error>) -> Error {
+    let error = error.into();
+    let text = format!("the embedded engine's storage failed: {error}");
+    match error {
+        redb::Error::Io(_) | redb::Error::PreviousIo => Error::unavailable(text).with_source(error),
+        _ => Error::internal(text).with_source(error),
+    }
+}
+
+/// The documents and index entries that a command sees: a snapshot, or the state of a write transaction.
+pub(crate) enum Tables<'t> {
+    /// A snapshot.
+    Read {
+        /// [`DOCS`].
+        docs: ReadOnlyTable<Bytes, Bytes>,
+        /// [`INDEX`].
+        index: ReadOnlyTable<Bytes, u32>,
+    },
+    /// Inside a write transaction.
+    Write {
+        /// [`DOCS`].
+        docs: Table<'t, Bytes, Bytes>,
+        /// [`INDEX`].
+        index: Table<'t, Bytes, u32>,
+    },
+}
+
+impl<'t> Tables<'t> {
+    /// The tables of a snapshot.
+    pub(crate) fn read(txn: &ReadTransaction) -> Result<Self> {
+        Ok(Self::Read {
+            docs: txn.open_table(DOCS).map_err(storage)?,
+            index: txn.open_table(INDEX).map_err(storage)?,
+        })
+    }
+
+    /// The tables inside a write transaction.
+    pub(crate) fn write(txn: &'t WriteTransaction) -> Result<Self> {
+        Ok(Self::Write {
+            docs: txn.open_table(DOCS).map_err(storage)?,
+            index: txn.open_table(INDEX).map_err(storage)?,
+        })
+    }
+
+    /// The document under a full key.
+    pub(crate) fn doc(&self, key: &[u8]) -> Result<Option<AccessGuard<'_, Bytes>>> {
+        match self {
+            Self::Read { docs, .. } => ReadableTable::get(docs, key),
+            Self::Write { docs, .. } => docs.get(key),
+        }
+        .map_err(storage)
+    }
+
+    /// The documents of a span of keys.
+    pub(crate) fn docs(&self, span: &Span) -> Result<Range<'_, Bytes, Bytes>> {
+        match self {
+            Self::Read { docs, .. } => ReadableTable::range::<&[u8]>(docs, span.bounds()),
+            Self::Write { docs, .. } => docs.range::<&[u8]>(span.bounds()),
+        }
+        .map_err(storage)
+    }
+
+    /// The index entries of a span of keys.
+    pub(crate) fn entries(&self, span: &Span) -> Result<Range<'_, Bytes, u32>> {
+        match self {
+            Self::Read { index, .. } => ReadableTable::range::<&[u8]>(index, span.bounds()),
+            Self::Write { index, .. } => index.range::<&[u8]>(span.bounds()),
+        }
+        .map_err(storage)
+    }
+
+    /// Stores a document.
+    pub(crate) fn put_doc(&mut self, key: &[u8], bytes: &[u8]) -> Result<()> {
+        let Self::Write { docs, .. } = self else { return Err(read_only()) };
+        docs.insert(key, bytes).map_err(storage)?;
+        Ok(())
+    }
+
+    /// Removes a document.
+    pub(crate) fn remove_doc(&mut self, key: &[u8]) -> Result<()> {
+        let Self::Write { docs, .. } = self else { return Err(read_only()) };
+        docs.remove(key).map_err(storage)?;
+        Ok(())
+    }
+
+    /// Stores an index entry.
+    pub(crate) fn put_entry(&mut self, key: &[u8], id_at: u32) -> Result<()> {
+        let Self::Write { index, .. } = self else { return Err(read_only()) };
+        index.insert(key, id_at).map_err(storage)?;
+        Ok(())
+    }
+
+    /// Removes an index entry.
+    pub(crate) fn remove_entry(&mut self, key: &[u8]) -> Result<()> {
+        let Self::Write { index, .. } = self else { return Err(read_only()) };
+        index.remove(key).map_err(storage)?;
+        Ok(())
+    }
+
+    /// Removes every document of a span.
+    pub(crate) fn clear_docs(&mut self, span: &Span) -> Result<()> {
+        let Self::Write { docs, .. } = self else { return Err(read_only()) };
+        docs.retain_in::<&[u8], _>(span.bounds(), |_, _| false).map_err(storage)
+    }
+
+    /// Removes every index entry of a span.
+    pub(crate) fn clear_entries(&mut self, span: &Span) -> Result<()> {
+        let Self::Write { index, .. } = self else { return Err(read_only()) };
+        index.retain_in::<&[u8], _>(span.bounds(), |_, _| false).map_err(storage)
+    }
+}
+
+/// The rows of a span of any table with byte keys.
+pub(crate) fn range<'r>(
+    table: &'r impl ReadableTable<Bytes, Bytes>,
+    span: &Span,
+) -> Result<Range<'r, Bytes, Bytes>> {
+    table.range::<&[u8]>(span.bounds()).map_err(storage)
+}
+
+fn read_only() -> Error {
+    Error::internal("a write reached a snapshot")
+}
+
+/// A span of keys: from `start`, up to and without `end`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span {
+    /// The first key.
+    pub(crate) start: Vec<u8>,
+    /// The first key behind; none: to the end of the table.
+    pub(crate) end: Option<Vec<u8>>,
+}
+
+impl Span {
+    /// Every key that starts with `prefix`.
+    pub(crate) fn prefix(prefix: &[u8]) -> Self {
+        Self { start: prefix.to_vec(), end: crate::keys::successor(prefix) }
+    }
+
+    /// Every key of a collection or an index.
+    pub(crate) fn of_id(id: u32) -> Self {
+        Self::prefix(&id.to_be_bytes())
+    }
+
+    fn bounds(&self) -> (Bound<&[u8]>, Bound<&[u8]>) {
+        let end = match &self.end {
+            // redb panics on ranges that end before they start.
+            Some(end) if *end < self.start => Bound::Excluded(self.start.borrow()),
+            Some(end) => Bound::Excluded(end.borrow()),
+            None => Bound::Unbounded,
+        };
+        (Bound::Included(self.start.borrow()), end)
+    }
+}
+
+/// The key of a document in [`DOCS`].
+pub(crate) fn doc_key(collection: u32, id_key: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(4 + id_key.len());
+    key.extend_from_slice(&collection.to_be_bytes());
+    key.extend_from_slice(id_key);
+    key
+}

@@ -1,0 +1,125 @@
+use bson::{Bson, Document, bson, doc};
+use forge_core::{DateTime, ErrorCode, Result};
+
+use super::Update;
+
+fn apply(mut document: Document, update: Document) -> Result<Document> {
+    Update::parse(&update)?.apply(&mut document, false, DateTime::from_millis(1_000))?;
+    Ok(document)
+}
+
+#[test]
+fn operators_change_documents_as_mongodb_does() {
+    let cases = [
+        (doc! { "a": 1 }, doc! { "$set": { "b.c": 2 } }, doc! { "a": 1, "b": { "c": 2 } }),
+        (
+            doc! { "a": [1, { "b": 2 }] },
+            doc! { "$set": { "a.1.b": 3, "a.3": 4 } },
+            doc! { "a": [1, { "b": 3 }, null, 4] },
+        ),
+        (
+            doc! { "a": 1, "b": [1, 2] },
+            doc! { "$unset": { "a": "", "b.0": "", "x.y": "" } },
+            doc! { "b": [null, 2] },
+        ),
+        (doc! { "n": 1 }, doc! { "$inc": { "n": 2, "m": 5_i64 } }, doc! { "n": 3, "m": 5_i64 }),
+        (doc! { "n": i32::MAX }, doc! { "$inc": { "n": 1 } }, doc! { "n": 2_147_483_648_i64 }),
+        (doc! { "n": 2 }, doc! { "$mul": { "n": 1.5, "m": 7 } }, doc! { "n": 3.0, "m": 0 }),
+        (doc! { "n": 5 }, doc! { "$min": { "n": 3 }, "$max": { "m": 9 } }, doc! { "n": 3, "m": 9 }),
+        (doc! { "n": 5 }, doc! { "$max": { "n": 3 } }, doc! { "n": 5 }),
+        (doc! { "n": 5 }, doc! { "$max": { "n": "a" } }, doc! { "n": "a" }),
+        (doc! { "a": 1 }, doc! { "$rename": { "a": "b.c", "x": "y" } }, doc! { "b": { "c": 1 } }),
+        (doc! {}, doc! { "$currentDate": { "d": true } }, doc! { "d": bson::DateTime::from_millis(1_000) }),
+        (doc! { "a": 1 }, doc! { "$setOnInsert": { "a": 2 } }, doc! { "a": 1 }),
+        (
+            doc! { "a": [{ "n": 1 }, { "n": 2 }] },
+            doc! { "$inc": { "a.$[].n": 10 } },
+            doc! { "a": [{ "n": 11 }, { "n": 12 }] },
+        ),
+    ];
+    for (before, update, after) in cases {
+        assert_eq!(apply(before.clone(), update.clone()).unwrap(), after, "{before} with {update}");
+    }
+}
+
+#[test]
+fn arrays_grow_and_shrink_as_in_mongodb() {
+    let cases = [
+        (bson!([1]), doc! { "$push": { "a": 2 } }, bson!([1, 2])),
+        (bson!([1]), doc! { "$push": { "a": { "$each": [2, 3], "$position": 0 } } }, bson!([2, 3, 1])),
+        (bson!([1]), doc! { "$push": { "a": { "$each": [3, 2], "$sort": -1, "$slice": 2 } } }, bson!([3, 2])),
+        (bson!([1, 2]), doc! { "$push": { "a": { "$each": [3], "$slice": -2 } } }, bson!([2, 3])),
+        (bson!([1, 2, 3]), doc! { "$push": { "a": { "$each": [9], "$position": -1 } } }, bson!([1, 2, 9, 3])),
+        (
+            bson!([{ "n": 2 }]),
+            doc! { "$push": { "a": { "$each": [{ "n": 1 }], "$sort": { "n": 1 } } } },
+            bson!([{ "n": 1 }, { "n": 2 }]),
+        ),
+        (bson!([1]), doc! { "$addToSet": { "a": 1.0 } }, bson!([1])),
+        (bson!([1]), doc! { "$addToSet": { "a": { "$each": [1, 2, 2] } } }, bson!([1, 2])),
+        (bson!([1, 2, 1]), doc! { "$pull": { "a": 1 } }, bson!([2])),
+        (bson!([1, 5, 9]), doc! { "$pull": { "a": { "$gte": 5 } } }, bson!([1])),
+        (bson!([{ "n": 1, "m": 1 }, { "n": 2 }]), doc! { "$pull": { "a": { "n": 1 } } }, bson!([{ "n": 2 }])),
+        (bson!([1, 2, 3]), doc! { "$pullAll": { "a": [1, 3] } }, bson!([2])),
+        (bson!([1, 2, 3]), doc! { "$pop": { "a": 1 } }, bson!([1, 2])),
+        (bson!([1, 2, 3]), doc! { "$pop": { "a": -1 } }, bson!([2, 3])),
+        (bson!([]), doc! { "$pop": { "a": -1 } }, bson!([])),
+    ];
+    for (before, update, after) in cases {
+        let changed = apply(doc! { "a": before.clone() }, update.clone()).unwrap();
+        assert_eq!(changed.get("a"), Some(&after), "{before} with {update}");
+    }
+    assert_eq!(apply(doc! {}, doc! { "$push": { "a.b": 1 } }).unwrap(), doc! { "a": { "b": [1] } });
+    assert_eq!(apply(doc! {}, doc! { "$pull": { "a.b": 1 } }).unwrap(), doc! {});
+}
+
+#[test]
+fn what_cannot_be_done_names_the_path() {
+    let cases = [
+        (doc! { "a": "x" }, doc! { "$inc": { "a": 1 } }),
+        (doc! { "a": i64::MAX }, doc! { "$inc": { "a": 1 } }),
+        (doc! {}, doc! { "$inc": { "a": "x" } }),
+        (doc! { "a": 1 }, doc! { "$set": { "a.b": 1 } }),
+        (doc! { "a": [] }, doc! { "$set": { "a.b": 1 } }),
+        (doc! { "a": [] }, doc! { "$set": { "a.999999999": 1 } }),
+        (doc! { "a": 1 }, doc! { "$push": { "a": 1 } }),
+        (doc! {}, doc! { "$set": { "a": 1 }, "$inc": { "a": 1 } }),
+        (doc! {}, doc! { "$set": { "a.b": 1, "a": 1 } }),
+        (doc! {}, doc! { "$set": { "a.b": 1, "a-c": 1, "a": 1 } }),
+        (doc! {}, doc! { "$rename": { "a": "a" } }),
+        (doc! {}, doc! { "$set": { "a..b": 1 } }),
+        (doc! { "a": 1 }, doc! { "$unset": { "a.$[]": 1 } }),
+    ];
+    for (before, update) in cases {
+        let error = apply(before, update.clone()).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::BadRequest, "{update}");
+        assert!(error.message().contains("`a") || error.message().contains("a..b"), "{error}");
+    }
+}
+
+#[test]
+fn ids_never_change() {
+    let before = doc! { "_id": 1, "a": 1 };
+    for update in
+        [doc! { "$set": { "_id": 2 } }, doc! { "$unset": { "_id": 1 } }, doc! { "$rename": { "_id": "b" } }]
+    {
+        assert_eq!(apply(before.clone(), update).unwrap_err().code(), ErrorCode::BadRequest);
+    }
+    assert_eq!(apply(before.clone(), doc! { "$set": { "_id": 1 } }).unwrap(), before);
+    assert_eq!(apply(before, doc! { "b": 2 }).unwrap(), doc! { "_id": 1, "b": 2 });
+}
+
+#[test]
+fn unknown_operators_are_named() {
+    for (update, name) in [
+        (doc! { "$bit": { "a": { "or": 1 } } }, "$bit"),
+        (doc! { "$set": { "a.$": 1 } }, "`$`"),
+        (doc! { "$set": { "a.$[x]": 1 } }, "$[x]"),
+        (doc! { "$inc": { "d": 1 } }, "Decimal128"),
+    ] {
+        let decimal = Bson::Decimal128("1.5".parse().unwrap());
+        let error = apply(doc! { "d": decimal }, update).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Unsupported);
+        assert!(error.message().contains(name), "{error}");
+    }
+}

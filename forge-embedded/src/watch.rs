@@ -1,0 +1,116 @@
+//! Subscriptions to the change feed: a position in the table and a wake-up, nothing that could grow.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bson::{Bson, doc};
+use forge_core::Result;
+use forge_core::adapter::{Commit, ResumeToken, history_lost};
+use futures_core::stream::BoxStream;
+use futures_util::stream;
+use tokio::sync::watch::Receiver;
+
+use crate::engine::Engine;
+use crate::feed::{self, Feed};
+use crate::store::{CHANGES, range, storage};
+
+/// How many bytes of commits a subscription reads ahead, beyond the first of them.
+const READ_AHEAD: usize = 1024 * 1024;
+
+struct Subscription {
+    engine: Arc<Engine>,
+    database: String,
+    newest: Receiver<u64>,
+    /// The last version that was handed out.
+    seen: u64,
+    ready: VecDeque<Commit>,
+    over: bool,
+}
+
+/// The commits of `database` after `resume`, or from now on.
+pub(crate) fn subscribe(
+    engine: Arc<Engine>,
+    database: &str,
+    resume: Option<&ResumeToken>,
+) -> Result<BoxStream<'static, Result<Commit>>> {
+    let mut newest = engine.position(database)?;
+    let now = *newest.borrow_and_update();
+    let seen = match resume {
+        None => now,
+        Some(token) => version_of(token, &engine.identity)?,
+    };
+    let mut subscription = Subscription {
+        engine,
+        database: database.to_owned(),
+        newest,
+        seen,
+        ready: VecDeque::new(),
+        over: false,
+    };
+    if resume.is_some() {
+        subscription.read()?;
+    }
+    Ok(Box::pin(stream::unfold(subscription, Subscription::next)))
+}
+
+fn token(identity: &str, version: u64) -> ResumeToken {
+    ResumeToken(doc! { "store": identity, "version": i64::try_from(version).unwrap_or(i64::MAX) }.into())
+}
+
+fn version_of(token: &ResumeToken, identity: &str) -> Result<u64> {
+    let Bson::Document(form) = &token.0 else { return Err(history_lost()) };
+    if !form.get_str("store").is_ok_and(|store| store == identity) {
+        return Err(history_lost());
+    }
+    let version = form.get_i64("version").ok().and_then(|version| u64::try_from(version).ok());
+    version.ok_or_else(history_lost)
+}
+
+impl Subscription {
+    async fn next(mut self) -> Option<(Result<Commit>, Self)> {
+        loop {
+            if let Some(commit) = self.ready.pop_front() {
+                self.seen = commit.version;
+                return Some((Ok(commit), self));
+            }
+            if self.over {
+                return None;
+            }
+            if *self.newest.borrow_and_update() > self.seen {
+                if let Err(error) = self.read() {
+                    self.over = true;
+                    return Some((Err(error), self));
+                }
+                continue;
+            }
+            // The engine closes its positions when it is closed.
+            if self.newest.changed().await.is_err() {
+                return None;
+            }
+        }
+    }
+
+    /// Reads the next commits.
+    fn read(&mut self) -> Result<()> {
+        let (snapshot, catalog) = self.engine.snapshot()?;
+        let Some(database) = catalog.database(&self.database) else {
+            return if self.seen == 0 { Ok(()) } else { Err(history_lost()) };
+        };
+        let table = snapshot.open_table(CHANGES).map_err(storage)?;
+        if !Feed::load(&table, database.id)?.reaches_back_to(self.seen) {
+            return Err(history_lost());
+        }
+        let mut bytes = 0;
+        for row in range(&table, &feed::after(database.id, self.seen))? {
+            let (key, record) = row.map_err(storage)?;
+            let (version, changes) = feed::decode(key.value(), record.value())?;
+            bytes += record.value().len();
+            let token = token(&self.engine.identity, version);
+            self.ready.push_back(Commit { version, token, changes });
+            if bytes > READ_AHEAD {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
