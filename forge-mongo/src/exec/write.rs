@@ -13,6 +13,8 @@ use crate::compile;
 const MAX_DOCUMENTS: usize = 100_000;
 /// The most bytes in one command: MongoDB's `maxMessageSizeBytes`.
 const MAX_BYTES: usize = 48_000_000;
+/// The most bytes in one document: MongoDB's `maxBsonObjectSize`.
+const MAX_DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
 
 impl Run<'_> {
     /// Inserts in order, in commands of bounded size.
@@ -21,6 +23,7 @@ impl Run<'_> {
     /// has then gone in.
     pub(super) async fn insert(&self, op: Insert) -> Result<Outcome> {
         let (model, ordered) = (op.model, !op.skip_duplicates);
+        refuse_oversized(&model, &op.documents)?;
         let (mut skipped, mut before) = (Vec::new(), 0);
         for documents in batches(op.documents) {
             let size = documents.len();
@@ -119,6 +122,18 @@ fn refused(model: &ModelDef, position: usize, failure: WriteFailure) -> Error {
     ))
 }
 
+/// Before anything is written, and the same on every engine.
+fn refuse_oversized(model: &ModelDef, documents: &[RawDocumentBuf]) -> Result<()> {
+    let size = |document: &RawDocumentBuf| document.as_bytes().len();
+    let Some(position) = documents.iter().position(|document| size(document) > MAX_DOCUMENT_BYTES) else {
+        return Ok(());
+    };
+    let (name, bytes) = (model.name, size(&documents[position]));
+    Err(Error::too_large(format!(
+        "document {position} of an insert of {name} has {bytes} bytes; the most is {MAX_DOCUMENT_BYTES}"
+    )))
+}
+
 /// `documents` in lists that fit into one command each. A single list, the usual case, is not copied.
 fn batches(documents: Vec<RawDocumentBuf>) -> Vec<Vec<RawDocumentBuf>> {
     let size = |document: &RawDocumentBuf| document.as_bytes().len();
@@ -154,5 +169,13 @@ mod tests {
         let large = vec![rawdoc! { "s": "x".repeat(10_000_000) }; 9];
         assert_eq!(batches(large).iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 1]);
         assert!(batches(Vec::new()).is_empty());
+    }
+
+    #[test]
+    fn a_document_over_the_limit_is_refused_by_position() {
+        let documents = [rawdoc! {}, rawdoc! { "s": "x".repeat(MAX_DOCUMENT_BYTES) }];
+        let error = refuse_oversized(&crate::testing::AIRPORT, &documents).unwrap_err();
+        assert_eq!(error.code(), forge_core::ErrorCode::TooLarge);
+        assert!(error.message().contains("document 1 of an insert of Airport"), "{error}");
     }
 }

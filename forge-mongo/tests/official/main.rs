@@ -1,6 +1,9 @@
 //! The adapter over the official driver, on a real server: `FORGE_TEST_MONGODB_URI` says which one. Without it every test
 //! reports that it was skipped.
 
+// Helpers outside of `#[test]` functions are test code as well.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
 mod models;
 mod reads;
 mod schema;
@@ -14,7 +17,7 @@ use forge_core::Result;
 use forge_core::adapter::{Adapter, Exec};
 use forge_core::ir::{Filter, Insert, Operation, Outcome, Rows, Select};
 use forge_core::model::{ModelDef, ModelRef};
-use forge_mongo::{Driver, MongoAdapter, OfficialDriver};
+use forge_mongo::{MongoAdapter, OfficialDriver};
 
 /// A database of one test in one run, dropped after it.
 struct Database {
