@@ -16,11 +16,15 @@ pub enum App {}
 
 impl App {
     /// A program of the models and handlers that are linked in, set up by environment variables.
-    #[allow(clippy::new_ret_no_self, reason = "the name that programs begin with; the server crate knows no engine")]
+    #[allow(
+        clippy::new_ret_no_self,
+        reason = "the name that programs begin with; the server crate knows no engine"
+    )]
     pub fn new() -> forge_server::App {
-        let connect = |url: String, catalog: Arc<Catalog>, env| -> forge_core::__private::BoxFuture<'static, _> {
-            Box::pin(async move { crate::connect(&url, catalog, &env).await })
-        };
+        let connect =
+            |url: String, catalog: Arc<Catalog>, env| -> forge_core::__private::BoxFuture<'static, _> {
+                Box::pin(async move { crate::connect(&url, catalog, &env).await })
+            };
         forge_server::App::new(Backend { connect, env: crate::system_env })
     }
 }

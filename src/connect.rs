@@ -28,7 +28,9 @@ async fn open(url: &str, env: &Env) -> Result<Arc<dyn Driver>> {
             Ok(Arc::new(forge_embedded::EmbeddedDriver::open(std::path::Path::new(path), env.clone())?))
         }
         #[cfg(feature = "mongodb")]
-        Some(("mongodb" | "mongodb+srv", _)) => Ok(Arc::new(forge_mongo::OfficialDriver::connect(url).await?)),
+        Some(("mongodb" | "mongodb+srv", _)) => {
+            Ok(Arc::new(forge_mongo::OfficialDriver::connect(url).await?))
+        }
         _ => Err(Error::bad_request(
             "a database URL begins with memory:, embedded:, mongodb:// or mongodb+srv:// (and the matching feature of \
              the crate is on)",

@@ -10,14 +10,16 @@
 mod app;
 #[cfg(any(feature = "embedded", feature = "mongodb"))]
 mod connect;
+#[cfg(all(feature = "server", any(feature = "embedded", feature = "mongodb")))]
+mod platform;
 #[cfg(any(feature = "embedded", feature = "mongodb"))]
 mod system;
 
-pub use forge_core::{
-    BelongsTo, Caller, Catalog, DateTime, Db, Embed, Env, Error, ErrorCode, GeoPoint, HasMany, HasOne, Id, Model,
-    MutationCtx, QueryCtx, ReadOnly, ReadWrite, Registry, Result, Runtime, Uuid,
-};
 pub use forge_core::traits::{NewRecord, PatchRecord};
+pub use forge_core::{
+    BelongsTo, Caller, Catalog, DateTime, Db, Embed, Env, Error, ErrorCode, GeoPoint, HasMany, HasOne, Id,
+    Model, MutationCtx, QueryCtx, ReadOnly, ReadWrite, Registry, Result, Runtime, Uuid,
+};
 pub use forge_core::{adapter, env, error, ir, model, query, types};
 pub use forge_macros::{Embed, Model, mutation, query};
 
@@ -29,6 +31,11 @@ pub use connect::connect;
 pub use forge_server as server;
 #[cfg(any(feature = "embedded", feature = "mongodb"))]
 pub use system::system_env;
+
+#[cfg(feature = "server")]
+pub use forge_server as server;
+#[cfg(all(feature = "server", any(feature = "embedded", feature = "mongodb")))]
+pub use platform::{App, Machine};
 
 /// What a program that uses Forge imports: `use forge::prelude::*;`.
 pub mod prelude {

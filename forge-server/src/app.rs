@@ -1,5 +1,6 @@
 //! The program: commands, start-up, serving.
 
+use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -15,16 +16,13 @@ use crate::server::Server;
 use crate::settings::Settings;
 use crate::{Limits, bind, commands, console};
 
-/// Opens the database behind a URL.
-pub type Connect = fn(String, Arc<Catalog>, Env) -> BoxFuture<'static, Result<Arc<dyn Adapter>>>;
+/// What a server needs of the crate that knows engines and the machine. `forge` brings it.
+pub trait Platform: 'static {
+    /// Opens the database behind `url`.
+    fn connect(url: String, catalog: Arc<Catalog>, env: Env) -> BoxFuture<'static, Result<Arc<dyn Adapter>>>;
 
-/// What a server needs of the crate that knows engines and the machine: `forge` brings it.
-#[derive(Debug, Clone, Copy)]
-pub struct Backend {
-    /// Opens a database.
-    pub connect: Connect,
     /// The clock and the randomness.
-    pub env: fn() -> Env,
+    fn env() -> Env;
 }
 
 type OnStart = Box<dyn FnOnce(Db) -> BoxFuture<'static, Result<()>> + Send>;
@@ -37,8 +35,8 @@ type OnStart = Box<dyn FnOnce(Db) -> BoxFuture<'static, Result<()>> + Send>;
 ///     forge::App::new().run().await
 /// }
 /// ```
-pub struct App {
-    backend: Backend,
+pub struct App<P> {
+    platform: PhantomData<fn() -> P>,
     router: Router,
     index: Option<&'static str>,
     on_start: Option<OnStart>,
@@ -48,7 +46,7 @@ pub struct App {
     idempotency: Option<Arc<dyn IdempotencyStore>>,
 }
 
-impl std::fmt::Debug for App {
+impl<P> std::fmt::Debug for App<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("App").field("limits", &self.limits).finish_non_exhaustive()
     }
@@ -93,11 +91,17 @@ impl From<Error> for Failure {
     }
 }
 
-impl App {
-    /// A program on top of `backend`.
-    pub fn new(backend: Backend) -> Self {
+impl<P: Platform> Default for App<P> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<P: Platform> App<P> {
+    /// A program on the handlers and models that are linked in.
+    pub fn new() -> Self {
         Self {
-            backend,
+            platform: PhantomData,
             router: Router::new(),
             index: None,
             on_start: None,
@@ -254,9 +258,9 @@ impl App {
     async fn connect(&self, settings: &Settings) -> Result<Runtime> {
         let catalog = Arc::new(Catalog::collect()?);
         let registry = Registry::collect()?;
-        let env = (self.backend.env)();
+        let env = P::env();
         let database = &settings.database;
-        let adapter = (self.backend.connect)(database.url.clone(), catalog.clone(), env.clone())
+        let adapter = P::connect(database.url.clone(), catalog.clone(), env.clone())
             .await
             .map_err(|error| error.context(database.variable))?;
         adapter.ping().await.map_err(|error| error.context(database.variable))?;

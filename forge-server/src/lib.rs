@@ -1,7 +1,7 @@
 //! The server of Forge: HTTP, WebSocket and live queries.
 //!
 //! [`App`] is a program: it reads settings from the environment, connects, creates indexes and serves. [`Limits`] bounds
-//! what clients may ask for. The crate knows no database: a [`Backend`] opens one.
+//! what clients may ask for. The crate knows no database: a [`Platform`] opens one.
 //!
 //! Inside, a request goes `http` or `ws` → `calls` → the handler. Subscriptions go to `live`: a state machine without IO
 //! (`live::machine`) that decides when which query runs and who is sent what, and the tasks around it (`live::hub`).
@@ -30,7 +30,7 @@ mod ws;
 #[cfg(test)]
 mod ws_tests;
 
-pub use app::{App, Backend, Connect};
+pub use app::{App, Platform};
 /// The version of axum that [`App::router`] takes.
 pub use axum;
 pub use limits::Limits;
