@@ -8,7 +8,7 @@ import { after, before, test } from "node:test";
 import { ARTIFACTS, post, start } from "./app.mjs";
 import { launch, open } from "./chromium.mjs";
 
-/** What the page promises: one element with the flight's id for each flight on the board. */
+/** One row for each flight on the board. */
 const ROW = "[data-flight-id]";
 
 let app;
@@ -24,38 +24,94 @@ after(async () => {
   await app?.stop();
 });
 
-test("the board shows delayed flights", async () => {
+/** Runs `body` on the loaded board, and fails when the page had a problem that the test did not expect. */
+async function onBoard(body) {
   const { page, problems } = await open(browser, app.url);
-  await page.waitForSelector(ROW);
-  const rows = await page.locator(ROW).allInnerTexts();
-  await page.screenshot({ path: path.join(ARTIFACTS, "board.png") });
-  assert.ok(rows.length > 1, `the board has ${rows.length} rows`);
-  for (const row of rows) assert.match(row, /\d/, "a row without a delay");
-  assert.deepEqual(problems, []);
-  await page.close();
-});
+  try {
+    await page.waitForSelector(ROW);
+    await page.waitForSelector('#connection[data-state="live"]');
+    await page.evaluate(() => (globalThis.sameDocument = true));
+    await body(page, problems);
+    assert.equal(await page.evaluate(() => globalThis.sameDocument), true, "the page was loaded again");
+    assert.deepEqual(problems, []);
+  } finally {
+    await page.close();
+  }
+}
 
-test("a mutation changes the board without a reload", async () => {
-  const { page, problems } = await open(browser, app.url);
-  await page.waitForSelector(ROW);
-  await page.evaluate(() => (globalThis.sameDocument = true));
-  const id = await page.locator(ROW).last().getAttribute("data-flight-id");
-  const delay = 7654;
-  await post(app, "mutation", "record_delay", { id, delay });
-  const changed = page.locator(`[data-flight-id="${id}"]`).filter({ hasText: /7[,.  ]?654/ });
-  await changed.waitFor({ timeout: 5_000 });
-  await page.screenshot({ path: path.join(ARTIFACTS, "board-changed.png") });
-  assert.equal(await page.evaluate(() => globalThis.sameDocument), true, "the page was loaded again");
-  const first = await page.locator(ROW).first().getAttribute("data-flight-id");
-  assert.equal(first, id, "the worst delay comes first");
-  assert.deepEqual(problems, []);
-  await page.close();
-});
+function screenshot(page, name) {
+  return page.screenshot({ path: path.join(ARTIFACTS, `${name}.png`) });
+}
 
-test("the board survives a failing mutation", async () => {
-  const { page } = await open(browser, app.url);
-  await page.waitForSelector(ROW);
-  await assert.rejects(post(app, "mutation", "record_delay", { id: "no such id", delay: 1 }), /4\d\d/);
-  assert.ok((await page.locator(ROW).count()) > 1);
-  await page.close();
-});
+function ids(page) {
+  return page.locator(ROW).evaluateAll((rows) => rows.map((row) => row.dataset.flightId));
+}
+
+async function delays(page) {
+  const texts = await page.locator(`${ROW} .late`).allInnerTexts();
+  return texts.map((text) => Number.parseInt(text.replaceAll(",", ""), 10));
+}
+
+function shows(page, id, delay) {
+  const text = `${new Intl.NumberFormat("en-US").format(delay)} min`;
+  return page.locator(`[data-flight-id="${id}"]`).filter({ hasText: text }).waitFor({ timeout: 5_000 });
+}
+
+test("the board shows delayed flights, worst first", () =>
+  onBoard(async (page) => {
+    const found = await delays(page);
+    await screenshot(page, "board");
+    assert.ok(found.length > 1, `the board has ${found.length} rows`);
+    assert.ok(found.every((delay) => delay > 60), "a flight that is on time");
+    assert.deepEqual(found, found.toSorted((a, b) => b - a));
+    await page.locator("#busiest li").nth(11).waitFor();
+  }));
+
+test("a mutation from elsewhere changes the board without a reload", () =>
+  onBoard(async (page) => {
+    const id = (await ids(page)).at(-1);
+    await post(app, "mutation", "record_delay", { id, delay: 7_654 });
+    await shows(page, id, 7_654);
+    await screenshot(page, "board-changed");
+    assert.equal((await ids(page))[0], id, "the worst delay comes first");
+  }));
+
+test("a delay recorded on one page shows on another", () =>
+  onBoard(async (page) => {
+    const other = await open(browser, app.url);
+    await other.page.waitForSelector(ROW);
+    const id = (await ids(page))[1];
+    await page.locator(`[data-flight-id="${id}"] button`).click();
+    await page.locator("#editor-delay").fill("8765");
+    await screenshot(page, "editor");
+    await page.locator("#editor-save").click();
+    await Promise.all([shows(page, id, 8_765), shows(other.page, id, 8_765)]);
+    assert.equal(await page.locator("#editor").isVisible(), false, "the editor stays open");
+    assert.deepEqual(other.problems, []);
+    await other.page.close();
+  }));
+
+test("a flight that is on time again leaves the board", () =>
+  onBoard(async (page) => {
+    const id = (await ids(page))[0];
+    await post(app, "mutation", "record_delay", { id, delay: 0 });
+    await page.locator(`[data-flight-id="${id}"]`).waitFor({ state: "detached", timeout: 5_000 });
+  }));
+
+test("the board follows the chosen state and minutes", () =>
+  onBoard(async (page) => {
+    await page.locator("#state").selectOption("CA");
+    await page.locator("#minutes").fill("150");
+    await page.locator("#summary", { hasText: "out of CA, more than 150 minutes" }).waitFor();
+    await page.waitForFunction(() => {
+      const late = [...document.querySelectorAll("[data-flight-id] .late")].map((cell) => Number.parseInt(cell.innerText, 10));
+      return late.length > 0 && late.every((delay) => delay > 150);
+    });
+  }));
+
+test("a refused mutation says why and leaves the board alone", () =>
+  onBoard(async (page) => {
+    const before = await ids(page);
+    await assert.rejects(post(app, "mutation", "record_delay", { id: before[0], delay: 99_999 }), /422 .*delay/);
+    assert.deepEqual(await ids(page), before);
+  }));
