@@ -6,8 +6,6 @@
 //! | `mongodb` | yes | the official MongoDB driver: `mongodb://…` and `mongodb+srv://…` |
 //! | `server` | yes | HTTP, WebSocket, live queries and [`App`] |
 
-#[cfg(all(feature = "server", any(feature = "embedded", feature = "mongodb")))]
-mod app;
 #[cfg(any(feature = "embedded", feature = "mongodb"))]
 mod connect;
 #[cfg(all(feature = "server", any(feature = "embedded", feature = "mongodb")))]
@@ -23,12 +21,8 @@ pub use forge_core::{
 pub use forge_core::{adapter, env, error, ir, model, query, types};
 pub use forge_macros::{Embed, Model, mutation, query};
 
-#[cfg(all(feature = "server", any(feature = "embedded", feature = "mongodb")))]
-pub use app::App;
 #[cfg(any(feature = "embedded", feature = "mongodb"))]
 pub use connect::connect;
-#[cfg(feature = "server")]
-pub use forge_server as server;
 #[cfg(any(feature = "embedded", feature = "mongodb"))]
 pub use system::system_env;
 
