@@ -183,13 +183,17 @@ impl<A> Db<A> {
     }
 }
 
-impl<A: CanWrite> Db<A> {
+// The bound stands on the methods: on the block, a query that writes would be told that the method does not exist.
+impl<A> Db<A> {
     /// Inserts a document and gives it back as stored.
     ///
     /// # Errors
     /// [`ErrorCode::Validation`](crate::ErrorCode::Validation) by the model's rules;
     /// [`ErrorCode::UniqueViolation`](crate::ErrorCode::UniqueViolation).
-    pub async fn insert<N: NewRecord>(&self, new: N) -> Result<N::Model> {
+    pub async fn insert<N: NewRecord>(&self, new: N) -> Result<N::Model>
+    where
+        A: CanWrite,
+    {
         let document = encode_new(new, &self.handle.shared.env)?;
         let stored = decode(&document)?;
         self.run_insert(ModelRef(<N::Model as Model>::def()), vec![document], false).await?;
@@ -201,7 +205,10 @@ impl<A: CanWrite> Db<A> {
     /// # Errors
     /// As [`insert`](Db::insert). Nothing is sent where one of them breaks a rule of its model. Where the database
     /// refuses one of them, those before it are in, unless this is part of a transaction.
-    pub async fn insert_many<N: NewRecord>(&self, new: impl IntoIterator<Item = N>) -> Result<u64> {
+    pub async fn insert_many<N: NewRecord>(&self, new: impl IntoIterator<Item = N>) -> Result<u64>
+    where
+        A: CanWrite,
+    {
         self.insert_all(new, false).await.map(|(inserted, _)| inserted)
     }
 
@@ -213,7 +220,10 @@ impl<A: CanWrite> Db<A> {
     pub async fn insert_many_skipping<N: NewRecord>(
         &self,
         new: impl IntoIterator<Item = N>,
-    ) -> Result<(u64, Vec<usize>)> {
+    ) -> Result<(u64, Vec<usize>)>
+    where
+        A: CanWrite,
+    {
         self.insert_all(new, true).await
     }
 
@@ -249,22 +259,34 @@ impl<A: CanWrite> Db<A> {
     }
 
     /// Changes the document with this id.
-    pub fn update<M: Model>(&self, id: impl IntoValue<M::Id>) -> Update<M> {
+    pub fn update<M: Model>(&self, id: impl IntoValue<M::Id>) -> Update<M>
+    where
+        A: CanWrite,
+    {
         Update::new(self.handle.clone(), to_bson(&id.into_value()))
     }
 
     /// Changes every document that matches.
-    pub fn update_many<M: Model>(&self) -> UpdateMany<M> {
+    pub fn update_many<M: Model>(&self) -> UpdateMany<M>
+    where
+        A: CanWrite,
+    {
         UpdateMany::new(self.handle.clone())
     }
 
     /// Deletes the document with this id and what its relations say.
-    pub fn delete<M: Model>(&self, id: impl IntoValue<M::Id>) -> Delete<M> {
+    pub fn delete<M: Model>(&self, id: impl IntoValue<M::Id>) -> Delete<M>
+    where
+        A: CanWrite,
+    {
         Delete::new(self.handle.clone(), to_bson(&id.into_value()))
     }
 
     /// Deletes every document that matches and what their relations say.
-    pub fn delete_many<M: Model>(&self) -> DeleteMany<M> {
+    pub fn delete_many<M: Model>(&self) -> DeleteMany<M>
+    where
+        A: CanWrite,
+    {
         DeleteMany::new(self.handle.clone())
     }
 
@@ -285,6 +307,7 @@ impl<A: CanWrite> Db<A> {
     // borrow what they capture are `Fn` as well.
     pub async fn transaction<T, F>(&self, work: impl Fn(Db) -> F) -> Result<T>
     where
+        A: CanWrite,
         F: Future<Output = Result<T>>,
     {
         if self.in_transaction() {
