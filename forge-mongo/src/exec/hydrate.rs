@@ -182,10 +182,15 @@ impl<'a> Join<'a> {
                 }
             })?;
         }
-        let own = |key: &Option<u32>| key.map_or_else(Vec::new, |key| by_key[key as usize].clone());
-        let mut groups: Vec<Vec<u32>> = self.first.iter().map(own).collect();
+        let shared = self.first.iter().flatten().count() + self.more.len() > self.values.len();
+        let mut own = |key: u32| match &mut by_key[key as usize] {
+            group if shared => group.clone(),
+            group => std::mem::take(group),
+        };
+        let mut groups: Vec<Vec<u32>> =
+            self.first.iter().map(|key| key.map_or_else(Vec::new, &mut own)).collect();
         for (parent, key) in &self.more {
-            groups[*parent].extend(&by_key[*key as usize]);
+            groups[*parent].extend(own(*key));
         }
         if relation.kind == RelationKind::HasOne {
             groups.iter_mut().for_each(|group| group.truncate(1));

@@ -169,6 +169,19 @@ fn filter_or_all(artifact: &MongoArtifact) -> Document {
 }
 
 #[tokio::test]
+async fn a_relation_filter_that_finds_too_much_says_what_to_do() {
+    let (adapter, _) = Fake::new([airports(1), flights(100_001, 100_001)]).adapter();
+    let filter = related(&AIRPORT, "departures", Quantifier::Some, Filter::All);
+    let count = Count { model: ModelRef(&AIRPORT), filter, limit: None, with_deleted: false };
+    let error = adapter.execute(&Exec::default(), Operation::Count(count)).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::TooLarge);
+    assert!(
+        error.message().contains("Airport.departures") && error.message().contains("narrow it"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn quantifiers_mean_some_none_and_every() {
     let late = || Filter::Field("delay".into(), Predicate::Ne(0.into()));
     let flights = vec![
