@@ -276,7 +276,7 @@ fn log_plan(plan: &PushPlan) {
             PushAction::Create => tracing::info!(collection, index, note, "index created"),
             PushAction::Rebuild => tracing::info!(collection, index, note, "index rebuilt"),
             PushAction::Conflict => {
-                tracing::warn!(collection, index, note, "index differs and is left as it is")
+                tracing::warn!(collection, index, note, "index differs and is left as it is");
             }
             PushAction::Skip => tracing::warn!(collection, index, note, "index not supported here"),
             _ => tracing::debug!(collection, index, note, "index kept"),

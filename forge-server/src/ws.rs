@@ -163,7 +163,7 @@ impl Reader {
             match calls.query(&query, &args, caller).await {
                 Ok(answer) => outbox.text(protocol::result(id, &answer.json)),
                 Err(error) => {
-                    outbox.text(protocol::error_body(Some(id), &crate::calls::refusal(&error).body))
+                    outbox.text(protocol::error_body(Some(id), &crate::calls::refusal(&error).body));
                 }
             }
         });

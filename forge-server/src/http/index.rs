@@ -9,9 +9,9 @@ pub(crate) fn page(registry: &Registry) -> String {
     let mut rows = String::new();
     for handler in registry.iter().filter(|handler| !handler.internal) {
         let docs = handler.docs.lines().next().unwrap_or("").trim();
-        let _ = write!(
+        let _ = writeln!(
             rows,
-            "<tr><td>{kind}</td><td><code>POST /api/{kind}/{name}</code></td><td>{docs}</td></tr>\n",
+            "<tr><td>{kind}</td><td><code>POST /api/{kind}/{name}</code></td><td>{docs}</td></tr>",
             kind = handler.kind.as_str(),
             name = escape(handler.name),
             docs = escape(docs),

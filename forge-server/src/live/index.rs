@@ -93,7 +93,7 @@ impl ReadIndex {
 }
 
 impl Collection {
-    fn remove(&mut self, entry: EntryId, path: &Cow<'static, str>, value: u64) {
+    fn remove(&mut self, entry: EntryId, path: &str, value: u64) {
         let Some(values) = self.paths.get_mut(path) else { return };
         if let Some(set) = values.get_mut(&value) {
             set.remove(&entry);

@@ -10,6 +10,8 @@ mod index;
 mod machine;
 pub(crate) mod outbox;
 #[cfg(test)]
+mod scenarios;
+#[cfg(test)]
 mod simulation;
 mod socket;
 mod view;

@@ -1,0 +1,146 @@
+//! The live-query engine as a state machine: events in, actions out, time passed in. It does no IO.
+//!
+//! What holds after every event:
+//! - Equal subscriptions share one entry, with at most one run in flight and one planned.
+//! - A run starts only when the change feeds of what it reads are open. Commits that arrive while it is in flight are
+//!   kept and held against what it read when it ends; what it may have missed is run again.
+//! - The version of a frame is what *everything* on the socket has reached, and never goes back. A result is only
+//!   sent to a socket that was not told of a version which the result may lack.
+
+mod changes;
+mod results;
+mod runs;
+mod subscriptions;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use forge_core::context::Seen;
+
+use super::entry::{Entry, Key, Sub};
+use super::event::{Action, Event, Frame, RunId, SocketId};
+use super::feeds::Feeds;
+use super::index::{EntryId, ReadIndex};
+use super::socket::Socket;
+
+/// The times and bounds of a [`Machine`], in milliseconds.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// The shortest time between two refreshes of one entry.
+    pub(crate) refresh_min: u64,
+    /// The longest that throttling may put off a refresh.
+    pub(crate) refresh_max: u64,
+    /// The longest that a result waits for others of the same commit.
+    pub(crate) hold: u64,
+    /// Subscriptions of one socket.
+    pub(crate) subscriptions: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Entry(EntryId),
+    Socket(SocketId),
+}
+
+/// The state of all live queries.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    config: Config,
+    now: u64,
+    next: u64,
+    feeds: Feeds,
+    index: ReadIndex,
+    entries: HashMap<EntryId, Entry>,
+    keys: HashMap<Key, EntryId>,
+    runs: HashMap<RunId, EntryId>,
+    sockets: HashMap<SocketId, Socket>,
+    /// What each query ever looked at of a caller.
+    seen: HashMap<Arc<str>, Seen>,
+    timers: BTreeSet<(u64, Timer)>,
+    touched: BTreeSet<SocketId>,
+    awaiting: BTreeSet<SocketId>,
+    actions: Vec<Action>,
+}
+
+impl Machine {
+    /// A machine without subscribers.
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            config,
+            now: 0,
+            next: 0,
+            feeds: Feeds::default(),
+            index: ReadIndex::default(),
+            entries: HashMap::new(),
+            keys: HashMap::new(),
+            runs: HashMap::new(),
+            sockets: HashMap::new(),
+            seen: HashMap::new(),
+            timers: BTreeSet::new(),
+            touched: BTreeSet::new(),
+            awaiting: BTreeSet::new(),
+            actions: Vec::new(),
+        }
+    }
+
+    /// Takes note of `event` at `now` (milliseconds, never going back) and says what to do.
+    pub(crate) fn handle(&mut self, now: u64, event: Event) -> Vec<Action> {
+        self.now = self.now.max(now);
+        self.fire_timers();
+        match event {
+            Event::Subscribe { socket, id, wanted, caller, hash } => {
+                let sub = Sub { caller, has: hash, answered: false, told: None };
+                self.subscribe(socket, id, wanted, sub);
+            }
+            Event::Unsubscribe { socket, id } => {
+                self.detach(socket, id);
+                self.send(socket, Frame::Unsubscribed { id });
+            }
+            Event::SocketClosed { socket } => self.close(socket),
+            Event::Wrote { socket, version } => self.wrote(socket, version),
+            Event::FeedUp { database } => self.feed_up(&database),
+            Event::FeedFailed { database, error } => self.feed_failed(&database, &error),
+            Event::Commit { database, commit } => self.commit(&database, &commit),
+            Event::HistoryLost { database } => self.history_lost(&database),
+            Event::RunFinished { run, outcome } => self.finish(run, outcome),
+            Event::Tick => {}
+        }
+        for socket in std::mem::take(&mut self.touched) {
+            self.flush(socket);
+        }
+        std::mem::take(&mut self.actions)
+    }
+
+    /// When [`Event::Tick`] is due, in milliseconds.
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// How many distinct live queries there are.
+    #[cfg(test)]
+    pub(crate) fn entries(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The newest version that the feed of `database` brought.
+    pub(crate) fn version(&self, database: &str) -> u64 {
+        self.feeds.version(database)
+    }
+
+    fn fire_timers(&mut self) {
+        while let Some((at, timer)) = self.timers.first().copied().filter(|(at, _)| *at <= self.now) {
+            self.timers.remove(&(at, timer));
+            match timer {
+                Timer::Entry(id) if self.entries.get(&id).is_some_and(|entry| entry.due == Some(at)) => {
+                    self.start(id);
+                }
+                Timer::Socket(id) => drop(self.touched.insert(id)),
+                Timer::Entry(_) => {}
+            }
+        }
+    }
+
+    fn send(&mut self, socket: SocketId, frame: Frame) {
+        self.actions.push(Action::Send { socket, frame });
+    }
+}

@@ -1,0 +1,179 @@
+//! Single properties of the live-query machine, one scenario each.
+
+use std::sync::Arc;
+
+use bson::Bson;
+use forge_core::Caller;
+use forge_core::adapter::{ChangeEvent, ChangeKind, Commit, Read, ResumeToken};
+use forge_core::context::Seen;
+use forge_core::ir::Filter;
+
+use super::event::{Action, Data, Event, Frame, Outcome, RunId, SocketId, SubId};
+use super::machine::Machine;
+use super::simulation::{CONFIG, Happening, Op, World, read, wanted};
+
+fn subscribe(socket: u64, id: SubId, query: &'static str, arg: i32) -> Happening {
+    Happening::Op(Op::Subscribe { socket, id, query, arg })
+}
+
+fn set(id: usize, group: i32, value: i32) -> Happening {
+    Happening::Op(Op::Write { socket: None, changes: vec![(id, group, value)], pre_images: true })
+}
+
+#[test]
+fn equal_subscriptions_cost_one_run_for_each_change() {
+    let mut world = World::new(7);
+    for socket in 0..100 {
+        world.at(0, subscribe(socket, 1, "group", 0));
+    }
+    world.at(1_000, set(0, 0, 9));
+    world.run();
+    world.check_quiet();
+    assert_eq!(world.runs, 2);
+}
+
+#[test]
+fn unrelated_changes_cost_nothing() {
+    let mut world = World::new(7);
+    world.at(0, subscribe(0, 1, "group", 2));
+    for time in 10..30 {
+        world.at(time * 100, set(1, 1, time as i32));
+    }
+    world.run();
+    assert_eq!(world.runs, 1);
+}
+
+#[test]
+fn constant_writes_neither_starve_nor_flood() {
+    let mut world = World::new(7);
+    world.at(0, subscribe(0, 1, "all", 0));
+    for time in 1..1_000 {
+        world.at(1_000 + time * 2, set(1, 1, time as i32));
+    }
+    world.run();
+    world.check_quiet();
+    // Two seconds of writes: at least every 250 ms, and at most every 25 (one run in two may be withheld).
+    assert!((8..=80).contains(&world.runs), "{} runs", world.runs);
+}
+
+#[test]
+fn results_are_shared_among_callers_who_look_the_same() {
+    let mut world = World::new(7);
+    for socket in 0..10 {
+        world.at(0, subscribe(socket, 1, "spoken", 0));
+    }
+    world.run();
+    world.check_quiet();
+    assert_eq!(world.runs, 2, "one for each language");
+    world.at(1_000, subscribe(11, 1, "spoken", 0));
+    world.run();
+    world.check_quiet();
+    assert_eq!(world.runs, 2, "a third caller shares with those of its language");
+}
+
+#[test]
+fn one_commit_changes_everything_on_a_socket_in_one_frame() {
+    let mut machine = Machine::new(CONFIG);
+    let socket = SocketId(1);
+    machine.handle(0, Event::FeedUp { database: "db".into() });
+    let mut runs = Vec::new();
+    for id in 0..2 {
+        let event = Event::Subscribe {
+            socket,
+            id,
+            wanted: wanted("doc", id as i32),
+            caller: Caller::default(),
+            hash: None,
+        };
+        runs.extend(run_of(machine.handle(0, event)));
+    }
+    for (run, arg) in runs.into_iter().zip(0..) {
+        machine.handle(1, finished(run, arg, "old"));
+    }
+    let changes = (0..2).map(|id| ChangeEvent {
+        collection: "items".into(),
+        kind: ChangeKind::Delete,
+        id: Bson::Int32(id),
+        before: None,
+        after: None,
+        touched: None,
+    });
+    let commit = Arc::new(Commit { version: 5, token: ResumeToken(Bson::Null), changes: changes.collect() });
+    let actions = machine.handle(1_000, Event::Commit { database: "db".into(), commit });
+    let runs: Vec<_> = run_of(actions).collect();
+    assert_eq!(runs.len(), 2, "a quiet query runs at once");
+    assert!(machine.handle(1_010, finished(runs[0], 0, "new")).is_empty(), "the first waits for the second");
+    let actions = machine.handle(1_020, finished(runs[1], 1, "new"));
+    match actions.as_slice() {
+        [Action::Send { frame: Frame::Update { version: 5, results }, .. }] => assert_eq!(results.len(), 2),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn run_of(actions: Vec<Action>) -> impl Iterator<Item = RunId> {
+    actions.into_iter().filter_map(|action| match action {
+        Action::Run { run, .. } => Some(run),
+        _ => None,
+    })
+}
+
+fn finished(run: RunId, arg: i32, text: &str) -> Event {
+    let reads = vec![read(Filter::eq("_id", arg))];
+    Event::RunFinished { run, outcome: Outcome { reads, seen: Seen::default(), result: Ok(Data::new(text)) } }
+}
+
+#[test]
+fn a_known_hash_is_answered_with_unchanged() {
+    let mut machine = Machine::new(CONFIG);
+    machine.handle(0, Event::FeedUp { database: "db".into() });
+    let hash = Some(Data::new("same").hash);
+    let event = Event::Subscribe {
+        socket: SocketId(1),
+        id: 1,
+        wanted: wanted("doc", 1),
+        caller: Caller::default(),
+        hash,
+    };
+    let run = run_of(machine.handle(0, event)).next().unwrap();
+    match machine.handle(1, finished(run, 1, "same")).as_slice() {
+        [Action::Send { frame: Frame::Update { results, .. }, .. }] => assert!(results[0].unchanged),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_last_subscriber_takes_the_query_along() {
+    let mut machine = Machine::new(CONFIG);
+    machine.handle(0, Event::FeedUp { database: "db".into() });
+    let socket = SocketId(1);
+    let event =
+        Event::Subscribe { socket, id: 1, wanted: wanted("doc", 1), caller: Caller::default(), hash: None };
+    let run = run_of(machine.handle(0, event)).next().unwrap();
+    let actions = machine.handle(1, Event::SocketClosed { socket });
+    assert!(matches!(actions.as_slice(), [Action::Cancel { run: cancelled }] if *cancelled == run));
+    assert_eq!(machine.entries(), 0);
+    assert!(machine.handle(2, finished(run, 1, "late")).is_empty());
+}
+
+#[test]
+fn nothing_runs_before_the_feed_is_open_and_a_second_database_opens_its_own() {
+    let mut machine = Machine::new(CONFIG);
+    let event = Event::Subscribe {
+        socket: SocketId(1),
+        id: 1,
+        wanted: wanted("doc", 1),
+        caller: Caller::default(),
+        hash: None,
+    };
+    let actions = machine.handle(0, event);
+    assert!(matches!(actions.as_slice(), [Action::OpenFeed { .. }]), "{actions:?}");
+    let run = run_of(machine.handle(1, Event::FeedUp { database: "db".into() })).next().unwrap();
+    let reads = vec![Read { database: "tenant".into(), collection: "items".into(), filter: Filter::All }];
+    let outcome = Outcome { reads, seen: Seen::default(), result: Ok(Data::new("early")) };
+    let actions = machine.handle(2, Event::RunFinished { run, outcome });
+    assert!(
+        matches!(actions.as_slice(), [Action::OpenFeed { database }] if &**database == "tenant"),
+        "{actions:?}"
+    );
+    assert_eq!(run_of(machine.handle(3, Event::FeedUp { database: "tenant".into() })).count(), 1);
+}
