@@ -17,6 +17,9 @@ pub enum Place {
     Elsewhere,
 }
 
+/// The operator that also orders by distance.
+const NEAR: &str = "$nearSphere";
+
 /// Metres in a radian, as MongoDB divides spherical distances.
 const EARTH_RADIUS_METRES: f64 = 6_378_100.0;
 
@@ -220,7 +223,7 @@ impl Conjunction {
             let mut near = doc! { "$geometry": { "type": "Point", "coordinates": [point[0], point[1]] } };
             near.extend(max.map(|metres| ("$maxDistance".to_owned(), metres.into())));
             near.extend(min.map(|metres| ("$minDistance".to_owned(), metres.into())));
-            return Ok(doc! { "$nearSphere": near });
+            return Ok(doc! { NEAR: near });
         }
         let Some(max) = max else {
             return Err(Error::unsupported(
@@ -305,18 +308,20 @@ fn is_operators(document: &Document) -> bool {
     document.keys().next().is_some_and(|key| key.starts_with('$'))
 }
 
-/// Adds `value` to the conditions in `present`; gives it back where an operator is in both.
+/// Adds `value` to the conditions in `present`; gives back what has to stand apart, where an operator is in both.
 fn join(present: &mut Bson, value: Bson) -> Option<Bson> {
     let value = operators_of(value);
     let mut joined = operators_of(std::mem::replace(present, Bson::Null));
-    let collides = value.keys().any(|name| joined.contains_key(name));
-    if !collides {
+    let (near, near_before) = (value.contains_key(NEAR), joined.contains_key(NEAR));
+    // Servers take a distance with nothing beside it, and only at the top.
+    if !near && !near_before && !value.keys().any(|name| joined.contains_key(name)) {
         joined.extend(value);
         *present = joined.into();
         return None;
     }
-    *present = plain(joined);
-    Some(plain(value))
+    let (top, apart) = if near { (value, joined) } else { (joined, value) };
+    *present = plain(top);
+    Some(plain(apart))
 }
 
 fn operators_of(value: Bson) -> Document {

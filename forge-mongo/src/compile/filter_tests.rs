@@ -162,3 +162,16 @@ fn elements_match_by_one_condition() {
     let condition = field("legs", Predicate::Element(Box::new(leg)));
     insta::assert_snapshot!(json(&condition), @r#"{"legs":{"$elemMatch":{"from":"LAX","km":{"$gt":100}}}}"#);
 }
+
+#[test]
+fn a_distance_stands_alone_on_its_path_and_at_the_top() {
+    let exists = || field("at", Predicate::Exists(true));
+    for both in [near(None).and(exists()), exists().and(near(None))] {
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(
+                json(&both),
+                @r#"{"at":{"$nearSphere":{"$geometry":{"type":"Point","coordinates":[1.0,2.0]}}},"$and":[{"at":{"$exists":true}}]}"#
+            );
+        }
+    }
+}
