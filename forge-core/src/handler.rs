@@ -128,7 +128,7 @@ fn decode_args<A: ArgsRecord>(raw: &RawValue) -> Result<A> {
     label = "callers cannot send this",
     note = "an argument implements `Deserialize` and `JsonSchema`: scalars, `String`, `Option`, `Vec`, models and embeds do"
 )]
-pub trait Argument: Send + 'static {}
+pub trait Argument: for<'de> Deserialize<'de> + schemars::JsonSchema + Send + 'static {}
 impl<T: for<'de> Deserialize<'de> + schemars::JsonSchema + Send + 'static> Argument for T {}
 
 /// What a handler answers: a `Result` of something that serializes and has a JSON Schema.
@@ -141,23 +141,34 @@ impl<T: for<'de> Deserialize<'de> + schemars::JsonSchema + Send + 'static> Argum
 pub trait Answer {
     /// What callers receive.
     type Value: Serialize + schemars::JsonSchema;
+
+    /// The value, or why there is none.
+    fn into_result(self) -> Result<Self::Value>;
 }
 impl<T: Serialize + schemars::JsonSchema, E: Into<Error>> Answer for Result<T, E> {
     type Value = T;
+
+    fn into_result(self) -> Result<T> {
+        self.map_err(Into::into)
+    }
 }
 
-/// Fails to compile where `T` is not an argument.
+/// The schema of an argument.
 #[doc(hidden)]
-pub const fn assert_argument<T: Argument>() {}
+pub fn argument_schema<T: Argument>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
 
-/// Fails to compile where `T` is not an answer.
+/// The schema of what an answer holds.
 #[doc(hidden)]
-pub const fn assert_answer<T: Answer>() {}
+pub fn answer_schema<A: Answer>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<A::Value>()
+}
 
 /// Encodes what a handler answers.
 #[doc(hidden)]
-pub fn encode_result<T: Serialize, E: Into<Error>>(result: Result<T, E>) -> Result<Json> {
-    let value = result.map_err(Into::into)?;
+pub fn encode_answer<A: Answer>(answer: A) -> Result<Json> {
+    let value = answer.into_result()?;
     let text = serde_json::to_string(&value)
         .map_err(|e| Error::internal(format!("the result has no JSON form: {e}")).with_source(e))?;
     Ok(Json(text.into()))

@@ -49,7 +49,7 @@ pub mod __private {
     pub use crate::error::Result;
     pub use crate::fields::{EmbedMany, EmbedOne, Field, ToMany, ToOne};
     pub use crate::handler::{
-        Answer, HandlerDef, HandlerKind, Invocation, Json, assert_answer, assert_argument, encode_result,
+        HandlerDef, HandlerKind, Invocation, Json, answer_schema, argument_schema, encode_answer,
     };
     pub use crate::ir::Rows;
     pub use crate::model::{

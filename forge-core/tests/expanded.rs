@@ -851,7 +851,7 @@ const _: () = {
     fn call(invocation: forge::Invocation) -> forge::BoxFuture<'static, forge::Result<forge::Json>> {
         ::std::boxed::Box::pin(async move {
             let (ctx, args) = invocation.query::<Args>()?;
-            forge::encode_result(delayed(&ctx, args.minutes).await)
+            forge::encode_answer(delayed(&ctx, args.minutes).await)
         })
     }
     forge::inventory::submit! {
@@ -862,7 +862,7 @@ const _: () = {
             transaction: false,
             docs: "Delayed flights.",
             args: || &SHAPE,
-            returns: forge::schema_of::<Vec<Flight>>,
+            returns: forge::answer_schema::<Result<Vec<Flight>>>,
             call,
         }
     }

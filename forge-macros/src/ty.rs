@@ -1,5 +1,6 @@
 //! What a type says by its spelling. Macros see names only: an alias of `Option` is not an `Option` here.
 
+use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use syn::{GenericArgument, PathArguments, Type};
 
 /// `ty` without the invisible groups and parentheses that surround it.
@@ -51,6 +52,24 @@ pub(crate) fn is_any(ty: &Type, names: &[&str]) -> bool {
 /// The integers of Rust.
 pub(crate) const INTEGERS: [&str; 10] =
     ["i8", "i16", "i32", "i64", "isize", "u8", "u16", "u32", "u64", "usize"];
+
+/// `tokens` with `this` in place of `Self`, so that they mean the same in another struct.
+pub(crate) fn without_self(tokens: TokenStream, this: &Ident) -> TokenStream {
+    let replace = |token| match token {
+        TokenTree::Ident(ident) if ident == "Self" => {
+            let mut this = this.clone();
+            this.set_span(ident.span());
+            TokenTree::Ident(this)
+        }
+        TokenTree::Group(group) => {
+            let mut replaced = Group::new(group.delimiter(), without_self(group.stream(), this));
+            replaced.set_span(group.span());
+            TokenTree::Group(replaced)
+        }
+        other => other,
+    };
+    tokens.into_iter().map(replace).collect()
+}
 
 /// Where a reference, a pointer or an `impl Trait` stands inside `ty`.
 pub(crate) fn borrowed(ty: &Type) -> Option<&Type> {

@@ -20,6 +20,8 @@ pub(crate) struct Index {
     pub(crate) partial: Slot<LitStr>,
     pub(crate) collation: Slot<(String, u8)>,
     pub(crate) name: Slot<LitStr>,
+    /// Whether a part of it was reported.
+    broken: bool,
 }
 
 /// How a key is kept.
@@ -63,12 +65,14 @@ impl Index {
             partial: Slot::default(),
             collation: Slot::default(),
             name: Slot::default(),
+            broken: false,
         }
     }
 
-    /// Whether an option is malformed.
+    /// Whether a key or an option is malformed.
     pub(crate) fn is_broken(&self) -> bool {
-        self.ttl.is_broken()
+        self.broken
+            || self.ttl.is_broken()
             || self.partial.is_broken()
             || self.collation.is_broken()
             || self.name.is_broken()
@@ -106,10 +110,12 @@ impl Index {
     fn key(&mut self, diag: &Diag, item: &Item) {
         let name = names::plain(&item.key);
         if let Some((first, _)) = self.keys.iter().find(|(key, _)| names::plain(key) == name) {
+            self.broken = true;
             return diag.duplicate(&name, first, &item.key);
         }
-        if let Some(kind) = kind(diag, item) {
-            self.keys.push((item.key.clone(), kind));
+        match kind(diag, item) {
+            Some(kind) => self.keys.push((item.key.clone(), kind)),
+            None => self.broken = true,
         }
     }
 
@@ -128,6 +134,7 @@ impl Index {
                 self.name.set(diag, item, OPTIONS.string(diag, item));
             }
             "ttl" | "partial" | "collation" | "name" if !fields.contains(&key) => {
+                self.broken = true;
                 OPTIONS.malformed(diag, item, item, "needs a value");
             }
             _ => return false,

@@ -1,19 +1,19 @@
 //! What `#[derive(Embed)]` writes.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::quote;
 
 use crate::model::ast::Struct;
 use crate::model::check::Stored;
 use crate::model::expand::record::Record;
 use crate::model::expand::rules::Rules;
-use crate::model::expand::{embed_handles, embed_struct, field_def, own_slot};
+use crate::model::expand::{embed_handles, embed_struct, field_def, handles_name, own_slot};
 use crate::names;
 
 /// Everything that the derive writes.
 pub(super) fn embed(ast: &Struct, fields: &[Stored<'_>]) -> TokenStream {
     let this = &ast.ident;
-    let handles = format_ident!("{this}Fields");
+    let handles = handles_name(this);
     let structure = embed_struct(ast, &ast.vis, &handles, fields);
     let value = embed_handles(&handles, fields);
     let (krate, name, count) = (ast.krate(), names::plain(this), fields.len());

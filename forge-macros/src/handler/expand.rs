@@ -1,7 +1,7 @@
 //! What `#[query]` and `#[mutation]` write: the function as it is, and its registration.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{FnArg, Ident};
 
 use super::ast::{Arg, Handler, Kind};
@@ -11,14 +11,12 @@ use crate::{names, spans, ty};
 /// The function and its registration.
 pub(super) fn handler(handler: &Handler) -> TokenStream {
     let (item, krate) = (&handler.item, handler.krate());
-    let assertions = assertions(handler);
     let arguments = arguments(handler);
     let registration = registration(handler);
     quote! {
         #item
         const _: () = {
             use #krate::__private as __forge;
-            #assertions
             #arguments
             #registration
         };
@@ -35,21 +33,6 @@ pub(super) fn stub(handler: &Handler) -> TokenStream {
         *item.block = syn::parse_quote!({ ::core::unreachable!() });
     }
     quote!(#[allow(dead_code, unused_variables)] #item)
-}
-
-/// Each type by itself, before anything else uses it, so that its error comes first and stands at the type.
-fn assertions(handler: &Handler) -> TokenStream {
-    let arguments = handler.args.iter().map(|arg| {
-        let ty = &arg.ty;
-        quote_spanned!(spans::of(ty)=> __forge::assert_argument::<#ty>();)
-    });
-    let answer = handler.output().map(|ty| quote_spanned!(spans::of(ty)=> __forge::assert_answer::<#ty>();));
-    quote! {
-        const _: fn() = || {
-            #(#arguments)*
-            #answer
-        };
-    }
 }
 
 /// The hidden struct of the arguments.
@@ -112,7 +95,8 @@ fn no_rules(ident: &Ident) -> TokenStream {
 fn definition(arg: &Arg) -> TokenStream {
     let name = arg.ident.as_ref().map_or_else(String::new, names::plain);
     let (ty, docs, (_, optional)) = (&arg.ty, &arg.docs, ty::required(&arg.ty));
-    let schema = quote_spanned!(spans::of(ty)=> __forge::schema_of::<#ty>);
+    // The first use of the type asks for all that an argument needs, so that its error comes first and says so.
+    let schema = quote_spanned!(spans::of(ty)=> __forge::argument_schema::<#ty>);
     quote! {
         __forge::FieldDef {
             name: #name,
@@ -136,9 +120,10 @@ fn registration(handler: &Handler) -> TokenStream {
         Kind::Mutation => (quote!(Mutation), quote!(mutation)),
     };
     let args = handler.args.iter().filter_map(|arg| arg.ident.as_ref());
-    let returns = handler
-        .output()
-        .map(|ty| quote_spanned!(spans::of(ty)=> __forge::schema_of::<<#ty as __forge::Answer>::Value>));
+    let answer = handler.output().map(ToTokens::to_token_stream).unwrap_or_default();
+    let span = spans::of(&answer);
+    let returns = quote_spanned!(span=> __forge::answer_schema::<#answer>);
+    let encode = quote_spanned!(span=> __forge::encode_answer::<#answer>);
     quote! {
         __forge::inventory::submit! {
             __forge::HandlerDef {
@@ -152,7 +137,7 @@ fn registration(handler: &Handler) -> TokenStream {
                 call: |__invocation| ::std::boxed::Box::pin(async move {
                     #[allow(unused_variables)]
                     let (__ctx, __args) = __invocation.#open::<__Args>()?;
-                    __forge::encode_result(#ident(&__ctx, #(__args.#args),*).await)
+                    #encode(#ident(&__ctx, #(__args.#args),*).await)
                 }),
             }
         }

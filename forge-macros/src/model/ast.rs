@@ -7,7 +7,7 @@ use syn::{Attribute, Data, DeriveInput, Fields, Ident, Type, Visibility};
 
 use crate::attr::{self, model as model_attr, serde as serde_attr};
 use crate::diag::Diag;
-use crate::names;
+use crate::{names, ty};
 
 /// Which derive reads the struct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,10 +57,10 @@ impl Struct {
             diag.hint(
                 &input.generics,
                 format_args!("{what} cannot be generic"),
-                "every model stands for documents of one shape: derive it on a struct without parameters",
+                "what is stored has one shape: derive it on a struct without parameters",
             );
         }
-        let fields: Vec<Field> = fields.map(|field| Field::parse(field, diag)).collect();
+        let fields: Vec<Field> = fields.map(|field| Field::parse(&input.ident, field, diag)).collect();
         let known: Vec<String> = fields.iter().map(|field| field.name.clone()).collect();
         let attrs = match derive {
             Derive::Model => model_attr::Struct::parse(&input.attrs, &known, diag),
@@ -84,12 +84,15 @@ impl Struct {
 }
 
 impl Field {
-    fn parse(field: &syn::Field, diag: &Diag) -> Self {
+    fn parse(this: &Ident, field: &syn::Field, diag: &Diag) -> Self {
         let ident = field.ident.clone().unwrap_or_else(|| Ident::new("unnamed", Span::call_site()));
+        // The type is written again in structs where `Self` is another; without `Self` it is the same type.
+        let ty = syn::parse2(ty::without_self(field.ty.to_token_stream(), this))
+            .unwrap_or_else(|_| field.ty.clone());
         Self {
             name: names::plain(&ident),
             ident,
-            ty: field.ty.clone(),
+            ty,
             docs: attr::docs(&field.attrs),
             attrs: model_attr::Field::parse(&field.attrs, diag),
             serde: serde_attr::Field::parse(&field.attrs, diag),

@@ -2,12 +2,12 @@
 //! so that one bad attribute does not bring twenty errors about missing traits.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, format_ident, quote};
+use quote::{ToTokens, quote};
 use syn::{DeriveInput, Type};
 
 use super::ast::{Field, Struct};
 use super::check;
-use super::expand::Names;
+use super::expand::{Names, handles_name};
 use crate::ty;
 
 /// Stubs for a model.
@@ -61,7 +61,7 @@ pub(crate) fn model(input: &DeriveInput, ast: Option<&Struct>) -> TokenStream {
 pub(crate) fn embed(input: &DeriveInput, ast: Option<&Struct>) -> TokenStream {
     let Some(ast) = ast.filter(|_| input.generics.params.is_empty()) else { return TokenStream::new() };
     let this = &input.ident;
-    let (vis, krate, fields) = (&ast.vis, ast.krate(), format_ident!("{this}Fields"));
+    let (vis, krate, fields) = (&ast.vis, ast.krate(), handles_name(this));
     let handles = handles(ast, &krate, &quote!(M));
     let (record, validate) = (stub_record(&quote!(#this)), stub_validate(&quote!(#this)));
     quote! {

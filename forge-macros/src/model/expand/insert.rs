@@ -1,7 +1,8 @@
 //! What an insert takes: `NewFlight`.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::Ident;
 
 use super::super::check::{Access, Model, Origin, Stored};
 use super::record::{Record, Slot, Take};
@@ -44,7 +45,7 @@ pub(super) fn implementation(model: &Model<'_>, names: &Names, rules: &Rules<'_>
         relations: Vec::new(),
     };
     let record = record.implementation();
-    let fill = fields(model).filter_map(|(_, field)| fill(field));
+    let fill = fields(model).filter_map(|(_, field)| fill(this, field));
     let missing = fields(model).filter_map(|(_, field)| missing(field));
     let validate =
         rules.implementation(ident, |field| Some(usize::from(field.optional || may_be_left_out(field))));
@@ -89,13 +90,13 @@ fn slot<'a>(field: &Stored<'a>) -> Slot<'a> {
     Slot { take: Take::Required, ..own_slot(field) }
 }
 
-fn fill(field: &Stored<'_>) -> Option<TokenStream> {
+fn fill(this: &Ident, field: &Stored<'_>) -> Option<TokenStream> {
     let (ident, ty) = (&field.field.ident, &field.field.ty);
     let span = spans::of(ty);
     let value = match field.origin {
         Origin::Generated if ty::is_any(ty, &["Uuid"]) => quote!(env.uuid()),
         Origin::Generated => quote!(<#ty>::from_object_id(env.object_id())),
-        Origin::Default => default(field),
+        Origin::Default => default(this, field),
         Origin::Given | Origin::Timestamp | Origin::Deletion => return None,
     };
     Some(match may_be_left_out(field) {
@@ -105,14 +106,18 @@ fn fill(field: &Stored<'_>) -> Option<TokenStream> {
 }
 
 /// The declared default: `#[model(default)]`, else `#[serde(default)]`.
-fn default(field: &Stored<'_>) -> TokenStream {
+fn default(this: &Ident, field: &Stored<'_>) -> TokenStream {
     let ty = &field.field.ty;
     match (field.field.attrs.default.get(), field.field.serde.default.get()) {
         (Some(Some(value)), _) => {
             let convert = quote_spanned!(spans::of(value)=> __forge::IntoValue::<#ty>::into_value);
+            let value = ty::without_self(value.to_token_stream(), this);
             quote!(#convert(#value))
         }
-        (None, Some(Some(function))) => quote!(#function()),
+        (None, Some(Some(function))) => {
+            let function = ty::without_self(function.to_token_stream(), this);
+            quote!(#function())
+        }
         _ => quote_spanned!(spans::of(ty)=> <#ty as ::core::default::Default>::default()),
     }
 }

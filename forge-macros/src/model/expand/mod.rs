@@ -32,13 +32,19 @@ pub(crate) struct Names {
 
 impl Names {
     pub(crate) fn of(model: &Ident) -> Self {
+        let (name, span) = (plain(model), model.span());
         Self {
             model: model.clone(),
-            fields: format_ident!("{model}Fields"),
-            new: format_ident!("New{model}"),
-            patch: format_ident!("{model}Patch"),
+            fields: handles_name(model),
+            new: format_ident!("New{name}", span = span),
+            patch: format_ident!("{name}Patch", span = span),
         }
     }
+}
+
+/// The name of the struct of handles.
+pub(crate) fn handles_name(of: &Ident) -> Ident {
+    format_ident!("{}Fields", plain(of), span = of.span())
 }
 
 /// Everything that the derive writes.

@@ -88,7 +88,8 @@ impl Record<'_> {
     }
 
     fn read(&self) -> TokenStream {
-        let locals: Vec<Ident> = (0..self.slots.len()).map(|i| format_ident!("f{i}")).collect();
+        let local = |(i, slot): (usize, &Slot<'_>)| format_ident!("f{i}", span = slot.span);
+        let locals: Vec<Ident> = self.slots.iter().enumerate().map(local).collect();
         let fill = self
             .slots
             .iter()
