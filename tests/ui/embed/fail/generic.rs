@@ -1,0 +1,8 @@
+use forge::prelude::*;
+
+#[derive(Embed)]
+struct Leg<'a> {
+    from: &'a str,
+}
+
+fn main() {}

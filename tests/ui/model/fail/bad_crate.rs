@@ -1,0 +1,10 @@
+use forge::prelude::*;
+
+#[derive(Model)]
+#[model(crate = "my-forge")]
+struct Flight {
+    #[model(id)]
+    id: Id<Flight>,
+}
+
+fn main() {}

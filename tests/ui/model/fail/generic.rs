@@ -1,0 +1,10 @@
+use forge::prelude::*;
+
+#[derive(Model)]
+struct Flight<T> {
+    #[model(id)]
+    id: Id<Self>,
+    cargo: T,
+}
+
+fn main() {}

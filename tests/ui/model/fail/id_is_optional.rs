@@ -1,0 +1,9 @@
+use forge::prelude::*;
+
+#[derive(Model)]
+struct Flight {
+    #[model(id)]
+    id: Option<Id<Flight>>,
+}
+
+fn main() {}

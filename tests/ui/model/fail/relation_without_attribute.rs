@@ -1,0 +1,11 @@
+use forge::prelude::*;
+
+#[derive(Model)]
+struct Flight {
+    #[model(id)]
+    id: Id<Flight>,
+    #[model(private)]
+    next: HasOne<Flight>,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use forge::prelude::*;
+
+#[derive(Model)]
+struct Flight {
+    id: Id<Flight>,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use forge::prelude::*;
+
+#[query]
+async fn delayed(ctx: &QueryCtx) -> i32 {
+    5
+}
+
+fn main() {}

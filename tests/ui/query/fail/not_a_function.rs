@@ -1,0 +1,8 @@
+use forge::prelude::*;
+
+#[query]
+struct Delayed {
+    minutes: i32,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use forge::prelude::*;
+
+#[query]
+async fn delayed(ctx: &MutationCtx) -> Result<i32> {
+    Ok(5)
+}
+
+fn main() {}
