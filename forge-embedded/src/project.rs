@@ -1,6 +1,5 @@
 //! Projections of raw documents.
 
-use bson::raw::CString;
 use bson::{Bson, Document, RawArray, RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf};
 use forge_core::{Error, Result};
 
@@ -98,6 +97,11 @@ impl Projection {
         })
     }
 
+    /// No field but perhaps `_id`.
+    pub(crate) fn nothing(id: bool) -> Self {
+        Self::Include { tree: Tree::default(), id }
+    }
+
     /// The wanted part of `document`.
     pub(crate) fn apply(&self, document: &RawDocument) -> Result<RawDocumentBuf> {
         match self {
@@ -164,12 +168,6 @@ fn exclude_elements(array: &RawArray, tree: &Tree) -> Result<RawArrayBuf> {
         }
     }
     Ok(out)
-}
-
-/// A field name for raw documents.
-pub(crate) fn field_name(name: &str) -> Result<CString> {
-    CString::try_from(name.to_owned())
-        .map_err(|_| Error::bad_request(format!("the field name {name:?} contains a NUL character")))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::keys;
 use path::Slot;
 
 pub(crate) use number::{Arithmetic, combine};
-pub(crate) use path::set_path;
+pub(crate) use path::{set_path, unset};
 
 /// A checked update: operators, or a whole new document.
 #[derive(Debug, Clone)]

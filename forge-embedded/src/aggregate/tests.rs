@@ -1,0 +1,214 @@
+use bson::{Bson, Document, bson, doc};
+use forge_core::{Env, ErrorCode, Result};
+use forge_core::env::Source;
+use forge_mongo::{Command, MongoArtifact};
+use redb::ReadableDatabase;
+
+use super::*;
+use crate::catalog::Catalog;
+use crate::read::Clock;
+use crate::store::{CHANGES, DOCS, INDEX, META, Tables};
+use crate::write::{Pending, Writing};
+
+struct Fixed;
+
+impl Source for Fixed {
+    fn now(&self) -> forge_core::DateTime {
+        forge_core::DateTime::from_millis(1_000)
+    }
+    fn random(&self) -> [u8; 16] {
+        [1; 16]
+    }
+}
+
+/// Runs a pipeline over `flights` next to a collection `airports`.
+fn aggregate(pipeline: Vec<Document>) -> Result<Vec<Document>> {
+    let database =
+        redb::Database::builder().create_with_backend(redb::backends::InMemoryBackend::new()).unwrap();
+    let env = Env::new(Fixed);
+    let mut pending = Pending::new(std::sync::Arc::new(Catalog::default()));
+    let txn = database.begin_write().unwrap();
+    {
+        txn.open_table(CHANGES).unwrap();
+        let mut writing = Writing::open(&txn, &mut pending, &env).unwrap();
+        let mut insert = |collection: &str, documents: Vec<Document>| {
+            let documents = documents.iter().map(|document| keys::to_raw(document).unwrap()).collect();
+            let command = Command::Insert { documents, ordered: true };
+            writing.run("t", &MongoArtifact { collection: collection.into(), command, max_time: None }).unwrap();
+        };
+        insert(
+            "flights",
+            vec![
+                doc! { "_id": 1, "from": "JFK", "delay": 10, "legs": [{ "km": 5 }, { "km": 7 }] },
+                doc! { "_id": 2, "from": "LAX", "delay": 30, "legs": [] },
+                doc! { "_id": 3, "from": "JFK", "delay": 20, "tags": ["a", "b"] },
+                doc! { "_id": 4, "delay": Bson::Null },
+            ],
+        );
+        insert("airports", vec![doc! { "_id": "JFK", "city": "New York" }, doc! { "_id": "LAX", "city": "Los Angeles" }]);
+    }
+    txn.commit().unwrap();
+    let snapshot = database.begin_read().unwrap();
+    let _ = (DOCS, INDEX, META);
+    let tables = Tables::read(&snapshot).unwrap();
+    let clock = Clock::unlimited();
+    let view = View { tables: &tables, catalog: &pending.catalog, database: "t", clock: &clock };
+    run(&view, "flights", &pipeline)?.iter().map(|raw| Ok(Document::try_from(raw)?)).collect()
+}
+
+#[test]
+fn stages_answer_as_mongodb_does() {
+    let cases = [
+        (
+            vec![
+                doc! { "$group": { "_id": "$from", "n": { "$sum": 1 }, "total": { "$sum": "$delay" }, "mean": { "$avg": "$delay" },
+                    "low": { "$min": "$delay" }, "high": { "$max": "$delay" }, "ids": { "$push": "$_id" } } },
+                doc! { "$sort": { "n": -1, "_id": 1 } },
+            ],
+            vec![
+                doc! { "_id": "JFK", "n": 2, "total": 30, "mean": 15.0, "low": 10, "high": 20, "ids": [1, 3] },
+                doc! { "_id": Bson::Null, "n": 1, "total": 0, "mean": Bson::Null, "low": Bson::Null, "high": Bson::Null, "ids": [4] },
+                doc! { "_id": "LAX", "n": 1, "total": 30, "mean": 30.0, "low": 30, "high": 30, "ids": [2] },
+            ],
+        ),
+        (
+            vec![
+                doc! { "$match": { "delay": { "$gte": 10 } } },
+                doc! { "$setWindowFields": { "partitionBy": "$from", "sortBy": { "delay": -1 },
+                    "output": { "n": { "$documentNumber": {} } } } },
+                doc! { "$match": { "n": { "$lte": 1 } } },
+                doc! { "$sort": { "n": 1 } },
+                doc! { "$project": { "n": 1 } },
+            ],
+            vec![doc! { "_id": 3, "n": 1 }, doc! { "_id": 2, "n": 1 }],
+        ),
+        (
+            vec![
+                doc! { "$sort": { "delay": -1 } },
+                doc! { "$group": { "_id": "$from", "all": { "$push": "$$ROOT" } } },
+                doc! { "$match": { "_id": "JFK" } },
+                doc! { "$project": { "_id": 0, "top": { "$slice": ["$all._id", 1] } } },
+            ],
+            vec![doc! { "top": [3] }],
+        ),
+        (
+            vec![doc! { "$group": { "_id": Bson::Null, "best": { "$topN": { "n": 2, "sortBy": { "delay": -1 }, "output": "$_id" } } } }],
+            vec![doc! { "_id": Bson::Null, "best": [2, 3] }],
+        ),
+        (
+            vec![
+                doc! { "$match": { "_id": { "$in": [1, 4] } } },
+                doc! { "$lookup": { "from": "airports", "localField": "from", "foreignField": "_id", "as": "origin" } },
+                doc! { "$project": { "origin": 1 } },
+            ],
+            vec![doc! { "_id": 1, "origin": [{ "_id": "JFK", "city": "New York" }] }, doc! { "_id": 4, "origin": [] }],
+        ),
+        (
+            vec![doc! { "$unwind": "$legs" }, doc! { "$project": { "_id": 0, "km": "$legs.km" } }],
+            vec![doc! { "km": 5 }, doc! { "km": 7 }],
+        ),
+        (
+            vec![
+                doc! { "$unwind": { "path": "$tags", "preserveNullAndEmptyArrays": true, "includeArrayIndex": "at" } },
+                doc! { "$match": { "_id": { "$gte": 3 } } },
+                doc! { "$project": { "tags": 1, "at": 1 } },
+            ],
+            vec![
+                doc! { "_id": 3, "tags": "a", "at": 0_i64 },
+                doc! { "_id": 3, "tags": "b", "at": 1_i64 },
+                doc! { "_id": 4, "at": Bson::Null },
+            ],
+        ),
+        (vec![doc! { "$match": { "delay": { "$gt": 10 } } }, doc! { "$count": "n" }], vec![doc! { "n": 2 }]),
+        (vec![doc! { "$match": { "delay": 999 } }, doc! { "$count": "n" }], vec![]),
+        (
+            vec![doc! { "$sortByCount": "$from" }, doc! { "$limit": 1 }],
+            vec![doc! { "_id": "JFK", "count": 2 }],
+        ),
+        (
+            vec![doc! { "$facet": { "all": [{ "$count": "n" }], "one": [{ "$limit": 1 }, { "$project": { "_id": 1 } }] } }],
+            vec![doc! { "all": [{ "n": 4 }], "one": [{ "_id": 1 }] }],
+        ),
+        (
+            vec![doc! { "$match": { "_id": 1 } }, doc! { "$unset": ["legs.km", "delay"] }],
+            vec![doc! { "_id": 1, "from": "JFK", "legs": [{}, {}] }],
+        ),
+        (
+            vec![
+                doc! { "$match": { "_id": 1 } },
+                doc! { "$set": { "a.b": { "$add": ["$delay", 5] }, "delay": "$nothing" } },
+                doc! { "$replaceRoot": { "newRoot": { "$mergeObjects": ["$a", { "from": "$from" }] } } },
+            ],
+            vec![doc! { "b": 15, "from": "JFK" }],
+        ),
+        (vec![doc! { "$sort": { "_id": -1 } }, doc! { "$skip": 1 }, doc! { "$limit": 1 }, doc! { "$project": { "_id": 1 } }], vec![doc! { "_id": 3 }]),
+    ];
+    for (pipeline, expected) in cases {
+        assert_eq!(aggregate(pipeline.clone()).unwrap(), expected, "{pipeline:?}");
+    }
+}
+
+#[test]
+fn expressions_evaluate_as_in_mongodb() {
+    let cases = [
+        (bson!({ "$add": ["$delay", 2.5] }), bson!(12.5)),
+        (bson!({ "$subtract": ["$delay", 3] }), bson!(7)),
+        (bson!({ "$multiply": ["$delay", 3_i64] }), bson!(30_i64)),
+        (bson!({ "$divide": ["$delay", 4] }), bson!(2.5)),
+        (bson!({ "$add": ["$delay", "$nothing"] }), Bson::Null),
+        (bson!({ "$cond": [{ "$gt": ["$delay", 5] }, "late", "fine"] }), bson!("late")),
+        (bson!({ "$cond": { "if": "$nothing", "then": 1, "else": 2 } }), bson!(2)),
+        (bson!({ "$ifNull": ["$nothing", "x"] }), bson!("x")),
+        (bson!({ "$and": ["$delay", { "$not": ["$nothing"] }] }), bson!(true)),
+        (bson!({ "$or": [0, Bson::Null] }), bson!(false)),
+        (bson!({ "$in": ["$from", ["JFK", "LAX"]] }), bson!(true)),
+        (bson!({ "$size": "$legs" }), bson!(2)),
+        (bson!({ "$arrayElemAt": ["$legs.km", -1] }), bson!(7)),
+        (bson!({ "$first": "$legs.km" }), bson!(5)),
+        (bson!({ "$slice": ["$legs.km", -1] }), bson!([7])),
+        (bson!({ "$slice": ["$legs.km", 1, 5] }), bson!([7])),
+        (bson!({ "$filter": { "input": "$legs", "as": "l", "cond": { "$gt": ["$$l.km", 5] } } }), bson!([{ "km": 7 }])),
+        (bson!({ "$map": { "input": "$legs.km", "in": { "$add": ["$$this", "$delay"] } } }), bson!([15, 17])),
+        (bson!({ "$concat": [{ "$toLower": "$from" }, "-", { "$toString": "$delay" }] }), bson!("jfk-10")),
+        (bson!({ "$literal": "$from" }), bson!("$from")),
+        (bson!(["$from", "$nothing"]), bson!(["JFK", Bson::Null])),
+        (bson!("$$ROOT.from"), bson!("JFK")),
+        (bson!({ "$cmp": [1, 1.0] }), bson!(0)),
+    ];
+    for (expression, expected) in cases {
+        let pipeline = vec![doc! { "$match": { "_id": 1 } }, doc! { "$project": { "_id": 0, "v": expression.clone() } }];
+        assert_eq!(aggregate(pipeline).unwrap(), [doc! { "v": expected }], "{expression}");
+    }
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    for (stage, name) in [
+        (doc! { "$bucket": {} }, "$bucket"),
+        (doc! { "$out": "x" }, "$out"),
+        (doc! { "$group": { "_id": 1, "a": { "$stdDevPop": "$x" } } }, "$stdDevPop"),
+        (doc! { "$project": { "a": { "$function": {} } } }, "$function"),
+        (doc! { "$setWindowFields": { "sortBy": { "a": 1 }, "output": { "a": { "$sum": 1 } } } }, "$sum"),
+        (doc! { "$lookup": { "from": "a", "as": "b", "let": {}, "pipeline": [] } }, "let"),
+    ] {
+        let error = aggregate(vec![stage]).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Unsupported, "{error}");
+        assert!(error.message().contains(name), "{error}");
+    }
+}
+
+#[test]
+fn malformed_stages_are_refused() {
+    for stage in [
+        doc! {},
+        doc! { "$limit": 0 },
+        doc! { "$limit": 1, "$skip": 1 },
+        doc! { "$project": {} },
+        doc! { "$group": { "a": { "$sum": 1 } } },
+        doc! { "$unwind": "legs" },
+        doc! { "$set": { "a": { "$divide": [1, 0] } } },
+        doc! { "$set": { "a": "$$nobody" } },
+    ] {
+        assert_eq!(aggregate(vec![stage.clone()]).unwrap_err().code(), ErrorCode::BadRequest, "{stage}");
+    }
+}
