@@ -5,7 +5,7 @@ use forge::prelude::*;
 /// An airport, keyed by its IATA code (small fields have a longer code of the FAA).
 #[derive(Debug, Clone, Model)]
 #[model(collection = "airports", timestamps, index(state, city))]
-#[model(client(iata, name, city, state, country, location))]
+#[model(client(iata, name, city, state, country, location, departures, arrivals))]
 pub struct Airport {
     #[model(id)]
     #[validate(length(min = 3, max = 4))]
