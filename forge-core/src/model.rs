@@ -181,6 +181,28 @@ pub enum IndexKey {
     Text(u32),
 }
 
+impl FieldDef {
+    /// A public, required field without a default: what macros start from.
+    pub const fn new(
+        name: &'static str,
+        stored: &'static str,
+        client: &'static str,
+        schema: fn(&mut SchemaGenerator) -> Schema,
+    ) -> Self {
+        Self {
+            name,
+            stored,
+            client,
+            access: Access::Public,
+            default: Default::None,
+            optional: false,
+            embed: None,
+            schema,
+            docs: "",
+        }
+    }
+}
+
 impl RelationDef {
     /// The stored path on this model.
     pub const fn local(&self) -> &'static str {

@@ -97,18 +97,13 @@ fn definition(arg: &Arg) -> TokenStream {
     let (ty, docs, (_, optional)) = (&arg.ty, &arg.docs, ty::required(&arg.ty));
     // The first use of the type asks for all that an argument needs, so that its error comes first and says so.
     let schema = quote_spanned!(spans::of(ty)=> __forge::argument_schema::<#ty>);
-    quote! {
-        __forge::FieldDef {
-            name: #name,
-            stored: #name,
-            client: #name,
-            access: __forge::Access::Public,
-            default: __forge::DefaultDef::None,
-            optional: #optional,
-            embed: ::core::option::Option::None,
-            schema: #schema,
-            docs: #docs,
-        }
+    let optional = optional.then(|| quote!(optional: true,));
+    let docs = (!docs.is_empty()).then(|| quote!(docs: #docs,));
+    let plain = quote!(__forge::FieldDef::new(#name, #name, #name, #schema));
+    if optional.is_none() && docs.is_none() {
+        plain
+    } else {
+        quote!(__forge::FieldDef { #optional #docs ..#plain })
     }
 }
 

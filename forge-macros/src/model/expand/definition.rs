@@ -39,38 +39,36 @@ pub(super) fn definition(model: &Model<'_>, names: &Names) -> TokenStream {
     }
 }
 
-/// A `FieldDef`.
+/// A `FieldDef`: what differs from a public, required field is written out.
 pub(crate) fn field_def(field: &Stored<'_>) -> TokenStream {
-    let Stored { stored, client, optional, .. } = field;
     let (name, docs, ty) = (&field.field.name, &field.field.docs, &field.field.ty);
-    let access = access(field.access);
-    let default = match field.origin {
-        Origin::Given | Origin::Deletion => quote!(None),
-        Origin::Generated => quote!(Generated),
-        Origin::Default => quote!(Value),
-        Origin::Timestamp => quote!(Timestamp),
-    };
-    let embed = match field.embed {
-        None => quote!(::core::option::Option::None),
-        Some(_) => {
-            let of = embedded_type(field);
-            quote_spanned!(spans::of(of)=> ::core::option::Option::Some(<#of as __forge::Embed>::def))
-        }
-    };
+    let Stored { stored, client, .. } = field;
     let schema = quote_spanned!(spans::of(ty)=> __forge::schema_of::<#ty>);
-    quote! {
-        __forge::FieldDef {
-            name: #name,
-            stored: #stored,
-            client: #client,
-            access: #access,
-            default: __forge::DefaultDef::#default,
-            optional: #optional,
-            embed: #embed,
-            schema: #schema,
-            docs: #docs,
-        }
+    let mut more = TokenStream::new();
+    if field.access != Access::Public {
+        let access = access(field.access);
+        more.extend(quote!(access: #access,));
     }
+    let default = match field.origin {
+        Origin::Given | Origin::Deletion => None,
+        Origin::Generated => Some(quote!(Generated)),
+        Origin::Default => Some(quote!(Value)),
+        Origin::Timestamp => Some(quote!(Timestamp)),
+    };
+    more.extend(default.map(|default| quote!(default: __forge::DefaultDef::#default,)));
+    if field.optional {
+        more.extend(quote!(optional: true,));
+    }
+    if field.embed.is_some() {
+        let of = embedded_type(field);
+        let definition = quote_spanned!(spans::of(of)=> <#of as __forge::Embed>::def);
+        more.extend(quote!(embed: ::core::option::Option::Some(#definition),));
+    }
+    if !docs.is_empty() {
+        more.extend(quote!(docs: #docs,));
+    }
+    let plain = quote!(__forge::FieldDef::new(#name, #stored, #client, #schema));
+    if more.is_empty() { plain } else { quote!(__forge::FieldDef { #more ..#plain }) }
 }
 
 /// The type that derives `Embed`, behind `Option` and `Vec`.
