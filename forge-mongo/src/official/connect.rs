@@ -46,7 +46,7 @@ pub(super) async fn connect(uri: &str) -> Result<Connected> {
         Ok(deployment) => Ok(Connected { client, default_database, deployment }),
         Err(error) if matches!(*error.kind, ErrorKind::ServerSelection { .. } | ErrorKind::Io(_)) => {
             let message = format!(
-                "no MongoDB server answers at {} (tried for {} s); is it running, and is the URL right?",
+                "no MongoDB server answers at {} (tried for {} s); is it running, and are host, replicaSet and tls right in the URL?",
                 hosts.join(", "),
                 waited.as_secs_f32()
             );
