@@ -26,7 +26,9 @@ async fn open(url: &str, env: &Env) -> Result<Arc<dyn Driver>> {
         Some(("memory", _)) => Ok(Arc::new(forge_embedded::EmbeddedDriver::memory(env.clone())?)),
         #[cfg(feature = "embedded")]
         Some(("embedded", path)) => {
-            Ok(Arc::new(forge_embedded::EmbeddedDriver::open(std::path::Path::new(path), env.clone())?))
+            // The separator at the end says that the path is a folder, also where it does not exist yet.
+            let folder = std::path::Path::new(path).join("");
+            Ok(Arc::new(forge_embedded::EmbeddedDriver::open(&folder, env.clone())?))
         }
         #[cfg(feature = "mongodb")]
         Some(("mongodb" | "mongodb+srv", _)) => {
