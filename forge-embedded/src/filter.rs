@@ -134,7 +134,7 @@ fn every(path: &str, values: &[Bson], depth: usize) -> Result<Filter> {
     for value in values {
         match value {
             Bson::Document(operators) if is_operators(operators) => {
-                all = all.and(predicates(path, operators, depth)?)
+                all = all.and(predicates(path, operators, depth)?);
             }
             Bson::RegularExpression(_) => all = all.and(on(path, regex(path, value, None)?)),
             value => plain.push(value.clone()),

@@ -97,7 +97,7 @@ impl Index {
                 index.name
             )));
         }
-        index.spec = index.describe(key);
+        index.spec = index.describe(key, spec.get("partialFilterExpression"));
         Ok(index)
     }
 
@@ -138,7 +138,7 @@ impl Index {
         Ok(())
     }
 
-    fn describe(&self, key: &Document) -> Document {
+    fn describe(&self, key: &Document, partial: Option<&Bson>) -> Document {
         let mut spec = doc! { "v": 2, "key": key.clone(), "name": &self.name };
         if self.unique {
             spec.insert("unique", true);
@@ -148,6 +148,9 @@ impl Index {
         }
         if let Some(seconds) = self.expire_after {
             spec.insert("expireAfterSeconds", i32::try_from(seconds).unwrap_or(i32::MAX));
+        }
+        if let Some(partial) = partial {
+            spec.insert("partialFilterExpression", partial.clone());
         }
         spec
     }
@@ -181,10 +184,10 @@ impl Index {
         id_key: &[u8],
         arrays: &mut Vec<usize>,
     ) -> Result<BTreeSet<Entry>> {
-        if let Some(partial) = &self.partial {
-            if !partial.matching.matches(document) {
-                return Ok(BTreeSet::new());
-            }
+        if let Some(partial) = &self.partial
+            && !partial.matching.matches(document)
+        {
+            return Ok(BTreeSet::new());
         }
         let mut heads = vec![self.id.to_be_bytes().to_vec()];
         let mut exists = false;

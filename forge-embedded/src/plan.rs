@@ -219,10 +219,10 @@ fn provided(keys: &[IndexKey], singles: &[bool], index_singles: &[bool], sort: &
 
 /// Whether every document that the conditions can find is in the index.
 fn contains_all(index: &Index, conditions: &[Filter]) -> bool {
-    if let Some(partial) = &index.partial {
-        if !conjuncts(&partial.filter).iter().all(|wanted| implied(wanted, conditions)) {
-            return false;
-        }
+    if let Some(partial) = &index.partial
+        && !conjuncts(&partial.filter).iter().all(|wanted| implied(wanted, conditions))
+    {
+        return false;
     }
     let sphere = index.keys.iter().any(|key| key.kind == KeyKind::Sphere);
     let gaps = index.sparse || sphere;

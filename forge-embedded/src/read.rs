@@ -51,7 +51,7 @@ impl Clock {
     pub(crate) fn tick(&self) -> Result<()> {
         let examined = self.examined.get() + 1;
         self.examined.set(examined);
-        if examined % 256 == 0 {
+        if examined.is_multiple_of(256) {
             self.check()?;
         }
         Ok(())

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf};
 use forge_core::adapter::ChangeKind;
-use forge_core::{Env, Error, Result};
+use forge_core::{Env, Error, ErrorCode, Result};
 use forge_mongo::artifact::{DUPLICATE_KEY, WriteFailure};
 use forge_mongo::{Command, MongoArtifact, Reply};
 use redb::{Table, WriteTransaction};
@@ -185,9 +185,16 @@ impl<'w, 't> Writing<'w, 't> {
         for (position, document) in documents.iter().enumerate() {
             let failure = match self.with_id(document) {
                 Err(failure) => Some(failure),
-                Ok(document) => self
-                    .insert_one(database, &mut collection, document)?
-                    .map(|duplicate| duplicate.into_failure(name)),
+                Ok(document) => match self.insert_one(database, &mut collection, document) {
+                    Ok(duplicate) => duplicate.map(|duplicate| duplicate.into_failure(name)),
+                    // An index cannot take the document; nothing of it is stored.
+                    Err(error) if error.code() == ErrorCode::BadRequest => Some(WriteFailure {
+                        code: BAD_VALUE,
+                        message: error.to_string(),
+                        key_paths: Vec::new(),
+                    }),
+                    Err(error) => return Err(error),
+                },
             };
             if let Some(failure) = failure {
                 failures.push((position, failure));

@@ -32,7 +32,11 @@ enum Kind {
     FirstN(usize),
     LastN(usize),
     /// The first ones in an order; `single`: as a value, not a list.
-    Top { order: Vec<SortKey>, count: usize, single: bool },
+    Top {
+        order: Vec<SortKey>,
+        count: usize,
+        single: bool,
+    },
 }
 
 /// What an accumulator has seen of one group.
@@ -52,8 +56,9 @@ impl Accumulator {
     /// `unsupported` names an accumulator that the engine lacks.
     pub(super) fn parse(field: &str, form: &Bson) -> Result<Self> {
         let entry = form.as_document().filter(|form| form.len() == 1).and_then(|form| form.iter().next());
-        let (operator, operand) =
-            entry.ok_or_else(|| Error::bad_request(format!("`{field}` of `$group` takes one accumulator, not {form}")))?;
+        let (operator, operand) = entry.ok_or_else(|| {
+            Error::bad_request(format!("`{field}` of `$group` takes one accumulator, not {form}"))
+        })?;
         let kind = match operator.as_str() {
             "$sum" => Kind::Sum,
             "$avg" => Kind::Avg,
@@ -64,9 +69,13 @@ impl Accumulator {
             "$push" => Kind::Push,
             "$addToSet" => Kind::AddToSet,
             "$count" => return Ok(Self { kind: Kind::Sum, expr: Expr::Value(Bson::Int32(1)) }),
-            "$firstN" | "$lastN" | "$topN" | "$bottomN" | "$top" | "$bottom" => return several(operator, operand),
+            "$firstN" | "$lastN" | "$topN" | "$bottomN" | "$top" | "$bottom" => {
+                return several(operator, operand);
+            }
             operator => {
-                return Err(Error::unsupported(format!("the embedded engine has no accumulator `{operator}`")));
+                return Err(Error::unsupported(format!(
+                    "the embedded engine has no accumulator `{operator}`"
+                )));
             }
         };
         Ok(Self { kind, expr: Expr::parse(operand)? })
@@ -116,7 +125,7 @@ impl Accumulator {
                 }
             }
             Kind::Top { order, count, .. } => {
-                let key = keys::sort_key(&*keys::to_raw(document)?, order);
+                let key = keys::sort_key(&keys::to_raw(document)?, order);
                 let position = state.ordered.partition_point(|(other, _)| *other <= key);
                 if position < *count {
                     state.ordered.insert(position, (key, value.unwrap_or(Bson::Null)));
@@ -148,7 +157,9 @@ impl Accumulator {
 impl State {
     /// Keeps the value where it is `wanted` against the present one; null and missing never count.
     fn keep(&mut self, value: Option<Bson>, wanted: std::cmp::Ordering) {
-        let Some(value) = value.filter(|value| !matches!(value, Bson::Null | Bson::Undefined)) else { return };
+        let Some(value) = value.filter(|value| !matches!(value, Bson::Null | Bson::Undefined)) else {
+            return;
+        };
         if self.value.is_none() || compare(Some(&value), self.value.as_ref()) == wanted {
             self.value = Some(value);
         }

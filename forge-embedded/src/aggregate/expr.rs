@@ -17,12 +17,24 @@ const MAX_DEPTH: usize = 100;
 pub(super) enum Expr {
     Value(Bson),
     /// A path into a variable; the document itself is `ROOT`.
-    Path { variable: Option<String>, path: Vec<String> },
+    Path {
+        variable: Option<String>,
+        path: Vec<String>,
+    },
     Document(Vec<(String, Expr)>),
     Array(Vec<Expr>),
     Call(Function, Vec<Expr>),
-    Filter { input: Box<Expr>, name: String, condition: Box<Expr>, limit: Option<Box<Expr>> },
-    Map { input: Box<Expr>, name: String, each: Box<Expr> },
+    Filter {
+        input: Box<Expr>,
+        name: String,
+        condition: Box<Expr>,
+        limit: Option<Box<Expr>>,
+    },
+    Map {
+        input: Box<Expr>,
+        name: String,
+        each: Box<Expr>,
+    },
 }
 
 /// A function of evaluated arguments.
@@ -107,8 +119,9 @@ impl Expr {
                 ("ROOT" | "CURRENT", path) => Ok(in_document(scope.root, path)),
                 (name, path) => {
                     let value = scope.lookup(name);
-                    let value =
-                        value.ok_or_else(|| Error::bad_request(format!("the variable `$${name}` is not defined")))?;
+                    let value = value.ok_or_else(|| {
+                        Error::bad_request(format!("the variable `$${name}` is not defined"))
+                    })?;
                     Ok(in_value(value, path))
                 }
             },
@@ -129,7 +142,8 @@ impl Expr {
             Expr::Filter { input, name, condition, limit } => {
                 let Some(items) = items(input, scope, "$filter")? else { return Ok(Some(Bson::Null)) };
                 let limit = limit.as_ref().map(|limit| limit.eval(scope)).transpose()?.flatten();
-                let limit = limit.as_ref().and_then(integer).map_or(usize::MAX, |limit| limit.max(0) as usize);
+                let limit =
+                    limit.as_ref().and_then(integer).map_or(usize::MAX, |limit| limit.max(0) as usize);
                 let mut kept = Vec::new();
                 for item in items {
                     if kept.len() >= limit {
@@ -172,12 +186,15 @@ fn parse(value: &Bson, depth: usize) -> Result<Expr> {
             match first {
                 Some((operator, operand)) if operator.starts_with('$') => {
                     if document.len() > 1 {
-                        return Err(Error::bad_request(format!("`{operator}` stands alone in an expression: {value}")));
+                        return Err(Error::bad_request(format!(
+                            "`{operator}` stands alone in an expression: {value}"
+                        )));
                     }
                     call(operator, operand, depth)
                 }
                 _ => {
-                    let fields = document.iter().map(|(name, value)| Ok((name.clone(), parse(value, depth + 1)?)));
+                    let fields =
+                        document.iter().map(|(name, value)| Ok((name.clone(), parse(value, depth + 1)?)));
                     Ok(Expr::Document(fields.collect::<Result<_>>()?))
                 }
             }
@@ -196,13 +213,15 @@ fn path_or_text(text: &str) -> Result<Expr> {
         None => (None, path),
         Some(path) => {
             let (name, rest) = path.split_once('.').unwrap_or((path, ""));
-            if matches!(name, "NOW" | "REMOVE" | "CLUSTER_TIME" | "DESCEND" | "PRUNE" | "KEEP" | "USER_ROLES") {
+            if matches!(name, "NOW" | "REMOVE" | "CLUSTER_TIME" | "DESCEND" | "PRUNE" | "KEEP" | "USER_ROLES")
+            {
                 return Err(Error::unsupported(format!("the embedded engine has no variable `$${name}`")));
             }
             (Some(name.to_owned()), rest)
         }
     };
-    let parts: Vec<String> = if path.is_empty() { Vec::new() } else { path.split('.').map(str::to_owned).collect() };
+    let parts: Vec<String> =
+        if path.is_empty() { Vec::new() } else { path.split('.').map(str::to_owned).collect() };
     if (parts.is_empty() && variable.is_none()) || parts.iter().any(String::is_empty) {
         return Err(Error::bad_request(format!("{text:?} is no path")));
     }
@@ -221,7 +240,9 @@ fn in_value(value: &Bson, path: &[String]) -> Option<Bson> {
     }
     match value {
         Bson::Document(document) => in_document(document, path),
-        Bson::Array(items) => Some(Bson::Array(items.iter().filter_map(|item| in_element(item, path)).collect())),
+        Bson::Array(items) => {
+            Some(Bson::Array(items.iter().filter_map(|item| in_element(item, path)).collect()))
+        }
         _ => None,
     }
 }
@@ -279,7 +300,9 @@ fn call(operator: &str, operand: &Bson, depth: usize) -> Result<Expr> {
         "$type" => (F::Type, 1, 1),
         "$mergeObjects" => (F::MergeObjects, 0, usize::MAX),
         operator => {
-            return Err(Error::unsupported(format!("the embedded engine has no expression operator `{operator}`")));
+            return Err(Error::unsupported(format!(
+                "the embedded engine has no expression operator `{operator}`"
+            )));
         }
     };
     let arguments = match operand {
@@ -308,9 +331,11 @@ fn condition(operand: &Bson, depth: usize) -> Result<Expr> {
 }
 
 fn comprehension(operator: &str, operand: &Bson, depth: usize) -> Result<Expr> {
-    let form = operand.as_document().ok_or_else(|| Error::bad_request(format!("`{operator}` takes a document")))?;
+    let form =
+        operand.as_document().ok_or_else(|| Error::bad_request(format!("`{operator}` takes a document")))?;
     let part = |name: &str| {
-        let part = form.get(name).ok_or_else(|| Error::bad_request(format!("`{operator}` lacks `{name}`")))?;
+        let part =
+            form.get(name).ok_or_else(|| Error::bad_request(format!("`{operator}` lacks `{name}`")))?;
         parse(part, depth + 1).map(Box::new)
     };
     let name = form.get_str("as").unwrap_or("this").to_owned();
@@ -458,7 +483,9 @@ fn fold(kind: Arithmetic, start: Bson, values: &[&Bson]) -> Result<Option<Bson>>
         total = match (&total, *value) {
             // A date and milliseconds make a date.
             (Bson::DateTime(at), number) | (number, Bson::DateTime(at)) if kind == Arithmetic::Add => {
-                Bson::DateTime(bson::DateTime::from_millis(at.timestamp_millis().saturating_add(whole(number)?)))
+                Bson::DateTime(bson::DateTime::from_millis(
+                    at.timestamp_millis().saturating_add(whole(number)?),
+                ))
             }
             (total, value) => widening(kind, total, value)?,
         };

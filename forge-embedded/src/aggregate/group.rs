@@ -14,7 +14,8 @@ use crate::read::Clock;
 /// Groups in the order in which they were met first.
 pub(super) fn group(rows: &Rows, operand: &Bson, clock: &Clock) -> Result<Rows> {
     let form = operand.as_document().ok_or_else(|| Error::bad_request("`$group` takes a document"))?;
-    let id = form.get("_id").ok_or_else(|| Error::bad_request("`$group` needs an `_id`; null makes one group"))?;
+    let id =
+        form.get("_id").ok_or_else(|| Error::bad_request("`$group` needs an `_id`; null makes one group"))?;
     let id = Expr::parse(id)?;
     let mut fields = Vec::new();
     for (field, accumulator) in form.iter().filter(|(field, _)| *field != "_id") {
@@ -57,7 +58,8 @@ pub(super) fn sort_by_count(rows: &Rows, operand: &Bson, clock: &Clock) -> Resul
 /// One document with the number of rows; none where there are none.
 pub(super) fn count(rows: &Rows, operand: &Bson) -> Result<Rows> {
     let field = operand.as_str().filter(|field| !field.is_empty() && !field.contains(['$', '.']));
-    let field = field.ok_or_else(|| Error::bad_request(format!("`$count` takes a field name, not {operand}")))?;
+    let field =
+        field.ok_or_else(|| Error::bad_request(format!("`$count` takes a field name, not {operand}")))?;
     if rows.is_empty() {
         return Ok(Vec::new());
     }

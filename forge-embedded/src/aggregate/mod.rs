@@ -29,7 +29,11 @@ pub(crate) fn head(pipeline: &[Document]) -> Option<(&Document, Option<&Document
 }
 
 /// Runs a pipeline over a collection.
-pub(crate) fn run(view: &View<'_, '_>, collection: &str, pipeline: &[Document]) -> Result<Vec<RawDocumentBuf>> {
+pub(crate) fn run(
+    view: &View<'_, '_>,
+    collection: &str,
+    pipeline: &[Document],
+) -> Result<Vec<RawDocumentBuf>> {
     if pipeline.len() > MAX_STAGES {
         return Err(Error::bad_request(format!("a pipeline has at most {MAX_STAGES} stages")));
     }
@@ -76,7 +80,11 @@ fn through(view: &View<'_, '_>, mut rows: Rows, pipeline: &[Document]) -> Result
     for stage in pipeline {
         let (name, operand) = match (stage.len(), stage.iter().next()) {
             (1, Some(entry)) => entry,
-            _ => return Err(Error::bad_request(format!("a pipeline stage has exactly one operator: {stage}"))),
+            _ => {
+                return Err(Error::bad_request(format!(
+                    "a pipeline stage has exactly one operator: {stage}"
+                )));
+            }
         };
         rows = stages::apply(view, rows, name, operand)?;
         view.clock.tick()?;

@@ -15,7 +15,8 @@ pub(super) fn needed(pipeline: &[Document]) -> Option<Document> {
     let mut last: Option<&str> = None;
     for path in &paths {
         // A path inside one that is already there adds nothing, and may not stand beside it.
-        let inside = last.is_some_and(|last| path.strip_prefix(last).is_some_and(|rest| rest.starts_with('.')));
+        let inside =
+            last.is_some_and(|last| path.strip_prefix(last).is_some_and(|rest| rest.starts_with('.')));
         if !inside {
             projection.insert(path.clone(), 1);
             last = Some(path);
@@ -34,7 +35,8 @@ fn collect(value: &Bson, paths: &mut Vec<String>) -> Option<()> {
         Bson::String(text) => {
             if let Some(path) = text.strip_prefix('$') {
                 // Paths that only differ in a character below `.` would sort between a path and what is inside it.
-                let plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'));
+                let plain =
+                    path.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'));
                 if !plain || path.is_empty() {
                     return None;
                 }

@@ -49,7 +49,9 @@ pub(super) fn apply(view: &View<'_, '_>, rows: Rows, name: &str, operand: &Bson)
 }
 
 fn document<'d>(stage: &str, operand: &'d Bson) -> Result<&'d Document> {
-    operand.as_document().ok_or_else(|| Error::bad_request(format!("`{stage}` takes a document, not {operand}")))
+    operand
+        .as_document()
+        .ok_or_else(|| Error::bad_request(format!("`{stage}` takes a document, not {operand}")))
 }
 
 fn stages_of(stage: &str, pipeline: &Bson) -> Result<Vec<Document>> {
@@ -62,14 +64,16 @@ fn amount(stage: &str, operand: &Bson, least: i64) -> Result<usize> {
     integer(operand)
         .filter(|amount| *amount >= least)
         .map(|amount| usize::try_from(amount).unwrap_or(usize::MAX))
-        .ok_or_else(|| Error::bad_request(format!("`{stage}` takes a whole number from {least}, not {operand}")))
+        .ok_or_else(|| {
+            Error::bad_request(format!("`{stage}` takes a whole number from {least}, not {operand}"))
+        })
 }
 
 fn matched(rows: Rows, condition: &Document) -> Result<Rows> {
     let matching = Matching::new(&filter::parse(condition)?)?;
     let mut kept = Vec::with_capacity(rows.len());
     for row in rows {
-        if matching.matches(&*keys::to_raw(&row)?) {
+        if matching.matches(&keys::to_raw(&row)?) {
             kept.push(row);
         }
     }
@@ -80,7 +84,7 @@ fn sorted(rows: Rows, sort: &Document) -> Result<Rows> {
     let order = sort_keys(Some(sort))?;
     let mut keyed = Vec::with_capacity(rows.len());
     for row in rows {
-        keyed.push((keys::sort_key(&*keys::to_raw(&row)?, &order), row));
+        keyed.push((keys::sort_key(&keys::to_raw(&row)?, &order), row));
     }
     keyed.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(keyed.into_iter().map(|(_, row)| row).collect())
@@ -91,7 +95,9 @@ fn flatten<'d>(prefix: &str, form: &'d Document, out: &mut Vec<(String, &'d Bson
     for (name, value) in form {
         let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
         match value {
-            Bson::Document(inner) if !inner.is_empty() && !filter::is_operators(inner) => flatten(&path, inner, out),
+            Bson::Document(inner) if !inner.is_empty() && !filter::is_operators(inner) => {
+                flatten(&path, inner, out);
+            }
             value => out.push((path, value)),
         }
     }
@@ -125,7 +131,7 @@ fn projected(rows: Rows, form: &Document) -> Result<Rows> {
     };
     let mut out = Vec::with_capacity(rows.len());
     for row in rows {
-        let mut shaped = Document::try_from(projection.apply(&*keys::to_raw(&row)?)?)?;
+        let mut shaped = Document::try_from(projection.apply(&keys::to_raw(&row)?)?)?;
         for (path, expr) in &computed {
             match expr.eval(&Scope::of(&row))? {
                 Some(value) => set_path(&mut shaped, path, value)?,
@@ -163,7 +169,9 @@ fn without(mut rows: Rows, operand: &Bson) -> Result<Rows> {
     let wrong = || Error::bad_request(format!("`$unset` takes a path or a list of paths, not {operand}"));
     let paths: Vec<&str> = match operand {
         Bson::String(path) => vec![path],
-        Bson::Array(paths) => paths.iter().map(|path| path.as_str().ok_or_else(wrong)).collect::<Result<_>>()?,
+        Bson::Array(paths) => {
+            paths.iter().map(|path| path.as_str().ok_or_else(wrong)).collect::<Result<_>>()?
+        }
         _ => return Err(wrong()),
     };
     if paths.iter().all(|path| !path.contains('.')) {
@@ -189,7 +197,9 @@ fn unwound(rows: Rows, operand: &Bson) -> Result<Rows> {
         _ => ("", None, false),
     };
     let name = path.strip_prefix('$').filter(|name| !name.is_empty() && !name.starts_with('$'));
-    let name = name.ok_or_else(|| Error::bad_request(format!("`$unwind` takes a path such as \"$legs\", not {operand}")))?;
+    let name = name.ok_or_else(|| {
+        Error::bad_request(format!("`$unwind` takes a path such as \"$legs\", not {operand}"))
+    })?;
     let expr = Expr::parse(&Bson::String(path.to_owned()))?;
     let mut out = Vec::with_capacity(rows.len());
     for mut row in rows {
@@ -236,7 +246,8 @@ fn joined(view: &View<'_, '_>, mut rows: Rows, form: &Document) -> Result<Rows> 
     }
     let pipeline = form.get("pipeline").map(|pipeline| stages_of("$lookup", pipeline)).transpose()?;
     if !form.contains_key("localField") {
-        let pipeline = pipeline.ok_or_else(|| Error::bad_request("`$lookup` needs `localField` or `pipeline`"))?;
+        let pipeline =
+            pipeline.ok_or_else(|| Error::bad_request("`$lookup` needs `localField` or `pipeline`"))?;
         let found: Vec<Bson> = nested(view, from, &pipeline)?.into_iter().map(Bson::Document).collect();
         for row in &mut rows {
             set_path(row, target, Bson::Array(found.clone()))?;
@@ -297,7 +308,9 @@ fn replaced(rows: &Rows, root: &Bson) -> Result<Rows> {
     rows.iter()
         .map(|row| match expr.value(row)? {
             Bson::Document(document) => Ok(document),
-            other => Err(Error::bad_request(format!("the new root of a document is a document, not {other}"))),
+            other => {
+                Err(Error::bad_request(format!("the new root of a document is a document, not {other}")))
+            }
         })
         .collect()
 }

@@ -1,6 +1,6 @@
 use bson::{Bson, Document, bson, doc};
-use forge_core::{Env, ErrorCode, Result};
 use forge_core::env::Source;
+use forge_core::{Env, ErrorCode, Result};
 use forge_mongo::{Command, MongoArtifact};
 use redb::ReadableDatabase;
 
@@ -22,7 +22,7 @@ impl Source for Fixed {
 }
 
 /// Runs a pipeline over `flights` next to a collection `airports`.
-fn aggregate(pipeline: Vec<Document>) -> Result<Vec<Document>> {
+fn aggregate(pipeline: &[Document]) -> Result<Vec<Document>> {
     let database =
         redb::Database::builder().create_with_backend(redb::backends::InMemoryBackend::new()).unwrap();
     let env = Env::new(Fixed);
@@ -34,7 +34,9 @@ fn aggregate(pipeline: Vec<Document>) -> Result<Vec<Document>> {
         let mut insert = |collection: &str, documents: Vec<Document>| {
             let documents = documents.iter().map(|document| keys::to_raw(document).unwrap()).collect();
             let command = Command::Insert { documents, ordered: true };
-            writing.run("t", &MongoArtifact { collection: collection.into(), command, max_time: None }).unwrap();
+            writing
+                .run("t", &MongoArtifact { collection: collection.into(), command, max_time: None })
+                .unwrap();
         };
         insert(
             "flights",
@@ -45,7 +47,10 @@ fn aggregate(pipeline: Vec<Document>) -> Result<Vec<Document>> {
                 doc! { "_id": 4, "delay": Bson::Null },
             ],
         );
-        insert("airports", vec![doc! { "_id": "JFK", "city": "New York" }, doc! { "_id": "LAX", "city": "Los Angeles" }]);
+        insert(
+            "airports",
+            vec![doc! { "_id": "JFK", "city": "New York" }, doc! { "_id": "LAX", "city": "Los Angeles" }],
+        );
     }
     txn.commit().unwrap();
     let snapshot = database.begin_read().unwrap();
@@ -53,7 +58,7 @@ fn aggregate(pipeline: Vec<Document>) -> Result<Vec<Document>> {
     let tables = Tables::read(&snapshot).unwrap();
     let clock = Clock::unlimited();
     let view = View { tables: &tables, catalog: &pending.catalog, database: "t", clock: &clock };
-    run(&view, "flights", &pipeline)?.iter().map(|raw| Ok(Document::try_from(raw)?)).collect()
+    run(&view, "flights", pipeline)?.iter().map(|raw| Ok(Document::try_from(raw)?)).collect()
 }
 
 #[test]
@@ -62,7 +67,7 @@ fn stages_answer_as_mongodb_does() {
         (
             vec![
                 doc! { "$group": { "_id": "$from", "n": { "$sum": 1 }, "total": { "$sum": "$delay" }, "mean": { "$avg": "$delay" },
-                    "low": { "$min": "$delay" }, "high": { "$max": "$delay" }, "ids": { "$push": "$_id" } } },
+                "low": { "$min": "$delay" }, "high": { "$max": "$delay" }, "ids": { "$push": "$_id" } } },
                 doc! { "$sort": { "n": -1, "_id": 1 } },
             ],
             vec![
@@ -75,7 +80,7 @@ fn stages_answer_as_mongodb_does() {
             vec![
                 doc! { "$match": { "delay": { "$gte": 10 } } },
                 doc! { "$setWindowFields": { "partitionBy": "$from", "sortBy": { "delay": -1 },
-                    "output": { "n": { "$documentNumber": {} } } } },
+                "output": { "n": { "$documentNumber": {} } } } },
                 doc! { "$match": { "n": { "$lte": 1 } } },
                 doc! { "$sort": { "n": 1 } },
                 doc! { "$project": { "n": 1 } },
@@ -92,7 +97,9 @@ fn stages_answer_as_mongodb_does() {
             vec![doc! { "top": [3] }],
         ),
         (
-            vec![doc! { "$group": { "_id": Bson::Null, "best": { "$topN": { "n": 2, "sortBy": { "delay": -1 }, "output": "$_id" } } } }],
+            vec![
+                doc! { "$group": { "_id": Bson::Null, "best": { "$topN": { "n": 2, "sortBy": { "delay": -1 }, "output": "$_id" } } } },
+            ],
             vec![doc! { "_id": Bson::Null, "best": [2, 3] }],
         ),
         (
@@ -101,7 +108,10 @@ fn stages_answer_as_mongodb_does() {
                 doc! { "$lookup": { "from": "airports", "localField": "from", "foreignField": "_id", "as": "origin" } },
                 doc! { "$project": { "origin": 1 } },
             ],
-            vec![doc! { "_id": 1, "origin": [{ "_id": "JFK", "city": "New York" }] }, doc! { "_id": 4, "origin": [] }],
+            vec![
+                doc! { "_id": 1, "origin": [{ "_id": "JFK", "city": "New York" }] },
+                doc! { "_id": 4, "origin": [] },
+            ],
         ),
         (
             vec![doc! { "$unwind": "$legs" }, doc! { "$project": { "_id": 0, "km": "$legs.km" } }],
@@ -126,7 +136,9 @@ fn stages_answer_as_mongodb_does() {
             vec![doc! { "_id": "JFK", "count": 2 }],
         ),
         (
-            vec![doc! { "$facet": { "all": [{ "$count": "n" }], "one": [{ "$limit": 1 }, { "$project": { "_id": 1 } }] } }],
+            vec![
+                doc! { "$facet": { "all": [{ "$count": "n" }], "one": [{ "$limit": 1 }, { "$project": { "_id": 1 } }] } },
+            ],
             vec![doc! { "all": [{ "n": 4 }], "one": [{ "_id": 1 }] }],
         ),
         (
@@ -141,10 +153,18 @@ fn stages_answer_as_mongodb_does() {
             ],
             vec![doc! { "b": 15, "from": "JFK" }],
         ),
-        (vec![doc! { "$sort": { "_id": -1 } }, doc! { "$skip": 1 }, doc! { "$limit": 1 }, doc! { "$project": { "_id": 1 } }], vec![doc! { "_id": 3 }]),
+        (
+            vec![
+                doc! { "$sort": { "_id": -1 } },
+                doc! { "$skip": 1 },
+                doc! { "$limit": 1 },
+                doc! { "$project": { "_id": 1 } },
+            ],
+            vec![doc! { "_id": 3 }],
+        ),
     ];
     for (pipeline, expected) in cases {
-        assert_eq!(aggregate(pipeline.clone()).unwrap(), expected, "{pipeline:?}");
+        assert_eq!(aggregate(&pipeline).unwrap(), expected, "{pipeline:?}");
     }
 }
 
@@ -167,7 +187,10 @@ fn expressions_evaluate_as_in_mongodb() {
         (bson!({ "$first": "$legs.km" }), bson!(5)),
         (bson!({ "$slice": ["$legs.km", -1] }), bson!([7])),
         (bson!({ "$slice": ["$legs.km", 1, 5] }), bson!([7])),
-        (bson!({ "$filter": { "input": "$legs", "as": "l", "cond": { "$gt": ["$$l.km", 5] } } }), bson!([{ "km": 7 }])),
+        (
+            bson!({ "$filter": { "input": "$legs", "as": "l", "cond": { "$gt": ["$$l.km", 5] } } }),
+            bson!([{ "km": 7 }]),
+        ),
         (bson!({ "$map": { "input": "$legs.km", "in": { "$add": ["$$this", "$delay"] } } }), bson!([15, 17])),
         (bson!({ "$concat": [{ "$toLower": "$from" }, "-", { "$toString": "$delay" }] }), bson!("jfk-10")),
         (bson!({ "$literal": "$from" }), bson!("$from")),
@@ -176,8 +199,9 @@ fn expressions_evaluate_as_in_mongodb() {
         (bson!({ "$cmp": [1, 1.0] }), bson!(0)),
     ];
     for (expression, expected) in cases {
-        let pipeline = vec![doc! { "$match": { "_id": 1 } }, doc! { "$project": { "_id": 0, "v": expression.clone() } }];
-        assert_eq!(aggregate(pipeline).unwrap(), [doc! { "v": expected }], "{expression}");
+        let pipeline =
+            vec![doc! { "$match": { "_id": 1 } }, doc! { "$project": { "_id": 0, "v": expression.clone() } }];
+        assert_eq!(aggregate(&pipeline).unwrap(), [doc! { "v": expected }], "{expression}");
     }
 }
 
@@ -191,7 +215,7 @@ fn what_is_missing_is_named() {
         (doc! { "$setWindowFields": { "sortBy": { "a": 1 }, "output": { "a": { "$sum": 1 } } } }, "$sum"),
         (doc! { "$lookup": { "from": "a", "as": "b", "let": {}, "pipeline": [] } }, "let"),
     ] {
-        let error = aggregate(vec![stage]).unwrap_err();
+        let error = aggregate(&[stage]).unwrap_err();
         assert_eq!(error.code(), ErrorCode::Unsupported, "{error}");
         assert!(error.message().contains(name), "{error}");
     }
@@ -209,6 +233,10 @@ fn malformed_stages_are_refused() {
         doc! { "$set": { "a": { "$divide": [1, 0] } } },
         doc! { "$set": { "a": "$$nobody" } },
     ] {
-        assert_eq!(aggregate(vec![stage.clone()]).unwrap_err().code(), ErrorCode::BadRequest, "{stage}");
+        assert_eq!(
+            aggregate(std::slice::from_ref(&stage)).unwrap_err().code(),
+            ErrorCode::BadRequest,
+            "{stage}"
+        );
     }
 }

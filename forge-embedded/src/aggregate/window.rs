@@ -18,7 +18,8 @@ enum Number {
 
 /// Numbers the rows of each partition in an order.
 pub(super) fn set_window_fields(rows: Rows, operand: &Bson, clock: &Clock) -> Result<Rows> {
-    let form = operand.as_document().ok_or_else(|| Error::bad_request("`$setWindowFields` takes a document"))?;
+    let form =
+        operand.as_document().ok_or_else(|| Error::bad_request("`$setWindowFields` takes a document"))?;
     let partition = form.get("partitionBy").map(Expr::parse).transpose()?;
     let order = form.get_document("sortBy").ok();
     let order = sort_keys(order)?;
@@ -30,7 +31,7 @@ pub(super) fn set_window_fields(rows: Rows, operand: &Bson, clock: &Clock) -> Re
             Some(expr) => keys::encoded(&expr.eval(&Scope::of(&row))?.unwrap_or(Bson::Null)),
             None => Vec::new(),
         };
-        let key = if order.is_empty() { Vec::new() } else { keys::sort_key(&*keys::to_raw(&row)?, &order) };
+        let key = if order.is_empty() { Vec::new() } else { keys::sort_key(&keys::to_raw(&row)?, &order) };
         keyed.push((group, key, row));
     }
     keyed.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
@@ -66,7 +67,8 @@ fn outputs(form: &Document, unordered: bool) -> Result<Vec<(String, Number)>> {
         .map_err(|_| Error::bad_request("`$setWindowFields` needs an `output` document"))?;
     let mut outputs = Vec::with_capacity(output.len());
     for (path, function) in output {
-        let name = function.as_document().and_then(|function| function.keys().next()).map_or("", String::as_str);
+        let name =
+            function.as_document().and_then(|function| function.keys().next()).map_or("", String::as_str);
         let number = match name {
             "$documentNumber" => Number::Document,
             "$rank" => Number::Rank,

@@ -143,7 +143,7 @@ fn element_matches(matching: &Matching, on_value: bool, element: &Bson) -> Resul
         return Ok(matching.matches(&wrapped));
     }
     match element {
-        Bson::Document(document) => Ok(matching.matches(&*keys::to_raw(document)?)),
+        Bson::Document(document) => Ok(matching.matches(&keys::to_raw(document)?)),
         _ => Ok(false),
     }
 }

@@ -3,8 +3,8 @@ use forge_core::{DateTime, ErrorCode, Result};
 
 use super::Update;
 
-fn apply(mut document: Document, update: Document) -> Result<Document> {
-    Update::parse(&update)?.apply(&mut document, false, DateTime::from_millis(1_000))?;
+fn apply(mut document: Document, update: &Document) -> Result<Document> {
+    Update::parse(update)?.apply(&mut document, false, DateTime::from_millis(1_000))?;
     Ok(document)
 }
 
@@ -38,7 +38,7 @@ fn operators_change_documents_as_mongodb_does() {
         ),
     ];
     for (before, update, after) in cases {
-        assert_eq!(apply(before.clone(), update.clone()).unwrap(), after, "{before} with {update}");
+        assert_eq!(apply(before.clone(), &update).unwrap(), after, "{before} with {update}");
     }
 }
 
@@ -66,11 +66,11 @@ fn arrays_grow_and_shrink_as_in_mongodb() {
         (bson!([]), doc! { "$pop": { "a": -1 } }, bson!([])),
     ];
     for (before, update, after) in cases {
-        let changed = apply(doc! { "a": before.clone() }, update.clone()).unwrap();
+        let changed = apply(doc! { "a": before.clone() }, &update).unwrap();
         assert_eq!(changed.get("a"), Some(&after), "{before} with {update}");
     }
-    assert_eq!(apply(doc! {}, doc! { "$push": { "a.b": 1 } }).unwrap(), doc! { "a": { "b": [1] } });
-    assert_eq!(apply(doc! {}, doc! { "$pull": { "a.b": 1 } }).unwrap(), doc! {});
+    assert_eq!(apply(doc! {}, &doc! { "$push": { "a.b": 1 } }).unwrap(), doc! { "a": { "b": [1] } });
+    assert_eq!(apply(doc! {}, &doc! { "$pull": { "a.b": 1 } }).unwrap(), doc! {});
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn what_cannot_be_done_names_the_path() {
         (doc! { "a": 1 }, doc! { "$unset": { "a.$[]": 1 } }),
     ];
     for (before, update) in cases {
-        let error = apply(before, update.clone()).unwrap_err();
+        let error = apply(before, &update).unwrap_err();
         assert_eq!(error.code(), ErrorCode::BadRequest, "{update}");
         assert!(error.message().contains("`a") || error.message().contains("a..b"), "{error}");
     }
@@ -103,10 +103,10 @@ fn ids_never_change() {
     for update in
         [doc! { "$set": { "_id": 2 } }, doc! { "$unset": { "_id": 1 } }, doc! { "$rename": { "_id": "b" } }]
     {
-        assert_eq!(apply(before.clone(), update).unwrap_err().code(), ErrorCode::BadRequest);
+        assert_eq!(apply(before.clone(), &update).unwrap_err().code(), ErrorCode::BadRequest);
     }
-    assert_eq!(apply(before.clone(), doc! { "$set": { "_id": 1 } }).unwrap(), before);
-    assert_eq!(apply(before, doc! { "b": 2 }).unwrap(), doc! { "_id": 1, "b": 2 });
+    assert_eq!(apply(before.clone(), &doc! { "$set": { "_id": 1 } }).unwrap(), before);
+    assert_eq!(apply(before, &doc! { "b": 2 }).unwrap(), doc! { "_id": 1, "b": 2 });
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn unknown_operators_are_named() {
         (doc! { "$inc": { "d": 1 } }, "Decimal128"),
     ] {
         let decimal = Bson::Decimal128("1.5".parse().unwrap());
-        let error = apply(doc! { "d": decimal }, update).unwrap_err();
+        let error = apply(doc! { "d": decimal }, &update).unwrap_err();
         assert_eq!(error.code(), ErrorCode::Unsupported);
         assert!(error.message().contains(name), "{error}");
     }

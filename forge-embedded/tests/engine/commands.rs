@@ -20,13 +20,19 @@ async fn finds_filter_sort_page_and_project() {
     assert_eq!(found, [doc! { "_id": 14, "n": 4 }, doc! { "_id": 19, "n": 4 }, doc! { "_id": 3, "n": 3 }]);
     assert_eq!(find(&driver, doc! { "_id": 7.0 }).await.len(), 1, "numbers are equal whatever their type");
     assert!(find(&driver, doc! { "_id": { "$in": [] } }).await.is_empty());
-    assert!(documents(driver.run("db", &artifact("none", find_command(doc! {})), None).await.unwrap().0).is_empty());
+    assert!(
+        documents(driver.run("db", &artifact("none", find_command(doc! {})), None).await.unwrap().0)
+            .is_empty()
+    );
 }
 
 #[tokio::test]
 async fn inserts_report_each_failure_and_keep_the_rest() {
     let driver = memory();
-    driver.create_index("db", "c", &doc! { "key": { "email": 1 }, "name": "email_1", "unique": true }).await.unwrap();
+    driver
+        .create_index("db", "c", &doc! { "key": { "email": 1 }, "name": "email_1", "unique": true })
+        .await
+        .unwrap();
     let rows = [
         doc! { "_id": 1, "email": "a" },
         doc! { "_id": 1, "email": "b" },
@@ -36,10 +42,14 @@ async fn inserts_report_each_failure_and_keep_the_rest() {
     ];
     let failures = insert(&driver, &rows).await;
     let summary: Vec<_> = failures.iter().map(|(at, f)| (*at, f.code, f.key_paths.join(","))).collect();
-    assert_eq!(summary, [(1, 11000, "_id".to_owned()), (2, 11000, "email".to_owned()), (3, 2, String::new())]);
+    assert_eq!(
+        summary,
+        [(1, 11000, "_id".to_owned()), (2, 11000, "email".to_owned()), (3, 2, String::new())]
+    );
     assert_eq!(ids(&driver, doc! {}).await, [1, 3]);
 
-    let ordered = Command::Insert { documents: vec![raw(&doc! { "_id": 3 }), raw(&doc! { "_id": 4 })], ordered: true };
+    let ordered =
+        Command::Insert { documents: vec![raw(&doc! { "_id": 3 }), raw(&doc! { "_id": 4 })], ordered: true };
     run(&driver, ordered).await.unwrap();
     assert_eq!(ids(&driver, doc! {}).await, [1, 3], "an ordered insert stops at the first failure");
 }
@@ -59,21 +69,28 @@ async fn updates_count_what_matched_and_what_changed() {
     insert(&driver, &[doc! { "_id": 1, "n": 1 }, doc! { "_id": 2, "n": 2 }]).await;
     let reply = run(&driver, update_command(doc! {}, doc! { "$set": { "n": 2 } })).await.unwrap();
     assert_eq!(reply, Reply::Updated { matched: 2, modified: 1, upserted: None });
-    let one = Command::Update { filter: doc! {}, update: doc! { "$inc": { "n": 1 } }, many: false, upsert: false };
+    let one =
+        Command::Update { filter: doc! {}, update: doc! { "$inc": { "n": 1 } }, many: false, upsert: false };
     assert_eq!(run(&driver, one).await.unwrap(), Reply::Updated { matched: 1, modified: 1, upserted: None });
 }
 
 #[tokio::test]
 async fn upserts_begin_with_what_the_filter_says() {
     let driver = memory();
-    let command = |filter: Document, update: Document| Command::Update { filter, update, many: false, upsert: true };
+    let command =
+        |filter: Document, update: Document| Command::Update { filter, update, many: false, upsert: true };
     let filter = doc! { "_id": 7, "a.b": 1, "n": { "$gt": 5 } };
-    let reply = run(&driver, command(filter, doc! { "$set": { "x": 1 }, "$setOnInsert": { "y": 2 } })).await.unwrap();
+    let reply =
+        run(&driver, command(filter, doc! { "$set": { "x": 1 }, "$setOnInsert": { "y": 2 } })).await.unwrap();
     assert_eq!(reply, Reply::Updated { matched: 0, modified: 0, upserted: Some(Bson::Int32(7)) });
     assert_eq!(find(&driver, doc! {}).await, [doc! { "_id": 7, "a": { "b": 1 }, "x": 1, "y": 2 }]);
     let again = command(doc! { "_id": 7 }, doc! { "$setOnInsert": { "y": 9 }, "$inc": { "x": 1 } });
-    assert_eq!(run(&driver, again).await.unwrap(), Reply::Updated { matched: 1, modified: 1, upserted: None });
-    let clash = run(&driver, command(doc! { "_id": 7, "x": 99 }, doc! { "$set": { "z": 1 } })).await.unwrap_err();
+    assert_eq!(
+        run(&driver, again).await.unwrap(),
+        Reply::Updated { matched: 1, modified: 1, upserted: None }
+    );
+    let clash =
+        run(&driver, command(doc! { "_id": 7, "x": 99 }, doc! { "$set": { "z": 1 } })).await.unwrap_err();
     assert_eq!(clash.code(), ErrorCode::UniqueViolation);
 }
 
@@ -91,10 +108,19 @@ async fn find_and_modify_answers_with_the_state_asked_for() {
         Reply::Document(found) => found.map(|raw| Document::try_from(&raw).unwrap()),
         other => panic!("{other:?}"),
     };
-    assert_eq!(document(run(&driver, modify(doc! { "_id": 1 }, false, false)).await.unwrap()), Some(doc! { "_id": 1, "n": 1 }));
-    assert_eq!(document(run(&driver, modify(doc! { "_id": 1 }, false, true)).await.unwrap()), Some(doc! { "_id": 1, "n": 3 }));
+    assert_eq!(
+        document(run(&driver, modify(doc! { "_id": 1 }, false, false)).await.unwrap()),
+        Some(doc! { "_id": 1, "n": 1 })
+    );
+    assert_eq!(
+        document(run(&driver, modify(doc! { "_id": 1 }, false, true)).await.unwrap()),
+        Some(doc! { "_id": 1, "n": 3 })
+    );
     assert_eq!(document(run(&driver, modify(doc! { "_id": 2 }, false, true)).await.unwrap()), None);
-    assert_eq!(document(run(&driver, modify(doc! { "_id": 2 }, true, true)).await.unwrap()), Some(doc! { "_id": 2, "n": 1 }));
+    assert_eq!(
+        document(run(&driver, modify(doc! { "_id": 2 }, true, true)).await.unwrap()),
+        Some(doc! { "_id": 2, "n": 1 })
+    );
     assert_eq!(document(run(&driver, modify(doc! { "_id": 3 }, true, false)).await.unwrap()), None);
     let delete = Command::FindOneAndDelete { filter: doc! { "_id": 2 } };
     assert_eq!(document(run(&driver, delete).await.unwrap()), Some(doc! { "_id": 2, "n": 1 }));
@@ -110,7 +136,10 @@ async fn deletes_counts_and_distinct_values() {
     assert_eq!(run(&driver, count(doc! { "n": 0 }, None)).await.unwrap(), Reply::Count(4));
     assert_eq!(run(&driver, count(doc! {}, Some(3))).await.unwrap(), Reply::Count(3));
     let distinct = |key: &str| Command::Distinct { key: key.to_owned(), filter: doc! {} };
-    assert_eq!(run(&driver, distinct("tags")).await.unwrap(), Reply::Values(vec![bson!(0), bson!(1), bson!("x")]));
+    assert_eq!(
+        run(&driver, distinct("tags")).await.unwrap(),
+        Reply::Values(vec![bson!(0), bson!(1), bson!("x")])
+    );
     assert_eq!(run(&driver, distinct("nothing")).await.unwrap(), Reply::Values(vec![]));
     let delete = |many| Command::Delete { filter: doc! { "n": 0 }, many };
     assert_eq!(run(&driver, delete(false)).await.unwrap(), Reply::Deleted(1));

@@ -33,7 +33,8 @@ async fn crash_child() {
                         let transaction = driver.begin("db").await.unwrap();
                         let command = artifact("c", insert_command(&[row]));
                         driver.run("db", &command, Some(&*transaction)).await.unwrap();
-                        let bump = artifact("c", update_command(doc! { "_id": id }, doc! { "$inc": { "n": 1 } }));
+                        let bump =
+                            artifact("c", update_command(doc! { "_id": id }, doc! { "$inc": { "n": 1 } }));
                         driver.run("db", &bump, Some(&*transaction)).await.unwrap();
                         transaction.commit().await.unwrap();
                     } else {
@@ -61,7 +62,8 @@ fn run_until_killed(path: &Path, start: i32, after: Duration) -> Vec<i32> {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let reader = std::thread::spawn(move || {
         // A line that the kill cut short was not acknowledged.
-        let ids = lines.map_while(Result::ok).filter_map(|line| line.split_once("acknowledged ")?.1.parse().ok());
+        let ids =
+            lines.map_while(Result::ok).filter_map(|line| line.split_once("acknowledged ")?.1.parse().ok());
         ids.collect::<Vec<i32>>()
     });
     std::thread::sleep(after);
@@ -95,7 +97,10 @@ async fn ids_of(driver: &EmbeddedDriver) -> std::collections::HashSet<i32> {
 /// The unique index has exactly the entries of the documents.
 async fn check_index(driver: &EmbeddedDriver, stored: &std::collections::HashSet<i32>) {
     let count = Command::Count { filter: doc! { "u": { "$gte": "" } }, limit: None };
-    assert_eq!(driver.explain("db", &artifact("c", count.clone())).await.unwrap().index.as_deref(), Some("u_1"));
+    assert_eq!(
+        driver.explain("db", &artifact("c", count.clone())).await.unwrap().index.as_deref(),
+        Some("u_1")
+    );
     assert_eq!(run(driver, count).await.unwrap(), Reply::Count(stored.len() as u64));
     for id in stored.iter().take(50) {
         assert_eq!(ids(driver, doc! { "u": format!("u{id}") }).await, [*id]);
@@ -108,7 +113,8 @@ async fn check_feed(driver: &EmbeddedDriver, documents: usize) {
     let touch = artifact("other", insert_command(&[doc! {}]));
     driver.run("db", &touch, Some(&*transaction)).await.unwrap();
     let version = transaction.commit().await.unwrap().unwrap();
-    let others = driver.run("db", &artifact("other", Command::Count { filter: doc! {}, limit: None }), None).await;
+    let others =
+        driver.run("db", &artifact("other", Command::Count { filter: doc! {}, limit: None }), None).await;
     let Reply::Count(others) = others.unwrap().0 else { panic!() };
     assert_eq!(version, documents as u64 + others);
 }

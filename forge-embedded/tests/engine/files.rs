@@ -13,12 +13,18 @@ async fn a_store_is_kept_between_processes_with_its_folders_and_indexes() {
     let path = folder.path().join("deep/er/store.redb");
     let driver = EmbeddedDriver::open(&path, env()).unwrap();
     driver.create_index("db", "c", &doc! { "key": { "n": 1 }, "name": "n_1", "unique": true }).await.unwrap();
-    insert(&driver, &[doc! { "_id": 1, "n": [1, 2] }]).await;
+    let partial = doc! { "key": { "p": -1 }, "name": "p", "unique": true, "sparse": true, "expireAfterSeconds": 60,
+    "partialFilterExpression": { "live": true } };
+    driver.create_index("db", "c", &partial).await.unwrap();
+    insert(&driver, &[doc! { "_id": 1, "n": [1, 2], "p": 1 }]).await;
+    let described = driver.list_indexes("db", "c").await.unwrap();
     driver.close().await;
     let driver = EmbeddedDriver::open(&path, env()).unwrap();
     assert_eq!(ids(&driver, doc! { "n": 2 }).await, [1]);
     assert_eq!(insert(&driver, &[doc! { "_id": 2, "n": 2 }]).await.len(), 1);
-    assert_eq!(driver.list_indexes("db", "c").await.unwrap().len(), 2);
+    assert!(insert(&driver, &[doc! { "_id": 3, "n": 3, "p": 1 }]).await.is_empty());
+    assert_eq!(driver.list_indexes("db", "c").await.unwrap(), described);
+    assert_eq!(described[2].get_document("partialFilterExpression").unwrap(), &doc! { "live": true });
 }
 
 #[tokio::test]
@@ -35,7 +41,10 @@ async fn a_second_holder_is_refused_by_name() {
     let _first = EmbeddedDriver::open(&path, env()).unwrap();
     let error = EmbeddedDriver::open(&path, env()).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Unavailable);
-    assert!(error.message().contains(path.to_str().unwrap()) && error.message().contains("another process"), "{error}");
+    assert!(
+        error.message().contains(path.to_str().unwrap()) && error.message().contains("another process"),
+        "{error}"
+    );
 }
 
 async fn filled(path: &Path) -> Vec<u8> {

@@ -1,5 +1,5 @@
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use bson::{Document, RawDocumentBuf};
 use forge_core::env::Source;
@@ -10,7 +10,7 @@ use forge_mongo::{Command, Driver, MongoArtifact, Reply};
 
 /// A clock that tests move, and bytes that differ each time.
 #[derive(Clone, Default)]
-pub struct Clock(pub Arc<AtomicI64>);
+pub(crate) struct Clock(pub(crate) Arc<AtomicI64>);
 
 impl Source for Clock {
     fn now(&self) -> DateTime {
@@ -27,57 +27,57 @@ impl Source for Clock {
     }
 }
 
-pub fn env() -> Env {
+pub(crate) fn env() -> Env {
     Env::new(Clock::default())
 }
 
-pub fn memory() -> EmbeddedDriver {
+pub(crate) fn memory() -> EmbeddedDriver {
     EmbeddedDriver::memory(env()).unwrap()
 }
 
-pub fn raw(document: &Document) -> RawDocumentBuf {
+pub(crate) fn raw(document: &Document) -> RawDocumentBuf {
     RawDocumentBuf::try_from(document).unwrap()
 }
 
-pub fn artifact(collection: &str, command: Command) -> MongoArtifact {
+pub(crate) fn artifact(collection: &str, command: Command) -> MongoArtifact {
     MongoArtifact { collection: collection.to_owned(), command, max_time: None }
 }
 
-pub fn insert_command(documents: &[Document]) -> Command {
+pub(crate) fn insert_command(documents: &[Document]) -> Command {
     Command::Insert { documents: documents.iter().map(raw).collect(), ordered: false }
 }
 
-pub fn find_command(filter: Document) -> Command {
+pub(crate) fn find_command(filter: Document) -> Command {
     Command::Find { filter, projection: None, sort: None, skip: None, limit: None }
 }
 
-pub fn update_command(filter: Document, update: Document) -> Command {
+pub(crate) fn update_command(filter: Document, update: Document) -> Command {
     Command::Update { filter, update, many: true, upsert: false }
 }
 
 /// Runs a command on `db.c`.
-pub async fn run(driver: &EmbeddedDriver, command: Command) -> Result<Reply> {
+pub(crate) async fn run(driver: &EmbeddedDriver, command: Command) -> Result<Reply> {
     Ok(driver.run("db", &artifact("c", command), None).await?.0)
 }
 
-pub async fn insert(driver: &EmbeddedDriver, documents: &[Document]) -> Vec<(usize, WriteFailure)> {
+pub(crate) async fn insert(driver: &EmbeddedDriver, documents: &[Document]) -> Vec<(usize, WriteFailure)> {
     match run(driver, insert_command(documents)).await.unwrap() {
         Reply::Inserted { failures } => failures,
         other => panic!("{other:?}"),
     }
 }
 
-pub fn documents(reply: Reply) -> Vec<Document> {
+pub(crate) fn documents(reply: Reply) -> Vec<Document> {
     match reply {
         Reply::Documents(list) => list.iter().map(|raw| Document::try_from(raw).unwrap()).collect(),
         other => panic!("{other:?}"),
     }
 }
 
-pub async fn find(driver: &EmbeddedDriver, filter: Document) -> Vec<Document> {
+pub(crate) async fn find(driver: &EmbeddedDriver, filter: Document) -> Vec<Document> {
     documents(run(driver, find_command(filter)).await.unwrap())
 }
 
-pub async fn ids(driver: &EmbeddedDriver, filter: Document) -> Vec<i32> {
+pub(crate) async fn ids(driver: &EmbeddedDriver, filter: Document) -> Vec<i32> {
     find(driver, filter).await.iter().map(|document| document.get_i32("_id").unwrap()).collect()
 }

@@ -27,7 +27,10 @@ async fn an_abort_or_a_drop_forgets_everything() {
     let driver = memory();
     for drop_it in [false, true] {
         let transaction = driver.begin("db").await.unwrap();
-        driver.run("db", &artifact("new", insert_command(&[doc! { "_id": 1 }])), Some(&*transaction)).await.unwrap();
+        driver
+            .run("db", &artifact("new", insert_command(&[doc! { "_id": 1 }])), Some(&*transaction))
+            .await
+            .unwrap();
         if drop_it {
             drop(transaction);
         } else {
