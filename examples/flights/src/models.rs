@@ -10,10 +10,8 @@ pub struct Airport {
     #[model(id)]
     #[validate(length(min = 3, max = 4))]
     pub iata: String,
-    #[model(text(weight = 10))]
     #[validate(length(min = 1, max = 100))]
     pub name: String,
-    #[model(text)]
     pub city: Option<String>,
     /// Two letters.
     pub state: Option<String>,
