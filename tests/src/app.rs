@@ -1,0 +1,199 @@
+//! A small application: boards with notes.
+
+#![allow(missing_docs, reason = "names of test handlers say what they do")]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use forge::prelude::*;
+use forge::{Error, ErrorCode};
+
+/// What every note keeps in its private field. It must never leave the server.
+pub const CANARY: &str = "canary-7f3a9c";
+
+#[derive(Debug, Clone, PartialEq, Model)]
+#[model(collection = "notes", timestamps)]
+#[model(index(board, votes = -1))]
+pub struct Note {
+    #[model(id)]
+    pub id: Id<Note>,
+    pub board: String,
+    #[validate(length(min = 1, max = 40))]
+    pub title: String,
+    #[model(default)]
+    #[validate(range(min = 0))]
+    pub votes: i32,
+    #[model(unique)]
+    pub slug: Option<String>,
+    #[model(default)]
+    pub tags: Vec<String>,
+    #[model(embed)]
+    pub frame: Option<Frame>,
+    #[model(private, default = CANARY)]
+    pub secret: String,
+    #[model(readonly, default)]
+    pub pinned: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Embed)]
+pub struct Frame {
+    pub colour: String,
+    #[model(private)]
+    pub hidden: Option<String>,
+}
+
+/// Keeps notes from going.
+#[derive(Debug, Clone, PartialEq, Model)]
+#[model(collection = "pins")]
+pub struct Pin {
+    #[model(id)]
+    pub id: i64,
+    pub note_id: Id<Note>,
+    #[model(belongs_to(key = note_id, on_delete = restrict))]
+    pub note: BelongsTo<Note>,
+}
+
+/// Notes of a board, most votes first.
+#[query]
+async fn notes(ctx: &QueryCtx, board: String) -> Result<Vec<Note>> {
+    ctx.db.find::<Note>().filter(|n| n.board.eq(board)).sort(|n| (n.votes.desc(), n.title.asc())).await
+}
+
+#[query]
+async fn note_count(ctx: &QueryCtx, board: String) -> Result<u64> {
+    ctx.db.find::<Note>().filter(|n| n.board.eq(board)).count().await
+}
+
+/// The best notes of a board.
+#[query]
+async fn top(
+    ctx: &QueryCtx,
+    board: String,
+    #[validate(range(min = 1, max = 100))] limit: i32,
+) -> Result<Vec<Note>> {
+    let limit = u64::try_from(limit).unwrap_or(1);
+    ctx.db.find::<Note>().filter(|n| n.board.eq(board)).sort(|n| n.votes.desc()).skip(1).limit(limit).await
+}
+
+#[query]
+async fn note(ctx: &QueryCtx, id: Id<Note>) -> Result<Option<Note>> {
+    ctx.db.get::<Note>(id).await
+}
+
+#[query]
+async fn tagged(
+    ctx: &QueryCtx,
+    tags: Vec<String>,
+    #[validate(length(max = 10))] word: Option<String>,
+) -> Result<Vec<String>> {
+    let mut find = ctx.db.find::<Note>().filter(|n| n.tags.has_some(tags)).sort(|n| n.title.asc());
+    if let Some(word) = word {
+        find = find.filter(|n| n.title.contains(word));
+    }
+    Ok(find.await?.into_iter().map(|note| note.title).collect())
+}
+
+#[query]
+async fn pins(ctx: &QueryCtx) -> Result<Vec<Pin>> {
+    ctx.db.find::<Pin>().sort(|p| p.id.asc()).include(|p| p.note).await
+}
+
+#[query]
+async fn votes_by_board(ctx: &QueryCtx) -> Result<Vec<(String, i32)>> {
+    ctx.db.group_by::<Note, _>(|n| n.board).select(|n| n.votes.sum()).await
+}
+
+#[query]
+async fn language(ctx: &QueryCtx) -> Result<String> {
+    Ok(ctx.headers.get("accept-language").unwrap_or("none").to_owned())
+}
+
+/// Only other handlers may call this.
+#[query(internal)]
+async fn whisper(_ctx: &QueryCtx) -> Result<String> {
+    Ok(CANARY.to_owned())
+}
+
+#[query]
+async fn panics(_ctx: &QueryCtx) -> Result<String> {
+    panic!("{CANARY}")
+}
+
+/// Fails with the code that is asked for.
+#[query]
+async fn fails(_ctx: &QueryCtx, code: String) -> Result<String> {
+    let code = ErrorCode::ALL.into_iter().find(|known| known.as_str() == code);
+    Err(Error::new(
+        code.unwrap_or(ErrorCode::Internal),
+        if code == Some(ErrorCode::Internal) { CANARY } else { "as asked" },
+    ))
+}
+
+#[mutation]
+async fn add_note(ctx: &MutationCtx, note: NewNote) -> Result<Note> {
+    ctx.db.insert(note).await
+}
+
+#[mutation]
+async fn change_note(ctx: &MutationCtx, id: Id<Note>, patch: NotePatch) -> Result<Note> {
+    ctx.db.update::<Note>(id).patch(patch).await
+}
+
+#[mutation]
+async fn vote(ctx: &MutationCtx, id: Id<Note>, by: i32) -> Result<Note> {
+    ctx.db.update::<Note>(id).inc(|n| n.votes, by).await
+}
+
+#[mutation]
+async fn remove_note(ctx: &MutationCtx, id: Id<Note>) -> Result<Note> {
+    ctx.db.delete::<Note>(id).await
+}
+
+#[mutation]
+async fn pin(ctx: &MutationCtx, id: i64, note_id: Id<Note>) -> Result<Pin> {
+    ctx.db.insert(NewPin { id, note_id }).await
+}
+
+/// Puts the same note on two boards, in one commit.
+#[mutation(transaction)]
+async fn add_to_both(ctx: &MutationCtx, first: String, second: String, title: String) -> Result<u64> {
+    let note = |board: String| new_note(&board, &title);
+    ctx.db.insert(note(first)).await?;
+    ctx.db.insert(note(second)).await?;
+    Ok(2)
+}
+
+/// Writes, and then fails.
+#[mutation(transaction)]
+async fn add_and_fail(ctx: &MutationCtx, board: String) -> Result<u64> {
+    ctx.db.insert(new_note(&board, "gone")).await?;
+    Err(Error::conflict("changed my mind"))
+}
+
+static COUNTED: AtomicU64 = AtomicU64::new(0);
+
+/// How often it was run. Slow enough for two calls to meet.
+#[mutation]
+async fn count_runs(_ctx: &MutationCtx, label: String) -> Result<String> {
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    Ok(format!("{label} {}", COUNTED.fetch_add(1, Ordering::SeqCst) + 1))
+}
+
+#[mutation(internal)]
+async fn wipe(ctx: &MutationCtx) -> Result<u64> {
+    ctx.db.delete_many::<Note>().all().await
+}
+
+/// A note with nothing but what is required.
+pub fn new_note(board: &str, title: &str) -> NewNote {
+    NewNote {
+        id: None,
+        board: board.to_owned(),
+        title: title.to_owned(),
+        votes: None,
+        slug: None,
+        tags: None,
+        frame: None,
+        secret: None,
+        pinned: None,
+    }
+}

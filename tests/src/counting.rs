@@ -1,0 +1,125 @@
+//! A driver that counts what passes through it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bson::Document;
+use forge::Result;
+use forge::adapter::{Capabilities, Commit, ExplainStep, ResumeToken, Transaction};
+use forge_mongo::{Driver, MongoArtifact, Reply};
+use futures_core::stream::BoxStream;
+
+/// Passes everything on to another driver, and remembers the commands.
+pub struct Counting {
+    inner: Arc<dyn Driver>,
+    database: String,
+    commands: Mutex<Vec<MongoArtifact>>,
+}
+
+impl Counting {
+    /// Counts what goes to `inner`; `database` is the default one.
+    pub fn new(inner: Arc<dyn Driver>, database: String) -> Self {
+        Self { inner, database, commands: Mutex::default() }
+    }
+
+    /// The driver below.
+    pub fn inner(&self) -> &Arc<dyn Driver> {
+        &self.inner
+    }
+
+    /// The commands since the last call.
+    pub fn take(&self) -> Vec<MongoArtifact> {
+        std::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How many commands on `collection` there were since the last [`take`](Counting::take).
+    pub fn on(&self, collection: &str) -> usize {
+        let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        commands.iter().filter(|artifact| artifact.collection == collection).count()
+    }
+
+    /// How many reads of `collection` there were since the last [`take`](Counting::take).
+    pub fn reads(&self, collection: &str) -> usize {
+        let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_read = |a: &&MongoArtifact| {
+            a.collection == collection
+                && matches!(a.command.name(), "find" | "aggregate" | "count" | "distinct")
+        };
+        commands.iter().filter(is_read).count()
+    }
+}
+
+impl std::fmt::Debug for Counting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Counting({} {})", self.inner.name(), self.database)
+    }
+}
+
+#[async_trait]
+impl Driver for Counting {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn default_database(&self) -> &str {
+        &self.database
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn run(
+        &self,
+        database: &str,
+        artifact: &MongoArtifact,
+        session: Option<&dyn Transaction>,
+    ) -> Result<(Reply, Option<u64>)> {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner).push(artifact.clone());
+        self.inner.run(database, artifact, session).await
+    }
+
+    async fn explain(&self, database: &str, artifact: &MongoArtifact) -> Result<ExplainStep> {
+        self.inner.explain(database, artifact).await
+    }
+
+    async fn begin(&self, database: &str) -> Result<Arc<dyn Transaction>> {
+        self.inner.begin(database).await
+    }
+
+    async fn watch(
+        &self,
+        database: &str,
+        resume: Option<ResumeToken>,
+    ) -> Result<BoxStream<'static, Result<Commit>>> {
+        self.inner.watch(database, resume).await
+    }
+
+    async fn list_indexes(&self, database: &str, collection: &str) -> Result<Vec<Document>> {
+        self.inner.list_indexes(database, collection).await
+    }
+
+    async fn create_index(&self, database: &str, collection: &str, spec: &Document) -> Result<()> {
+        self.inner.create_index(database, collection, spec).await
+    }
+
+    async fn drop_index(&self, database: &str, collection: &str, name: &str) -> Result<()> {
+        self.inner.drop_index(database, collection, name).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.inner.ping().await
+    }
+
+    async fn describe(&self) -> Result<Vec<(String, String)>> {
+        self.inner.describe().await
+    }
+
+    async fn drop_database(&self, database: &str) -> Result<()> {
+        self.inner.drop_database(database).await
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}

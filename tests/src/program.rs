@@ -1,0 +1,72 @@
+//! The program `probe`, as a process of its own: [`app`](crate::app) behind `forge::App`.
+
+use std::net::SocketAddr;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::http::Client;
+
+/// Variables that a developer may have set and that would change what a program does.
+const OWN_VARIABLES: [&str; 8] = [
+    "FORGE_DATABASE_URL",
+    "MONGODB_URI",
+    "MONGO_URI",
+    "FORGE_PORT",
+    "FORGE_HOST",
+    "FORGE_ALLOWED_ORIGINS",
+    "FORGE_LOG",
+    "RUST_LOG",
+];
+
+/// The longest that a program may take to start or to fail.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running probe. Dropping it kills it.
+#[derive(Debug)]
+pub struct Program {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Program {
+    /// Starts `executable` on a free port and waits until it listens.
+    pub async fn start(executable: &str, database: &str) -> Self {
+        let mut command = command(executable, &[("FORGE_DATABASE_URL", database), ("FORGE_PORT", "0")]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line =
+            tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("it should listen").unwrap();
+        let line = line.expect("it ended before it listened");
+        let address = line.rsplit("http://").next().and_then(|a| a.trim().parse().ok());
+        Self { child, address: address.unwrap_or_else(|| panic!("no address in {line:?}")) }
+    }
+
+    /// A client.
+    pub fn http(&self) -> Client {
+        Client(self.address)
+    }
+
+    /// Ends it in the middle of whatever it does, as `kill -9` does.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+}
+
+/// What `executable` says when it is run with `variables` to its end.
+pub async fn run(executable: &str, variables: &[(&str, &str)]) -> Output {
+    let output = command(executable, variables).stdout(Stdio::piped()).stderr(Stdio::piped()).output();
+    tokio::time::timeout(PATIENCE, output).await.expect("it should end").unwrap()
+}
+
+fn command(executable: &str, variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(executable);
+    for variable in OWN_VARIABLES {
+        command.env_remove(variable);
+    }
+    command.env("FORGE_LOG", "error").envs(variables.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
+    command
+}

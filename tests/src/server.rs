@@ -1,0 +1,103 @@
+//! The application of [`app`](crate::app), served in this process, on a port of its own.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use forge::adapter::Adapter;
+use forge::server::{App, Limits, Platform};
+use forge::{Catalog, Db, Env, Result};
+use forge_embedded::EmbeddedDriver;
+use forge_mongo::MongoAdapter;
+use futures_util::future::BoxFuture;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::Counting;
+use crate::engine::random;
+use crate::http::Client;
+use crate::socket::Socket;
+
+/// The drivers that servers of this process are about to open, by URL: a platform is a type, and holds nothing.
+static DRIVERS: Mutex<Option<HashMap<String, Arc<Counting>>>> = Mutex::new(None);
+
+/// A server under test.
+#[derive(Debug)]
+pub struct TestServer {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its driver, which counts.
+    pub driver: Arc<Counting>,
+    /// Its database, past handlers.
+    pub db: Db,
+    stop: Option<oneshot::Sender<()>>,
+    serving: JoinHandle<Result<()>>,
+}
+
+impl TestServer {
+    /// A server in memory with the usual limits.
+    pub async fn start() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    /// A server in memory with `limits`.
+    pub async fn with(limits: Limits) -> Self {
+        let url = format!("memory:{:016x}", random());
+        let inner = EmbeddedDriver::memory(forge::system_env()).unwrap();
+        let driver = Arc::new(Counting::new(Arc::new(inner), "forge".to_owned()));
+        let mut drivers = DRIVERS.lock().unwrap_or_else(PoisonError::into_inner);
+        drivers.get_or_insert_default().insert(url.clone(), driver.clone());
+        drop(drivers);
+        let server = App::<Counted>::new().database(url).limits(limits).build().await.unwrap();
+        let db = server.db().clone();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(server.serve(listener, async { drop(stopped.await) }));
+        driver.take();
+        Self { address, driver, db, stop: Some(stop), serving }
+    }
+
+    /// A client.
+    pub fn http(&self) -> Client {
+        Client(self.address)
+    }
+
+    /// A socket.
+    pub async fn socket(&self) -> Socket {
+        Socket::open(self.address).await
+    }
+
+    /// Asks it to stop.
+    pub fn stop(&mut self) {
+        drop(self.stop.take());
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// What it ended with.
+    pub async fn ended(self) -> Result<()> {
+        tokio::time::timeout(crate::socket::PATIENCE, self.serving).await.unwrap().unwrap()
+    }
+}
+
+/// Opens the driver that a test put into [`DRIVERS`].
+struct Counted;
+
+impl Platform for Counted {
+    fn connect(url: String, catalog: Arc<Catalog>, _: Env) -> BoxFuture<'static, Result<Arc<dyn Adapter>>> {
+        let mut drivers = DRIVERS.lock().unwrap_or_else(PoisonError::into_inner);
+        let driver = drivers.as_mut().and_then(|drivers| drivers.remove(&url));
+        Box::pin(async move {
+            let driver =
+                driver.ok_or_else(|| forge::Error::internal(format!("no driver is meant for {url}")))?;
+            Ok(Arc::new(MongoAdapter::new(driver, catalog)) as Arc<dyn Adapter>)
+        })
+    }
+
+    fn env() -> Env {
+        forge::system_env()
+    }
+}

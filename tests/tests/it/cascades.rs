@@ -1,0 +1,155 @@
+//! What becomes of documents that refer to deleted ones.
+
+use std::collections::BTreeMap;
+
+use bson::{Document, doc};
+use forge::error::Details;
+use forge::{ErrorCode, Result};
+use forge_tests::models::{Author, Book, Folder, NewAuthor, NewBook, NewPublisher, NewReview, Publisher};
+use forge_tests::{Fixture, conformance};
+
+/// How many documents there are by collection, zeros left out.
+async fn counts(t: &Fixture) -> Result<BTreeMap<&'static str, usize>> {
+    let mut counts = BTreeMap::new();
+    for name in
+        ["authors", "bios", "books", "publishers", "reviews", "folders", "files", "locks", "bookmarks"]
+    {
+        let count = t.stored(name).await?.len();
+        if count > 0 {
+            counts.insert(name, count);
+        }
+    }
+    Ok(counts)
+}
+
+/// Publisher P with a book of author 1, who has a bio; the book has two reviews.
+async fn library(t: &Fixture) -> Result<Book> {
+    t.db.insert(NewPublisher { name: "P".into(), city: None }).await?;
+    t.db.insert(NewAuthor { id: 1, name: "A".into(), country: None }).await?;
+    t.db.insert(forge_tests::models::NewBio { id: None, text: "x".into(), author_id: 1 }).await?;
+    let new = NewBook {
+        id: None,
+        title: "B".into(),
+        year: 1,
+        price: None,
+        author_id: Some(1),
+        publisher_id: "P".into(),
+    };
+    let book = t.db.insert(new).await?;
+    t.db.insert_many([1, 2].map(|id| NewReview { id, stars: 5, book_id: book.id })).await?;
+    Ok(book)
+}
+
+fn folder(id: &str, parent: Option<&str>) -> Document {
+    match parent {
+        Some(parent) => doc! { "_id": id, "parent_id": parent },
+        None => doc! { "_id": id },
+    }
+}
+
+/// a ─ b ─ c, with a file in each; d stands beside.
+async fn tree(t: &Fixture) -> Result<()> {
+    t.seed("folders", [folder("a", None), folder("b", Some("a")), folder("c", Some("b")), folder("d", None)])
+        .await?;
+    t.seed("files", ["a", "b", "c", "d"].map(|f| doc! { "_id": format!("{f}1"), "folder_id": f })).await
+}
+
+conformance! {
+    async fn cascades_reach_grandchildren_and_nothing_else(t) {
+        tree(t).await?;
+        t.db.delete::<Folder>("a").await?;
+        assert_eq!(t.stored("folders").await?, [folder("d", None)]);
+        assert_eq!(t.stored("files").await?, [doc! { "_id": "d1", "folder_id": "d" }]);
+    }
+
+    async fn rings_of_cascades_end(t) {
+        t.seed("folders", [folder("a", Some("c")), folder("b", Some("a")), folder("c", Some("b")), folder("me", Some("me"))]).await?;
+        t.seed("files", [doc! { "_id": "f", "folder_id": "b" }]).await?;
+        assert_eq!(t.db.delete::<Folder>("b").await?.id, "b");
+        assert_eq!(counts(t).await?, BTreeMap::from([("folders", 1)]));
+        t.db.delete::<Folder>("me").await?;
+        assert_eq!(counts(t).await?, BTreeMap::new());
+    }
+
+    async fn children_go_before_their_parents(t) {
+        tree(t).await?;
+        t.driver.take();
+        t.db.delete::<Folder>("a").await?;
+        let deletes = t.driver.take().into_iter().filter(|a| matches!(a.command.name(), "delete" | "findAndModify"));
+        let order: Vec<String> = deletes.map(|artifact| artifact.collection).collect();
+        let last_file = order.iter().rposition(|name| name == "files").unwrap();
+        let last_folder = order.iter().rposition(|name| name == "folders").unwrap();
+        assert!(last_file < last_folder, "{order:?}");
+    }
+
+    async fn many_cascade_as_one_does(t) {
+        tree(t).await?;
+        assert_eq!(t.db.delete_many::<Folder>().filter(|f| f.id.is_in(["a", "d"])).await?, 2);
+        assert_eq!(counts(t).await?, BTreeMap::new());
+    }
+
+    async fn restrict_restricts_and_undoes_everything(t) {
+        library(t).await?;
+        let before = counts(t).await?;
+        let error = t.db.delete::<Publisher>("P").await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Restricted);
+        assert_eq!(error.details(), &Details::Restricted { relation: "Book.publisher".into(), count: 1 });
+        assert_eq!(t.db.delete_many::<Publisher>().all().await.unwrap_err().code(), ErrorCode::Restricted);
+        assert_eq!(counts(t).await?, before);
+    }
+
+    async fn restrict_deep_inside_a_cascade_stops_all_of_it(t) {
+        tree(t).await?;
+        t.seed("locks", [doc! { "_id": "l", "file_id": "c1" }]).await?;
+        let error = t.db.delete::<Folder>("a").await.unwrap_err();
+        assert_eq!(error.details(), &Details::Restricted { relation: "Lock.file".into(), count: 1 });
+        assert_eq!(counts(t).await?, BTreeMap::from([("files", 4), ("folders", 4), ("locks", 1)]));
+    }
+
+    async fn set_null_and_cascade_side_by_side(t) {
+        let book = library(t).await?;
+        t.db.delete::<Author>(1).await?;
+        assert_eq!(counts(t).await?, BTreeMap::from([("books", 1), ("publishers", 1), ("reviews", 2)]));
+        assert_eq!(t.db.get::<Book>(book.id).await?.unwrap().author_id, None);
+        assert_eq!(t.db.find::<Book>().filter(|b| b.author_id.is_null()).count().await?, 1);
+    }
+
+    async fn no_action_leaves_the_key_dangling(t) {
+        tree(t).await?;
+        t.seed("bookmarks", [doc! { "_id": "m", "file_id": "c1" }]).await?;
+        t.db.delete::<Folder>("a").await?;
+        assert_eq!(t.stored("bookmarks").await?, [doc! { "_id": "m", "file_id": "c1" }]);
+    }
+
+    async fn a_soft_delete_takes_its_children_along(t) {
+        let book = library(t).await?;
+        t.db.delete::<Book>(book.id).await?;
+        assert_eq!(counts(t).await?.get("reviews"), None);
+        assert_eq!(t.stored("books").await?.len(), 1);
+    }
+
+    async fn a_cascade_inside_a_transaction_is_rolled_back_with_it(t) {
+        if !t.adapter.capabilities().transactions {
+            return forge_tests::engine::unsupported(t, "transactions");
+        }
+        tree(t).await?;
+        let error = t.db.transaction(async |tx| {
+            tx.delete::<Folder>("a").await?;
+            assert_eq!(tx.find::<Folder>().count().await?, 1);
+            Err::<(), _>(forge::Error::conflict("no"))
+        }).await.unwrap_err();
+        assert_eq!(error.message(), "no");
+        assert_eq!(counts(t).await?, BTreeMap::from([("files", 4), ("folders", 4)]));
+    }
+
+    async fn a_lone_delete_with_children_is_atomic(t) {
+        if !t.adapter.capabilities().transactions {
+            return forge_tests::engine::unsupported(t, "transactions");
+        }
+        tree(t).await?;
+        let mut feed = t.adapter.watch(t.name(), None).await?;
+        t.db.delete::<Folder>("a").await?;
+        let commit = futures_util::StreamExt::next(&mut feed).await.unwrap()?;
+        assert_eq!(commit.changes.len(), 6, "all in one commit: {commit:?}");
+    }
+}

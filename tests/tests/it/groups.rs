@@ -1,0 +1,98 @@
+//! Groups and their computed values.
+
+use bson::doc;
+use forge::prelude::count;
+use forge_tests::models::{NewPerson, Person, person};
+use forge_tests::{Fixture, Result, conformance};
+
+/// new: 1, 2, 3; old: 10, 20; odd: 5 without an age.
+async fn fill(t: &Fixture) -> Result<()> {
+    let rows = [
+        ("new", Some(1), 0.5),
+        ("new", Some(2), 1.5),
+        ("new", Some(3), 1.0),
+        ("old", Some(10), 2.0),
+        ("old", Some(20), 4.0),
+        ("odd", None, 5.0),
+    ];
+    for (i, (status, age, score)) in rows.into_iter().enumerate() {
+        let visits = Some(i as i64);
+        t.db.insert(NewPerson {
+            status: Some(status.into()),
+            age,
+            score: Some(score),
+            visits,
+            ..person(&format!("p{i}"))
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+fn s(text: &str) -> String {
+    text.to_owned()
+}
+
+conformance! {
+    async fn every_aggregate_is_typed(t) {
+        fill(t).await?;
+        let groups = t.db.group_by::<Person, _>(|p| p.status)
+            .select(|p| (count(), p.age.sum(), p.score.avg(), p.age.smallest(), p.name.largest()))
+            .await?;
+        assert_eq!(groups, [
+            (s("new"), (3, Some(6), Some(1.0), Some(Some(1)), Some(s("p2")))),
+            (s("odd"), (1, Some(0), Some(5.0), None, Some(s("p5")))),
+            (s("old"), (2, Some(30), Some(3.0), Some(Some(10)), Some(s("p4")))),
+        ]);
+    }
+
+    async fn a_mean_without_numbers_is_none_and_a_sum_zero(t) {
+        fill(t).await?;
+        let odd = t.db.group_by::<Person, _>(|p| p.status).filter(|p| p.status.eq("odd")).select(|p| (p.age.avg(), p.visits.sum())).await?;
+        assert_eq!(odd, [(s("odd"), (None, 5))]);
+        let nobody = t.db.group_by::<Person, _>(|p| p.status).filter(|p| p.status.eq("?")).select(|_| count()).await?;
+        assert!(nobody.is_empty());
+    }
+
+    async fn groups_are_filtered_sorted_and_paged(t) {
+        fill(t).await?;
+        let base = || t.db.group_by::<Person, _>(|p| p.status).select(|p| (count(), p.score.sum()));
+        let names = |groups: Vec<(String, (i64, f64))>| groups.into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+        assert_eq!(names(base().having(|(n, _)| n.gt(1)).await?), ["new", "old"]);
+        assert_eq!(names(base().having(|(n, total)| n.lt(3) & total.gte(6.0)).await?), ["old"]);
+        assert_eq!(names(base().having(|(n, total)| n.eq(3) | total.eq(5.0)).await?), ["new", "odd"]);
+        assert_eq!(names(base().sort(|(n, _)| n.desc()).await?), ["new", "old", "odd"]);
+        assert_eq!(names(base().sort(|(_, total)| total.asc()).limit(2).await?), ["new", "odd"]);
+        assert_eq!(names(base().sort(|(_, total)| total.desc()).skip(1).limit(1).await?), ["odd"]);
+        assert!(base().limit(0).await?.is_empty());
+        assert_eq!(names(base().skip(1).await?), ["odd", "old"], "the key decides the order where nothing else does");
+    }
+
+    async fn several_keys_make_a_group(t) {
+        fill(t).await?;
+        let groups = t.db.group_by::<Person, _>(|p| (p.status, p.age)).filter(|p| p.visits.gt(2)).select(|_| count()).await?;
+        assert_eq!(groups, [((s("odd"), None), 1), ((s("old"), Some(10)), 1), ((s("old"), Some(20)), 1)]);
+    }
+
+    async fn null_and_missing_are_one_group(t) {
+        fill(t).await?;
+        let at = bson::DateTime::from_millis(0);
+        t.seed("people", [doc! { "_id": bson::oid::ObjectId::from_bytes([1; 12]), "email": "n@example.org", "name": "n", "age": null, "tags": [], "score": 1.0, "visits": 0_i64, "status": "odd", "phones": [], "createdAt": at, "updatedAt": at }]).await?;
+        let groups = t.db.group_by::<Person, _>(|p| p.age).filter(|p| p.status.eq("odd")).select(|_| count()).await?;
+        assert_eq!(groups, [(None, 2)]);
+    }
+
+    async fn ids_and_dates_stay_what_they_are(t) {
+        let ann = t.db.insert(person("Ann")).await?;
+        let groups = t.db.group_by::<Person, _>(|p| p.id).select(|p| p.created_at.largest()).await?;
+        assert_eq!(groups, [(ann.id, Some(t.clock.now()))]);
+    }
+
+    async fn sums_of_whole_numbers_do_not_overflow_silently(t) {
+        for (i, visits) in [i64::from(i32::MAX), 1].into_iter().enumerate() {
+            t.db.insert(NewPerson { visits: Some(visits), ..person(&format!("p{i}")) }).await?;
+        }
+        let groups = t.db.group_by::<Person, _>(|p| p.status).select(|p| p.visits.sum()).await?;
+        assert_eq!(groups, [(s("new"), i64::from(i32::MAX) + 1)]);
+    }
+}

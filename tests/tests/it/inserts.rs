@@ -1,0 +1,126 @@
+//! Inserts: ids, defaults, timestamps, rules, unique indexes.
+
+use forge::ErrorCode;
+use forge::error::Details;
+use forge_tests::models::{NewPerson, Person, person};
+use forge_tests::{Fixture, Result, conformance};
+
+async fn refused(t: &Fixture, new: NewPerson) -> forge::Error {
+    t.db.insert(new).await.unwrap_err()
+}
+
+fn unique(error: &forge::Error) -> (&str, Vec<&str>) {
+    assert_eq!(error.code(), ErrorCode::UniqueViolation, "{error:?}");
+    assert_eq!(error.code().http_status(), 409);
+    match error.details() {
+        Details::Unique { model, fields } => (model, fields.iter().map(String::as_str).collect()),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn names(t: &Fixture) -> Result<Vec<String>> {
+    Ok(t.db.find::<Person>().sort(|p| p.name.asc()).await?.into_iter().map(|p| p.name).collect())
+}
+
+conformance! {
+    async fn what_is_not_given_is_filled_in(t) {
+        let ann = t.db.insert(person("Ann")).await?;
+        assert_eq!((ann.score, ann.visits, ann.status.as_str(), ann.tags.len()), (1.0, 0, "new", 0));
+        assert_eq!((ann.created_at, ann.updated_at), (t.clock.now(), t.clock.now()));
+        let bob = t.db.insert(person("Bob")).await?;
+        assert_ne!(ann.id, bob.id);
+        assert_eq!(t.db.get::<Person>(ann.id).await?, Some(ann), "the answer is what was stored");
+        let stored = &t.stored("people").await?[0];
+        assert_eq!(stored.keys().next().unwrap(), "_id");
+        assert!(stored.get_object_id("_id").is_ok() && stored.get_datetime("createdAt").is_ok(), "{stored}");
+        assert!(!stored.contains_key("age"), "absent values are not stored: {stored}");
+    }
+
+    async fn what_is_given_is_kept(t) {
+        let id = forge::Id::from_object_id(bson::oid::ObjectId::from_bytes([3; 12]));
+        let new = NewPerson { id: Some(id), score: Some(0.0), visits: Some(i64::MAX), status: Some(String::new()), ..person("Ann") };
+        let ann = t.db.insert(new).await?;
+        assert_eq!((ann.id, ann.score, ann.visits, ann.status.as_str()), (id, 0.0, i64::MAX, ""));
+        assert_eq!(t.db.get::<Person>(id).await?, Some(ann));
+    }
+
+    async fn every_broken_rule_is_reported_at_once(t) {
+        let new = NewPerson { email: "nope".into(), age: Some(200), name: String::new(), ..person("Ann") };
+        let error = refused(t, new).await;
+        assert_eq!(error.code(), ErrorCode::Validation);
+        assert!(error.message().starts_with("Validation failed for Person.insert: "), "{error}");
+        let paths: Vec<&str> = error.messages().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(paths, ["age", "email", "name"]);
+        assert_eq!(t.stored("people").await?.len(), 0);
+    }
+
+    async fn one_bad_document_keeps_all_from_being_sent(t) {
+        let error = t.db.insert_many([person("Ann"), NewPerson { age: Some(-1), ..person("Bob") }]).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Validation);
+        assert_eq!(t.stored("people").await?.len(), 0);
+    }
+
+    async fn a_unique_index_is_named_by_model_and_fields(t) {
+        t.push().await?;
+        t.db.insert(NewPerson { nickname: Some("annie".into()), ..person("Ann") }).await?;
+        let error = refused(t, person("Ann")).await;
+        assert_eq!(unique(&error), ("Person", vec!["email"]));
+        assert!(!error.message().contains("ann@example.org"), "the value is not repeated: {error}");
+        let error = refused(t, NewPerson { nickname: Some("annie".into()), ..person("Bob") }).await;
+        assert_eq!(unique(&error), ("Person", vec!["nickname"]));
+        assert_eq!(names(t).await?, ["Ann"]);
+    }
+
+    async fn an_id_is_unique_without_a_push(t) {
+        let ann = t.db.insert(person("Ann")).await?;
+        let error = refused(t, NewPerson { id: Some(ann.id), ..person("Bob") }).await;
+        assert_eq!(unique(&error), ("Person", vec!["_id"]));
+    }
+
+    async fn a_unique_optional_field_may_be_absent_often(t) {
+        t.push().await?;
+        assert_eq!(t.db.insert_many([person("Ann"), person("Bob"), person("Cid")]).await?, 3);
+    }
+
+    async fn updates_keep_unique_indexes_too(t) {
+        t.push().await?;
+        let ann = t.db.insert(person("Ann")).await?;
+        t.db.insert(person("Bob")).await?;
+        let error = t.db.update::<Person>(ann.id).set(|p| p.email, "bob@example.org").await.unwrap_err();
+        assert_eq!(unique(&error), ("Person", vec!["email"]));
+        let same = t.db.update::<Person>(ann.id).set(|p| p.email, "ann@example.org").await?;
+        assert_eq!(same.email, "ann@example.org", "a document does not collide with itself");
+        t.db.delete::<Person>(ann.id).await?;
+        t.db.insert(person("Ann")).await?;
+    }
+
+    async fn many_are_inserted_in_order_up_to_the_first_duplicate(t) {
+        t.push().await?;
+        assert_eq!(t.db.insert_many(Vec::<NewPerson>::new()).await?, 0);
+        let error = t.db.insert_many([person("Ann"), person("Bob"), person("Ann"), person("Cid")]).await.unwrap_err();
+        assert_eq!(unique(&error), ("Person", vec!["email"]));
+        assert_eq!(names(t).await?, ["Ann", "Bob"]);
+    }
+
+    async fn duplicates_can_be_passed_over(t) {
+        t.push().await?;
+        t.db.insert(person("Bob")).await?;
+        let new = [person("Ann"), person("Bob"), person("Cid"), person("Ann")];
+        assert_eq!(t.db.insert_many_skipping(new).await?, (2, vec![1, 3]));
+        assert_eq!(names(t).await?, ["Ann", "Bob", "Cid"]);
+    }
+
+    async fn thousands_go_in_with_one_command(t) {
+        t.driver.take();
+        let people = (0..3_000).map(|i| NewPerson { email: format!("p{i}@example.org"), ..person("P") });
+        assert_eq!(t.db.insert_many(people).await?, 3_000);
+        assert_eq!(t.driver.on("people"), 1);
+        assert_eq!(t.db.find::<Person>().count().await?, 3_000);
+    }
+
+    async fn keys_of_operators_are_only_text(t) {
+        let new = NewPerson { tags: Some(vec!["$gt".into(), "a.b".into(), String::new()]), ..person("Ann") };
+        let ann = t.db.insert(new).await?;
+        assert_eq!(t.db.find::<Person>().filter(|p| p.tags.has("$gt")).one().await?, ann);
+    }
+}
