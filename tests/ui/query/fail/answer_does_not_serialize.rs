@@ -3,7 +3,7 @@ use forge::prelude::*;
 struct Secret;
 
 #[query]
-async fn delayed(ctx: &QueryCtx) -> Result<Secret> {
+async fn delayed(_ctx: &QueryCtx) -> Result<Secret> {
     Ok(Secret)
 }
 

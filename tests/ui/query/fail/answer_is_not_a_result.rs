@@ -1,7 +1,7 @@
 use forge::prelude::*;
 
 #[query]
-async fn delayed(ctx: &QueryCtx) -> i32 {
+async fn delayed(_ctx: &QueryCtx) -> i32 {
     5
 }
 

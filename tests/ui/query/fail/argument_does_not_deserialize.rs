@@ -3,7 +3,7 @@ use forge::prelude::*;
 struct Secret;
 
 #[query]
-async fn delayed(ctx: &QueryCtx, minutes: i32, secret: Secret) -> Result<i32> {
+async fn delayed(_ctx: &QueryCtx, minutes: i32, _secret: Secret) -> Result<i32> {
     Ok(minutes)
 }
 
