@@ -92,8 +92,7 @@ impl Calls {
         key: Option<&str>,
     ) -> StoredAnswer {
         let work = self.clone().keyed_mutation(name.to_owned(), args.clone(), caller, key.map(str::to_owned));
-        self.active.send_modify(|active| *active += 1);
-        let active = Active(self.active.clone());
+        let active = self.busy();
         // After it is counted, so that a drain either waits for it or is seen here.
         if self.is_draining() {
             return refusal(&Error::unavailable("the server is stopping"));
@@ -109,6 +108,12 @@ impl Calls {
             }
             Err(_) => refusal(&too_slow("mutation", name, self.limits.deadline)),
         }
+    }
+
+    /// Keeps [`Calls::idle`] waiting until it is dropped.
+    pub(crate) fn busy(&self) -> Busy {
+        self.active.send_modify(|active| *active += 1);
+        Busy(self.active.clone())
     }
 
     /// Waits until no mutation is under way.
@@ -177,9 +182,10 @@ impl Calls {
     }
 }
 
-struct Active(watch::Sender<usize>);
+/// A mutation that is under way, or whose answer is.
+pub(crate) struct Busy(watch::Sender<usize>);
 
-impl Drop for Active {
+impl Drop for Busy {
     fn drop(&mut self) {
         self.0.send_modify(|active| *active -= 1);
     }

@@ -66,6 +66,13 @@ async fn add(ctx: &MutationCtx, id: i32, by: i32) -> Result<i32> {
     Ok(by)
 }
 
+#[mutation]
+async fn add_slowly(ctx: &MutationCtx, id: i32, by: i32) -> Result<i32> {
+    tokio::time::sleep(std::time::Duration::from_millis(800)).await;
+    ctx.db.update_many::<Counter>().filter(|c| c.id.eq(id)).inc(|c| c.n, by).await?;
+    Ok(by)
+}
+
 /// A server on `adapter`.
 pub(crate) fn server(adapter: Arc<FakeAdapter>, limits: Limits) -> Server {
     struct Source;

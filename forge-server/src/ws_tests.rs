@@ -226,6 +226,34 @@ async fn a_frame_over_the_limit_closes_with_1009() {
 }
 
 #[tokio::test]
+async fn a_socket_that_is_not_read_is_closed_with_1013_and_delays_nobody() {
+    let running = start(Limits { queued_bytes: 100_000, ..Limits::default() }).await;
+    let mut slow = Client::connect(&running).await;
+    // Every frame is answered; the answers fill the buffers of the connection and then the queue.
+    for _ in 0..80_000 {
+        slow.0.feed(Message::text("x")).await.unwrap();
+    }
+    slow.0.flush().await.unwrap();
+    let mut other = Client::connect(&running).await;
+    other.send(json!({ "op": "query", "id": 1, "query": "counter", "args": { "id": 1 } })).await;
+    assert_eq!(other.next().await["op"], "result");
+    assert_eq!(slow.closing_code().await, 1013);
+}
+
+#[tokio::test]
+async fn a_mutation_under_way_is_answered_before_a_drain_closes_the_socket() {
+    let running = start(Limits::default()).await;
+    let mut client = Client::connect(&running).await;
+    client
+        .send(json!({ "op": "mutate", "id": 1, "mutation": "add_slowly", "args": { "id": 1, "by": 2 } }))
+        .await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    running.stop.send(()).unwrap();
+    assert_eq!(client.next().await["data"], 2);
+    assert_eq!(client.closing_code().await, 1001);
+}
+
+#[tokio::test]
 async fn calls_of_one_socket_are_bounded() {
     let running = start(Limits { calls: 2, ..Limits::default() }).await;
     let mut client = Client::connect(&running).await;

@@ -27,6 +27,8 @@ use answer::ApiError;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const VERSION: HeaderName = HeaderName::from_static("x-forge-version");
+/// What a socket keeps for reading, and for writing, in bytes.
+const SOCKET_BUFFER: usize = 4 * 1024;
 /// The longest that `/readyz` waits for the database.
 const PING: Duration = Duration::from_secs(2);
 
@@ -175,10 +177,10 @@ async fn upgrade(
     }
     let (calls, caller) = (server.calls, request::caller(&headers));
     let max = calls.limits.frame_bytes;
-    Ok(upgrade
-        .max_message_size(max)
-        .max_frame_size(max)
-        .on_upgrade(move |socket| ws::serve(socket, calls, caller)))
+    let upgrade = upgrade.max_message_size(max).max_frame_size(max);
+    // The default buffers are 128 KiB each, for every idle socket.
+    let upgrade = upgrade.read_buffer_size(SOCKET_BUFFER).write_buffer_size(SOCKET_BUFFER);
+    Ok(upgrade.on_upgrade(move |socket| ws::serve(socket, calls, caller)))
 }
 
 async fn ready(State(server): State<Routes>) -> Result<Response, ApiError> {

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use forge_core::{Caller, Error};
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 
 use super::answer::ApiError;
 use crate::{Limits, json};
@@ -21,7 +22,10 @@ pub(crate) async fn arguments(
     body: Body,
     limits: &Limits,
 ) -> Result<Map<String, Value>, ApiError> {
-    let body = read(headers, body, limits.body_bytes).await?;
+    let body = match timeout(limits.deadline, read(headers, body, limits.body_bytes)).await {
+        Ok(body) => body?,
+        Err(_) => return Err(Error::timeout("the body took too long to arrive").into()),
+    };
     if !body.is_empty() && !is_json(headers) {
         let error =
             Error::bad_request("the body must be JSON: send it with `Content-Type: application/json`");

@@ -55,9 +55,14 @@ impl Outbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The state, unless the socket is to be closed: nothing is added then.
+    fn open_state(&self) -> Option<MutexGuard<'_, State>> {
+        Some(self.state()).filter(|state| state.closing.is_none())
+    }
+
     /// Adds a text frame.
     pub(crate) fn text(&self, text: String) {
-        let mut state = self.state();
+        let Some(mut state) = self.open_state() else { return };
         state.bytes += text.len();
         state.texts.push_back(text);
         self.filled(state);
@@ -66,7 +71,7 @@ impl Outbox {
     /// Adds a frame of the live-query machine. Results that still wait are replaced by newer ones of the same
     /// subscription, and dropped where it ended or failed.
     pub(crate) fn frame(&self, frame: Frame) {
-        let mut state = self.state();
+        let Some(mut state) = self.open_state() else { return };
         match frame {
             Frame::Update { version, results } => state.merge(version, results),
             Frame::Error { id, error } => {
@@ -86,7 +91,7 @@ impl Outbox {
     fn filled(&self, mut state: MutexGuard<'_, State>) {
         // A single frame may be larger than the limit: what matters is that they do not pile up.
         if state.bytes > self.limit && state.len() > 1 {
-            *state = State { closing: state.closing.or(Some(Closing::TooSlow)), ..State::default() };
+            *state = State { closing: Some(Closing::TooSlow), ..State::default() };
         }
         drop(state);
         self.filled.notify_one();
@@ -206,6 +211,7 @@ mod tests {
         let outbox = Outbox::new(100);
         outbox.frame(update(1, &[(1, &format!("\"{}\"", "x".repeat(200)))]));
         outbox.text("y".repeat(200));
+        outbox.text("z".to_owned());
         assert_eq!(outbox.next().await, Outgoing::Close(Closing::TooSlow));
     }
 
