@@ -231,8 +231,8 @@ impl Error {
     pub fn restricted(model: &str, relation: impl Into<String>, count: u64) -> Self {
         let relation = relation.into();
         let text = format!(
-            "cannot delete {model}: {count} {} still refer to it through {relation}",
-            if count == 1 { "document" } else { "documents" }
+            "cannot delete {model}: {count} {} to it through {relation}",
+            if count == 1 { "document still refers" } else { "documents still refer" }
         );
         Self::new(ErrorCode::Restricted, text).with_details(Details::Restricted { relation, count })
     }
