@@ -85,10 +85,13 @@ export class Live {
 
 /** Calls a handler once; the result, or an Error with the server's message. */
 export async function call(kind, name, args, headers = {}) {
-  const answer = await fetch(`/api/${kind}/${name}`, {
+  const request = {
     method: "POST",
     headers: { "content-type": "application/json", ...headers },
     body: JSON.stringify(args),
+  };
+  const answer = await fetch(`/api/${kind}/${name}`, request).catch(() => {
+    throw new Error("The server cannot be reached.");
   });
   const body = await answer.json();
   if (!answer.ok) throw new Error(body.message);
