@@ -271,6 +271,9 @@ fn joined(view: &View<'_, '_>, mut rows: Rows, form: &Document) -> Result<Rows> 
 
 const LOOKUP_OPTIONS: [&str; 5] = ["from", "as", "localField", "foreignField", "pipeline"];
 
+/// Where the documents with an encoded value are in a list.
+type Positions = HashMap<Vec<u8>, Vec<usize>>;
+
 /// The values at a path by their encoded form; null where there are none.
 fn values_of(row: &Document, path: &str) -> Result<HashMap<Vec<u8>, Bson>> {
     let raw = keys::to_raw(row)?;
@@ -289,12 +292,12 @@ fn foreign_documents(
     from: &str,
     path: &str,
     local: &[HashMap<Vec<u8>, Bson>],
-) -> Result<(Rows, HashMap<Vec<u8>, Vec<usize>>)> {
+) -> Result<(Rows, Positions)> {
     let wanted: HashMap<&Vec<u8>, &Bson> = local.iter().flatten().collect();
     let usable = |value: &&&Bson| !matches!(value, Bson::Undefined | Bson::RegularExpression(_));
     let list: Vec<Bson> = wanted.values().filter(usable).map(|value| (*value).clone()).collect();
     let documents = nested(view, from, &[doc! { "$match": { path: { "$in": list } } }])?;
-    let mut positions: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
+    let mut positions = Positions::new();
     for (position, document) in documents.iter().enumerate() {
         for value in values_of(document, path)?.into_keys() {
             positions.entry(value).or_default().push(position);

@@ -2,24 +2,26 @@
 //!
 //! A command that fails leaves nothing behind: what it changed so far is changed back before the error is answered.
 
-use std::collections::BTreeSet;
+mod schema;
+mod store;
+
 use std::sync::Arc;
 
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf};
 use forge_core::adapter::ChangeKind;
 use forge_core::{Env, Error, ErrorCode, Result};
-use forge_mongo::artifact::{DUPLICATE_KEY, WriteFailure};
+use forge_mongo::artifact::WriteFailure;
 use forge_mongo::{Command, MongoArtifact, Reply};
 use redb::{Table, WriteTransaction};
 
 use crate::catalog::{Catalog, Collection};
 use crate::feed::Change;
 use crate::filter;
-use crate::index::{Entry, Index};
 use crate::keys;
 use crate::read::{Clock, Query, View};
-use crate::store::{META, Span, Tables, doc_key, storage};
+use crate::store::{META, Tables, doc_key, storage};
 use crate::update::{Update, set_path};
+use store::{Duplicate, Step};
 
 /// The largest document, as on a server.
 const MAX_DOCUMENT: usize = 16 * 1024 * 1024;
@@ -55,33 +57,6 @@ pub(crate) struct Writing<'w, 't> {
     /// What it has done so far.
     pub(crate) pending: &'w mut Pending,
     env: &'w Env,
-}
-
-/// A unique index already holds the values.
-pub(crate) struct Duplicate {
-    index: String,
-    paths: Vec<String>,
-}
-
-impl Duplicate {
-    fn into_error(self, collection: &str) -> Error {
-        Error::unique_violation(collection, self.paths)
-    }
-
-    fn into_failure(self, collection: &str) -> WriteFailure {
-        WriteFailure {
-            code: DUPLICATE_KEY,
-            message: format!("E11000 duplicate key error collection: {collection} index: {}", self.index),
-            key_paths: self.paths,
-        }
-    }
-}
-
-/// A document on its way into or out of a collection.
-struct Step<'s> {
-    id_key: &'s [u8],
-    before: Option<&'s RawDocument>,
-    after: Option<&'s RawDocument>,
 }
 
 impl<'w, 't> Writing<'w, 't> {
@@ -325,123 +300,6 @@ impl<'w, 't> Writing<'w, 't> {
         }
     }
 
-    fn record(
-        &mut self,
-        collection: &Collection,
-        kind: ChangeKind,
-        id_key: Vec<u8>,
-        before: Option<RawDocumentBuf>,
-        after: Option<RawDocumentBuf>,
-        touched: Option<Arc<[String]>>,
-    ) {
-        let (database, collection) = (collection.database, collection.name.clone());
-        self.pending.changes.push(Change { database, collection, kind, id_key, before, after, touched });
-    }
-
-    /// Moves a document from one state to the next, in the collection and all its indexes; or changes nothing, where a
-    /// unique index (`check`) does not allow it.
-    fn store(
-        &mut self,
-        database: &str,
-        collection: &mut Arc<Collection>,
-        step: &Step<'_>,
-        check: bool,
-    ) -> Result<Option<Duplicate>> {
-        let mut arrays = Vec::new();
-        let mut moves: Vec<(BTreeSet<Entry>, BTreeSet<Entry>)> = Vec::with_capacity(collection.indexes.len());
-        for index in &collection.indexes {
-            let mut positions = Vec::new();
-            let entries = |document: Option<&RawDocument>, positions: &mut Vec<usize>| {
-                document.map_or_else(
-                    || Ok(BTreeSet::new()),
-                    |document| index.entries(document, step.id_key, positions),
-                )
-            };
-            let old = entries(step.before, &mut Vec::new())?;
-            let new = entries(step.after, &mut positions)?;
-            positions.retain(|&position| !index.keys[position].multikey);
-            if !positions.is_empty() {
-                arrays.push((index.id, positions));
-            }
-            if check && index.unique {
-                for entry in new.difference(&old) {
-                    if self.is_taken(entry)? {
-                        return Ok(Some(Duplicate { index: index.name.clone(), paths: index.paths() }));
-                    }
-                }
-            }
-            moves.push((old, new));
-        }
-        self.pending.broken = true;
-        for (old, new) in &moves {
-            for (key, _) in old.difference(new) {
-                self.tables.remove_entry(key)?;
-            }
-            for (key, id_at) in new.difference(old) {
-                self.tables.put_entry(key, *id_at)?;
-            }
-        }
-        let key = doc_key(collection.id, step.id_key);
-        match step.after {
-            Some(document) => self.tables.put_doc(&key, document.as_bytes())?,
-            None => self.tables.remove_doc(&key)?,
-        }
-        self.pending.broken = false;
-        if !arrays.is_empty() {
-            *collection = self.note_arrays(database, collection, &arrays)?;
-        }
-        Ok(None)
-    }
-
-    /// Whether another document holds the values of an entry.
-    fn is_taken(&self, (key, id_at): &Entry) -> Result<bool> {
-        let values = &key[..*id_at as usize];
-        for found in self.tables.entries(&Span::prefix(values))? {
-            let (found, _) = found.map_err(storage)?;
-            if found.value() != key.as_slice() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Remembers that fields of indexes hold arrays.
-    fn note_arrays(
-        &mut self,
-        database: &str,
-        collection: &Collection,
-        arrays: &[(u32, Vec<usize>)],
-    ) -> Result<Arc<Collection>> {
-        let mut changed = collection.clone();
-        for index in &mut changed.indexes {
-            let id = index.id;
-            for (_, positions) in arrays.iter().filter(|(array_in, _)| *array_in == id) {
-                let index = Arc::make_mut(index);
-                positions.iter().for_each(|&position| index.keys[position].multikey = true);
-            }
-        }
-        self.replace_collection(database, changed)
-    }
-
-    /// Changes back everything after the first `mark` changes.
-    pub(crate) fn undo(&mut self, database: &str, mark: usize) -> Result<()> {
-        while self.pending.changes.len() > mark {
-            let Some(change) = self.pending.changes.pop() else { break };
-            let mut collection = self.ensure_collection(database, &change.collection)?;
-            let step = Step {
-                id_key: &change.id_key,
-                before: change.after.as_deref(),
-                after: change.before.as_deref(),
-            };
-            let undone = self.store(database, &mut collection, &step, false);
-            if undone.is_err() {
-                self.pending.broken = true;
-            }
-            undone?;
-        }
-        Ok(())
-    }
-
     /// The collection of that name, created where it is new.
     pub(crate) fn ensure_collection(&mut self, database: &str, name: &str) -> Result<Arc<Collection>> {
         if let Some(found) = self.pending.catalog.collection(database, name) {
@@ -454,119 +312,6 @@ impl<'w, 't> Writing<'w, 't> {
     fn replace_collection(&mut self, database: &str, collection: Collection) -> Result<Arc<Collection>> {
         self.pending.catalog_changed = true;
         Arc::make_mut(&mut self.pending.catalog).replace_collection(&mut self.meta, database, collection)
-    }
-
-    /// Creates an index over what is there. The same index again is no change.
-    pub(crate) fn create_index(&mut self, database: &str, name: &str, spec: &Document) -> Result<()> {
-        let wanted = Index::from_spec(0, spec)?;
-        let collection = self.ensure_collection(database, name)?;
-        if let Some(present) = collection.index(&wanted.name) {
-            if present.spec == wanted.spec {
-                return Ok(());
-            }
-            return Err(Error::conflict(format!(
-                "collection {name} already has another index of the name {}; drop it first",
-                wanted.name
-            )));
-        }
-        let id = Arc::make_mut(&mut self.pending.catalog).take_id(&mut self.meta)?;
-        let mut index = Index { id, ..wanted };
-        self.fill(&collection, &mut index)?;
-        let mut changed = Collection::clone(&collection);
-        changed.indexes.push(Arc::new(index));
-        self.replace_collection(database, changed)?;
-        Ok(())
-    }
-
-    fn fill(&mut self, collection: &Collection, index: &mut Index) -> Result<()> {
-        let mut entries = BTreeSet::new();
-        for row in self.tables.docs(&Span::of_id(collection.id))? {
-            let (key, value) = row.map_err(storage)?;
-            let mut arrays = Vec::new();
-            entries.append(&mut index.entries(
-                RawDocument::from_bytes(value.value())?,
-                &key.value()[4..],
-                &mut arrays,
-            )?);
-            for position in arrays {
-                index.keys[position].multikey = true;
-            }
-        }
-        let mut last: &[u8] = &[];
-        for (key, id_at) in &entries {
-            let values = &key[..*id_at as usize];
-            if index.unique && values == last {
-                return Err(Error::unique_violation(&*collection.name, index.paths()).context(format!(
-                    "index {} cannot be unique over the documents of {}",
-                    index.name, collection.name
-                )));
-            }
-            last = values;
-        }
-        for (key, id_at) in &entries {
-            self.tables.put_entry(key, *id_at)?;
-        }
-        Ok(())
-    }
-
-    /// Drops an index.
-    ///
-    /// # Errors
-    /// `not_found` where there is none of the name.
-    pub(crate) fn drop_index(&mut self, database: &str, name: &str, index: &str) -> Result<()> {
-        let found = self.pending.catalog.collection(database, name).cloned();
-        let missing = || Error::not_found(format!("collection {name} has no index {index}"));
-        let collection = found.ok_or_else(missing)?;
-        let id = collection.index(index).ok_or_else(missing)?.id;
-        self.tables.clear_entries(&Span::of_id(id))?;
-        let mut changed = Collection::clone(&collection);
-        changed.indexes.retain(|index| index.id != id);
-        self.replace_collection(database, changed)?;
-        Ok(())
-    }
-
-    /// Drops every collection of a database; the feed says so.
-    pub(crate) fn drop_database(&mut self, database: &str) -> Result<()> {
-        self.pending.catalog_changed = true;
-        let dropped = Arc::make_mut(&mut self.pending.catalog).clear_database(&mut self.meta, database)?;
-        for collection in dropped {
-            self.tables.clear_docs(&Span::of_id(collection.id))?;
-            for index in &collection.indexes {
-                self.tables.clear_entries(&Span::of_id(index.id))?;
-            }
-            self.record(&collection, ChangeKind::Drop, Vec::new(), None, None, None);
-        }
-        Ok(())
-    }
-
-    /// Deletes what TTL indexes say is over, in every database. Answers with how many documents went.
-    pub(crate) fn purge_expired(&mut self, now: forge_core::DateTime) -> Result<u64> {
-        let mut due = Vec::new();
-        for (database, entry) in self.pending.catalog.databases() {
-            for collection in entry.collections.values() {
-                for index in &collection.indexes {
-                    if let Some(seconds) = index.expire_after {
-                        let limit = now.millis().saturating_sub(seconds.saturating_mul(1_000));
-                        due.push((
-                            database.clone(),
-                            collection.name.clone(),
-                            index.keys[0].path.clone(),
-                            limit,
-                        ));
-                    }
-                }
-            }
-        }
-        let mut purged = 0;
-        for (database, collection, path, limit) in due {
-            let over = bson::doc! { path: { "$lte": bson::DateTime::from_millis(limit) } };
-            let hits = self.view(&database, &Clock::unlimited()).hits(&collection, &Query::new(&over)?)?;
-            for (id_key, before) in hits {
-                self.delete_one(&database, &collection, id_key, before)?;
-                purged += 1;
-            }
-        }
-        Ok(purged)
     }
 }
 

@@ -11,11 +11,14 @@
 //! | arrays | `0e` | the values; then `00` |
 //! | others | see [`class`] | fixed width, big-endian |
 
-use std::cmp::Ordering;
+mod number;
+#[cfg(test)]
+mod tests;
+
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
-use bson::{Bson, Decimal128, RawArray, RawBsonRef, RawDocument, RawDocumentBuf};
+use bson::{Bson, RawArray, RawBsonRef, RawDocument, RawDocumentBuf};
 use forge_core::ir::SortKey;
 use forge_core::order::{self, Found, Values};
 
@@ -44,8 +47,6 @@ pub(crate) mod class {
 }
 
 const END: u8 = 0x00;
-const EXACT: u8 = 0x00;
-const INEXACT: u8 = 0x01;
 
 /// The class byte of `value`.
 pub(crate) fn class_of(value: RawBsonRef<'_>) -> u8 {
@@ -107,10 +108,10 @@ pub(crate) fn with_raw<R>(value: &Bson, f: impl FnOnce(RawBsonRef<'_>) -> R) -> 
 fn encode_body(value: RawBsonRef<'_>, out: &mut Vec<u8>) {
     match value {
         RawBsonRef::MinKey | RawBsonRef::Undefined | RawBsonRef::Null | RawBsonRef::MaxKey => {}
-        RawBsonRef::Int32(v) => double(f64::from(v), out),
-        RawBsonRef::Int64(v) => integer(v, out),
-        RawBsonRef::Double(v) => double(v, out),
-        RawBsonRef::Decimal128(v) => decimal(v, out),
+        RawBsonRef::Int32(v) => number::double(f64::from(v), out),
+        RawBsonRef::Int64(v) => number::integer(v, out),
+        RawBsonRef::Double(v) => number::double(v, out),
+        RawBsonRef::Decimal128(v) => number::decimal(v, out),
         RawBsonRef::String(v) | RawBsonRef::Symbol(v) | RawBsonRef::JavaScriptCode(v) => {
             text(v.as_bytes(), out);
         }
@@ -177,129 +178,6 @@ fn text(bytes: &[u8], out: &mut Vec<u8>) {
 
 fn signed(value: i64) -> [u8; 8] {
     (value.cast_unsigned() ^ (1 << 63)).to_be_bytes()
-}
-
-fn floor_bits(value: f64) -> [u8; 8] {
-    if value.is_nan() {
-        return [0; 8];
-    }
-    // Adding zero makes −0 equal to 0.
-    let bits = (value + 0.0).to_bits();
-    let ordered = if bits >> 63 == 1 { !bits } else { bits | (1 << 63) };
-    ordered.to_be_bytes()
-}
-
-fn double(value: f64, out: &mut Vec<u8>) {
-    out.extend_from_slice(&floor_bits(value));
-    out.push(EXACT);
-}
-
-fn integer(value: i64, out: &mut Vec<u8>) {
-    let nearest = value as f64;
-    // Every double near an i64 is a whole number, so the comparison is exact.
-    let difference = nearest as i128 - i128::from(value);
-    if difference == 0 {
-        return double(nearest, out);
-    }
-    let floor = if difference > 0 { nearest.next_down() } else { nearest };
-    out.extend_from_slice(&floor_bits(floor));
-    out.push(INEXACT);
-    Digits::parse(&value.to_string()).encode(out);
-}
-
-fn decimal(value: Decimal128, out: &mut Vec<u8>) {
-    let nearest = order::as_f64(RawBsonRef::Decimal128(value)).unwrap_or(f64::NAN);
-    let Some(exact) = Digits::of_decimal(value) else { return double(nearest, out) };
-    let against = match nearest {
-        f64::INFINITY => Ordering::Greater,
-        f64::NEG_INFINITY => Ordering::Less,
-        nearest => Digits::of_double(nearest).compare(&exact),
-    };
-    let floor = match against {
-        Ordering::Equal => return double(nearest, out),
-        Ordering::Greater => nearest.next_down(),
-        Ordering::Less => nearest,
-    };
-    out.extend_from_slice(&floor_bits(floor));
-    out.push(INEXACT);
-    exact.encode(out);
-}
-
-/// A number as `±0.d₁d₂… × 10^exponent` without leading or trailing zeros.
-struct Digits {
-    negative: bool,
-    exponent: i32,
-    digits: Vec<u8>,
-}
-
-impl Digits {
-    /// All digits of a finite double; 767 are enough for any.
-    fn of_double(value: f64) -> Self {
-        Self::parse(&format!("{value:.767e}"))
-    }
-
-    /// All digits of a finite decimal (IEEE 754-2008, binary integer form); none for NaN and the infinities.
-    fn of_decimal(value: Decimal128) -> Option<Self> {
-        const MAX_COEFFICIENT: u128 = 10_u128.pow(34) - 1;
-        let bits = u128::from_le_bytes(value.bytes());
-        if (bits >> 122) & 0b1_1110 == 0b1_1110 {
-            return None;
-        }
-        // Coefficients beyond 34 digits are not canonical and mean zero.
-        let wide = (bits >> 125) & 0b11 == 0b11;
-        let (shift, coefficient) = if wide { (111, 0) } else { (113, bits & ((1 << 113) - 1)) };
-        let coefficient = if coefficient > MAX_COEFFICIENT { 0 } else { coefficient };
-        let exponent = ((bits >> shift) & 0x3fff) as i32 - 6176;
-        let sign = if bits >> 127 == 1 { "-" } else { "" };
-        Some(Self::parse(&format!("{sign}{coefficient}e{exponent}")))
-    }
-
-    /// Reads `-12.5`, `1e+400`, ….
-    fn parse(form: &str) -> Self {
-        let (negative, form) = form.strip_prefix('-').map_or((false, form), |rest| (true, rest));
-        let (mantissa, exponent) = form.split_once('e').unwrap_or((form, "0"));
-        let mut exponent: i32 = exponent.trim_start_matches('+').parse().unwrap_or(0);
-        let whole = mantissa.find('.').unwrap_or(mantissa.len());
-        exponent += i32::try_from(whole).unwrap_or(0);
-        let mut digits: Vec<u8> =
-            mantissa.bytes().filter(u8::is_ascii_digit).map(|digit| digit - b'0').collect();
-        let leading = digits.iter().take_while(|&&digit| digit == 0).count();
-        digits.drain(..leading);
-        exponent -= i32::try_from(leading).unwrap_or(0);
-        while digits.last() == Some(&0) {
-            digits.pop();
-        }
-        if digits.is_empty() {
-            return Self { negative: false, exponent: 0, digits };
-        }
-        Self { negative, exponent, digits }
-    }
-
-    fn compare(&self, other: &Self) -> Ordering {
-        let (mut a, mut b) = (Vec::new(), Vec::new());
-        self.encode(&mut a);
-        other.encode(&mut b);
-        a.cmp(&b)
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        let sign = match (self.digits.is_empty(), self.negative) {
-            (true, _) => 0x02,
-            (false, true) => 0x01,
-            (false, false) => 0x03,
-        };
-        out.push(sign);
-        if self.digits.is_empty() {
-            return;
-        }
-        let start = out.len();
-        out.extend_from_slice(&(self.exponent.cast_unsigned() ^ (1 << 31)).to_be_bytes());
-        out.extend(self.digits.iter().map(|digit| digit + 1));
-        out.push(END);
-        if self.negative {
-            invert(&mut out[start..]);
-        }
-    }
 }
 
 /// Reverses the order of what the bytes stand for.
@@ -382,127 +260,4 @@ pub(crate) fn sort_key(document: &RawDocument, keys: &[SortKey]) -> Vec<u8> {
 pub(crate) fn to_raw(document: &bson::Document) -> forge_core::Result<RawDocumentBuf> {
     RawDocumentBuf::try_from(document)
         .map_err(|error| forge_core::Error::bad_request(format!("the document cannot be stored: {error}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use bson::{RawBson, bson, rawdoc};
-    use proptest::prelude::*;
-
-    fn decimal(text: &str) -> Bson {
-        Bson::Decimal128(text.parse().unwrap())
-    }
-
-    fn number() -> impl Strategy<Value = Bson> {
-        let near = || (1_i64 << 53) - 3..(1_i64 << 53) + 3;
-        prop_oneof![
-            (-3..3_i32).prop_map(Bson::Int32),
-            near().prop_map(Bson::Int64),
-            near().prop_map(|n| Bson::Double(n as f64)),
-            near().prop_map(|n| decimal(&format!("{n}.5"))),
-            any::<i64>().prop_map(Bson::Int64),
-            any::<i64>().prop_map(|n| Bson::Double(n as f64)),
-            any::<f64>().prop_map(Bson::Double),
-            Just(Bson::Double(f64::NAN)),
-            Just(decimal("NaN")),
-            Just(decimal("-Infinity")),
-            (-4..4_i32).prop_map(|n| Bson::Double(f64::from(n) / 10.0)),
-            (-30..30_i64, -3..3_i32).prop_map(|(n, e)| decimal(&format!("{n}E{e}"))),
-            (any::<i64>(), -330..300_i32).prop_map(|(n, e)| decimal(&format!("{n}E{e}"))),
-            any::<[u8; 16]>().prop_map(|bytes| Bson::Decimal128(Decimal128::from_bytes(bytes))),
-        ]
-    }
-
-    fn value() -> impl Strategy<Value = Bson> {
-        let others = vec![
-            Bson::MinKey,
-            Bson::Undefined,
-            Bson::Null,
-            bson!(true),
-            bson!(false),
-            bson!("\0"),
-            bson!("a\0b"),
-            Bson::Symbol("a".into()),
-            Bson::DateTime(bson::DateTime::from_millis(-1)),
-            Bson::DateTime(bson::DateTime::from_millis(1)),
-            Bson::Timestamp(bson::Timestamp { time: 1, increment: 2 }),
-            Bson::ObjectId(bson::oid::ObjectId::from_bytes([1; 12])),
-            Bson::Binary(bson::Binary { subtype: bson::spec::BinarySubtype::Uuid, bytes: vec![1] }),
-            Bson::Binary(bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes: vec![0, 0] }),
-            Bson::RegularExpression(bson::Regex {
-                pattern: bson::raw::cstr!("a").into(),
-                options: bson::raw::cstr!("i").into(),
-            }),
-            Bson::JavaScriptCode("x".into()),
-            Bson::MaxKey,
-        ];
-        let leaf = prop_oneof![3 => number(), 2 => proptest::sample::select(others), 2 => "[ab\0]{0,3}".prop_map(Bson::String)];
-        leaf.prop_recursive(3, 12, 3, |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..3).prop_map(Bson::Array),
-                prop::collection::vec(("[ab]{0,2}", inner), 0..3)
-                    .prop_map(|entries| Bson::Document(entries.into_iter().collect())),
-            ]
-        })
-    }
-
-    fn check(a: &Bson, b: &Bson) -> Result<(), TestCaseError> {
-        let raw = |value: &Bson| RawBson::try_from(value.clone()).unwrap();
-        let expected = order::compare(raw(a).as_raw_bson_ref(), raw(b).as_raw_bson_ref());
-        let (x, y) = (encoded(a), encoded(b));
-        prop_assert_eq!(x.cmp(&y), expected, "{} and {}", a, b);
-        let (mut inverted_x, mut inverted_y) = (x.clone(), y.clone());
-        invert(&mut inverted_x);
-        invert(&mut inverted_y);
-        prop_assert_eq!(inverted_x.cmp(&inverted_y), expected.reverse(), "inverted {} and {}", a, b);
-        if expected.is_ne() {
-            prop_assert!(!x.starts_with(&y) && !y.starts_with(&x), "{} and {} are not apart", a, b);
-        }
-        Ok(())
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(3_000))]
-
-        #[test]
-        fn byte_order_is_value_order(a in value(), b in value()) {
-            check(&a, &b)?;
-        }
-
-        #[test]
-        fn byte_order_of_numbers_is_their_order(a in number(), b in number()) {
-            check(&a, &b)?;
-        }
-    }
-
-    #[test]
-    fn a_successor_is_behind_everything_with_the_prefix() {
-        assert_eq!(successor(&[1, 2]), Some(vec![1, 3]));
-        assert_eq!(successor(&[1, 0xff]), Some(vec![2]));
-        assert_eq!(successor(&[0xff]), None);
-    }
-
-    #[test]
-    fn sort_keys_take_the_smallest_element_or_the_largest() {
-        let key = |descending| [SortKey { path: "a".into(), descending }];
-        let (low, high) = (rawdoc! { "a": [1, 9] }, rawdoc! { "a": 5 });
-        assert!(sort_key(&low, &key(false)) < sort_key(&high, &key(false)));
-        assert!(sort_key(&low, &key(true)) < sort_key(&high, &key(true)));
-    }
-
-    #[test]
-    fn paths_know_arrays_and_what_is_missing() {
-        let document = rawdoc! { "a": { "b": 1 }, "c": [{ "d": 1 }, { "d": [2, 3] }], "e": [] };
-        let seen = |path| {
-            let found = PathValues::of(&document, path);
-            (found.values.len(), found.multikey, found.exists)
-        };
-        assert_eq!(seen("a.b"), (1, false, true));
-        assert_eq!(seen("a.x"), (1, false, false));
-        assert_eq!(seen("a.b.c"), (1, false, false));
-        assert_eq!(seen("c.d"), (3, true, true));
-        assert_eq!(seen("c.x"), (2, true, false));
-        assert_eq!(seen("e"), (1, true, true));
-    }
 }
