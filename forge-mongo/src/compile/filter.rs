@@ -203,7 +203,7 @@ impl Conjunction {
             Predicate::Regex { pattern, options } => Condition::Value(regex(pattern, options).into()),
             Predicate::Size(size) if *size < 0 => Condition::Never,
             Predicate::Size(size) => operator("$size", *size),
-            Predicate::HasEvery(values) => operator("$all", values.clone()),
+            Predicate::HasEvery(values) => every_one_of(values),
             Predicate::Element(inner) => match compile(inner, Place::Elsewhere)? {
                 Compiled::All => operator("$elemMatch", Document::new()),
                 Compiled::Nothing => Condition::Never,
@@ -257,6 +257,15 @@ fn one_of(values: &[Bson]) -> Condition {
         [] => Condition::Never,
         [value] => Condition::Value(equal_to(value)),
         values => operator("$in", values.to_vec()),
+    }
+}
+
+/// `$all` of one value is equality; of none, by MongoDB's rule, it finds nothing.
+fn every_one_of(values: &[Bson]) -> Condition {
+    match values {
+        [] => Condition::Never,
+        [value] => Condition::Value(equal_to(value)),
+        values => operator("$all", values.to_vec()),
     }
 }
 

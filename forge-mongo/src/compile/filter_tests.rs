@@ -101,6 +101,7 @@ fn what_cannot_hold_is_the_condition_that_finds_nothing() {
         Filter::Not(Box::new(Filter::All)),
         Filter::Not(Box::new(Filter::And(Vec::new()))),
         field("a", Predicate::In(Vec::new())),
+        field("a", Predicate::HasEvery(Vec::new())),
         field("a", Predicate::Size(-1)),
     ];
     for filter in empty {
@@ -154,6 +155,13 @@ fn near_is_ordered_in_find_and_a_circle_elsewhere() {
     let error = filter(&near(None), Place::Elsewhere).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Unsupported);
     assert!(error.message().contains("$nearSphere"), "{error}");
+}
+
+#[test]
+fn lists_of_one_value_are_equality() {
+    insta::assert_snapshot!(json(&field("a", Predicate::In(vec![1.into()]))), @r#"{"a":1}"#);
+    insta::assert_snapshot!(json(&field("a", Predicate::HasEvery(vec![1.into()]))), @r#"{"a":1}"#);
+    insta::assert_snapshot!(json(&field("a", Predicate::HasEvery(vec![1.into(), 2.into()]))), @r#"{"a":{"$all":[1,2]}}"#);
 }
 
 #[test]

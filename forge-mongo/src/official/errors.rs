@@ -84,8 +84,9 @@ fn by_code(code: i32, text: &str, error: &DriverError) -> Kind {
             Kind::Known(ErrorCode::Unsupported, format!("the database does not know this: {text}"))
         }
         67 if text.contains("not supported") => Kind::Known(ErrorCode::Unsupported, text.to_owned()),
-        // TypeMismatch, PathNotViable, ConflictingUpdateOperators, ImmutableField, DocumentValidationFailure.
-        14 | 28 | 40 | 66 | 121 => {
+        // BadValue, FailedToParse, TypeMismatch, PathNotViable, ConflictingUpdateOperators, ImmutableField,
+        // DocumentValidationFailure, and a pattern that is none.
+        2 | 9 | 14 | 28 | 40 | 66 | 121 | 51091 => {
             Kind::Known(ErrorCode::BadRequest, format!("the database refused this: {text}"))
         }
         // Primaries that step down or shut down; the driver has tried twice already.
@@ -202,7 +203,8 @@ mod tests {
             Some((ErrorCode::Unsupported, true))
         );
         assert_eq!(code(2, "unknown operator: $foo"), Some((ErrorCode::Unsupported, true)));
-        assert_eq!(code(2, "$size must be a whole number"), None);
+        assert_eq!(code(2, "$size must be a whole number"), Some((ErrorCode::BadRequest, true)));
+        assert_eq!(code(8_000, "something else"), None);
         assert_eq!(code(50, "operation exceeded time limit"), Some((ErrorCode::Timeout, false)));
         assert_eq!(code(112, "WriteConflict"), Some((ErrorCode::Conflict, false)));
         let standalone = "Transaction numbers are only allowed on a replica set member or mongos";
