@@ -176,7 +176,7 @@ pub fn derive_embed(input: TokenStream) -> TokenStream {
 /// Handlers of a library crate are found only if the program names the crate: `use my_handlers as _;`.
 #[proc_macro_attribute]
 pub fn query(options: TokenStream, item: TokenStream) -> TokenStream {
-    handler::attribute(handler::Kind::Query, options.into(), item.into()).into()
+    handler::attribute(handler::Kind::Query, options.into(), &item.into()).into()
 }
 
 /// Makes a function a mutation: callers run it by its name, and it may write.
@@ -201,5 +201,5 @@ pub fn query(options: TokenStream, item: TokenStream) -> TokenStream {
 /// | `#[mutation(crate = "my_forge")]` | The path of the `forge` crate, where it has another name. |
 #[proc_macro_attribute]
 pub fn mutation(options: TokenStream, item: TokenStream) -> TokenStream {
-    handler::attribute(handler::Kind::Mutation, options.into(), item.into()).into()
+    handler::attribute(handler::Kind::Mutation, options.into(), &item.into()).into()
 }

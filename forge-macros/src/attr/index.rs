@@ -128,7 +128,7 @@ impl Index {
             "ttl" if matches!(item.value, Value::Is(_)) => self.ttl.set(diag, item, seconds(diag, item)),
             "partial" if item.string().is_some() => self.partial.set(diag, item, json_object(diag, item)),
             "collation" if !matches!(item.value, Value::Flag) => {
-                self.collation.set(diag, item, collation(diag, item))
+                self.collation.set(diag, item, collation(diag, item));
             }
             "name" if item.string().is_some() && !(is_key(item) && fields.contains(&key)) => {
                 self.name.set(diag, item, OPTIONS.string(diag, item));

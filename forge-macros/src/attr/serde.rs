@@ -65,10 +65,10 @@ impl Container {
             match names::plain(&item.key).as_str() {
                 "rename_all" => container.rename_all.set(diag, item, rule(diag, item)),
                 "rename" => {
-                    unsupported(diag, item, "give the collection a name with #[model(collection = \"…\")]")
+                    unsupported(diag, item, "give the collection a name with #[model(collection = \"…\")]");
                 }
                 "default" => {
-                    unsupported(diag, item, "put #[serde(default)] on the fields that may be missing")
+                    unsupported(diag, item, "put #[serde(default)] on the fields that may be missing");
                 }
                 _ => other(diag, &CONTAINER, item),
             }

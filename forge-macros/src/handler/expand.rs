@@ -13,7 +13,9 @@ pub(super) fn handler(handler: &Handler) -> TokenStream {
     let (item, krate) = (&handler.item, handler.krate());
     let arguments = arguments(handler);
     let registration = registration(handler);
+    // A handler is async whether it awaits or not.
     quote! {
+        #[allow(clippy::unused_async)]
         #item
         const _: () = {
             use #krate::__private as __forge;
@@ -32,7 +34,7 @@ pub(super) fn stub(handler: &Handler) -> TokenStream {
         sig.inputs = sig.inputs.iter().skip(1).cloned().collect();
         *item.block = syn::parse_quote!({ ::core::unreachable!() });
     }
-    quote!(#[allow(dead_code, unused_variables)] #item)
+    quote!(#[allow(clippy::unused_async, dead_code, unused_variables)] #item)
 }
 
 /// The hidden struct of the arguments.

@@ -13,10 +13,10 @@ use crate::diag::Diag;
 pub(crate) use ast::Kind;
 
 /// What the attribute writes in place of the function `item`.
-pub(crate) fn attribute(kind: Kind, options: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn attribute(kind: Kind, options: TokenStream, item: &TokenStream) -> TokenStream {
     let function: ItemFn = match syn::parse2(item.clone()) {
         Ok(function) => function,
-        Err(_) => return not_a_function(kind, &item),
+        Err(_) => return not_a_function(kind, item),
     };
     let diag = Diag::new();
     let handler = ast::Handler::parse(kind, options, function, &diag);

@@ -99,7 +99,7 @@ fn query() {
             todo(ctx, state, minutes).await
         }
     };
-    insta::assert_snapshot!(pretty(attribute(Kind::Query, quote!(internal), function)));
+    insta::assert_snapshot!(pretty(attribute(Kind::Query, quote!(internal), &function)));
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn mutation() {
             ctx.db.clear().await
         }
     };
-    insta::assert_snapshot!(pretty(attribute(Kind::Mutation, quote!(transaction), function)));
+    insta::assert_snapshot!(pretty(attribute(Kind::Mutation, quote!(transaction), &function)));
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn handler_after_an_error() {
             Ok(5)
         }
     };
-    insta::assert_snapshot!(pretty(attribute(Kind::Query, quote!(), function)));
+    insta::assert_snapshot!(pretty(attribute(Kind::Query, quote!(), &function)));
 }
 
 /// The expansions of `validator` and of `Debug` and `Clone`, which come on top, are measured where they are compiled.

@@ -42,19 +42,19 @@ pub(crate) enum Take {
 impl Record<'_> {
     /// Every trait of the record.
     pub(crate) fn implementation(&self) -> TokenStream {
-        let record = self.record(self.write());
+        let record = self.record(&self.write());
         let serde = [serialize(self.ident), deserialize(self.ident), json_schema(self.ident)];
         quote!(#record #(#serde)*)
     }
 
     /// The traits of a record that is only read.
     pub(crate) fn read_only(&self) -> TokenStream {
-        let record = self.record(quote!(::core::result::Result::Ok(())));
+        let record = self.record(&quote!(::core::result::Result::Ok(())));
         let serde = deserialize(self.ident);
         quote!(#record #serde)
     }
 
-    fn record(&self, write: TokenStream) -> TokenStream {
+    fn record(&self, write: &TokenStream) -> TokenStream {
         let ident = self.ident;
         let (shape, read) = (self.shape(), self.read());
         quote! {
