@@ -1,4 +1,61 @@
-//! The embedded engine of Forge.
+//! The embedded engine of Forge: MongoDB's commands, run in this process over [redb], in a file or in memory.
+//!
+//! [`EmbeddedDriver`] implements [`forge_mongo::Driver`], so that everything above it is the same as on a server: the
+//! compiled commands, relations, transactions, live queries. What the engine lacks is an
+//! [`Unsupported`](forge_core::ErrorCode::Unsupported) error that names the operator; nothing is ignored.
+//!
+//! # What it runs
+//!
+//! | | |
+//! |---|---|
+//! | commands | find, aggregate, count, distinct, insert (ordered or not), update, delete, findAndModify |
+//! | filters | equality, `$eq` `$ne` `$gt` `$gte` `$lt` `$lte` `$in` `$nin` `$exists` `$regex` + `$options` `$size` `$all` `$elemMatch` (on documents and on values) `$not` `$and` `$or` `$nor` `$near` / `$nearSphere` (`$geometry`, `$maxDistance`, `$minDistance`) `$geoWithin` + `$centerSphere` |
+//! | projections | paths by 1 or 0 |
+//! | updates | `$set` `$unset` `$inc` `$mul` `$min` `$max` `$rename` `$currentDate` `$setOnInsert` `$push` (`$each` `$position` `$slice` `$sort`) `$addToSet` `$pull` `$pullAll` `$pop`; paths with positions and `$[]`; replacements |
+//! | stages | `$match` `$sort` `$skip` `$limit` `$project` `$addFields` / `$set` `$unset` `$group` `$count` `$sortByCount` `$unwind` `$lookup` (by fields, with or without a pipeline) `$replaceRoot` / `$replaceWith` `$facet` `$setWindowFields` (`$documentNumber` `$rank` `$denseRank`) |
+//! | accumulators | `$sum` `$avg` `$min` `$max` `$first` `$last` `$push` `$addToSet` `$count` `$firstN` `$lastN` `$top` `$topN` |
+//! | expressions | paths, `$$ROOT`, documents, arrays, `$literal` `$add` `$subtract` `$multiply` `$divide` `$mod` `$abs` `$floor` `$ceil` `$cmp` `$eq` `$ne` `$gt` `$gte` `$lt` `$lte` `$and` `$or` `$not` `$cond` `$ifNull` `$in` `$size` `$arrayElemAt` `$first` `$last` `$slice` `$filter` `$map` `$concat` `$concatArrays` `$mergeObjects` `$toLower` `$toUpper` `$toString` `$isArray` `$type` |
+//! | indexes | ascending, descending, compound, `2dsphere` (points); unique, sparse, partial, TTL |
+//! | missing | text, hashed, wildcard and vector indexes, collations, `$expr`, `$text`, `$where`, positional `$` and `$[name]`, arithmetic on Decimal128 |
+//!
+//! Values compare as [`forge_core::order`] says: numbers by value whatever their type, every type in its bracket.
+//! Patterns are linear-time.
+//!
+//! # How reads find documents
+//!
+//! An index serves the equalities on its first fields, then one range, then the order asked for, with `_id` as its last
+//! field: a sort and a limit that an index covers stop early. `_id` and `$in` are look-ups. Conditions left over are
+//! checked on the documents. `$or` reads the whole collection. `explain` names the index and counts the documents.
+//! A `2dsphere` index holds cells; `$near` with a `$maxDistance` and `$geoWithin` read the cells around their circle.
+//!
+//! # What is promised
+//!
+//! - **Durability**: in a file, a write is answered after it is on disk (one `fsync`); it survives the end of the
+//!   process and of the machine at any moment. Writes that wait for each other share a flush. In memory nothing is kept.
+//! - **Isolation**: reads see the last commit, whole, and never wait. There is one writer at a time; an open transaction
+//!   is that writer, reads its own writes, and is aborted when its handle is dropped. A write that waits longer than five
+//!   seconds fails with `timeout` and the name of what it waited for (on tokio with its timer; elsewhere it waits on).
+//! - **Atomicity**: a command that fails changes nothing, also inside a transaction, which can go on. Inserts report
+//!   failures document by document, as on a server.
+//! - **Feed**: each commit of a database has a version, one higher than the last, and every change with the document
+//!   before and after. The newest 10,000 commits or 64 MiB are kept, in the store; a resume token from before them, or
+//!   from another store, is [`history_lost`](forge_core::adapter::history_lost).
+//! - **One process**: a second one that opens the file is told so. A file that is damaged, or no store, is refused by
+//!   name; it is never changed into one.
+//!
+//! # Limits
+//!
+//! 16 MiB a document; filters and expressions 100 levels deep; 10,000 entries of one document in one index; 512 writes a
+//! flush. Transactions, and results, are held in memory. Expired documents go when something is written, at most once
+//! a minute, or by [`EmbeddedDriver::purge_expired`].
+//!
+//! # Features
+//!
+//! | feature | |
+//! |---|---|
+//! | `file` (default) | stores in files, and deadlines for waiting writes. Without it the crate builds for wasm32-unknown-unknown |
+//!
+//! [redb]: https://docs.rs/redb
 
 mod aggregate;
 mod catalog;
