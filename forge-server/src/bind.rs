@@ -76,3 +76,28 @@ pub(crate) async fn stop_signal() {
     }
     let _ = tokio::signal::ctrl_c().await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_in_use_is_told_before_anything_else_happens() {
+        let first = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = first.local_addr().unwrap().port();
+        let error = reserve("127.0.0.1", port).await.unwrap_err();
+        assert!(error.to_string().starts_with("FORGE_PORT: another program listens on"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn port_0_takes_any() {
+        let listener = listen(reserve("localhost", 0).await.unwrap(), 0).unwrap();
+        assert_ne!(listener.local_addr().unwrap().port(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_address_of_another_machine_names_the_variable() {
+        let error = reserve("192.0.2.1", 0).await.unwrap_err();
+        assert!(error.to_string().starts_with("FORGE_HOST: 192.0.2.1"), "{error}");
+    }
+}

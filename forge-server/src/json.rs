@@ -1,6 +1,9 @@
 //! JSON from clients: depth first, then parsed, then in one canonical spelling.
 
+use std::fmt;
+
 use forge_core::{Error, Result};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -29,8 +32,78 @@ pub(crate) fn parse_object(text: &[u8], what: &str, max_depth: usize) -> Result<
 /// As [`parse_object`], but for the kind of value.
 pub(crate) fn parse(text: &[u8], what: &str, max_depth: usize) -> Result<Value> {
     check_depth(text, what, max_depth)?;
-    serde_json::from_slice(text)
+    serde_json::from_slice::<Strict>(text)
+        .map(|Strict(value)| value)
         .map_err(|error| Error::bad_request(format!("{what} is not valid JSON: {error}")))
+}
+
+/// Any JSON value whose objects have each key once: of two values, the reader and a proxy before it might see
+/// different ones.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Strict)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Strict(value)) = items.next_element()? {
+            list.push(value);
+        }
+        Ok(list.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            if map.contains_key(&key) {
+                let shown: String = key.chars().take(64).collect();
+                return Err(de::Error::custom(format_args!("`{shown}` is given twice")));
+            }
+            let Strict(value) = entries.next_value()?;
+            map.insert(key, value);
+        }
+        Ok(map.into())
+    }
 }
 
 /// Refuses nesting that is deeper than `max`, before anything recursive looks at the text.
@@ -112,11 +185,14 @@ fn write_value(value: &Value, out: &mut String) {
     }
 }
 
+/// The length of a [`short_hash`].
+pub(crate) const HASH_LENGTH: usize = 24;
+
 /// A short hash of a result's text: the first 96 bits of its SHA-256, in hex. The same on every machine.
 pub(crate) fn short_hash(text: &[u8]) -> String {
     use std::fmt::Write as _;
     let digest = Sha256::digest(text);
-    digest[..12].iter().fold(String::with_capacity(24), |mut out, byte| {
+    digest[..HASH_LENGTH / 2].iter().fold(String::with_capacity(HASH_LENGTH), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");
         out
     })

@@ -22,6 +22,8 @@ pub struct Limits {
     pub sockets: usize,
     /// Subscriptions of one socket. Default: 1,000.
     pub subscriptions: usize,
+    /// The arguments of one subscription, as JSON, in bytes: they are kept as long as it is. Default: 32 KiB.
+    pub subscription_bytes: usize,
     /// Queries and mutations of one socket that are under way at the same time. Default: 64.
     pub calls: usize,
     /// Bytes that wait for one socket before it is closed with 1013. Default: 16 MiB.
@@ -63,6 +65,7 @@ impl Default for Limits {
             mutation_deadline: Duration::from_secs(120),
             sockets: 20_000,
             subscriptions: 1_000,
+            subscription_bytes: 32 * 1024,
             calls: 64,
             queued_bytes: 16 * MIB,
             send: Duration::from_secs(10),

@@ -152,7 +152,15 @@ impl Reader {
         hash: Option<String>,
     ) -> Result<()> {
         self.calls.runtime.registry().public(HandlerKind::Query, query)?;
-        self.subscriber.subscribe(id, query, json::canonical(args), self.caller.clone(), hash).await;
+        let (args, max) = (json::canonical(args), self.calls.limits.subscription_bytes);
+        if args.len() > max {
+            return Err(Error::too_large(format!(
+                "the arguments of a subscription have at most {max} bytes"
+            )));
+        }
+        // A hash of another length is none of ours: not kept.
+        let hash = hash.filter(|hash| hash.len() == json::HASH_LENGTH);
+        self.subscriber.subscribe(id, query, args, self.caller.clone(), hash).await;
         Ok(())
     }
 

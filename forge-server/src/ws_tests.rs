@@ -171,6 +171,10 @@ async fn whatever_is_wrong_is_answered_and_the_socket_stays() {
         (json!({ "op": "query", "id": 1, "query": "panics" }), "internal"),
         (json!({ "op": "subscribe", "id": 1, "query": "counter", "args": { "idd": 1 } }), "bad_request"),
         (json!({ "op": "mutate", "id": 1, "mutation": "counter", "args": { "id": 1 } }), "not_found"),
+        (
+            json!({ "op": "subscribe", "id": 1, "query": "language", "args": { "x": "y".repeat(40_000) } }),
+            "too_large",
+        ),
         (json!({ "op": "page", "id": 1, "more": 5 }), "unsupported"),
     ];
     for (frame, code) in cases {

@@ -58,8 +58,13 @@ pub(crate) fn complete(response: &mut Response, request_id: &str) {
     let Some(Refused(body)) = response.extensions_mut().remove::<Refused>() else { return };
     // Request ids are made of characters that need no escapes.
     let open = body.strip_suffix('}').unwrap_or(&body);
+    // The router has measured the empty body of an answer that comes from its fallback.
+    response.headers_mut().remove(header::CONTENT_LENGTH);
     *response.body_mut() = Body::from(format!(r#"{open},"requestId":"{request_id}"}}"#));
-    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, JSON);
+    // That of the empty body, which inner routers have written already.
+    headers.remove(header::CONTENT_LENGTH);
 }
 
 /// `application/json`
@@ -68,4 +73,17 @@ pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json"
 /// A result, as it is.
 pub(crate) fn json(text: impl Into<Body>) -> Response {
     ([(header::CONTENT_TYPE, JSON)], text.into()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_that_was_written_before_the_body_does_not_stay() {
+        let mut response = ApiError::from(Error::not_found("x")).into_response();
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        complete(&mut response, "r");
+        assert_eq!(response.headers().get(header::CONTENT_LENGTH), None);
+    }
 }

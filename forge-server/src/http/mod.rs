@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::rejection::PathRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Path, Query, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -127,10 +127,11 @@ async fn query(
 async fn get_query(
     State(server): State<Routes>,
     name: Name,
-    Query(parameters): Query<Vec<(String, String)>>,
+    parameters: Result<Query<Vec<(String, String)>>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let name = handler_name(name)?;
+    let Query(parameters) = parameters.map_err(|_| Error::bad_request("the query string is malformed"))?;
     let args = request::query_arguments(&parameters, &server.calls.limits)?;
     let answer = server.calls.query(&name, &args, request::caller(&headers)).await?;
     let mut response = Tagged::new(answer.json).answer(&headers);
