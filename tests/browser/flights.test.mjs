@@ -16,7 +16,8 @@ let browser;
 
 before(async () => {
   await mkdir(ARTIFACTS, { recursive: true });
-  [app, browser] = await Promise.all([start("flights"), launch()]);
+  app = await start("flights");
+  browser = await launch();
 });
 
 after(async () => {

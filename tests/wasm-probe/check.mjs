@@ -3,14 +3,26 @@
 import { readFile } from "node:fs/promises";
 
 const module = await WebAssembly.compile(await readFile(process.argv[2]));
-// What a crate would ask of JavaScript (the clock, random bytes) is injected in Forge: nothing may be asked for here.
-const imports = {};
-for (const { module: from, name } of WebAssembly.Module.imports(module)) {
-  (imports[from] ??= {})[name] = () => {
-    throw new Error(`the module asks the machine: ${from}.${name}`);
+let memory;
+
+/** What the module may ask of JavaScript. The clock and the randomness of ids are injected: none of that is here. */
+function answer(name) {
+  // Seeds of hash tables.
+  if (name.includes("getRandomValues")) {
+    return (pointer, length) => void crypto.getRandomValues(new Uint8Array(memory.buffer, pointer, length));
+  }
+  return () => {
+    throw new Error(`the module asks the machine: ${name}`);
   };
 }
-const { handlers, probe } = (await WebAssembly.instantiate(module, imports)).exports;
+
+const imports = {};
+for (const { module: from, name } of WebAssembly.Module.imports(module)) {
+  (imports[from] ??= {})[name] = answer(name);
+}
+const instance = await WebAssembly.instantiate(module, imports);
+memory = instance.exports.memory;
+const { handlers, probe } = instance.exports;
 
 for (const [name, found, expected] of [["handlers", handlers(), 1], ["probe", probe(), 2]]) {
   if (found !== expected) throw new Error(`${name}() is ${found}, not ${expected}`);
