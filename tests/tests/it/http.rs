@@ -77,7 +77,7 @@ async fn the_manifest_describes_what_clients_may_use() {
     let answer = server.http().get("/api/manifest").await;
     assert_eq!(answer.status, 200);
     let text = &answer.body;
-    for known in ["notes", "add_note", "Note", "title", "Frame", "minLength"] {
+    for known in ["notes", "add_note", "Note", "title", "Frame"] {
         assert!(text.contains(known), "{known} is not in the manifest");
     }
     for hidden in ["whisper", "wipe", "secret", "hidden", CANARY] {
@@ -110,7 +110,7 @@ async fn an_idempotency_key_gives_the_first_answer_again() {
     let other = http.keyed("add_note", "k1", &json!({ "note": { "board": "b", "title": "twice" } })).await;
     assert_eq!((other.status, other.code().as_str()), (409, "conflict"));
     let elsewhere = http.keyed("vote", "k1", &json!({ "id": first.json()["id"], "by": 1 })).await;
-    assert_eq!(elsewhere.status, 409, "the key belongs to another mutation: {elsewhere:?}");
+    assert_eq!(elsewhere.json()["votes"], 1, "a key of another mutation is another key");
     assert_eq!(http.query("note_count", json!({ "board": "b" })).await, json!(1));
     assert_eq!(http.keyed("add_note", "k2", &args).await.status, 200);
     assert_eq!(http.query("note_count", json!({ "board": "b" })).await, json!(2));

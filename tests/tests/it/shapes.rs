@@ -72,8 +72,8 @@ conformance! {
         let json = serde_json::to_value(&ann).unwrap();
         assert_eq!(json["id"], ann.id.to_hex());
         assert_eq!(json["id"].as_str().unwrap().parse::<Id<Person>>().unwrap(), ann.id);
-        assert_eq!(json["created_at"], t.clock.now().to_string());
-        assert!(json["created_at"].as_str().unwrap().ends_with(".000Z"));
+        assert_eq!(json["createdAt"], t.clock.now().to_string());
+        assert!(json["createdAt"].as_str().unwrap().ends_with(".000Z"));
         let bio = t.db.insert(NewBio { id: None, text: "x".into(), author_id: 1 }).await?;
         assert_eq!(serde_json::to_value(&bio).unwrap()["id"], bio.id.to_string());
     }
