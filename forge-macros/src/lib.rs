@@ -134,8 +134,8 @@ pub fn derive_model(input: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// Its fields are reached through the model's: <code>\|p\| p.home.city.eq("Salem")</code>, and
-/// <code>\|p\| p.past.some(\|a\| a.city.eq("Salem"))</code>.
+/// Its fields are reached through the model's: `|p| p.home.city.eq("Salem")`, and
+/// `|p| p.past.some(|a| a.city.eq("Salem"))`.
 ///
 /// | form | where | meaning |
 /// |---|---|---|

@@ -204,10 +204,7 @@ fn json_object(diag: &Diag, item: &Item) -> Option<LitStr> {
     let text = item.string()?;
     let value = text.value();
     let value = value.trim();
-    if value.starts_with('{')
-        && value.ends_with('}')
-        && value.matches('{').count() == value.matches('}').count()
-    {
+    if value.starts_with('{') && value.ends_with('}') {
         return Some(text.clone());
     }
     OPTIONS.malformed(diag, item, text, "takes a JSON object");

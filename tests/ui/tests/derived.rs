@@ -1,6 +1,6 @@
 //! What derived code does: names, defaults, access, rules.
 
-use forge::__private::validator::Validate;
+use forge::__private::validator::{Validate, ValidationError};
 use forge::__private::{NewRecord, Record};
 use forge::env::Source;
 use forge::prelude::*;
@@ -16,6 +16,10 @@ struct Address {
     code: Option<String>,
 }
 
+fn calm(name: &str) -> std::result::Result<(), ValidationError> {
+    if name.contains('!') { Err(ValidationError::new("calm")) } else { Ok(()) }
+}
+
 /// A person.
 #[derive(Debug, Clone, Model)]
 #[model(timestamps)]
@@ -24,7 +28,7 @@ struct Person {
     #[model(id)]
     id: Id<Person>,
     #[serde(rename = "name")]
-    #[validate(length(min = 2))]
+    #[validate(length(min = 2), custom(function = "calm"), contains(pattern = "a"))]
     full_name: String,
     #[validate(range(min = 0, max = 150))]
     age: Option<i32>,
@@ -43,6 +47,7 @@ struct Person {
     #[model(embed)]
     home: Address,
     #[model(embed_many)]
+    #[validate(length(max = 2))]
     past: Vec<Address>,
     boss_id: Option<Id<Self>>,
     #[model(belongs_to(key = boss_id))]
@@ -173,6 +178,8 @@ fn rules_hold_for_inserts_and_their_embeds() {
     assert_eq!(broken(&wrong), ["age", "full_name", "mail"]);
     let nested = NewPerson { home: address(""), past: vec![address("a"), address("")], ..ada() };
     assert_eq!(broken(&nested), ["home", "past"]);
+    let loud = NewPerson { full_name: "Ada!".to_owned(), past: vec![address("a"); 3], ..ada() };
+    assert_eq!(broken(&loud), ["full_name", "past"]);
 }
 
 #[test]

@@ -27,6 +27,20 @@ struct ByNumber {
     number: i64,
 }
 
+macro_rules! keyed {
+    ($model:ident, $id:ty, $reference:ty, $relation:ty) => {
+        #[derive(Debug, Clone, Model)]
+        struct $model {
+            #[model(id)]
+            key: $id,
+            other_key: $reference,
+            #[model(belongs_to(key = other_key))]
+            other: $relation,
+        }
+    };
+}
+keyed!(ByMacro, Id<Self>, Option<Id<ByMacro>>, BelongsTo<ByMacro>);
+
 fn main() {
     let _ = NewByObjectId { id: None, name: String::new() };
     let _ = NewByUuid { id: None, parent_id: None };
