@@ -77,7 +77,6 @@ impl Clock {
 #[derive(Debug, Clone)]
 pub(crate) struct Query {
     filter: Filter,
-    matching: Matching,
     sort: Vec<SortKey>,
     skip: usize,
     limit: Option<usize>,
@@ -94,8 +93,7 @@ impl Query {
             }
             _ => None,
         });
-        let matching = Matching::new(&filter)?;
-        Ok(Self { filter, matching, sort: Vec::new(), skip: 0, limit: None, near: near.transpose()? })
+        Ok(Self { filter, sort: Vec::new(), skip: 0, limit: None, near: near.transpose()? })
     }
 
     /// The same in an order; an order asked for replaces that of `$near`.
@@ -113,6 +111,11 @@ impl Query {
         self.skip = skip.map_or(0, bound);
         self.limit = limit.filter(|limit| *limit > 0).map(bound);
         self
+    }
+
+    /// What is to be checked on the documents that a plan reads.
+    fn residual(&self, plan: &Plan) -> Result<Matching> {
+        Matching::new(if plan.exact { &Filter::All } else { &self.filter })
     }
 
     /// The condition.
@@ -140,6 +143,9 @@ pub(crate) fn sort_keys(sort: Option<&Document>) -> Result<Vec<SortKey>> {
     }
     Ok(keys)
 }
+
+/// A collection, how it is read, and what is left to check.
+type Candidates<'c> = (&'c Collection, &'c Plan, &'c Matching);
 
 /// What a scan does with a document: true goes on.
 type Visit<'f> = &'f mut dyn FnMut(&[u8], &RawDocument) -> Result<bool>;
@@ -207,18 +213,22 @@ impl View<'_, '_> {
         query: &Query,
         make: &dyn Fn(&[u8], &RawDocument) -> Result<T>,
     ) -> Result<Vec<T>> {
-        let Some(collection) = self.collection(collection) else { return Ok(Vec::new()) };
+        let Some(collection) = self.collection(collection) else {
+            // A condition that means nothing is an error everywhere.
+            return Matching::new(&query.filter).map(|_| Vec::new());
+        };
         let plan = plan::plan(collection, &query.filter, &query.sort);
+        let matching = query.residual(&plan)?;
         if let Some((path, centre)) = &query.near {
-            return self.nearest(collection, &plan, query, path, *centre, make);
+            return self.nearest((collection, &plan, &matching), query, path, *centre, make);
         }
         if plan.sorted < query.sort.len() {
-            return self.sort(collection, &plan, query, make);
+            return self.sort((collection, &plan, &matching), query, make);
         }
         let mut out = Vec::new();
         let mut skip = query.skip;
         self.scan(collection, &plan, &mut |id_key, document| {
-            if !plan.exact && !query.matching.matches(document) {
+            if !matching.matches(document) {
                 return Ok(true);
             }
             if skip > 0 {
@@ -234,8 +244,7 @@ impl View<'_, '_> {
     /// Sorts in memory; what the plan has settled of the order already lets a limit end the scan early.
     fn sort<T>(
         &self,
-        collection: &Collection,
-        plan: &Plan,
+        (collection, plan, matching): Candidates<'_>,
         query: &Query,
         make: &dyn Fn(&[u8], &RawDocument) -> Result<T>,
     ) -> Result<Vec<T>> {
@@ -244,7 +253,7 @@ impl View<'_, '_> {
         let mut last_group = Vec::new();
         let mut rows: Vec<(Vec<u8>, T)> = Vec::new();
         self.scan(collection, plan, &mut |id_key, document| {
-            if !plan.exact && !query.matching.matches(document) {
+            if !matching.matches(document) {
                 return Ok(true);
             }
             if let Some(wanted) = wanted {
@@ -269,8 +278,7 @@ impl View<'_, '_> {
 
     fn nearest<T>(
         &self,
-        collection: &Collection,
-        plan: &Plan,
+        (collection, plan, matching): Candidates<'_>,
         query: &Query,
         path: &str,
         centre: GeoPoint,
@@ -278,7 +286,7 @@ impl View<'_, '_> {
     ) -> Result<Vec<T>> {
         let mut rows: Vec<(f64, T)> = Vec::new();
         self.scan(collection, plan, &mut |id_key, document| {
-            if query.matching.matches(document) {
+            if matching.matches(document) {
                 let distance = distance_at(document, path, centre).unwrap_or(f64::INFINITY);
                 rows.push((distance, make(id_key, document)?));
             }
@@ -311,9 +319,12 @@ impl View<'_, '_> {
     }
 
     fn count(&self, collection: &str, query: &Query, limit: Option<u64>) -> Result<u64> {
-        let Some(collection) = self.collection(collection) else { return Ok(0) };
+        let Some(collection) = self.collection(collection) else {
+            return Matching::new(&query.filter).map(|_| 0);
+        };
         let limit = limit.filter(|limit| *limit > 0).unwrap_or(u64::MAX);
         let plan = plan::plan(collection, &query.filter, &[]);
+        let matching = query.residual(&plan)?;
         let mut count = 0;
         // Entries alone tell the number where they tell everything.
         match &plan.access {
@@ -329,7 +340,7 @@ impl View<'_, '_> {
                 count = self.tables.docs(span)?.take(bounded(limit)).count() as u64;
             }
             _ => self.scan(collection, &plan, &mut |_, document| {
-                if plan.exact || query.matching.matches(document) {
+                if matching.matches(document) {
                     count += 1;
                 }
                 Ok(count < limit)

@@ -8,6 +8,7 @@
 //! | `changes` | database id (u32 BE) + version (u64 BE) | see [`crate::feed`] |
 
 use std::borrow::Borrow;
+use std::cell::OnceCell;
 use std::ops::Bound;
 
 use forge_core::{Error, Result};
@@ -43,8 +44,10 @@ pub(crate) enum Tables<'t> {
     Read {
         /// [`DOCS`].
         docs: ReadOnlyTable<Bytes, Bytes>,
-        /// [`INDEX`].
-        index: ReadOnlyTable<Bytes, u32>,
+        /// [`INDEX`], opened by the first who needs it.
+        index: OnceCell<ReadOnlyTable<Bytes, u32>>,
+        /// The snapshot.
+        txn: &'t ReadTransaction,
     },
     /// Inside a write transaction.
     Write {
@@ -57,11 +60,8 @@ pub(crate) enum Tables<'t> {
 
 impl<'t> Tables<'t> {
     /// The tables of a snapshot.
-    pub(crate) fn read(txn: &ReadTransaction) -> Result<Self> {
-        Ok(Self::Read {
-            docs: txn.open_table(DOCS).map_err(storage)?,
-            index: txn.open_table(INDEX).map_err(storage)?,
-        })
+    pub(crate) fn read(txn: &'t ReadTransaction) -> Result<Self> {
+        Ok(Self::Read { docs: txn.open_table(DOCS).map_err(storage)?, index: OnceCell::new(), txn })
     }
 
     /// The tables inside a write transaction.
@@ -93,7 +93,16 @@ impl<'t> Tables<'t> {
     /// The index entries of a span of keys.
     pub(crate) fn entries(&self, span: &Span) -> Result<Range<'_, Bytes, u32>> {
         match self {
-            Self::Read { index, .. } => ReadableTable::range::<&[u8]>(index, span.bounds()),
+            Self::Read { index, txn, .. } => {
+                let index = match index.get() {
+                    Some(index) => index,
+                    None => {
+                        let opened = txn.open_table(INDEX).map_err(storage)?;
+                        index.get_or_init(|| opened)
+                    }
+                };
+                ReadableTable::range::<&[u8]>(index, span.bounds())
+            }
             Self::Write { index, .. } => index.range::<&[u8]>(span.bounds()),
         }
         .map_err(storage)
