@@ -113,6 +113,9 @@ impl<P: Platform> App<P> {
     }
 
     /// Adds routes. Forge's own (`/api`, `/ws`, `/healthz`, `/readyz`) come first; the router's fallback is not used.
+    ///
+    /// They get request ids, log lines and answers to panics. Which pages may call them is theirs to decide: Forge checks
+    /// the `Origin` of its own routes only.
     #[must_use]
     pub fn router(mut self, router: Router) -> Self {
         self.router = router;
@@ -270,10 +273,14 @@ impl<P: Platform> App<P> {
 }
 
 fn log_plan(plan: &PushPlan) {
+    let mut created = 0;
     for step in &plan.steps {
         let (collection, index, note) = (&step.collection, &step.index, step.note.as_deref().unwrap_or(""));
         match step.action {
-            PushAction::Create => tracing::info!(collection, index, note, "index created"),
+            PushAction::Create => {
+                created += 1;
+                tracing::debug!(collection, index, note, "index created");
+            }
             PushAction::Rebuild => tracing::info!(collection, index, note, "index rebuilt"),
             PushAction::Conflict => {
                 tracing::warn!(collection, index, note, "index differs and is left as it is");
@@ -281,5 +288,8 @@ fn log_plan(plan: &PushPlan) {
             PushAction::Skip => tracing::warn!(collection, index, note, "index not supported here"),
             _ => tracing::debug!(collection, index, note, "index kept"),
         }
+    }
+    if created > 0 {
+        tracing::info!(created, "indexes created");
     }
 }
