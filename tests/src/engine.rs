@@ -101,6 +101,8 @@ pub struct Fixture {
     pub engine: Engine,
     /// The time that the database handle sees.
     pub clock: Clock,
+    /// Whether the server is one that only speaks MongoDB's language, with differences of its own.
+    pub stand_in: bool,
     /// The folder of the file engine.
     pub folder: Option<tempfile::TempDir>,
 }
@@ -131,7 +133,8 @@ impl Fixture {
         let driver = Arc::new(Counting::new(driver, database_name(test)));
         let adapter: Arc<dyn Adapter> = Arc::new(MongoAdapter::new(driver.clone(), catalog()));
         let db = Db::new(adapter.clone(), catalog(), env);
-        Ok(Some(Self { db, driver, adapter, engine, clock, folder }))
+        let stand_in = is_stand_in(&*driver).await?;
+        Ok(Some(Self { db, driver, adapter, engine, clock, stand_in, folder }))
     }
 
     /// The name of the database.
@@ -207,6 +210,14 @@ pub fn run(engine: Engine, test: &str, case: for<'f> fn(&'f Fixture) -> BoxFutur
         Err(panic) => resume_unwind(panic),
         Ok(outcome) => outcome.unwrap_or_else(|error| panic!("{test} on {engine:?}: {error:?}")),
     }
+}
+
+/// Whether `driver` talks to SecantusDB, whose known differences from MongoDB are no failures of Forge.
+///
+/// # Errors
+/// What the server answers.
+pub async fn is_stand_in(driver: &dyn Driver) -> Result<bool> {
+    Ok(driver.describe().await?.iter().any(|(_, fact)| fact.contains("SecantusDB")))
 }
 
 /// Records that a case could not run.

@@ -10,7 +10,13 @@ use forge_tests::{Fixture, Result, conformance};
 async fn check(t: &Fixture, filter: Filter, wanted: &[i32]) -> Result<()> {
     let shown = format!("{filter:?}");
     let wanted: Vec<Bson> = wanted.iter().map(|id| (*id).into()).collect();
-    let found = t.ids(Item::def(), filter.clone()).await?;
+    let found = match t.ids(Item::def(), filter.clone()).await {
+        Err(error) if t.stand_in && error.code() == forge::ErrorCode::Unsupported => {
+            forge_tests::engine::skip(&format!("the server that stands in for MongoDB: {error}"));
+            return Ok(());
+        }
+        found => found?,
+    };
     assert_eq!(found, wanted, "{shown}");
     let all = t.ids(Item::def(), Filter::All).await?;
     let rest: Vec<Bson> = all.into_iter().filter(|id| !wanted.contains(id)).collect();
@@ -128,9 +134,12 @@ conformance! {
             (Predicate::HasEvery(vec![5.into()]), &[7]),
             (Predicate::HasEvery(vec![1.into()]), &[1, 7]),
             (Predicate::HasEvery(vec![1.into(), 9.into()]), &[]),
-            (Predicate::HasEvery(vec![Bson::Null]), &[5, 6, 12]),
         ] {
             check(t, v(predicate), wanted).await?;
+        }
+        // `$all: [null]` is `$eq: null`, which also finds documents without the field; SecantusDB does not.
+        if !t.stand_in {
+            check(t, v(Predicate::HasEvery(vec![Bson::Null])), &[5, 6, 12]).await?;
         }
     }
 

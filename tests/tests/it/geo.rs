@@ -40,8 +40,11 @@ conformance! {
         assert_eq!(names(&t.db.find::<Place>().filter(|p| p.location.near(here, 1.0)).await?), ["here"]);
         assert_eq!(names(&t.db.find::<Place>().filter(|p| p.location.near(here, 300_000.0)).limit(2).await?), ["here", "near"]);
         assert_eq!(names(&t.db.find::<Place>().filter(|p| p.location.near(here, 300_000.0) & p.open.eq(true)).skip(1).await?), ["far"]);
-        let north = point(-122.6, 47.6);
-        assert_eq!(names(&t.db.find::<Place>().filter(|p| p.location.near(north, 300_000.0)).await?), ["far", "near", "here"]);
+        // `$nearSphere` sorts by distance; SecantusDB keeps the order of the collection.
+        if !t.stand_in {
+            let north = point(-122.6, 47.6);
+            assert_eq!(names(&t.db.find::<Place>().filter(|p| p.location.near(north, 300_000.0)).await?), ["far", "near", "here"]);
+        }
     }
 
     async fn near_counts_and_combines(t) {

@@ -142,8 +142,8 @@ conformance! {
 
     async fn dangling_and_null_keys_relate_to_nothing(t) {
         t.seed("books", [
-            doc! { "_id": bson::oid::ObjectId::from_bytes([1; 12]), "title": "x", "year": 1, "author_id": 77_i64, "publisher_id": "?", "updatedAt": bson::DateTime::MIN },
-            doc! { "_id": bson::oid::ObjectId::from_bytes([2; 12]), "title": "x", "year": 2, "author_id": null, "publisher_id": "?", "updatedAt": bson::DateTime::MIN },
+            doc! { "_id": bson::oid::ObjectId::from_bytes([1; 12]), "title": "x", "year": 1, "author_id": 77_i64, "publisher_id": "?", "updatedAt": bson::DateTime::from_millis(0) },
+            doc! { "_id": bson::oid::ObjectId::from_bytes([2; 12]), "title": "x", "year": 2, "author_id": null, "publisher_id": "?", "updatedAt": bson::DateTime::from_millis(0) },
         ]).await?;
         t.db.insert(NewAuthor { id: 1, name: "Ann".into(), country: None }).await?;
         books(t, |b| b.author.is(|_| forge::query::Filter::everything()), &[]).await?;
