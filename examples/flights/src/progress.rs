@@ -29,23 +29,16 @@ impl Progress {
 
     /// `n` steps more are done.
     pub fn advance(&mut self, n: u64) {
-        let before = self.done / LINE_EVERY;
+        let lines = self.done / LINE_EVERY;
         self.done += n;
+        let complete = self.done >= self.total;
         match &self.bar {
-            Some(bar) => bar.set_position(self.done),
-            None if self.done / LINE_EVERY > before || self.done == self.total => {
-                // Nobody may be reading; that is no reason to stop.
-                let _ = writeln!(stderr(), "loading {}: {} of {}", self.what, self.done, self.total);
-            }
-            None => {}
+            Some(bar) if complete => bar.finish_and_clear(),
+            Some(bar) => return bar.set_position(self.done),
+            None if complete || self.done / LINE_EVERY > lines => {}
+            None => return,
         }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.abandon();
-        }
+        // Nobody may be reading; that is no reason to stop.
+        let _ = writeln!(stderr(), "loading {}: {} of {}", self.what, self.done, self.total);
     }
 }
