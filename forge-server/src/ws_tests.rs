@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use forge_core::Error;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -26,7 +27,10 @@ struct Running {
 }
 
 async fn start(limits: Limits) -> Running {
-    let adapter = Arc::new(FakeAdapter::default());
+    start_on(Arc::new(FakeAdapter::default()), limits).await
+}
+
+async fn start_on(adapter: Arc<FakeAdapter>, limits: Limits) -> Running {
     let server = server(adapter.clone(), limits);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -227,6 +231,17 @@ async fn a_frame_over_the_limit_closes_with_1009() {
     let mut client = Client::connect(&running).await;
     client.0.send(Message::text(" ".repeat(2_000))).await.unwrap();
     assert_eq!(client.closing_code().await, 1009);
+}
+
+#[tokio::test]
+async fn without_change_feeds_a_subscription_says_so() {
+    let adapter = Arc::new(FakeAdapter::default());
+    adapter.fail_watch(Error::unsupported("a standalone server has no change streams"));
+    let running = start_on(adapter, Limits::default()).await;
+    let mut client = Client::connect(&running).await;
+    client.send(subscribe(1, 7)).await;
+    let frame = client.next().await;
+    assert_eq!((&frame["id"], &frame["error"]["code"]), (&json!(1), &json!("unsupported")));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use forge_core::Error;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -219,6 +220,21 @@ async fn readiness_needs_the_database_and_ends_with_a_drain() {
     get(&router, "/readyz", &[]).await.refused(503, "unavailable");
     post(&router, "/api/mutation/add", r#"{"id":1,"by":1}"#).await.refused(503, "unavailable");
     assert_eq!(get(&router, "/healthz", &[]).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn readiness_needs_the_change_feed_unless_the_engine_has_none() {
+    let state = async |error: Error| {
+        let adapter = Arc::new(FakeAdapter::default());
+        adapter.fail_watch(error);
+        let server = server(adapter, Limits::default());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let early = get(&server.router(), "/readyz", &[]).await.status.as_u16();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        (early, get(&server.router(), "/readyz", &[]).await.status.as_u16())
+    };
+    assert_eq!(state(Error::unavailable("no primary")).await, (503, 200));
+    assert_eq!(state(Error::unsupported("a standalone server has no change streams")).await, (200, 200));
 }
 
 #[tokio::test]

@@ -90,16 +90,7 @@ fn one_commit_changes_everything_on_a_socket_in_one_frame() {
     for (run, arg) in runs.into_iter().zip(0..) {
         machine.handle(1, finished(run, arg, "old"));
     }
-    let changes = (0..2).map(|id| ChangeEvent {
-        collection: "items".into(),
-        kind: ChangeKind::Delete,
-        id: Bson::Int32(id),
-        before: None,
-        after: None,
-        touched: None,
-    });
-    let commit = Arc::new(Commit { version: 5, token: ResumeToken(Bson::Null), changes: changes.collect() });
-    let actions = machine.handle(1_000, Event::Commit { database: "db".into(), commit });
+    let actions = machine.handle(1_000, deleted(5, 0..2));
     let runs: Vec<_> = run_of(actions).collect();
     assert_eq!(runs.len(), 2, "a quiet query runs at once");
     assert!(machine.handle(1_010, finished(runs[0], 0, "new")).is_empty(), "the first waits for the second");
@@ -108,6 +99,42 @@ fn one_commit_changes_everything_on_a_socket_in_one_frame() {
         [Action::Send { frame: Frame::Update { version: 5, results }, .. }] => assert_eq!(results.len(), 2),
         other => panic!("{other:?}"),
     }
+}
+
+fn deleted(version: u64, ids: std::ops::Range<i32>) -> Event {
+    let changes = ids.map(|id| ChangeEvent {
+        collection: "items".into(),
+        kind: ChangeKind::Delete,
+        id: Bson::Int32(id),
+        before: None,
+        after: None,
+        touched: None,
+    });
+    let commit = Commit { version, token: ResumeToken(Bson::Null), changes: changes.collect() };
+    Event::Commit { database: "db".into(), commit: Arc::new(commit) }
+}
+
+#[test]
+fn a_result_that_lacks_what_the_socket_was_told_is_not_sent() {
+    let mut machine = Machine::new(CONFIG);
+    machine.handle(0, Event::FeedUp { database: "db".into() });
+    let subscribe = |machine: &mut Machine, now, id: SubId| {
+        let (wanted, caller) = (wanted("doc", id as i32), Caller::default());
+        let event = Event::Subscribe { socket: SocketId(1), id, wanted, caller, hash: None };
+        run_of(machine.handle(now, event)).next().unwrap()
+    };
+    let quick = subscribe(&mut machine, 0, 0);
+    machine.handle(1, finished(quick, 0, "old"));
+    let slow = subscribe(&mut machine, 1_000, 1);
+    let quick = run_of(machine.handle(1_001, deleted(5, 0..2))).next().unwrap();
+    let told = machine.handle(1_010, finished(quick, 0, "new"));
+    assert!(
+        matches!(told.as_slice(), [Action::Send { frame: Frame::Update { version: 5, .. }, .. }]),
+        "{told:?}"
+    );
+    // Too late to be withheld in favour of the next run, and read before version 5.
+    let late = machine.handle(1_400, finished(slow, 1, "old"));
+    assert!(matches!(late.as_slice(), [Action::Run { .. }]), "{late:?}");
 }
 
 fn run_of(actions: Vec<Action>) -> impl Iterator<Item = RunId> {
