@@ -122,10 +122,9 @@ impl<'de> Deserialize<'de> for DateTime {
         } else {
             // Half the time of `bson::DateTime::deserialize`, which goes through extended JSON's text form.
             let value = bson::raw::RawBsonRef::deserialize(deserializer)?;
-            value
-                .as_datetime()
-                .map(Into::into)
-                .ok_or_else(|| de::Error::custom(format_args!("expected a date, found {:?}", value.element_type())))
+            value.as_datetime().map(Into::into).ok_or_else(|| {
+                de::Error::custom(format_args!("expected a date, found {:?}", value.element_type()))
+            })
         }
     }
 }

@@ -1,0 +1,200 @@
+use bson::Bson;
+use serde::{Deserialize, Serialize};
+
+use super::Path;
+use crate::model::ModelRef;
+
+/// A condition on documents.
+///
+/// The meaning of every operator is MongoDB's: comparisons reach into arrays, only compare values of the same type
+/// bracket, and `Eq(Null)` also finds documents without the field.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Filter {
+    /// Every document.
+    All,
+    /// No document.
+    Nothing,
+    /// All of these hold. An empty list is [`Filter::All`].
+    And(Vec<Filter>),
+    /// At least one of these holds. An empty list is [`Filter::Nothing`].
+    Or(Vec<Filter>),
+    /// This does not hold.
+    Not(Box<Filter>),
+    /// A condition on one path.
+    Field(Path, Predicate),
+    /// A condition on the documents on the other side of a relation. Executors resolve it; it never means "all".
+    Relation(RelationFilter),
+}
+
+/// A condition on the value at one path.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Predicate {
+    /// Equal, or an array that holds an equal element.
+    Eq(Bson),
+    /// The negation of `Eq`.
+    Ne(Bson),
+    /// Greater, within the same type bracket.
+    Gt(Bson),
+    /// Greater or equal, within the same type bracket.
+    Gte(Bson),
+    /// Less, within the same type bracket.
+    Lt(Bson),
+    /// Less or equal, within the same type bracket.
+    Lte(Bson),
+    /// Equal to one of these.
+    In(Vec<Bson>),
+    /// Equal to none of these.
+    NotIn(Vec<Bson>),
+    /// Whether the path exists, be it null.
+    Exists(bool),
+    /// A string that the pattern finds.
+    Regex {
+        /// The pattern: PCRE on servers, linear-time on the embedded engine.
+        pattern: String,
+        /// Of `i`, `m`, `s`, `x`.
+        options: String,
+    },
+    /// An array with exactly this many elements.
+    Size(i64),
+    /// An array that holds all of these.
+    HasEvery(Vec<Bson>),
+    /// An array with an element (a sub-document) that matches; paths are relative to the element.
+    Element(Box<Filter>),
+    /// Within `max_metres` (and beyond `min_metres`) of a point, nearest first.
+    Near {
+        /// Degrees: longitude, latitude.
+        point: [f64; 2],
+        /// The largest distance.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_metres: Option<f64>,
+        /// The smallest distance.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        min_metres: Option<f64>,
+    },
+    /// Within a circle on the sphere, in no order.
+    WithinCircle {
+        /// Degrees: longitude, latitude.
+        centre: [f64; 2],
+        /// The radius in metres.
+        metres: f64,
+    },
+}
+
+/// A condition on related documents.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RelationFilter {
+    /// The model that has the relation.
+    pub model: ModelRef,
+    /// The Rust name of the relation.
+    pub relation: Path,
+    /// How many related documents must match.
+    pub quantifier: Quantifier,
+    /// The condition on each.
+    pub filter: Box<Filter>,
+}
+
+/// How many related documents must match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quantifier {
+    /// At least one (`is` on a to-one relation).
+    Some,
+    /// None of them; documents without related ones are found too (`is_not`).
+    None,
+    /// All of them; documents without related ones are found too.
+    Every,
+}
+
+impl Filter {
+    /// `self` and `other`, flat.
+    pub fn and(self, other: Filter) -> Filter {
+        match (self, other) {
+            (Filter::All, filter) | (filter, Filter::All) => filter,
+            (Filter::Nothing, _) | (_, Filter::Nothing) => Filter::Nothing,
+            (Filter::And(mut a), Filter::And(b)) => {
+                a.extend(b);
+                Filter::And(a)
+            }
+            (Filter::And(mut a), b) => {
+                a.push(b);
+                Filter::And(a)
+            }
+            (a, Filter::And(mut b)) => {
+                b.insert(0, a);
+                Filter::And(b)
+            }
+            (a, b) => Filter::And(vec![a, b]),
+        }
+    }
+
+    /// Makes `self` match only what `other` matches as well.
+    pub fn narrow(&mut self, other: Filter) {
+        *self = std::mem::replace(self, Filter::All).and(other);
+    }
+
+    /// `self` or `other`, flat.
+    pub fn or(self, other: Filter) -> Filter {
+        match (self, other) {
+            (Filter::Nothing, filter) | (filter, Filter::Nothing) => filter,
+            (Filter::All, _) | (_, Filter::All) => Filter::All,
+            (Filter::Or(mut a), Filter::Or(b)) => {
+                a.extend(b);
+                Filter::Or(a)
+            }
+            (Filter::Or(mut a), b) => {
+                a.push(b);
+                Filter::Or(a)
+            }
+            (a, Filter::Or(mut b)) => {
+                b.insert(0, a);
+                Filter::Or(b)
+            }
+            (a, b) => Filter::Or(vec![a, b]),
+        }
+    }
+
+    /// Everything that `self` does not match.
+    pub fn negate(self) -> Filter {
+        match self {
+            Filter::All => Filter::Nothing,
+            Filter::Nothing => Filter::All,
+            Filter::Not(inner) => *inner,
+            filter => Filter::Not(Box::new(filter)),
+        }
+    }
+
+    /// `path` equals `value`.
+    pub fn eq(path: impl Into<Path>, value: impl Into<Bson>) -> Filter {
+        Filter::Field(path.into(), Predicate::Eq(value.into()))
+    }
+
+    /// Whether a relation filter is anywhere inside.
+    pub fn has_relations(&self) -> bool {
+        match self {
+            Filter::And(list) | Filter::Or(list) => list.iter().any(Filter::has_relations),
+            Filter::Not(inner) => inner.has_relations(),
+            Filter::Relation(_) => true,
+            Filter::All | Filter::Nothing | Filter::Field(..) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_combine_flat() {
+        let (a, b, c) = (Filter::eq("a", 1), Filter::eq("b", 2), Filter::eq("c", 3));
+        let all = a.clone().and(b.clone()).and(c.clone());
+        assert_eq!(all, Filter::And(vec![a.clone(), b.clone(), c.clone()]));
+        assert_eq!(a.clone().or(b.clone()).or(c.clone()), Filter::Or(vec![a.clone(), b, c]));
+        assert_eq!(Filter::All.and(a.clone()), a);
+        assert_eq!(Filter::Nothing.or(a.clone()), a);
+        assert_eq!(Filter::Nothing.and(a), Filter::Nothing);
+    }
+}

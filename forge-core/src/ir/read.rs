@@ -1,0 +1,155 @@
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Filter, Path};
+use crate::model::ModelRef;
+
+/// One sort key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SortKey {
+    /// The stored path.
+    pub path: Path,
+    /// From large to small.
+    pub descending: bool,
+}
+
+/// Which fields of the documents are wanted. Executors add what they need to join, and never more.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Projection {
+    /// Whole documents.
+    #[default]
+    All,
+    /// These stored paths (and `_id`).
+    Only(Vec<Path>),
+}
+
+/// Documents of one model, with related ones.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Select {
+    /// The model to read.
+    pub model: ModelRef,
+    /// Which documents.
+    pub filter: Filter,
+    /// In which order. An executor adds `_id` where ties would make pages unstable.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sort: Vec<SortKey>,
+    /// How many to pass over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip: Option<u64>,
+    /// At most how many; `Some(0)` is none at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Which fields.
+    #[serde(default)]
+    pub projection: Projection,
+    /// Which related documents.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<Include>,
+    /// Whether soft-deleted documents are read as well, at this level.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub with_deleted: bool,
+    /// The longest that the server may work on one command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_time: Option<Duration>,
+}
+
+impl Select {
+    /// All documents of `model`.
+    pub fn new(model: ModelRef) -> Self {
+        Self {
+            model,
+            filter: Filter::All,
+            sort: Vec::new(),
+            skip: None,
+            limit: None,
+            projection: Projection::All,
+            include: Vec::new(),
+            with_deleted: false,
+            max_time: None,
+        }
+    }
+}
+
+/// Related documents to read along with their parents: one command for all parents, whatever the options.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Include {
+    /// The position in the relations of the parent's model.
+    pub relation: usize,
+    /// What to read of the target. `sort`, `skip` and `limit` count per parent.
+    pub select: Select,
+}
+
+/// How many documents match.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Count {
+    /// The model to count.
+    pub model: ModelRef,
+    /// Which documents.
+    pub filter: Filter,
+    /// Count no further than this: `Some(1)` asks whether there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Whether soft-deleted documents count.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub with_deleted: bool,
+}
+
+/// The distinct values of one path.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Distinct {
+    /// The model to read.
+    pub model: ModelRef,
+    /// The stored path. The elements of arrays count one by one.
+    pub path: Path,
+    /// Which documents.
+    pub filter: Filter,
+    /// Whether soft-deleted documents are read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub with_deleted: bool,
+}
+
+/// Groups of documents, each with computed values.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// The model to read.
+    pub model: ModelRef,
+    /// Which documents.
+    pub filter: Filter,
+    /// The stored paths whose values make a group: `k0`, `k1`, … in the answer. Empty: one group of everything.
+    pub keys: Vec<Path>,
+    /// What to compute of each group: `a0`, `a1`, … in the answer.
+    pub aggregates: Vec<Aggregate>,
+    /// Which groups, by `k0`… and `a0`….
+    pub having: Filter,
+    /// In which order, by `k0`… and `a0`….
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sort: Vec<SortKey>,
+    /// How many groups to pass over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip: Option<u64>,
+    /// At most how many groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Whether soft-deleted documents are read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub with_deleted: bool,
+}
+
+/// One computed value of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Aggregate {
+    /// How many documents.
+    Count,
+    /// The sum of the numbers at the path; 0 without any.
+    Sum(Path),
+    /// Their mean; null without any.
+    Avg(Path),
+    /// The smallest value in BSON order; null without any.
+    Min(Path),
+    /// The largest value in BSON order; null without any.
+    Max(Path),
+}
