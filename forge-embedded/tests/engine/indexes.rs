@@ -209,7 +209,10 @@ fn value() -> impl Strategy<Value = Bson> {
 }
 
 fn row() -> impl Strategy<Value = Document> {
-    prop::collection::vec(("[ab]", value()), 0..3).prop_map(|fields| fields.into_iter().collect())
+    let numbers = prop::collection::vec(-3..4_i32, 0..3)
+        .prop_map(|list| Bson::Array(list.into_iter().map(Bson::Int32).collect()));
+    prop::collection::vec(("[ab]", prop_oneof![3 => value(), 1 => numbers]), 0..3)
+        .prop_map(|fields| fields.into_iter().collect())
 }
 
 fn condition() -> impl Strategy<Value = Document> {
@@ -235,9 +238,14 @@ fn condition() -> impl Strategy<Value = Document> {
             };
             doc! { path: { operator: operand } }
         });
-    prop::collection::vec(single, 0..3).prop_map(|list| match list.is_empty() {
-        true => doc! {},
-        false => doc! { "$and": list },
+    // Both ends of a range on one field: arrays may fulfil them with different elements.
+    let between = (prop_oneof![Just("a"), Just("b"), Just("a.b")], -3..4_i32, -3..4_i32)
+        .prop_map(|(path, low, high)| doc! { path: { "$gte": low, "$lt": high } });
+    prop::collection::vec(prop_oneof![3 => single, 1 => between], 0..3).prop_map(|list| {
+        match list.is_empty() {
+            true => doc! {},
+            false => doc! { "$and": list },
+        }
     })
 }
 
