@@ -1,26 +1,76 @@
 //! Where SecantusDB, the server that stands in for MongoDB in tests, is known to differ from MongoDB. In each case the
 //! embedded engine does what MongoDB's documentation says. On MongoDB itself nothing is allowed to differ.
 
-use forge::ir::Aggregate;
+use bson::Bson;
+use forge::ir::{Aggregate, Filter, Predicate};
 
 use super::strategy::Step;
 
-/// Whether the answers to `step` may differ.
-pub(super) fn differs(step: &Step) -> bool {
+/// Whether the answers `ours` and `theirs` to `step` may differ.
+pub(super) fn differs(step: &Step, ours: &[Bson], theirs: &[Bson]) -> bool {
     match step {
         // An expression over `a.b` where `a` is an array gives the array of its members' values, empty for an empty
         // one; SecantusDB gives null.
-        Step::Group { keys, aggregates, .. } => {
-            keys.iter().any(|path| path.contains('.'))
-                || aggregates.iter().filter_map(path).any(|path| path.contains('.'))
-        }
-        _ => false,
+        Step::Group { keys, aggregates, .. } if keys.iter().any(|path| is_dotted(path)) => true,
+        Step::Group { aggregates, .. } if aggregates.iter().filter_map(path).any(is_dotted) => true,
+        // A member without the path sorts as null; SecantusDB passes over it.
+        Step::Find { sort, .. } if sort.iter().any(|key| is_dotted(&key.path)) => true,
+        // `distinct` reaches into arrays of documents; SecantusDB does not.
+        Step::Distinct(path, _) if is_dotted(path) => true,
+        // true is not 1; SecantusDB takes them for equal.
+        Step::Distinct(..) if truth_as_number(ours) == truth_as_number(theirs) => true,
+        _ => conditions(step).any(is_unreliable),
     }
 }
 
 /// Whether the server may fail where the embedded engine does not.
-pub(super) fn fails(_step: &Step) -> bool {
-    false
+pub(super) fn fails(step: &Step) -> bool {
+    conditions(step).any(is_unreliable)
+}
+
+fn conditions(step: &Step) -> impl Iterator<Item = &Filter> {
+    let (Step::Find { filter, .. }
+    | Step::Count(filter)
+    | Step::Distinct(_, filter)
+    | Step::Group { filter, .. }
+    | Step::Update { filter, .. }
+    | Step::Delete(filter)) = step;
+    std::iter::once(filter)
+}
+
+fn is_unreliable(filter: &Filter) -> bool {
+    match filter {
+        Filter::And(list) | Filter::Or(list) => list.iter().any(is_unreliable),
+        Filter::Not(inner) => is_unreliable(inner),
+        // `{"a.0": null}` does not find `{a: []}`; SecantusDB finds it.
+        Filter::Field(path, predicate) => has_position(path) || asks_all_for_null(predicate),
+        _ => false,
+    }
+}
+
+/// `$all: [null]` finds documents without the field, as `$eq: null` does; SecantusDB does not.
+fn asks_all_for_null(predicate: &Predicate) -> bool {
+    matches!(predicate, Predicate::HasEvery(values) if values.contains(&Bson::Null))
+}
+
+fn has_position(path: &str) -> bool {
+    path.split('.').any(|part| part.parse::<u32>().is_ok())
+}
+
+fn is_dotted(path: &str) -> bool {
+    path.contains('.')
+}
+
+/// The values with true as 1 and false as 0, each once, in no order.
+fn truth_as_number(values: &[Bson]) -> Vec<String> {
+    let texts = values.iter().map(|value| match value {
+        Bson::Boolean(truth) => Bson::Double(f64::from(u8::from(*truth))).to_string(),
+        other => other.to_string(),
+    });
+    let mut texts: Vec<String> = texts.collect();
+    texts.sort_unstable();
+    texts.dedup();
+    texts
 }
 
 fn path(aggregate: &Aggregate) -> Option<&str> {
