@@ -22,6 +22,10 @@ use crate::socket::Socket;
 /// The drivers that servers of this process are about to open, by URL: a platform is a type, and holds nothing.
 static DRIVERS: Mutex<Option<HashMap<String, Arc<Counting>>>> = Mutex::new(None);
 
+fn with_drivers<T>(work: impl FnOnce(&mut HashMap<String, Arc<Counting>>) -> T) -> T {
+    work(DRIVERS.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default())
+}
+
 /// A server under test.
 #[derive(Debug)]
 pub struct TestServer {
@@ -46,9 +50,7 @@ impl TestServer {
         let url = format!("memory:{:016x}", random());
         let inner = EmbeddedDriver::memory(forge::system_env()).unwrap();
         let driver = Arc::new(Counting::new(Arc::new(inner), "forge".to_owned()));
-        let mut drivers = DRIVERS.lock().unwrap_or_else(PoisonError::into_inner);
-        drivers.get_or_insert_default().insert(url.clone(), driver.clone());
-        drop(drivers);
+        with_drivers(|drivers| drop(drivers.insert(url.clone(), driver.clone())));
         let server = App::<Counted>::new().database(url).limits(limits).build().await.unwrap();
         let db = server.db().clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -88,8 +90,7 @@ struct Counted;
 
 impl Platform for Counted {
     fn connect(url: String, catalog: Arc<Catalog>, _: Env) -> BoxFuture<'static, Result<Arc<dyn Adapter>>> {
-        let mut drivers = DRIVERS.lock().unwrap_or_else(PoisonError::into_inner);
-        let driver = drivers.as_mut().and_then(|drivers| drivers.remove(&url));
+        let driver = with_drivers(|drivers| drivers.remove(&url));
         Box::pin(async move {
             let driver =
                 driver.ok_or_else(|| forge::Error::internal(format!("no driver is meant for {url}")))?;

@@ -38,6 +38,8 @@ fn years(author: &Author) -> Vec<i32> {
     author.books.get().iter().map(|book| book.year).collect()
 }
 
+type BooksOf = fn(&'static <Author as forge::Model>::Fields) -> forge::query::Include<Author, Book>;
+
 conformance! {
     async fn a_hundred_parents_with_a_limit_cost_one_command_a_level(t) {
         fill(t, 100).await?;
@@ -69,7 +71,7 @@ conformance! {
 
     async fn options_count_per_parent(t) {
         fill(t, 3).await?;
-        let cases: [(_, fn(&'static <Author as forge::Model>::Fields) -> forge::query::Include<Author, Book>); 8] = [
+        let cases: [(_, BooksOf); 8] = [
             (&[0, 1, 2, 3, 4][..], |a| a.books.sort(|b| b.year.asc())),
             (&[4, 3, 2], |a| a.books.sort(|b| b.year.desc()).limit(3)),
             (&[3, 2], |a| a.books.sort(|b| b.year.desc()).skip(1).limit(2)),

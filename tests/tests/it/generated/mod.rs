@@ -12,7 +12,7 @@ use forge::{Model, Result};
 use forge_core::matcher::Matcher;
 use forge_embedded::EmbeddedDriver;
 use forge_mongo::{Command, Driver, MongoArtifact, OfficialDriver, Reply, compile};
-use forge_tests::engine::{URI_VARIABLE, is_stand_in, random, seed, send, skip};
+use forge_tests::engine::{URI_VARIABLE, is_stand_in, random, seed, send, skip_without_server};
 use forge_tests::models::Item;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 use strategy::{Case, Step, case};
@@ -240,7 +240,7 @@ async fn matched(case: &Case, driver: &dyn Driver) -> std::result::Result<(), St
 #[test]
 fn the_embedded_engine_answers_as_a_server_does() {
     let Ok(uri) = std::env::var(URI_VARIABLE) else {
-        return skip(&format!("no MongoDB server: {URI_VARIABLE} is not set"));
+        return skip_without_server();
     };
     let runtime = runtime();
     let server = runtime.block_on(OfficialDriver::connect(&uri)).unwrap();
