@@ -49,7 +49,7 @@ async fn measure(db: &Db, rounds: usize) -> Result<Vec<(&'static str, f64)>> {
                 for n in 0..100 {
                     db.insert(new_user(base + 1000 + task * 100 + n)).await?;
                 }
-                Result::Ok(())
+                Ok::<_, forge::Error>(())
             })
         });
         for task in tasks.collect::<Vec<_>>() {
