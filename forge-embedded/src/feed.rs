@@ -1,7 +1,7 @@
 //! The change feed: every commit of a database, in order, in the `changes` table.
 //!
 //! A record is written in the transaction whose changes it holds, so that the feed and the data never disagree. Old
-//! records go when there are more than [`MAX_COMMITS`] or [`MAX_BYTES`] of them.
+//! records go when there are a tenth more than [`MAX_COMMITS`] or [`MAX_BYTES`] of them.
 //!
 //! Form of a record (little-endian): `appended: u64` (bytes of all records so far, this one included), `count: u32`, then
 //! for each change `kind: u8`, collection, touched paths (`u32` count, all ones for none, then names), before, after;
@@ -16,9 +16,9 @@ use redb::{ReadableTable, Table};
 
 use crate::store::{Span, storage};
 
-/// The most commits that are kept.
+/// How many commits are kept at least.
 pub(crate) const MAX_COMMITS: u64 = 10_000;
-/// The most bytes of commits that are kept; the newest commit is kept whatever its size.
+/// How many bytes of commits are kept at least; the newest commit is kept whatever its size.
 pub(crate) const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 const NONE: u32 = u32::MAX;
@@ -108,12 +108,21 @@ impl Feed {
         self.last = version;
         self.appended += record.len() as u64;
         self.kept += record.len() as u64;
+        // Old records go many at a time: that touches the old end of the table seldom.
+        let many = self.last - self.first >= MAX_COMMITS + MAX_COMMITS / 10;
+        if many || self.kept > MAX_BYTES + MAX_BYTES / 10 {
+            self.prune(table, database)?;
+        }
+        Ok(version)
+    }
+
+    fn prune(&mut self, table: &mut Table<'_, Bytes, Bytes>, database: u32) -> Result<()> {
         while self.first < self.last && (self.last - self.first >= MAX_COMMITS || self.kept > MAX_BYTES) {
             let gone = table.remove(key(database, self.first).as_slice()).map_err(storage)?;
             self.kept = self.kept.saturating_sub(gone.map_or(0, |record| record.value().len() as u64));
             self.first += 1;
         }
-        Ok(version)
+        Ok(())
     }
 }
 
