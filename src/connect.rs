@@ -19,7 +19,10 @@ pub async fn connect(url: &str, catalog: Arc<Catalog>, env: &Env) -> Result<Arc<
     Ok(Arc::new(MongoAdapter::new(open(url, env).await?, catalog)))
 }
 
-#[cfg_attr(not(feature = "embedded"), allow(unused_variables, reason = "the official driver brings its own clock"))]
+#[cfg_attr(
+    not(feature = "embedded"),
+    allow(unused_variables, reason = "the official driver brings its own clock")
+)]
 async fn open(url: &str, env: &Env) -> Result<Arc<dyn Driver>> {
     match url.split_once(':') {
         #[cfg(feature = "embedded")]

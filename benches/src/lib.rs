@@ -19,6 +19,9 @@ pub struct Options {
     /// The server of benches that compare against one.
     #[arg(long)]
     pub uri: Option<String>,
+    /// Only figures whose name contains this.
+    #[arg(long, default_value = "")]
+    pub only: String,
     /// Rounds of each measurement; the median counts.
     #[arg(long, default_value_t = 15)]
     pub rounds: usize,
@@ -100,7 +103,10 @@ impl Report {
             return;
         }
         println!("\n{}\n", self.title);
-        println!("{:<44} {:>12} {:<10} {:>12} {:>7} {:>9}", "figure", "value", "unit", "peer", "ratio", "bar");
+        println!(
+            "{:<44} {:>12} {:<10} {:>12} {:>7} {:>9}",
+            "figure", "value", "unit", "peer", "ratio", "bar"
+        );
         for figure in &self.figures {
             let shown = |value: Option<f64>| value.map_or_else(String::new, |v| format!("{v:.2}"));
             println!(
@@ -164,7 +170,8 @@ impl Pairs {
 
     /// The median of the rounds' ratios: drift of the machine's speed cancels out.
     pub fn ratio(&self) -> f64 {
-        let ratios: Vec<_> = self.ours.iter().zip(&self.peer).map(|(ours, peer)| ours / peer.max(f64::EPSILON)).collect();
+        let ratios: Vec<_> =
+            self.ours.iter().zip(&self.peer).map(|(ours, peer)| ours / peer.max(f64::EPSILON)).collect();
         median(&ratios)
     }
 }

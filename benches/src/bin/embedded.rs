@@ -33,7 +33,8 @@ async fn open(url: &str) -> Result<Db> {
 }
 
 async fn measure(db: &Db, rounds: usize) -> Result<Vec<(&'static str, f64)>> {
-    let (mut single, mut parallel, mut batch, mut by_id, mut by_index) = (vec![], vec![], vec![], vec![], vec![]);
+    let (mut single, mut parallel, mut batch, mut by_id, mut by_index) =
+        (vec![], vec![], vec![], vec![], vec![]);
     for round in 0..rounds.clamp(1, 5) {
         let base = round * 100_000;
         let span = Span::start();

@@ -30,7 +30,8 @@ struct Bench {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), Failure> {
     let options = Options::parse();
-    let uri = options.uri.clone().ok_or("orm compares on a server: give --uri, or run `cargo xtask bench orm`")?;
+    let uri =
+        options.uri.clone().ok_or("orm compares on a server: give --uri, or run `cargo xtask bench orm`")?;
     let env = forge::system_env();
     let catalog = Arc::new(Catalog::collect()?);
     let adapter = forge::connect(&uri, catalog.clone(), &env).await?;
@@ -42,11 +43,21 @@ async fn main() -> std::result::Result<(), Failure> {
     let mut bench = Bench { db, raw, rounds: options.rounds, ids: Vec::new() };
     let mut report = Report::new(&options, "Forge and the raw driver: processor time of the client");
     bench.fill().await?;
-    report.compare("find by id", &bench.find_by_id().await?, "us", BAR);
-    report.compare("find 50, filtered and sorted", &bench.find_50().await?, "us", BAR);
-    report.compare("insert one", &bench.insert_one().await?, "us", BAR);
-    report.compare("insert_many 10,000, each", &bench.insert_many().await?, "us", BAR);
-    report.compare("100 users, 1,000 posts, 5,000 comments", &bench.hydrate().await?, "us", BAR);
+    let wanted = |name: &str| name.contains(&options.only);
+    macro_rules! compare {
+        ($($name:literal => $measure:ident;)*) => {
+            $(if wanted($name) {
+                report.compare($name, &bench.$measure().await?, "us", BAR);
+            })*
+        };
+    }
+    compare! {
+        "find by id" => find_by_id;
+        "find 50, filtered and sorted" => find_50;
+        "insert one" => insert_one;
+        "insert_many 10,000, each" => insert_many;
+        "100 users, 1,000 posts, 5,000 comments" => hydrate;
+    }
     report.finish();
     bench.raw.drop().await?;
     Ok(())
@@ -177,7 +188,8 @@ impl Bench {
         let posts: Vec<RawPost> = posts.find(doc! { "user_id": { "$in": ids } }).await?.try_collect().await?;
         let ids: Vec<_> = posts.iter().map(|post| post.id).collect();
         let comments: Collection<RawComment> = self.raw.collection("bench_comments");
-        let comments: Vec<RawComment> = comments.find(doc! { "post_id": { "$in": ids } }).await?.try_collect().await?;
+        let comments: Vec<RawComment> =
+            comments.find(doc! { "post_id": { "$in": ids } }).await?.try_collect().await?;
         let mut by_post: HashMap<ObjectId, Vec<RawComment>> = HashMap::new();
         for comment in comments {
             by_post.entry(comment.post_id).or_default().push(comment);

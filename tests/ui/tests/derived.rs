@@ -99,7 +99,7 @@ fn ada() -> NewPerson {
 
 fn broken(value: &impl Validate) -> Vec<String> {
     let errors = value.validate().expect_err("a rule is broken");
-    let mut paths: Vec<String> = errors.errors().keys().map(|path| path.to_string()).collect();
+    let mut paths: Vec<String> = errors.errors().keys().map(ToString::to_string).collect();
     paths.sort();
     paths
 }
