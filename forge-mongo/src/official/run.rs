@@ -42,6 +42,26 @@ macro_rules! read_out {
     }};
 }
 
+/// Gives an action what was asked for of a find.
+macro_rules! shape {
+    ($action:expr, $projection:ident, $sort:ident, $skip:ident, $max_time:ident) => {{
+        let mut action = $action;
+        if let Some(projection) = $projection {
+            action = action.projection(projection.clone());
+        }
+        if let Some(sort) = $sort {
+            action = action.sort(sort.clone());
+        }
+        if let Some(skip) = $skip {
+            action = action.skip(*skip);
+        }
+        if let Some(max_time) = $max_time {
+            action = action.max_time(max_time);
+        }
+        action
+    }};
+}
+
 type Documents = Collection<RawDocumentBuf>;
 
 pub(super) async fn run(
@@ -128,37 +148,14 @@ async fn read(
     let max_time = artifact.max_time;
     match &artifact.command {
         Command::Find { filter, projection, sort, skip, limit: Some(1) } => {
-            let mut action = on.find_one(filter.clone());
-            if let Some(projection) = projection {
-                action = action.projection(projection.clone());
-            }
-            if let Some(sort) = sort {
-                action = action.sort(sort.clone());
-            }
-            if let Some(skip) = skip {
-                action = action.skip(*skip);
-            }
-            if let Some(max_time) = max_time {
-                action = action.max_time(max_time);
-            }
+            let action = shape!(on.find_one(filter.clone()), projection, sort, skip, max_time);
             Ok(Reply::Documents(send!(action, session)?.into_iter().collect()))
         }
         Command::Find { filter, projection, sort, skip, limit } => {
-            let mut action = on.find(filter.clone()).batch_size(BATCH_SIZE);
-            if let Some(projection) = projection {
-                action = action.projection(projection.clone());
-            }
-            if let Some(sort) = sort {
-                action = action.sort(sort.clone());
-            }
-            if let Some(skip) = skip {
-                action = action.skip(*skip);
-            }
+            let action = on.find(filter.clone()).batch_size(BATCH_SIZE);
+            let mut action = shape!(action, projection, sort, skip, max_time);
             if let Some(limit) = limit {
                 action = action.limit(i64::try_from(*limit).unwrap_or(i64::MAX));
-            }
-            if let Some(max_time) = max_time {
-                action = action.max_time(max_time);
             }
             read_out!(action, session)
         }
