@@ -168,6 +168,11 @@ impl Pairs {
         }
     }
 
+    /// The newest round.
+    pub fn last(&self) -> (f64, f64) {
+        (self.ours.last().copied().unwrap_or_default(), self.peer.last().copied().unwrap_or_default())
+    }
+
     /// The median of the rounds' ratios: drift of the machine's speed cancels out.
     pub fn ratio(&self) -> f64 {
         let ratios: Vec<_> =

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bson::doc;
 use bson::oid::ObjectId;
 use clap::Parser;
-use forge::{Catalog, Db, Id, Result};
+use forge::{Catalog, Db, Id};
 use forge_benches::models::{
     NewComment, NewPost, Post, RawComment, RawPost, RawUser, User, new_user, raw_user,
 };
@@ -28,7 +28,7 @@ struct Bench {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> std::result::Result<(), Failure> {
+async fn main() -> Result<(), Failure> {
     let options = Options::parse();
     let uri =
         options.uri.clone().ok_or("orm compares on a server: give --uri, or run `cargo xtask bench orm`")?;
@@ -68,7 +68,7 @@ impl Bench {
         self.raw.collection("bench_users")
     }
 
-    async fn fill(&mut self) -> Result<()> {
+    async fn fill(&mut self) -> forge::Result<()> {
         for n in 0..100 {
             let user = self.db.insert(new_user(n)).await?;
             self.ids.push(user.id);
@@ -82,103 +82,88 @@ impl Bench {
         self.db.insert_many(comments).await.map(|_| ())
     }
 
-    async fn find_by_id(&self) -> std::result::Result<Pairs, Failure> {
-        let (mut pairs, users, n) = (Pairs::default(), self.users(), 300);
-        for round in 0..=self.rounds {
-            let span = Span::start();
-            for i in 0..n {
-                self.db.get::<User>(self.ids[i % self.ids.len()]).await?.ok_or("lost")?;
-            }
-            let ours = span.cpu_micros_each(n);
-            let span = Span::start();
-            for i in 0..n {
-                let id = self.ids[i % self.ids.len()].object_id();
-                users.find_one(doc! { "_id": id }).await?.ok_or("lost")?;
-            }
-            pairs.warm(round, ours, span.cpu_micros_each(n));
-        }
-        Ok(pairs)
+    async fn find_by_id(&self) -> Result<Pairs, Failure> {
+        let users = self.users();
+        let ours = async |i: usize| {
+            self.db.get::<User>(self.ids[i % self.ids.len()]).await?.ok_or("lost")?;
+            Ok(())
+        };
+        let peer = async |i: usize| {
+            let id = self.ids[i % self.ids.len()].object_id();
+            users.find_one(doc! { "_id": id }).await?.ok_or("lost")?;
+            Ok(())
+        };
+        in_turn(self.rounds, 300, ours, peer).await
     }
 
-    async fn find_50(&self) -> std::result::Result<Pairs, Failure> {
-        let (mut pairs, users, n) = (Pairs::default(), self.users(), 40);
-        for round in 0..=self.rounds {
-            let span = Span::start();
-            for _ in 0..n {
-                let found = self
-                    .db
-                    .find::<User>()
-                    .filter(|f| f.age.gte(10) & f.visits.gt(0))
-                    .sort(|f| (f.age.asc(), f.id.asc()))
-                    .limit(50)
-                    .await?;
-                assert_eq!(found.len(), 50);
-            }
-            let ours = span.cpu_micros_each(n);
-            let span = Span::start();
-            for _ in 0..n {
-                let found: Vec<RawUser> = users
-                    .find(doc! { "age": { "$gte": 10 }, "visits": { "$gt": 0_i64 } })
-                    .sort(doc! { "age": 1, "_id": 1 })
-                    .limit(50)
-                    .await?
-                    .try_collect()
-                    .await?;
-                assert_eq!(found.len(), 50);
-            }
-            pairs.warm(round, ours, span.cpu_micros_each(n));
-        }
-        Ok(pairs)
+    async fn find_50(&self) -> Result<Pairs, Failure> {
+        let users = self.users();
+        let ours = async |_| {
+            let find = self.db.find::<User>().filter(|f| f.age.gte(10) & f.visits.gt(0));
+            assert_eq!(find.sort(|f| (f.age.asc(), f.id.asc())).limit(50).await?.len(), 50);
+            Ok(())
+        };
+        let peer = async |_| {
+            let find = users.find(doc! { "age": { "$gte": 10 }, "visits": { "$gt": 0_i64 } });
+            let cursor = find.sort(doc! { "age": 1, "_id": 1 }).limit(50).await?;
+            assert_eq!(cursor.try_collect::<Vec<RawUser>>().await?.len(), 50);
+            Ok(())
+        };
+        in_turn(self.rounds, 40, ours, peer).await
     }
 
-    async fn insert_one(&self) -> std::result::Result<Pairs, Failure> {
-        let (mut pairs, users, n) = (Pairs::default(), self.users(), 200);
-        for round in 0..=self.rounds {
-            let span = Span::start();
-            for i in 0..n {
-                self.db.insert(new_user(1000 + i)).await?;
-            }
-            let ours = span.cpu_micros_each(n);
-            let span = Span::start();
-            for i in 0..n {
-                users.insert_one(raw_user(1000 + i)).await?;
-            }
-            pairs.warm(round, ours, span.cpu_micros_each(n));
-        }
+    async fn insert_one(&self) -> Result<Pairs, Failure> {
+        let users = self.users();
+        let ours = async |i: usize| {
+            self.db.insert(new_user(1000 + i)).await?;
+            Ok(())
+        };
+        let peer = async |i: usize| {
+            users.insert_one(raw_user(1000 + i)).await?;
+            Ok(())
+        };
+        let pairs = in_turn(self.rounds, 200, ours, peer).await;
         self.remove_extra().await?;
-        Ok(pairs)
+        pairs
     }
 
-    async fn insert_many(&self) -> std::result::Result<Pairs, Failure> {
-        let (mut pairs, users, n) = (Pairs::default(), self.users(), 10_000);
+    async fn insert_many(&self) -> Result<Pairs, Failure> {
+        const DOCUMENTS: usize = 10_000;
+        let users = self.users();
+        let ours = async |_| {
+            self.db.insert_many((0..DOCUMENTS).map(|i| new_user(1000 + i))).await?;
+            Ok(())
+        };
+        let peer = async |_| {
+            users.insert_many((0..DOCUMENTS).map(|i| raw_user(1000 + i))).await?;
+            Ok(())
+        };
+        let mut pairs = Pairs::default();
         // A server that is slow at inserts would make every round take long.
         for round in 0..=self.rounds.min(5) {
-            let span = Span::start();
-            self.db.insert_many((0..n).map(|i| new_user(1000 + i))).await?;
-            let ours = span.cpu_micros_each(n);
+            let once = in_turn(0, 1, &ours, &peer).await?;
             self.remove_extra().await?;
-            let span = Span::start();
-            users.insert_many((0..n).map(|i| raw_user(1000 + i))).await?;
-            pairs.warm(round, ours, span.cpu_micros_each(n));
-            self.remove_extra().await?;
+            let (ours, peer) = once.last();
+            pairs.warm(round, ours / DOCUMENTS as f64, peer / DOCUMENTS as f64);
         }
         Ok(pairs)
     }
 
-    async fn hydrate(&self) -> std::result::Result<Pairs, Failure> {
-        let mut pairs = Pairs::default();
-        for round in 0..=self.rounds {
-            let span = Span::start();
-            let ours: Vec<User> = self.db.find::<User>().include(|f| f.posts.include(|p| p.comments)).await?;
-            let ours_cpu = span.cpu_micros_each(1);
-            let span = Span::start();
-            let by_hand = self.hydrate_by_hand().await?;
-            let peer_cpu = span.cpu_micros_each(1);
-            assert_eq!(ours.len(), by_hand.len());
-            assert_eq!(comments_of(&ours), 5000);
-            pairs.warm(round, ours_cpu, peer_cpu);
-        }
-        Ok(pairs)
+    async fn hydrate(&self) -> Result<Pairs, Failure> {
+        let ours = async |_| {
+            let users = self.db.find::<User>().include(|f| f.posts.include(|p| p.comments)).await?;
+            assert_eq!(comments_of(&users), 5000);
+            Ok(())
+        };
+        let peer = async |_| {
+            let users = self.hydrate_by_hand().await?;
+            assert_eq!(
+                users.iter().flat_map(|user| &user.posts).map(|post| post.comments.len()).sum::<usize>(),
+                5000
+            );
+            Ok(())
+        };
+        in_turn(self.rounds, 1, ours, peer).await
     }
 
     async fn hydrate_by_hand(&self) -> mongodb::error::Result<Vec<RawUser>> {
@@ -209,6 +194,40 @@ impl Bench {
         let kept: Vec<_> = self.ids.iter().map(|id| id.object_id()).collect();
         self.users().delete_many(doc! { "_id": { "$nin": kept } }).await.map(|_| ())
     }
+}
+
+/// Measures both sides in turn; who goes first changes from round to round. The first round only warms up.
+async fn in_turn(
+    rounds: usize,
+    n: usize,
+    ours: impl AsyncFn(usize) -> Result<(), Failure>,
+    peer: impl AsyncFn(usize) -> Result<(), Failure>,
+) -> Result<Pairs, Failure> {
+    let mut pairs = Pairs::default();
+    for round in 0..=rounds {
+        let (a, b) = if round.is_multiple_of(2) {
+            let a = measure(n, &ours).await?;
+            (a, measure(n, &peer).await?)
+        } else {
+            let b = measure(n, &peer).await?;
+            (measure(n, &ours).await?, b)
+        };
+        if rounds == 0 {
+            pairs.push(a, b);
+        } else {
+            pairs.warm(round, a, b);
+        }
+    }
+    Ok(pairs)
+}
+
+/// Processor time of each of `n` units of work, in microseconds.
+async fn measure(n: usize, work: &impl AsyncFn(usize) -> Result<(), Failure>) -> Result<f64, Failure> {
+    let span = Span::start();
+    for i in 0..n {
+        work(i).await?;
+    }
+    Ok(span.cpu_micros_each(n))
 }
 
 fn comments_of(users: &[User]) -> usize {
