@@ -245,6 +245,27 @@ impl IndexDef {
 }
 
 impl ModelDef {
+    /// A model without relations, indexes and options: what macros start from.
+    pub const fn new(
+        name: &'static str,
+        collection: &'static str,
+        fields: &'static [FieldDef],
+        id: usize,
+    ) -> Self {
+        Self {
+            name,
+            collection,
+            docs: "",
+            fields,
+            id,
+            relations: &[],
+            indexes: &[],
+            timestamps: false,
+            soft_delete: false,
+            sync: false,
+        }
+    }
+
     /// The field with this Rust name.
     pub fn field(&self, name: &str) -> Option<&'static FieldDef> {
         self.fields.iter().find(|field| field.name == name)

@@ -252,11 +252,6 @@ const _: () = {
         access: forge::Access::Public,
     }];
     static DEF: forge::ModelDef = forge::ModelDef {
-        name: "Airport",
-        collection: "airports",
-        docs: "",
-        fields: &FIELDS,
-        id: 0,
         relations: &RELATIONS,
         indexes: &[
             forge::IndexDef::new(&[
@@ -265,9 +260,7 @@ const _: () = {
             ]),
             forge::IndexDef::new(&[("name", forge::IndexKey::Text(10))]),
         ],
-        timestamps: false,
-        soft_delete: false,
-        sync: false,
+        ..forge::ModelDef::new("Airport", "airports", &FIELDS, 0)
     };
     static SHAPE: forge::Shape = forge::Shape {
         name: "Airport",
@@ -585,16 +578,10 @@ const _: () = {
         access: forge::Access::Public,
     }];
     static DEF: forge::ModelDef = forge::ModelDef {
-        name: "Flight",
-        collection: "flights",
-        docs: "",
-        fields: &FIELDS,
-        id: 0,
         relations: &RELATIONS,
-        indexes: &[],
         timestamps: true,
         soft_delete: true,
-        sync: false,
+        ..forge::ModelDef::new("Flight", "flights", &FIELDS, 0)
     };
     static SHAPE: forge::Shape = forge::Shape {
         name: "Flight",

@@ -39,18 +39,7 @@ const fn model(
     relations: &'static [RelationDef],
     indexes: &'static [IndexDef],
 ) -> ModelDef {
-    ModelDef {
-        name,
-        collection,
-        docs: "",
-        fields,
-        id: 0,
-        relations,
-        indexes,
-        timestamps: false,
-        soft_delete: false,
-        sync: false,
-    }
+    ModelDef { relations, indexes, ..ModelDef::new(name, collection, fields, 0) }
 }
 
 const ID: &[(&str, IndexKey)] = &[("_id", IndexKey::Ascending)];

@@ -35,18 +35,7 @@ fn decimal(text: &str) -> Bson {
     Bson::Decimal128(text.parse().unwrap())
 }
 
-static FLIGHT: ModelDef = ModelDef {
-    name: "Flight",
-    collection: "flights",
-    docs: "",
-    fields: &[],
-    id: 0,
-    relations: &[],
-    indexes: &[],
-    timestamps: false,
-    soft_delete: false,
-    sync: false,
-};
+static FLIGHT: ModelDef = ModelDef::new("Flight", "flights", &[], 0);
 
 #[test]
 fn relation_filters_are_refused_not_passed() {

@@ -18,23 +18,31 @@ pub(super) fn definition(model: &Model<'_>, names: &Names) -> TokenStream {
     let (field_count, relation_count) = (model.fields.len(), model.relations.len());
     let (name, collection, docs, id) = (plain(&names.model), &model.collection, &model.ast.docs, model.id);
     let attrs = &model.ast.attrs;
-    let (timestamps, soft_delete, sync) =
-        (attrs.timestamps.is_set(), attrs.soft_delete.is_set(), attrs.sync.is_set());
+    let mut more = TokenStream::new();
+    if !docs.is_empty() {
+        more.extend(quote!(docs: #docs,));
+    }
+    if relation_count > 0 {
+        more.extend(quote!(relations: &__RELATIONS,));
+    }
+    if !model.indexes.is_empty() {
+        more.extend(quote!(indexes: &[#(#indexes),*],));
+    }
+    for (set, option) in [
+        (attrs.timestamps.is_set(), quote!(timestamps)),
+        (attrs.soft_delete.is_set(), quote!(soft_delete)),
+        (attrs.sync.is_set(), quote!(sync)),
+    ] {
+        if set {
+            more.extend(quote!(#option: true,));
+        }
+    }
+    let plain = quote!(__forge::ModelDef::new(#name, #collection, &__FIELDS, #id));
+    let definition = if more.is_empty() { plain } else { quote!(__forge::ModelDef { #more ..#plain }) };
     quote! {
         static __FIELDS: [__forge::FieldDef; #field_count] = [#(#fields),*];
         static __RELATIONS: [__forge::RelationDef; #relation_count] = [#(#relations),*];
-        static __DEF: __forge::ModelDef = __forge::ModelDef {
-            name: #name,
-            collection: #collection,
-            docs: #docs,
-            fields: &__FIELDS,
-            id: #id,
-            relations: &__RELATIONS,
-            indexes: &[#(#indexes),*],
-            timestamps: #timestamps,
-            soft_delete: #soft_delete,
-            sync: #sync,
-        };
+        static __DEF: __forge::ModelDef = #definition;
         __forge::inventory::submit! { __forge::Registered(&__DEF) }
     }
 }
