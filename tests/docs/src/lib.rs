@@ -1,0 +1,72 @@
+//! The models that the examples of the guide use, and the examples themselves, as doctests.
+
+#![allow(missing_docs, clippy::unimplemented, reason = "the guide says what they are; its blocks do not run")]
+
+use forge::prelude::*;
+
+/// An airport, keyed by its IATA code.
+#[derive(Debug, Clone, Model)]
+#[model(collection = "airports", timestamps, client(iata, name, city, state, location))]
+#[model(index(state, city))]
+pub struct Airport {
+    #[model(id)]
+    #[validate(length(equal = 3))]
+    pub iata: String,
+    #[model(text(weight = 10))]
+    pub name: String,
+    pub city: Option<String>,
+    pub state: Option<String>,
+    #[model(index = "2dsphere")]
+    pub location: GeoPoint,
+    #[model(has_many(key = origin_id))]
+    pub departures: HasMany<Flight>,
+}
+
+#[derive(Debug, Clone, Model)]
+#[model(collection = "flights", timestamps, soft_delete)]
+#[model(index(origin_id, date = -1))]
+pub struct Flight {
+    #[model(id)]
+    pub id: Id<Flight>,
+    pub date: DateTime,
+    pub delay: i32,
+    pub distance: i32,
+    pub gate: Option<String>,
+    #[model(default)]
+    pub changes: i32,
+    pub origin_id: String,
+    pub destination_id: String,
+    #[model(belongs_to(key = origin_id, on_delete = cascade))]
+    pub origin: BelongsTo<Airport>,
+    #[model(belongs_to(key = destination_id, on_delete = restrict))]
+    pub destination: BelongsTo<Airport>,
+}
+
+/// Work that one of several takes.
+#[derive(Debug, Clone, Model)]
+pub struct Job {
+    #[model(id)]
+    pub id: Id<Job>,
+    pub owner: Option<String>,
+}
+
+/// Money, so that it can be moved.
+#[derive(Debug, Clone, Model)]
+pub struct Account {
+    #[model(id)]
+    pub id: Id<Account>,
+    pub balance: i64,
+}
+
+/// A value that a block takes as given. Blocks are compiled, not run.
+///
+/// # Panics
+/// Always.
+pub fn given<T>() -> T {
+    unimplemented!("blocks of the guide do not run")
+}
+
+#[cfg(doctest)]
+mod pages {
+    include!(concat!(env!("OUT_DIR"), "/pages.rs"));
+}
