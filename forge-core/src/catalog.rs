@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
-use crate::model::{ModelDef, OnDelete, RelationDef, RelationKind};
+use crate::model::{ModelDef, OnDelete, RelationDef, RelationKind, ThroughDef};
+use crate::schema::{check_indexes, check_shard_key, check_view};
 
 /// A model's registration, submitted by `derive(Model)`.
 #[doc(hidden)]
@@ -25,7 +26,7 @@ pub struct Catalog {
     referrers: BTreeMap<&'static str, Vec<Referrer>>,
 }
 
-/// A `belongs_to` that points at a model.
+/// A `belongs_to` or `references_many` that points at a model.
 #[derive(Debug, Clone, Copy)]
 pub struct Referrer {
     /// The model that holds the key.
@@ -48,7 +49,7 @@ impl Catalog {
     /// # Errors
     /// [`ErrorCode::Internal`](crate::ErrorCode::Internal) with every defect found, a line each: two models of one name
     /// or one collection, a relation to a model that is not among them, a key that no field has, `set_null` on a key
-    /// that cannot be null, an index over a path that no field has.
+    /// that cannot be null, an index or a shard key over a path that no field has, a view of itself.
     pub fn new(models: impl IntoIterator<Item = &'static ModelDef>) -> Result<Self> {
         let mut models: Vec<_> = models.into_iter().collect();
         models.sort_by_key(|model| model.name);
@@ -57,6 +58,8 @@ impl Catalog {
         for model in &models {
             check_relations(model, &models, &mut problems);
             check_indexes(model, &mut problems);
+            check_shard_key(model, &mut problems);
+            check_view(model, &models, &mut problems);
         }
         if !problems.is_empty() {
             return Err(Error::internal(format!(
@@ -65,8 +68,9 @@ impl Catalog {
             )));
         }
         let mut referrers: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for model in &models {
-            for relation in model.relations.iter().filter(|r| r.kind == RelationKind::BelongsTo) {
+        // What a view shows goes with its source.
+        for model in models.iter().filter(|model| model.view.is_none()) {
+            for relation in model.relations.iter().filter(|relation| relation.holds_key()) {
                 referrers.entry((relation.target)().name).or_default().push(Referrer { model, relation });
             }
         }
@@ -88,7 +92,7 @@ impl Catalog {
         self.models.iter().copied().find(|model| model.collection == collection)
     }
 
-    /// Every `belongs_to` that points at `model`.
+    /// Every `belongs_to` and `references_many` that points at `model`.
     pub fn referrers(&self, model: &ModelDef) -> &[Referrer] {
         self.referrers.get(model.name).map_or(&[], Vec::as_slice)
     }
@@ -121,8 +125,12 @@ fn check_relations(model: &'static ModelDef, models: &[&'static ModelDef], probl
             ));
         }
         let (holder, key) = match relation.kind {
-            RelationKind::BelongsTo => (model, relation.local()),
+            RelationKind::BelongsTo | RelationKind::ReferencesMany => (model, relation.local()),
             RelationKind::HasOne | RelationKind::HasMany => (target, relation.foreign),
+            RelationKind::ManyToMany => {
+                check_through(&name, relation, models, problems);
+                continue;
+            }
         };
         let Some(field) = holder.stored_field(key) else {
             problems.push(format!(
@@ -131,7 +139,9 @@ fn check_relations(model: &'static ModelDef, models: &[&'static ModelDef], probl
             ));
             continue;
         };
-        if relation.on_delete == OnDelete::SetNull && !field.optional {
+        // An id is taken out of a list; the list stays.
+        let needs_null = relation.kind == RelationKind::BelongsTo && relation.on_delete == OnDelete::SetNull;
+        if needs_null && !field.optional {
             problems.push(format!(
                 "the relation {name} is on_delete = set_null, but its key {} is not an Option",
                 field.name
@@ -140,27 +150,29 @@ fn check_relations(model: &'static ModelDef, models: &[&'static ModelDef], probl
     }
 }
 
-fn check_indexes(model: &'static ModelDef, problems: &mut Vec<String>) {
-    for index in model.indexes {
-        for (path, _) in index.keys {
-            let root = path.split('.').next().unwrap_or(path);
-            let implied = [crate::model::CREATED_AT, crate::model::UPDATED_AT, crate::model::DELETED_AT]
-                .contains(&root);
-            if !implied && model.stored_field(root).is_none() {
-                problems.push(format!(
-                    "the index {} of {} is over {path:?}, which no field has",
-                    index.name(),
-                    model.name
-                ));
-            }
-        }
-        if let Some(partial) = index.partial
-            && !matches!(serde_json::from_str(partial), Ok(serde_json::Value::Object(_)))
-        {
+fn check_through(
+    name: &str,
+    relation: &RelationDef,
+    models: &[&'static ModelDef],
+    problems: &mut Vec<String>,
+) {
+    let Some(ThroughDef { model, local, foreign }) = relation.through else {
+        problems.push(format!("the relation {name} is many_to_many and leads through no model"));
+        return;
+    };
+    let through = model();
+    if !models.iter().any(|candidate| std::ptr::eq(*candidate, through)) {
+        problems.push(format!(
+            "the relation {name} leads through {}, which is not among the models of this program; if it is in a \
+             library crate, name the crate in the binary (`use that_crate as _;`)",
+            through.name
+        ));
+    }
+    for key in [local, foreign] {
+        if through.stored_field(key).is_none() {
             problems.push(format!(
-                "the partial filter of the index {} of {} is not a JSON object",
-                index.name(),
-                model.name
+                "the relation {name} uses the key {key:?}, which {} does not have",
+                through.name
             ));
         }
     }

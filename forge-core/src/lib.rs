@@ -6,6 +6,7 @@
 pub mod adapter;
 pub mod catalog;
 pub mod context;
+mod databases;
 pub mod db;
 pub mod env;
 pub mod error;
@@ -14,13 +15,17 @@ pub mod handler;
 pub mod ir;
 pub mod matcher;
 pub mod model;
+pub mod observe;
 pub mod order;
 pub mod plan;
 pub mod query;
 pub mod record;
 pub mod relation;
 pub mod runtime;
+pub mod schema;
+pub mod tenant;
 pub mod traits;
+pub mod transaction;
 pub mod types;
 pub mod validate;
 pub mod value;
@@ -34,7 +39,7 @@ pub use handler::Registry;
 pub use relation::{BelongsTo, HasMany, HasOne};
 pub use runtime::Runtime;
 pub use traits::{Embed, Model};
-pub use types::{DateTime, GeoPoint, Id, Uuid};
+pub use types::{Bytes, Date, DateTime, Decimal, GeoPoint, GeoPolygon, Id, Int64, Time, Uuid};
 
 /// What expansions of the macros use. Not part of the public interface.
 #[doc(hidden)]
@@ -51,16 +56,18 @@ pub mod __private {
     pub use crate::handler::{
         HandlerDef, HandlerKind, Invocation, Json, answer_schema, argument_schema, encode_answer,
     };
-    pub use crate::ir::Rows;
     pub use crate::model::{
         Access, Default as DefaultDef, EmbedDef, FieldDef, IndexDef, IndexKey, ModelDef, OnDelete,
-        RelationDef, RelationKind,
+        Refresh, RelationDef, RelationKind, ThroughDef, Rule, ShardKeyDef, ValidatorDef, ViewDef,
     };
     pub use crate::record::{
         Reader, Record, Role, Shape, Writer, deserialize, schema_of, serialize, shape_schema,
     };
-    pub use crate::relation::{BelongsTo, HasMany, HasOne};
-    pub use crate::traits::{Changes, Embed, Model, NewRecord, PatchRecord, id_path, key_path};
+    pub use crate::relation::{BelongsTo, HasMany, HasOne, Related};
+    pub use crate::schema::stages_of;
+    pub use crate::traits::{
+        Changes, Embed, Model, NewRecord, NoWrites, PatchRecord, id_path, key_path,
+    };
     pub use crate::types::{DateTime, Id, Uuid};
     pub use crate::value::IntoValue;
     pub use futures_util::future::BoxFuture;

@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::{Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+pub use crate::schema::{Refresh, Rule, ShardKeyDef, ValidatorDef, ViewDef};
+
 /// A model: its collection, fields, relations and indexes.
 #[derive(Debug)]
 pub struct ModelDef {
@@ -28,6 +30,16 @@ pub struct ModelDef {
     pub soft_delete: bool,
     /// Whether clients may replicate the model.
     pub sync: bool,
+    /// The stored path of the field that says whose a document is, where the model belongs to tenants.
+    pub tenant: Option<&'static str>,
+    /// Whether change events carry documents as they were: push asks servers to keep them.
+    pub pre_images: bool,
+    /// Where its documents come from, if it is a view: it cannot be written then.
+    pub view: Option<ViewDef>,
+    /// How its collection checks documents, where that is asked for.
+    pub json_schema: Option<ValidatorDef>,
+    /// How its collection is divided among the shards of a cluster.
+    pub shard_key: Option<ShardKeyDef>,
 }
 
 /// The stored name of the creation time of models with `timestamps`.
@@ -58,6 +70,8 @@ pub struct FieldDef {
     pub schema: fn(&mut SchemaGenerator) -> Schema,
     /// The documentation comment of the field.
     pub docs: &'static str,
+    /// The `#[validate]` rules that a schema can say.
+    pub rules: &'static [Rule],
 }
 
 /// An embedded struct (`derive(Embed)`): a sub-document.
@@ -110,7 +124,10 @@ pub struct RelationDef {
     pub local_key: &'static [(&'static str, IndexKey)],
     /// The stored path on the other model.
     pub foreign: &'static str,
-    /// What becomes of this model's documents when the target is deleted. Only `belongs_to` has one.
+    /// The model between the two, of `many_to_many`.
+    pub through: Option<ThroughDef>,
+    /// What becomes of this model's documents when the target is deleted. Only `belongs_to` and `references_many` have
+    /// one; `set_null` of the latter takes the id out of the list.
     pub on_delete: OnDelete,
     /// Who may read it.
     pub access: Access,
@@ -127,6 +144,21 @@ pub enum RelationKind {
     HasOne,
     /// Other documents hold this one's id.
     HasMany,
+    /// This document holds a list of the others' ids.
+    ReferencesMany,
+    /// Documents of a third model hold this one's id and the other's.
+    ManyToMany,
+}
+
+/// The model between two others: each of its documents links one of this model with one of the target.
+#[derive(Debug, Clone, Copy)]
+pub struct ThroughDef {
+    /// The model.
+    pub model: fn() -> &'static ModelDef,
+    /// Its stored path that holds the id of this model's document.
+    pub local: &'static str,
+    /// Its stored path that holds the id of the target's document.
+    pub foreign: &'static str,
 }
 
 /// What becomes of a referring document when the one it refers to is deleted.
@@ -164,7 +196,18 @@ pub struct IndexDef {
     /// Locale and strength (1–5) of the comparison of strings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collation: Option<(&'static str, u8)>,
+    /// The `wildcardProjection` of an index over [`WILDCARD`], as JSON text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub projection: Option<&'static str>,
+    /// The language of a text index; without one the server's default, English.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<&'static str>,
+    /// Kept up to date, and not used by queries.
+    pub hidden: bool,
 }
+
+/// The path of an index over every field. Below a field it is `"field.$**"`.
+pub const WILDCARD: &str = "$**";
 
 /// How one path of an index is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -179,6 +222,10 @@ pub enum IndexKey {
     Sphere,
     /// `"text"` with this weight.
     Text(u32),
+    /// `"2d"`: points on a plane, as pairs of numbers.
+    Planar,
+    /// `"hashed"`: equality only; for shard keys.
+    Hashed,
 }
 
 impl FieldDef {
@@ -199,6 +246,7 @@ impl FieldDef {
             embed: None,
             schema,
             docs: "",
+            rules: &[],
         }
     }
 }
@@ -207,6 +255,11 @@ impl RelationDef {
     /// The stored path on this model.
     pub const fn local(&self) -> &'static str {
         self.local_key[0].0
+    }
+
+    /// Whether this model's documents hold the key, or the keys, of the others.
+    pub const fn holds_key(&self) -> bool {
+        matches!(self.kind, RelationKind::BelongsTo | RelationKind::ReferencesMany)
     }
 
     /// Whether at most one document is on the other side.
@@ -226,7 +279,20 @@ impl IndexDef {
             ttl_seconds: None,
             partial: None,
             collation: None,
+            projection: None,
+            language: None,
+            hidden: false,
         }
+    }
+
+    /// Whether it is over every field of the documents, or of a part of them.
+    pub fn is_wildcard(&self) -> bool {
+        self.keys.iter().any(|(path, _)| path.ends_with(WILDCARD))
+    }
+
+    /// Whether it is the text index, or a part of it: a collection has one.
+    pub fn is_text(&self) -> bool {
+        self.keys.iter().any(|(_, key)| matches!(key, IndexKey::Text(_)))
     }
 
     /// The given name, or MongoDB's own form: paths and kinds joined by underscores.
@@ -239,6 +305,8 @@ impl IndexDef {
             IndexKey::Descending => format!("{path}_-1"),
             IndexKey::Sphere => format!("{path}_2dsphere"),
             IndexKey::Text(_) => format!("{path}_text"),
+            IndexKey::Planar => format!("{path}_2d"),
+            IndexKey::Hashed => format!("{path}_hashed"),
         });
         parts.collect::<Vec<_>>().join("_")
     }
@@ -263,6 +331,11 @@ impl ModelDef {
             timestamps: false,
             soft_delete: false,
             sync: false,
+            tenant: None,
+            pre_images: false,
+            view: None,
+            json_schema: None,
+            shard_key: None,
         }
     }
 
@@ -286,9 +359,17 @@ impl ModelDef {
         self.relations.iter().enumerate().find(|(_, relation)| relation.name == name)
     }
 
-    /// Every index to push: the declared ones, those of the timestamps and of the keys of `belongs_to` that no other
-    /// index starts with.
+    /// Whether it is a view whose documents are stored nowhere.
+    pub fn is_plain_view(&self) -> bool {
+        self.view.as_ref().is_some_and(|view| view.refresh.is_none())
+    }
+
+    /// Every index to push: the declared ones, those of the timestamps and of the keys of `belongs_to` and
+    /// `references_many` that no other index starts with. A view that is not materialized has none.
     pub fn all_indexes(&self) -> Vec<IndexDef> {
+        if self.is_plain_view() {
+            return Vec::new();
+        }
         const IMPLIED: [&[(&str, IndexKey)]; 3] = [
             &[(CREATED_AT, IndexKey::Ascending)],
             &[(UPDATED_AT, IndexKey::Ascending)],
@@ -299,6 +380,7 @@ impl ModelDef {
             all.iter().any(|index| {
                 index.partial.is_none()
                     && !index.sparse
+                    && !index.hidden
                     && matches!(index.keys.first(), Some((p, IndexKey::Ascending | IndexKey::Descending)) if *p == path)
             })
         };
@@ -308,7 +390,7 @@ impl ModelDef {
                 all.push(IndexDef::new(keys));
             }
         }
-        for relation in self.relations.iter().filter(|r| r.kind == RelationKind::BelongsTo) {
+        for relation in self.relations.iter().filter(|relation| relation.holds_key()) {
             if !covered(&all, relation.local()) {
                 all.push(IndexDef::new(relation.local_key));
             }

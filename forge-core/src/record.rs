@@ -5,6 +5,7 @@
 //!
 //! BSON is the storage: stored names, every field. Any human-readable format is a client: client names, public fields.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -13,6 +14,10 @@ use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, Ma
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::model::{Access, Default as DefaultDef, FieldDef, RelationDef};
+use crate::relation::RelationField;
+
+/// The name under which clients read how many related documents there are: `{"_count": {"departures": 12}}`.
+pub const COUNTS: &str = "_count";
 
 /// What a record is for; decides how strictly it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -264,6 +269,7 @@ pub struct Writer<S> {
     map: S,
     shape: &'static Shape,
     human: bool,
+    counts: Vec<(&'static str, u64)>,
 }
 
 impl<S: SerializeMap> Writer<S> {
@@ -286,16 +292,18 @@ impl<S: SerializeMap> Writer<S> {
         }
     }
 
-    /// Writes the relation at `position`, where it is loaded and a client reads.
-    pub fn put_relation<T: Serialize>(
-        &mut self,
-        position: usize,
-        loaded: Option<&T>,
-    ) -> Result<(), S::Error> {
-        match loaded {
-            Some(value) if self.human => self.put(position, value),
-            _ => Ok(()),
+    /// Writes the relation at `position`, where it is loaded and a client reads; notes how many documents it has for
+    /// [`COUNTS`], where that is known.
+    pub fn put_relation<T: RelationField>(&mut self, position: usize, relation: &T) -> Result<(), S::Error> {
+        if !self.human {
+            return Ok(());
         }
+        if let (Some(count), Some(key)) = (relation.counted(), self.shape.key(position, true))
+            && self.shape.shows(position)
+        {
+            self.counts.push((key, count));
+        }
+        if relation.is_loaded() { self.put(position, relation) } else { Ok(()) }
     }
 
     /// Writes something that the record does not know of.
@@ -335,9 +343,13 @@ pub fn serialize_with<R: Record, S: Serializer>(
     more: impl FnOnce(&mut Writer<S::SerializeMap>) -> Result<(), S::Error>,
 ) -> Result<S::Ok, S::Error> {
     let human = serializer.is_human_readable();
-    let mut writer = Writer { map: serializer.serialize_map(None)?, shape: R::shape(), human };
+    let mut writer = Writer { map: serializer.serialize_map(None)?, shape: R::shape(), human, counts: Vec::new() };
     record.write(&mut writer)?;
     more(&mut writer)?;
+    if !writer.counts.is_empty() {
+        let counts: BTreeMap<_, _> = writer.counts.drain(..).collect();
+        writer.map.serialize_entry(COUNTS, &counts)?;
+    }
     writer.map.end()
 }
 
@@ -354,6 +366,7 @@ pub fn shape_schema(shape: &'static Shape, generator: &mut SchemaGenerator) -> S
         let visible = if shape.role == Role::Model { shape.shows(position) } else { shape.accepts(position) };
         let Some(field) = shape.field(position).filter(|_| visible) else { continue };
         let mut schema = (field.schema)(generator);
+        crate::schema::apply(&mut schema, field.rules);
         if !field.docs.is_empty() {
             schema.insert("description".into(), field.docs.into());
         }

@@ -8,9 +8,10 @@ use validator::Validate;
 use crate::env::Env;
 use crate::error::{Error, Messages, Result};
 use crate::fields::Field;
-use crate::ir::{Change, Rows};
+use crate::ir::Change;
 use crate::model::{CREATED_AT, EmbedDef, ModelDef, UPDATED_AT};
 use crate::record::{self, Record};
+use crate::relation::Related;
 use crate::types::DateTime;
 use crate::value;
 
@@ -35,9 +36,9 @@ pub trait Model: Record + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Everything that is known about it.
     fn def() -> &'static ModelDef;
 
-    /// Fills the relation at `relation` with the documents at `positions`.
+    /// Fills the relation at `relation`.
     #[doc(hidden)]
-    fn attach(&mut self, relation: usize, rows: &Rows, positions: &[u32]) -> Result<()>;
+    fn attach(&mut self, relation: usize, related: &Related<'_>) -> Result<()>;
 }
 
 /// A struct that is stored inside a model's documents. Implemented by `#[derive(Embed)]`.
@@ -82,6 +83,11 @@ pub const fn key_path<M: Model, T: Model, K: Key<M::Id>>(key: Field<T, K>) -> &'
 }
 
 /// What an insert takes: `NewFlight` of `Flight`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not what an insert takes",
+    label = "cannot be inserted",
+    note = "insert the `New…` of the model, as `NewFlight` of `Flight`; views have none, since they are only read"
+)]
 pub trait NewRecord: Record + Validate + Send + 'static {
     /// The model.
     type Model: Model<New = Self>;
@@ -103,6 +109,56 @@ pub trait PatchRecord: Record + Validate + Send + 'static {
     /// One change for each field that was given.
     #[doc(hidden)]
     fn changes(&self, changes: &mut Changes) -> Result<()>;
+}
+
+/// What views have in place of `New…` and `…Patch`: there is no such value.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum NoWrites<M> {
+    #[doc(hidden)]
+    Never(std::convert::Infallible, std::marker::PhantomData<fn() -> M>),
+}
+
+impl<M: Model> Record for NoWrites<M> {
+    fn shape() -> &'static record::Shape {
+        const NOTHING: record::Shape = record::Shape {
+            name: "a view, which cannot be written",
+            role: record::Role::New,
+            fields: &[],
+            pick: &[],
+            relations: &[],
+        };
+        &NOTHING
+    }
+
+    fn read<'de, A: serde::de::MapAccess<'de>>(_: &mut record::Reader<'de, A>) -> Result<Self, A::Error> {
+        Err(serde::de::Error::custom(format_args!("{} is a view and cannot be written", M::def().name)))
+    }
+
+    fn write<S: serde::ser::SerializeMap>(&self, _: &mut record::Writer<S>) -> Result<(), S::Error> {
+        match *self {
+            Self::Never(never, _) => match never {},
+        }
+    }
+}
+
+impl<M> Validate for NoWrites<M> {
+    fn validate(&self) -> Result<(), validator::ValidationErrors> {
+        Ok(())
+    }
+}
+
+impl<M: Model<New = Self>> NewRecord for NoWrites<M> {
+    type Model = M;
+    fn fill(&mut self, _: &Env) {}
+    fn missing(&self, _: &mut dyn FnMut(&'static str)) {}
+}
+
+impl<M: Model<Patch = Self>> PatchRecord for NoWrites<M> {
+    type Model = M;
+    fn changes(&self, _: &mut Changes) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Collects the changes of a patch.

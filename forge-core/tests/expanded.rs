@@ -83,6 +83,7 @@ const _: () = {
         embed: None,
         schema: forge::schema_of::<i32>,
         docs: "",
+        rules: &[],
     }];
     static SHAPE: forge::Shape =
         forge::Shape { name: "Tower", role: forge::Role::Embed, fields: &FIELDS, pick: &[0], relations: &[] };
@@ -194,6 +195,7 @@ const _: () = {
             embed: None,
             schema: forge::schema_of::<String>,
             docs: "",
+            rules: &[],
         },
         forge::FieldDef {
             name: "name",
@@ -205,6 +207,7 @@ const _: () = {
             embed: None,
             schema: forge::schema_of::<String>,
             docs: "",
+            rules: &[],
         },
         forge::FieldDef {
             name: "city",
@@ -216,6 +219,7 @@ const _: () = {
             embed: None,
             schema: forge::schema_of::<Option<String>>,
             docs: "",
+            rules: &[],
         },
         forge::FieldDef {
             name: "state",
@@ -227,6 +231,7 @@ const _: () = {
             embed: None,
             schema: forge::schema_of::<Option<String>>,
             docs: "",
+            rules: &[],
         },
         forge::FieldDef {
             name: "tower",
@@ -238,6 +243,7 @@ const _: () = {
             embed: Some(<Tower as forge::Embed>::def),
             schema: forge::schema_of::<Tower>,
             docs: "",
+            rules: &[],
         },
     ];
     static RELATIONS: [forge::RelationDef; 1] = [forge::RelationDef {
@@ -248,6 +254,7 @@ const _: () = {
         local_key: &[("_id", forge::IndexKey::Ascending)],
         // A key that the other model does not have is a compile error at the user's own span.
         foreign: <Flight as forge::Model>::FIELDS.origin_id.path(),
+        through: None,
         on_delete: forge::OnDelete::NoAction,
         access: forge::Access::Public,
     }];
@@ -303,9 +310,9 @@ const _: () = {
         fn def() -> &'static forge::ModelDef {
             &DEF
         }
-        fn attach(&mut self, relation: usize, rows: &forge::Rows, positions: &[u32]) -> forge::Result<()> {
+        fn attach(&mut self, relation: usize, related: &forge::Related<'_>) -> forge::Result<()> {
             match relation {
-                0 => self.departures = forge::HasMany::load(rows, positions)?,
+                0 => self.departures.fill(related)?,
                 _ => {}
             }
             Ok(())
@@ -347,7 +354,7 @@ const _: () = {
             writer.put_optional(2, &self.city)?;
             writer.put_optional(3, &self.state)?;
             writer.put(4, &self.tower)?;
-            writer.put_relation(5, self.departures.is_loaded().then_some(&self.departures))
+            writer.put_relation(5, &self.departures)
         }
     }
     impl<'de> forge::serde::Deserialize<'de> for Airport {
@@ -521,6 +528,7 @@ const _: () = {
             embed: None,
             schema: forge::schema_of::<Id<Flight>>,
             docs: "",
+            rules: &[],
         },
         forge::FieldDef {
             name: "delay",
@@ -532,6 +540,7 @@ const _: () = {
             embed: None,
             schema: forge::schema_of::<i32>,
             docs: "",
+            rules: &[],
         },
         forge::FieldDef {
             name: "status",
@@ -543,6 +552,7 @@ const _: () = {
             embed: None,
             schema: forge::schema_of::<String>,
             docs: "",
+            rules: &[],
         },
         forge::FieldDef {
             name: "origin_id",
@@ -554,6 +564,7 @@ const _: () = {
             embed: None,
             schema: forge::schema_of::<String>,
             docs: "",
+            rules: &[],
         },
         forge::FieldDef {
             name: "created_at",
@@ -565,6 +576,7 @@ const _: () = {
             embed: None,
             schema: forge::schema_of::<DateTime>,
             docs: "",
+            rules: &[],
         },
     ];
     static RELATIONS: [forge::RelationDef; 1] = [forge::RelationDef {
@@ -574,6 +586,7 @@ const _: () = {
         target: <Airport as forge::Model>::def,
         local_key: &[("origin_id", forge::IndexKey::Ascending)],
         foreign: "_id",
+        through: None,
         on_delete: forge::OnDelete::Cascade,
         access: forge::Access::Public,
     }];
@@ -625,9 +638,9 @@ const _: () = {
         fn def() -> &'static forge::ModelDef {
             &DEF
         }
-        fn attach(&mut self, relation: usize, rows: &forge::Rows, positions: &[u32]) -> forge::Result<()> {
+        fn attach(&mut self, relation: usize, related: &forge::Related<'_>) -> forge::Result<()> {
             match relation {
-                0 => self.origin = forge::BelongsTo::load(rows, positions)?,
+                0 => self.origin.fill(related)?,
                 _ => {}
             }
             Ok(())
@@ -669,7 +682,7 @@ const _: () = {
             writer.put(2, &self.status)?;
             writer.put(3, &self.origin_id)?;
             writer.put(4, &self.created_at)?;
-            writer.put_relation(5, self.origin.is_loaded().then_some(&self.origin))
+            writer.put_relation(5, &self.origin)
         }
     }
     impl<'de> forge::serde::Deserialize<'de> for Flight {
@@ -792,6 +805,7 @@ const _: () = {
         embed: None,
         schema: forge::schema_of::<i32>,
         docs: "",
+        rules: &[],
     }];
     static SHAPE: forge::Shape = forge::Shape {
         name: "delayed",

@@ -29,6 +29,7 @@ const fn field(name: &'static str, stored: &'static str, optional: bool) -> Fiel
         embed: None,
         schema: |generator| generator.subschema_for::<String>(),
         docs: "",
+        rules: &[],
     }
 }
 
@@ -40,7 +41,7 @@ const fn relation(
     foreign: &'static str,
     on_delete: OnDelete,
 ) -> RelationDef {
-    RelationDef { name, client: name, kind, target, local_key, foreign, on_delete, access: Access::Public }
+    RelationDef { name, client: name, kind, target, local_key, foreign, on_delete, access: Access::Public, through: None }
 }
 
 const fn model(
@@ -221,7 +222,7 @@ impl Fake {
             Command::Insert { .. } => {
                 Reply::Inserted { failures: std::mem::take(&mut self.insert_failures.lock().unwrap()) }
             }
-            Command::Update { filter, .. } => {
+            Command::Update { filter, .. } | Command::Replace { filter, .. } => {
                 let matched = found(filter).len() as u64;
                 Reply::Updated { matched, modified: matched, upserted: None }
             }
@@ -279,7 +280,10 @@ impl Driver for Fake {
         session: Option<&dyn Transaction>,
     ) -> Result<(Reply, Option<u64>)> {
         self.log.lock().unwrap().push((artifact.clone(), session.is_some()));
-        let writes = matches!(artifact.command, Command::Delete { .. } | Command::Update { .. });
+        let writes = matches!(
+            artifact.command,
+            Command::Delete { .. } | Command::Update { .. } | Command::Replace { .. }
+        );
         if writes
             && self.conflicts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok()
         {
@@ -290,7 +294,9 @@ impl Driver for Fake {
     async fn explain(&self, _: &str, artifact: &MongoArtifact) -> Result<ExplainStep> {
         let collection = artifact.collection.clone();
         let command = serde_json::to_value(&artifact.command)?;
-        Ok(ExplainStep { collection, command, index: None, documents_examined: None, sorts_in_memory: true })
+        let mut step = ExplainStep::new(collection, command);
+        step.sorts_in_memory = true;
+        Ok(step)
     }
     async fn begin(&self, _: &str) -> Result<Arc<dyn Transaction>> {
         self.begun.fetch_add(1, Ordering::Relaxed);

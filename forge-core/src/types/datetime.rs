@@ -136,8 +136,9 @@ impl JsonSchema for DateTime {
     fn inline_schema() -> bool {
         true
     }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "date-time" })
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let json = json_schema!({ "type": "string", "format": "date-time" });
+        crate::schema::stored_as(generator, "date").unwrap_or(json)
     }
 }
 

@@ -146,7 +146,8 @@ impl<M: ?Sized> JsonSchema for Id<M> {
     fn inline_schema() -> bool {
         true
     }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^[0-9a-fA-F]{24}$" })
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let json = json_schema!({ "type": "string", "pattern": "^[0-9a-fA-F]{24}$" });
+        crate::schema::stored_as(generator, "objectId").unwrap_or(json)
     }
 }

@@ -79,7 +79,8 @@ impl JsonSchema for Uuid {
     fn inline_schema() -> bool {
         true
     }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "uuid" })
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let json = json_schema!({ "type": "string", "format": "uuid" });
+        crate::schema::stored_as(generator, "binData").unwrap_or(json)
     }
 }

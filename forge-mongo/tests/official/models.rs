@@ -18,6 +18,7 @@ const fn field(stored: &'static str, optional: bool) -> FieldDef {
         embed: None,
         schema: |generator| generator.subschema_for::<String>(),
         docs: "",
+        rules: &[],
     }
 }
 
@@ -29,7 +30,7 @@ const fn relation(
     foreign: &'static str,
     on_delete: OnDelete,
 ) -> RelationDef {
-    RelationDef { name, client: name, kind, target, local_key, foreign, on_delete, access: Access::Public }
+    RelationDef { name, client: name, kind, target, local_key, foreign, on_delete, access: Access::Public, through: None }
 }
 
 const fn model(
