@@ -1,6 +1,6 @@
 //! `index(…)` on structs and fields.
 
-use syn::{Ident, LitStr};
+use syn::{Expr, ExprLit, Ident, Lit, LitStr};
 
 use super::{Grammar, Item, Slot, Value};
 use crate::diag::Diag;
@@ -12,16 +12,47 @@ pub(crate) struct Index {
     /// The attribute, for errors.
     pub(crate) at: Item,
     /// The fields in order; empty for an index of the field that carries it.
-    pub(crate) keys: Vec<(Ident, Kind)>,
+    pub(crate) keys: Vec<(Key, Kind)>,
     pub(crate) unique: Slot<()>,
     pub(crate) sparse: Slot<()>,
     /// Seconds.
     pub(crate) ttl: Slot<u32>,
     pub(crate) partial: Slot<LitStr>,
     pub(crate) collation: Slot<(String, u8)>,
+    pub(crate) projection: Slot<LitStr>,
+    pub(crate) language: Slot<LitStr>,
+    pub(crate) hidden: Slot<()>,
     pub(crate) name: Slot<LitStr>,
     /// Whether a part of it was reported.
     broken: bool,
+}
+
+/// What a key is over.
+#[derive(Debug, Clone)]
+pub(crate) enum Key {
+    /// A field of the struct.
+    Field(Ident),
+    /// A stored path: into an embed, or `$**`.
+    Path(LitStr),
+}
+
+impl Key {
+    /// As it is written, without quotes.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Field(name) => names::plain(name),
+            Self::Path(path) => path.value(),
+        }
+    }
+}
+
+impl quote::ToTokens for Key {
+    fn to_tokens(&self, tokens: &mut proc_macro2::TokenStream) {
+        match self {
+            Self::Field(name) => name.to_tokens(tokens),
+            Self::Path(path) => path.to_tokens(tokens),
+        }
+    }
 }
 
 /// How a key is kept.
@@ -30,10 +61,13 @@ pub(crate) enum Kind {
     Ascending,
     Descending,
     Sphere,
+    Planar,
+    Hashed,
     Text(u32),
 }
 
-const KEYS: &str = "an index key is `field`, `field = -1`, `field = \"2dsphere\"` or `field = \"text\"`";
+const KEYS: &str = "an index key is `field` or `\"path.inside\"`, with `= -1`, `= \"2dsphere\"`, `= \"2d\"`, \
+                    `= \"hashed\"`, `= \"text\"` or `= text(10)`, its weight";
 
 const OPTIONS: Grammar = Grammar {
     around: ("#[model(index(…, ", "))]"),
@@ -44,6 +78,9 @@ const OPTIONS: Grammar = Grammar {
         ("ttl", "ttl = \"7d\""),
         ("partial", "partial = r#\"{ \"active\": true }\"#"),
         ("collation", "collation(locale = \"en\", strength = 2)"),
+        ("projection", "projection = r#\"{ \"secret\": 0 }\"#"),
+        ("language", "language = \"german\""),
+        ("hidden", "hidden"),
         ("name", "name = \"by_name\""),
     ],
 };
@@ -64,6 +101,9 @@ impl Index {
             ttl: Slot::default(),
             partial: Slot::default(),
             collation: Slot::default(),
+            projection: Slot::default(),
+            language: Slot::default(),
+            hidden: Slot::default(),
             name: Slot::default(),
             broken: false,
         }
@@ -75,6 +115,9 @@ impl Index {
             || self.ttl.is_broken()
             || self.partial.is_broken()
             || self.collation.is_broken()
+            || self.projection.is_broken()
+            || self.language.is_broken()
+            || self.hidden.is_broken()
             || self.name.is_broken()
     }
 
@@ -108,13 +151,14 @@ impl Index {
     }
 
     fn key(&mut self, diag: &Diag, item: &Item) {
-        let name = names::plain(&item.key);
-        if let Some((first, _)) = self.keys.iter().find(|(key, _)| names::plain(key) == name) {
+        let key = item.path.clone().map_or_else(|| Key::Field(item.key.clone()), Key::Path);
+        let name = key.text();
+        if let Some((first, _)) = self.keys.iter().find(|(key, _)| key.text() == name) {
             self.broken = true;
-            return diag.duplicate(&name, first, &item.key);
+            return diag.duplicate(&name, first, &key);
         }
         match kind(diag, item) {
-            Some(kind) => self.keys.push((item.key.clone(), kind)),
+            Some(kind) => self.keys.push((key, kind)),
             None => self.broken = true,
         }
     }
@@ -125,6 +169,15 @@ impl Index {
         match key.as_str() {
             "unique" if !is_key(item) => self.unique.set(diag, item, OPTIONS.flag(diag, item)),
             "sparse" if !is_key(item) => self.sparse.set(diag, item, OPTIONS.flag(diag, item)),
+            "hidden" if !is_key(item) && !fields.contains(&key) => {
+                self.hidden.set(diag, item, OPTIONS.flag(diag, item));
+            }
+            "projection" if item.string().is_some() && !is_key(item) => {
+                self.projection.set(diag, item, json_object(diag, item));
+            }
+            "language" if item.string().is_some() && !is_key(item) => {
+                self.language.set(diag, item, OPTIONS.string(diag, item));
+            }
             "ttl" if matches!(item.value, Value::Is(_)) => self.ttl.set(diag, item, seconds(diag, item)),
             "partial" if item.string().is_some() => self.partial.set(diag, item, json_object(diag, item)),
             "collation" if !matches!(item.value, Value::Flag) => {
@@ -133,7 +186,9 @@ impl Index {
             "name" if item.string().is_some() && !(is_key(item) && fields.contains(&key)) => {
                 self.name.set(diag, item, OPTIONS.string(diag, item));
             }
-            "ttl" | "partial" | "collation" | "name" if !fields.contains(&key) => {
+            "ttl" | "partial" | "collation" | "projection" | "language" | "name"
+                if !fields.contains(&key) =>
+            {
                 self.broken = true;
                 OPTIONS.malformed(diag, item, item, "needs a value");
             }
@@ -148,7 +203,10 @@ fn is_key(item: &Item) -> bool {
         Value::Flag => false,
         Value::Is(_) => {
             item.integer().is_some()
-                || item.string().is_some_and(|text| matches!(text.value().as_str(), "2dsphere" | "text"))
+                || item.string().is_some_and(|text| {
+                    matches!(text.value().as_str(), "2dsphere" | "2d" | "hashed" | "text")
+                })
+                || weight(item).is_some()
         }
         Value::List(_) => false,
     }
@@ -160,13 +218,28 @@ fn kind(diag: &Diag, item: &Item) -> Option<Kind> {
         (Value::Flag, ..) | (_, Some(1), _) => Some(Kind::Ascending),
         (_, Some(-1), _) => Some(Kind::Descending),
         (.., Some("2dsphere")) => Some(Kind::Sphere),
+        (.., Some("2d")) => Some(Kind::Planar),
+        (.., Some("hashed")) => Some(Kind::Hashed),
         (.., Some("text")) => Some(Kind::Text(1)),
-        _ => None,
+        _ => weight(item).map(Kind::Text),
     };
     if kind.is_none() {
         diag.hint(item, "this is not a kind of index", KEYS);
     }
     kind
+}
+
+/// The 10 of `text(10)`.
+fn weight(item: &Item) -> Option<u32> {
+    let Value::Is(Expr::Call(call)) = &item.value else { return None };
+    match (&*call.func, call.args.first()) {
+        (Expr::Path(name), Some(Expr::Lit(ExprLit { lit: Lit::Int(weight), .. })))
+            if name.path.is_ident("text") && call.args.len() == 1 =>
+        {
+            weight.base10_parse().ok().filter(|weight| (1..=99_999).contains(weight))
+        }
+        _ => None,
+    }
 }
 
 /// A number of seconds, or text such as `"7d"`.

@@ -3,6 +3,7 @@
 
 pub(crate) mod index;
 pub(crate) mod model;
+pub(crate) mod schema;
 pub(crate) mod serde;
 
 use proc_macro2::{Group, TokenStream};
@@ -18,6 +19,8 @@ use crate::names;
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
     pub(crate) key: Ident,
+    /// A path in quotes in place of the key, where one may stand: `"address.city" = -1`.
+    pub(crate) path: Option<LitStr>,
     pub(crate) value: Value,
 }
 
@@ -31,7 +34,7 @@ pub(crate) enum Value {
 
 impl ToTokens for Item {
     fn to_tokens(&self, tokens: &mut TokenStream) {
-        let key = &self.key;
+        let key = self.path.as_ref().map_or_else(|| self.key.to_token_stream(), ToTokens::to_token_stream);
         tokens.extend(match &self.value {
             Value::Flag => quote!(#key),
             Value::Is(value) => quote!(#key = #value),
@@ -61,6 +64,13 @@ impl Grammar {
     pub(crate) fn unknown(&self, diag: &Diag, item: &Item) {
         let key = names::plain(&item.key);
         let known = self.keys.iter().map(|(key, _)| *key);
+        if let Some(path) = &item.path {
+            return diag.hint(
+                path,
+                "expected the name of an attribute",
+                format_args!("the attributes of {} are {}", self.of, names::listed(known)),
+            );
+        }
         let meant = names::closest(&key, known.clone())
             .map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
         diag.hint(
@@ -229,12 +239,17 @@ pub(crate) fn items(tokens: TokenStream, diag: &Diag) -> Vec<Item> {
 }
 
 fn item(input: ParseStream<'_>) -> syn::Result<Item> {
-    if !input.peek(Ident::peek_any) {
+    let path = input.peek(LitStr).then(|| input.parse::<LitStr>()).transpose()?;
+    if path.is_none() && !input.peek(Ident::peek_any) {
         return Err(input.error(
             "expected the name of an attribute\n  = help: items are `key`, `key = value` or `key(…)`",
         ));
     }
-    let key = input.call(Ident::parse_any)?;
+    let key = match &path {
+        // No attribute has this name.
+        Some(path) => Ident::new("__path", path.span()),
+        None => input.call(Ident::parse_any)?,
+    };
     let value = if input.peek(Token![=]) {
         input.parse::<Token![=]>()?;
         Value::Is(input.parse()?)
@@ -242,7 +257,7 @@ fn item(input: ParseStream<'_>) -> syn::Result<Item> {
         Value::List(input.parse()?)
     } else if input.peek(Token![.]) {
         return Err(input.error(format!(
-            "expected `,` after `{key}`\n  = help: only fields of the struct itself can be named, not fields inside them"
+            "expected `,` after `{key}`\n  = help: a field inside another is named by its stored path in quotes, where indexes and shard keys take one: \"{key}.…\""
         )));
     } else {
         Value::Flag
@@ -250,7 +265,7 @@ fn item(input: ParseStream<'_>) -> syn::Result<Item> {
     if !input.is_empty() && !input.peek(Token![,]) {
         return Err(input.error(format!("expected `,` after `{key}`")));
     }
-    Ok(Item { key, value })
+    Ok(Item { key, path, value })
 }
 
 fn skip_to_comma(input: ParseStream<'_>) -> syn::Result<()> {

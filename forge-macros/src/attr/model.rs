@@ -3,6 +3,7 @@
 use syn::{Expr, Ident, LitStr};
 
 use super::index::{Index, Kind};
+use super::schema::{self, Schema, ShardKey, View};
 use super::{Grammar, Item, Slot, Value};
 use crate::diag::Diag;
 use crate::names;
@@ -17,6 +18,9 @@ const STRUCT: Grammar = Grammar {
         ("sync", "sync"),
         ("client", "client(name, city)"),
         ("index", "index(city, date = -1, unique)"),
+        ("view", "view(source = Flight, pipeline = delays)"),
+        ("json_schema", "json_schema(strict, error)"),
+        ("shard_key", "shard_key(tenant_id, created_at)"),
         ("crate", "crate = \"my_forge\""),
     ],
 };
@@ -61,6 +65,9 @@ pub(crate) struct Struct {
     pub(crate) sync: Slot<()>,
     pub(crate) client: Slot<Vec<Ident>>,
     pub(crate) indexes: Vec<Index>,
+    pub(crate) view: Slot<View>,
+    pub(crate) json_schema: Slot<Schema>,
+    pub(crate) shard_key: Slot<ShardKey>,
     pub(crate) krate: Slot<syn::Path>,
 }
 
@@ -76,6 +83,11 @@ impl Struct {
                 "sync" => model.sync.set(diag, item, STRUCT.flag(diag, item)),
                 "client" => model.client.set(diag, item, allowed(diag, item)),
                 "index" => model.indexes.extend(Index::of_struct(diag, &STRUCT, item, fields)),
+                "view" => model.view.set(diag, item, schema::view(diag, &STRUCT, item)),
+                "json_schema" => model.json_schema.set(diag, item, schema::json_schema(diag, &STRUCT, item)),
+                "shard_key" => {
+                    model.shard_key.set(diag, item, schema::shard_key(diag, &STRUCT, item, fields))
+                }
                 "crate" => model.krate.set(diag, item, krate(diag, &STRUCT, item)),
                 _ => STRUCT.unknown(diag, item),
             }

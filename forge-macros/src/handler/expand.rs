@@ -5,6 +5,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{FnArg, Ident};
 
 use super::ast::{Arg, Handler, Kind};
+use crate::model::expand::bounds;
 use crate::model::expand::record::{Record, Slot, Take};
 use crate::{names, spans, ty};
 
@@ -101,11 +102,12 @@ fn definition(arg: &Arg) -> TokenStream {
     let schema = quote_spanned!(spans::of(ty)=> __forge::argument_schema::<#ty>);
     let optional = optional.then(|| quote!(optional: true,));
     let docs = (!docs.is_empty()).then(|| quote!(docs: #docs,));
+    let rules = bounds(&arg.validate);
     let plain = quote!(__forge::FieldDef::new(#name, #name, #name, #schema));
-    if optional.is_none() && docs.is_none() {
+    if optional.is_none() && docs.is_none() && rules.is_empty() {
         plain
     } else {
-        quote!(__forge::FieldDef { #optional #docs ..#plain })
+        quote!(__forge::FieldDef { #optional #docs #rules ..#plain })
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) fn model(input: &DeriveInput, ast: Option<&Struct>) -> TokenStream {
                 type Patch = #patch;
                 const FIELDS: &'static #fields = &#fields { #values };
                 fn def() -> &'static __forge::ModelDef { ::core::unreachable!() }
-                fn attach(&mut self, _: usize, _: &__forge::Rows, _: &[u32]) -> __forge::Result<()> { ::core::unreachable!() }
+                fn attach(&mut self, _: usize, _: &__forge::Related<'_>) -> __forge::Result<()> { ::core::unreachable!() }
             }
             impl __forge::NewRecord for #new {
                 type Model = #this;

@@ -3,7 +3,7 @@
 use super::super::ast::{Field, Struct};
 use super::{Index, Stored, fields, owned};
 use crate::attr::Item;
-use crate::attr::index::{self as attr, Kind};
+use crate::attr::index::{self as attr, Key, Kind};
 use crate::diag::Diag;
 use crate::{names as words, ty};
 
@@ -42,8 +42,12 @@ impl quote::ToTokens for Place<'_> {
 fn of_field<'a>(field: &Stored<'a>, all: &mut Vec<(Index, Place<'a>)>, diag: &Diag) {
     let attrs = &field.field.attrs;
     for (kind, declared) in attrs.indexes.iter().filter(|(_, declared)| !declared.is_broken()) {
-        let index = build(declared, vec![(field.stored.clone(), *kind)]);
-        ttl(declared, &[Some(field)], diag);
+        let keys = vec![(field.stored.clone(), *kind)];
+        ttl(declared, &[Found::Field(field.field)], diag);
+        fits(declared, &keys, diag);
+        let mut index = build(declared, keys);
+        // Documents without the field would all have the same key.
+        index.sparse |= index.unique && field.optional && index.partial.is_none();
         all.push((index, Place::Item(&declared.at)));
     }
     if let Some(key) = attrs.unique.key() {
@@ -57,7 +61,7 @@ fn text<'a>(ast: &'a Struct, stored: &[Stored<'a>], diag: &Diag) -> Option<(Inde
     let fields = || stored.iter().filter(|field| !field.field.attrs.id.is_set());
     let weighted = fields().filter_map(|field| Some((field, *field.field.attrs.text.get()?)));
     let keys: Vec<_> = weighted.map(|(field, weight)| (field.stored.clone(), Kind::Text(weight))).collect();
-    let is_text = |keys: &[(syn::Ident, Kind)]| keys.iter().any(|(_, kind)| matches!(kind, Kind::Text(_)));
+    let is_text = |keys: &[(Key, Kind)]| keys.iter().any(|(_, kind)| matches!(kind, Kind::Text(_)));
     let of_struct = ast.attrs.indexes.iter().filter(|index| is_text(&index.keys)).map(|index| &index.at);
     let of_fields = stored.iter().flat_map(|field| field.field.attrs.indexes.iter());
     let of_fields = of_fields.filter(|(kind, _)| matches!(kind, Kind::Text(_))).map(|(_, index)| &index.at);
@@ -90,18 +94,158 @@ fn of_struct(ast: &Struct, stored: &[Stored<'_>], declared: &attr::Index, diag: 
     }
     let mut keys = Vec::new();
     let mut found = Vec::new();
-    for (name, kind) in &declared.keys {
-        let plain = words::plain(name);
-        let field = stored.iter().find(|field| field.field.name == plain);
-        match (field, owned(ast, &plain)) {
-            (Some(field), _) => keys.push((field.stored.clone(), *kind)),
-            (None, Some((path, _))) => keys.push((path.to_owned(), *kind)),
-            (None, None) => not_stored(ast, name, diag),
+    for (key, kind) in &declared.keys {
+        if let Some((path, field)) = stored_path(ast, stored, key, diag) {
+            keys.push((path, *kind));
+            found.push(field);
         }
-        found.push(field);
     }
-    ttl(declared, &found, diag);
+    if found.len() == declared.keys.len() {
+        ttl(declared, &found, diag);
+    }
+    fits(declared, &keys, diag);
     (keys.len() == declared.keys.len() && !declared.is_broken()).then(|| build(declared, keys))
+}
+
+/// What a key of an index is.
+#[derive(Clone, Copy)]
+pub(super) enum Found<'a> {
+    /// A field of the struct.
+    Field(&'a Field),
+    /// A field that Forge keeps and the struct does not declare.
+    Kept,
+    /// Something inside a field: the program knows at start-up.
+    Inside,
+}
+
+/// The stored path that `key` means.
+pub(super) fn stored_path<'a>(
+    ast: &Struct,
+    stored: &[Stored<'a>],
+    key: &Key,
+    diag: &Diag,
+) -> Option<(String, Found<'a>)> {
+    match key {
+        Key::Field(name) => {
+            let plain = words::plain(name);
+            let field = stored.iter().find(|field| field.field.name == plain);
+            match (field, owned(ast, &plain)) {
+                (Some(field), _) => Some((field.stored.clone(), Found::Field(field.field))),
+                (None, Some((path, _))) => Some((path.to_owned(), Found::Kept)),
+                (None, None) => {
+                    not_stored(ast, name, diag);
+                    None
+                }
+            }
+        }
+        Key::Path(path) => inside(ast, stored, path, diag).then(|| (path.value(), Found::Inside)),
+    }
+}
+
+/// Types that hold nothing inside.
+const SCALARS: [&str; 7] = ["String", "bool", "f32", "f64", "DateTime", "Id", "Uuid"];
+
+/// Whether a path in quotes can lead somewhere.
+fn inside(ast: &Struct, stored: &[Stored<'_>], path: &syn::LitStr, diag: &Diag) -> bool {
+    let text = path.value();
+    let parts: Vec<&str> = text.split('.').collect();
+    let (root, last) = (parts[0], parts.len() - 1);
+    let sound = |(at, part): (usize, &&str)| {
+        (at == last && *part == "$**") || (!part.is_empty() && !part.starts_with('$'))
+    };
+    if !parts.iter().enumerate().all(sound) {
+        diag.hint(
+            path,
+            "this is no path of an index",
+            "write stored names with points between, as in \"address.city\", or \"$**\" for every field",
+        );
+        return false;
+    }
+    if text == "$**" {
+        return true;
+    }
+    let Some(field) = stored.iter().find(|field| field.stored == root) else {
+        let hint = match stored.iter().find(|field| field.field.name == root) {
+            Some(field) => format!("it is stored as `{}`: write that", field.stored),
+            None => {
+                format!("the stored fields are {}", words::listed(stored.iter().map(|field| &field.stored)))
+            }
+        };
+        diag.hint(path, format_args!("`{}` stores no field `{root}`", ast.ident), hint);
+        return false;
+    };
+    if last == 0 {
+        diag.hint(
+            path,
+            "only paths into a field are in quotes",
+            format_args!("write `{}`", field.field.name),
+        );
+        return false;
+    }
+    let (inner, _) = ty::required(&field.field.ty);
+    if ty::is_any(inner, &SCALARS) || ty::is_any(inner, &ty::INTEGERS) {
+        diag.hint(
+            path,
+            format_args!("`{root}` is a `{}`, and nothing is inside", ty::name(inner).unwrap_or_default()),
+            "paths lead into embeds, maps and lists of them",
+        );
+        return false;
+    }
+    true
+}
+
+/// Reports kinds and options that MongoDB does not take together.
+fn fits(declared: &attr::Index, keys: &[(String, Kind)], diag: &Diag) {
+    let has = |wanted: fn(&Kind) -> bool| keys.iter().any(|(_, kind)| wanted(kind));
+    let hashed = keys.iter().filter(|(_, kind)| *kind == Kind::Hashed).count();
+    let wildcard = keys.iter().any(|(path, _)| path.ends_with("$**"));
+    if hashed > 1 {
+        diag.hint(&declared.at, "an index hashes one field at most", "hash one of them");
+    }
+    if let Some(key) = declared.unique.key() {
+        let kind = match () {
+            () if hashed > 0 => Some("a hashed index"),
+            () if wildcard => Some("a wildcard index"),
+            () if has(|kind| matches!(kind, Kind::Text(_))) => Some("a text index"),
+            () => None,
+        };
+        if let Some(kind) = kind {
+            diag.hint(
+                key,
+                format_args!("{kind} cannot be unique"),
+                "declare a plain index of its own for the rule",
+            );
+        }
+    }
+    if let (Some(key), true) = (declared.sparse.key(), declared.partial.is_set()) {
+        diag.hint(
+            key,
+            "an index is `sparse` or `partial`, not both",
+            r#"remove `sparse`; `{ "field": { "$exists": true } }` in the condition says the same"#,
+        );
+    }
+    if wildcard
+        && !keys
+            .iter()
+            .filter(|(path, _)| path.ends_with("$**"))
+            .all(|(_, kind)| matches!(kind, Kind::Ascending | Kind::Descending))
+    {
+        diag.hint(
+            &declared.at,
+            "a wildcard index is `\"$**\"`, or `\"$**\" = -1`",
+            "declare the other kind by field",
+        );
+    }
+    if let (Some(key), false) = (declared.projection.key(), keys.iter().any(|(path, _)| path == "$**")) {
+        diag.hint(
+            key,
+            "`projection` is for an index over `\"$**\"`",
+            "remove it; other indexes name their fields",
+        );
+    }
+    if let (Some(key), false) = (declared.language.key(), has(|kind| matches!(kind, Kind::Text(_)))) {
+        diag.hint(key, "`language` is for a text index", "remove it");
+    }
 }
 
 fn not_stored(ast: &Struct, name: &syn::Ident, diag: &Diag) {
@@ -116,7 +260,7 @@ fn not_stored(ast: &Struct, name: &syn::Ident, diag: &Diag) {
 }
 
 /// A ttl needs one key, which is a date. A key without a field is a timestamp that is not declared.
-fn ttl(declared: &attr::Index, found: &[Option<&Stored<'_>>], diag: &Diag) {
+fn ttl(declared: &attr::Index, found: &[Found<'_>], diag: &Diag) {
     let Some(at) = declared.ttl.key() else { return };
     let [only] = found else {
         return diag.hint(
@@ -125,12 +269,12 @@ fn ttl(declared: &attr::Index, found: &[Option<&Stored<'_>>], diag: &Diag) {
             "declare an index of its own for it",
         );
     };
-    let Some(field) = only else { return };
-    let (inner, _) = ty::required(&field.field.ty);
+    let Found::Field(field) = only else { return };
+    let (inner, _) = ty::required(&field.ty);
     if !ty::is_any(inner, &["DateTime"]) {
         diag.hint(
-            &field.field.ty,
-            format_args!("`ttl` needs a date, and `{}` is not one", field.field.name),
+            &field.ty,
+            format_args!("`ttl` needs a date, and `{}` is not one", field.name),
             "documents expire that long after a `DateTime` or `Option<DateTime>`",
         );
     }
@@ -144,12 +288,26 @@ fn build(declared: &attr::Index, keys: Vec<(String, Kind)>) -> Index {
         ttl: declared.ttl.get().copied(),
         partial: declared.partial.get().map(syn::LitStr::value),
         collation: declared.collation.get().cloned(),
+        projection: declared.projection.get().map(syn::LitStr::value),
+        language: declared.language.get().map(syn::LitStr::value),
+        hidden: declared.hidden.is_set(),
         name: declared.name.get().map(syn::LitStr::value),
     }
 }
 
 fn plain(keys: Vec<(String, Kind)>) -> Index {
-    Index { keys, unique: false, sparse: false, ttl: None, partial: None, collation: None, name: None }
+    Index {
+        keys,
+        unique: false,
+        sparse: false,
+        ttl: None,
+        partial: None,
+        collation: None,
+        projection: None,
+        language: None,
+        hidden: false,
+        name: None,
+    }
 }
 
 /// Reports indexes that MongoDB would take for the same one, or that have the same name.

@@ -5,6 +5,7 @@ mod indexes;
 mod names;
 mod relations;
 mod rules;
+mod schema;
 
 use syn::Ident;
 
@@ -28,6 +29,15 @@ pub(crate) struct Model<'a> {
     pub(crate) id: usize,
     pub(crate) relations: Vec<Relation<'a>>,
     pub(crate) indexes: Vec<Index>,
+    /// The stored paths of the shard key.
+    pub(crate) shard_key: Vec<(String, Kind)>,
+}
+
+impl Model<'_> {
+    /// Whether it is a view, which is only read.
+    pub(crate) fn is_view(&self) -> bool {
+        self.ast.attrs.view.is_set()
+    }
 }
 
 /// A field that is stored.
@@ -102,6 +112,9 @@ pub(crate) struct Index {
     pub(crate) ttl: Option<u32>,
     pub(crate) partial: Option<String>,
     pub(crate) collation: Option<(String, u8)>,
+    pub(crate) projection: Option<String>,
+    pub(crate) language: Option<String>,
+    pub(crate) hidden: bool,
     pub(crate) name: Option<String>,
 }
 
@@ -131,7 +144,9 @@ pub(crate) fn model<'a>(ast: &'a Struct, diag: &Diag) -> Option<Model<'a>> {
     fields::client_list(ast, diag);
     names::check(ast, &fields, &relations, diag);
     let indexes = indexes::indexes(ast, &fields, diag);
-    Some(Model { ast, collection, fields, id: id?, relations, indexes })
+    let shard_key = schema::shard_key(ast, &fields, diag);
+    schema::view(ast, diag);
+    Some(Model { ast, collection, fields, id: id?, relations, indexes, shard_key })
 }
 
 fn collection(ast: &Struct, diag: &Diag) -> String {

@@ -5,6 +5,7 @@ use quote::{quote, quote_spanned};
 
 use super::super::check::{Access, Index, Model, Origin, Relation, Stored};
 use super::Names;
+use super::bounds::bounds;
 use crate::attr::index::Kind;
 use crate::attr::model::{OnDelete, RelationKind};
 use crate::names::plain;
@@ -37,6 +38,7 @@ pub(super) fn definition(model: &Model<'_>, names: &Names) -> TokenStream {
             more.extend(quote!(#option: true,));
         }
     }
+    more.extend(schema(model));
     let plain = quote!(__forge::ModelDef::new(#name, #collection, &__FIELDS, #id));
     let definition = if more.is_empty() { plain } else { quote!(__forge::ModelDef { #more ..#plain }) };
     quote! {
@@ -45,6 +47,33 @@ pub(super) fn definition(model: &Model<'_>, names: &Names) -> TokenStream {
         static __DEF: __forge::ModelDef = #definition;
         __forge::inventory::submit! { __forge::Registered(&__DEF) }
     }
+}
+
+/// What the database keeps about the collection beside documents and indexes.
+fn schema(model: &Model<'_>) -> TokenStream {
+    let attrs = &model.ast.attrs;
+    let some = quote!(::core::option::Option::Some);
+    let mut more = TokenStream::new();
+    if let Some(view) = attrs.view.get() {
+        let (source, pipeline) = (&view.source, &view.pipeline);
+        let refresh = match view.materialized {
+            None => quote!(::core::option::Option::None),
+            Some(false) => quote!(#some(__forge::Refresh::Replace)),
+            Some(true) => quote!(#some(__forge::Refresh::Merge)),
+        };
+        let source = quote_spanned!(spans::of(source)=> <#source as __forge::Model>::def);
+        let pipeline = quote_spanned!(spans::of(pipeline)=> || __forge::stages_of(#pipeline));
+        more.extend(quote!(view: #some(__forge::ViewDef { source: #source, pipeline: #pipeline, refresh: #refresh }),));
+    }
+    if let Some(schema) = attrs.json_schema.get() {
+        let (strict, refuse) = (schema.strict, schema.refuse);
+        more.extend(quote!(json_schema: #some(__forge::ValidatorDef { strict: #strict, refuse: #refuse }),));
+    }
+    if let Some(shard_key) = attrs.shard_key.get() {
+        let (keys, unique) = (keys(&model.shard_key), shard_key.unique);
+        more.extend(quote!(shard_key: #some(__forge::ShardKeyDef { keys: &[#keys], unique: #unique }),));
+    }
+    more
 }
 
 /// A `FieldDef`: what differs from a public, required field is written out.
@@ -75,6 +104,7 @@ pub(crate) fn field_def(field: &Stored<'_>) -> TokenStream {
     if !docs.is_empty() {
         more.extend(quote!(docs: #docs,));
     }
+    more.extend(bounds(&field.field.validate));
     let plain = quote!(__forge::FieldDef::new(#name, #stored, #client, #schema));
     if more.is_empty() { plain } else { quote!(__forge::FieldDef { #more ..#plain }) }
 }
@@ -135,17 +165,24 @@ fn relation_def(model: &Model<'_>, relation: &Relation<'_>) -> TokenStream {
     }
 }
 
-fn index_def(index: &Index) -> TokenStream {
-    let keys = index.keys.iter().map(|(path, kind)| {
+fn keys(keys: &[(String, Kind)]) -> TokenStream {
+    let keys = keys.iter().map(|(path, kind)| {
         let kind = match kind {
             Kind::Ascending => quote!(Ascending),
             Kind::Descending => quote!(Descending),
             Kind::Sphere => quote!(Sphere),
+            Kind::Planar => quote!(Planar),
+            Kind::Hashed => quote!(Hashed),
             Kind::Text(weight) => quote!(Text(#weight)),
         };
         quote!((#path, __forge::IndexKey::#kind))
     });
-    let plain = quote!(__forge::IndexDef::new(&[#(#keys),*]));
+    quote!(#(#keys),*)
+}
+
+fn index_def(index: &Index) -> TokenStream {
+    let keys = keys(&index.keys);
+    let plain = quote!(__forge::IndexDef::new(&[#keys]));
     let options = options(index);
     if options.is_empty() { plain } else { quote!(__forge::IndexDef { #options ..#plain }) }
 }
@@ -170,6 +207,15 @@ fn options(index: &Index) -> TokenStream {
     }
     if let Some((locale, strength)) = &index.collation {
         options.extend(quote!(collation: #some((#locale, #strength)),));
+    }
+    if let Some(projection) = &index.projection {
+        options.extend(quote!(projection: #some(#projection),));
+    }
+    if let Some(language) = &index.language {
+        options.extend(quote!(language: #some(#language),));
+    }
+    if index.hidden {
+        options.extend(quote!(hidden: true,));
     }
     options
 }

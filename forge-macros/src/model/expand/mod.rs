@@ -3,6 +3,7 @@
 //! Whatever is the same for all models is in `forge-core`; what is written here is data and short functions, since
 //! every line is compiled once for each model of a program.
 
+mod bounds;
 mod definition;
 mod fields;
 mod insert;
@@ -19,6 +20,7 @@ use crate::names::plain;
 use crate::spans;
 use record::{Record, Slot, Take};
 
+pub(crate) use bounds::bounds;
 pub(crate) use definition::field_def;
 pub(crate) use fields::{embed_handles, embed_struct};
 
@@ -51,25 +53,28 @@ pub(crate) fn handles_name(of: &Ident) -> Ident {
 pub(crate) fn model(model: &Model<'_>) -> TokenStream {
     let names = Names::of(&model.ast.ident);
     let krate = model.ast.krate();
-    let structs =
-        [fields::structure(model, &names), insert::structure(model, &names), patch::structure(model, &names)];
+    let mut structs = fields::structure(model, &names);
     let definition = definition::definition(model, &names);
     let implementation = implementation(model, &names);
     let record = own_record(model, &names);
-    let rules = rules::Rules::of_model(model);
-    let (insert, patch) =
-        (insert::implementation(model, &names, &rules), patch::implementation(model, &names, &rules));
-    let rules = rules.structure();
+    let mut writes = TokenStream::new();
+    if !model.is_view() {
+        structs.extend([insert::structure(model, &names), patch::structure(model, &names)]);
+        let rules = rules::Rules::of_model(model);
+        writes.extend([
+            rules.structure(),
+            insert::implementation(model, &names, &rules),
+            patch::implementation(model, &names, &rules),
+        ]);
+    }
     quote! {
-        #(#structs)*
+        #structs
         const _: () = {
             use #krate::__private as __forge;
             #definition
             #implementation
             #record
-            #rules
-            #insert
-            #patch
+            #writes
         };
     }
 }
@@ -79,13 +84,19 @@ fn implementation(model: &Model<'_>, names: &Names) -> TokenStream {
     let id = &model.fields[model.id].field.ty;
     let handles = fields::handles(model, names);
     let attach = model.relations.iter().enumerate().map(|(position, relation)| {
-        let (ident, ty) = (&relation.field.ident, &relation.field.ty);
-        quote!(#position => self.#ident = <#ty>::load(rows, positions)?,)
+        let ident = &relation.field.ident;
+        quote!(#position => self.#ident.fill(related)?,)
     });
     let attach = if model.relations.is_empty() {
-        quote!(let _ = (relation, rows, positions);)
+        quote!(let _ = (relation, related);)
     } else {
         quote!(match relation { #(#attach)* _ => {} })
+    };
+    let (new, patch) = if model.is_view() {
+        let none = quote!(__forge::NoWrites<#this>);
+        (none.clone(), none)
+    } else {
+        (quote!(#new), quote!(#patch))
     };
     quote! {
         impl __forge::Model for #this {
@@ -97,7 +108,7 @@ fn implementation(model: &Model<'_>, names: &Names) -> TokenStream {
             fn def() -> &'static __forge::ModelDef {
                 &__DEF
             }
-            fn attach(&mut self, relation: usize, rows: &__forge::Rows, positions: &[u32]) -> __forge::Result<()> {
+            fn attach(&mut self, relation: usize, related: &__forge::Related<'_>) -> __forge::Result<()> {
                 #attach
                 ::core::result::Result::Ok(())
             }

@@ -133,7 +133,7 @@ impl Record<'_> {
         });
         let relations = self.relations.iter().enumerate().map(|(i, ident)| {
             let i = i + self.slots.len();
-            quote!(writer.put_relation(#i, self.#ident.is_loaded().then_some(&self.#ident))?;)
+            quote!(writer.put_relation(#i, &self.#ident)?;)
         });
         quote! {
             #(#fields)*
