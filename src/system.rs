@@ -1,3 +1,6 @@
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
 use forge_core::env::Source;
 use forge_core::{DateTime, Env};
 
@@ -7,6 +10,11 @@ impl Source for System {
     fn now(&self) -> DateTime {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         DateTime::from_millis(i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn monotonic(&self) -> Duration {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        START.elapsed()
     }
 
     fn random(&self) -> [u8; 16] {

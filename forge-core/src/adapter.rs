@@ -5,15 +5,21 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bson::{Bson, RawDocumentBuf};
 use futures_core::stream::BoxStream;
+use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Catalog;
 use crate::error::Result;
 use crate::ir::{Filter, Operation, Outcome};
+use crate::observe::Observers;
+use crate::tenant::TenantScope;
+use crate::transaction::{TransactionOptions, Unit};
+use crate::types::DateTime;
 
 /// A database that runs [`Operation`]s.
 ///
@@ -45,6 +51,16 @@ pub trait Adapter: Send + Sync + 'static {
     /// [`ErrorCode::Unsupported`](crate::ErrorCode::Unsupported) where the deployment has none, saying how to get them.
     async fn begin(&self, exec: &Exec) -> Result<Arc<dyn Transaction>>;
 
+    /// As [`begin`](Adapter::begin), with what was asked of the transaction. Engines whose transactions always give the
+    /// strongest guarantees need not look at it.
+    ///
+    /// # Errors
+    /// As [`begin`](Adapter::begin).
+    async fn begin_with(&self, exec: &Exec, options: &TransactionOptions) -> Result<Arc<dyn Transaction>> {
+        let _ = options;
+        self.begin(exec).await
+    }
+
     /// The changes that commit in `database` from now on, or after `resume`, in commit order.
     ///
     /// The feed is open when this returns: a change that commits later is in it. After an error the stream ends; an
@@ -54,6 +70,22 @@ pub trait Adapter: Send + Sync + 'static {
         database: &str,
         resume: Option<ResumeToken>,
     ) -> Result<BoxStream<'static, Result<Commit>>>;
+
+    /// As [`watch`](Adapter::watch), from a place and for collections of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`watch`](Adapter::watch); [`ErrorCode::Unsupported`](crate::ErrorCode::Unsupported) where the engine cannot
+    /// start at a time.
+    async fn watch_with(
+        &self,
+        database: &str,
+        options: WatchOptions,
+    ) -> Result<BoxStream<'static, Result<Commit>>> {
+        if options.start_at.is_some() {
+            return Err(crate::Error::unsupported(format!("{} cannot watch from a time on", self.name())));
+        }
+        self.watch(database, options.resume).await
+    }
 
     /// Compares the catalog with the database and says what is missing; with `apply` also creates it.
     async fn push(&self, database: &str, catalog: &Catalog, apply: bool) -> Result<PushPlan>;
@@ -69,8 +101,27 @@ pub trait Adapter: Send + Sync + 'static {
         let _ = attempt;
     }
 
+    /// Resolves after `wait`; none where there are no timers.
+    fn timer(&self, wait: Duration) -> Option<BoxFuture<'static, ()>> {
+        let _ = wait;
+        None
+    }
+
     /// Closes cursors and connections. Calls after it answer `unavailable`.
     async fn close(&self);
+}
+
+/// Where a change feed begins, and what it is for.
+#[derive(Debug, Clone, Default)]
+pub struct WatchOptions {
+    /// After this place.
+    pub resume: Option<ResumeToken>,
+    /// From this moment on, where `resume` is not given.
+    pub start_at: Option<DateTime>,
+    /// The collections that matter. Adapters may leave changes of others out, and need not. Empty: all.
+    pub collections: Vec<Arc<str>>,
+    /// Whether commits without changes are wanted now and then, so that a quiet feed's place does not age.
+    pub progress: bool,
 }
 
 /// What a deployment can do.
@@ -111,6 +162,12 @@ pub struct Exec {
     pub reads: Option<Arc<ReadLog>>,
     /// Where the version of the last commit is recorded.
     pub written: Option<Arc<Written>>,
+    /// Whose documents are meant, of models that belong to tenants.
+    pub tenant: TenantScope,
+    /// What waits for the end of the transaction, or of the mutation.
+    pub unit: Option<Arc<Unit>>,
+    /// Who is told about each command.
+    pub observers: Option<Arc<Observers>>,
 }
 
 impl fmt::Debug for Exec {
@@ -118,6 +175,7 @@ impl fmt::Debug for Exec {
         f.debug_struct("Exec")
             .field("database", &self.database)
             .field("transaction", &self.transaction.is_some())
+            .field("tenant", &self.tenant)
             .finish_non_exhaustive()
     }
 }
@@ -260,7 +318,8 @@ pub struct Explanation {
 }
 
 /// One command of an [`Explanation`].
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
 pub struct ExplainStep {
     /// The collection.
     pub collection: String,
@@ -268,10 +327,24 @@ pub struct ExplainStep {
     pub command: serde_json::Value,
     /// The index that it uses; none is a collection scan.
     pub index: Option<String>,
+    /// What the command is for, where it is not the read itself: `include departures`, `filter origin`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
+    /// How many relations lead to it: 0 for the read itself.
+    pub depth: u32,
     /// Documents looked at, where the database says.
     pub documents_examined: Option<u64>,
+    /// Documents that the command answered with, where the database says.
+    pub documents_returned: Option<u64>,
     /// Whether the result is sorted in memory, since no index has its order.
     pub sorts_in_memory: bool,
+}
+
+impl ExplainStep {
+    /// A command on `collection`, of whose plan nothing is known yet.
+    pub fn new(collection: impl Into<String>, command: serde_json::Value) -> Self {
+        Self { collection: collection.into(), command, ..Self::default() }
+    }
 }
 
 /// What `push` found and did.

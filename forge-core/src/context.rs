@@ -125,6 +125,21 @@ impl MutationCtx {
         self.db.database(name)
     }
 
+    /// Runs `effect` once, after this mutation's writes are there to stay: mails, webhooks, messages.
+    ///
+    /// With `#[mutation(transaction)]`, and inside of another mutation's transaction, that is after the commit; without
+    /// one, after the mutation has ended well. Where it fails or its transaction is undone, the effect never runs; see
+    /// [`Db::after_commit`].
+    pub fn after_commit<F>(&self, effect: impl FnOnce() -> F + Send + 'static)
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        // Every mutation is run in a unit of work.
+        if let Err(error) = self.db.after_commit(effect) {
+            tracing::error!(%error, "an effect has nothing to wait for and is not run");
+        }
+    }
+
     /// Runs another mutation by name, internal ones too, as part of this call and inside its transaction, if any.
     ///
     /// # Errors

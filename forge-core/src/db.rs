@@ -4,13 +4,17 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::adapter::{Adapter, Exec, Explanation, Read, ReadLog, Transaction, Written};
+use futures_util::FutureExt;
+
+use crate::adapter::{Adapter, Exec, Explanation, Read, ReadLog, Written};
 use crate::catalog::Catalog;
 use crate::env::Env;
-use crate::error::{Error, Result, Retry};
+use crate::databases::LazyIndexes;
+use crate::error::{Error, Result};
 use crate::fields::Filter;
 use crate::ir::{self, Operation, Outcome};
 use crate::model::ModelRef;
+use crate::observe::Observers;
 use crate::plan::plan;
 use crate::query::{Delete, DeleteMany, Find, GroupBy, KeySet, Update, UpdateMany, decode, wrong_outcome};
 use crate::traits::{Model, NewRecord, encode_new};
@@ -41,21 +45,24 @@ impl CanWrite for ReadWrite {}
 /// let flight = db.update::<Flight>(late[0].id).set(|f| f.delay, 0).await?;
 /// ```
 pub struct Db<A = ReadWrite> {
-    handle: Handle,
+    pub(crate) handle: Handle,
     _access: PhantomData<fn() -> A>,
 }
 
 /// What builders keep of a [`Db`].
 #[derive(Clone)]
 pub(crate) struct Handle {
-    shared: Arc<Shared>,
-    exec: Exec,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) exec: Exec,
 }
 
-struct Shared {
-    adapter: Arc<dyn Adapter>,
-    catalog: Arc<Catalog>,
+/// What every handle of a connection shares.
+pub(crate) struct Shared {
+    pub(crate) adapter: Arc<dyn Adapter>,
+    pub(crate) catalog: Arc<Catalog>,
     env: Env,
+    pub(crate) observers: Arc<Observers>,
+    pub(crate) indexes: LazyIndexes,
 }
 
 impl Handle {
@@ -64,7 +71,13 @@ impl Handle {
     }
 
     pub(crate) async fn execute(&self, operation: Operation) -> Result<Outcome> {
+        if self.shared.indexes.is_on() && !operation.is_read() {
+            self.ready_for_writes().await?;
+        }
         let operation = plan(operation, self.now());
+        if self.is_observed() {
+            return self.observed(operation).boxed().await;
+        }
         self.shared.adapter.execute(&self.exec, operation).await
     }
 
@@ -72,7 +85,7 @@ impl Handle {
         self.shared.adapter.explain(&self.exec, plan(operation, self.now())).await
     }
 
-    fn database(&self) -> &str {
+    pub(crate) fn database(&self) -> &str {
         self.exec.database.as_deref().unwrap_or_else(|| self.shared.adapter.default_database())
     }
 }
@@ -95,12 +108,18 @@ impl<A> fmt::Debug for Db<A> {
 impl Db {
     /// The default database of `adapter`.
     pub fn new(adapter: Arc<dyn Adapter>, catalog: Arc<Catalog>, env: Env) -> Self {
-        let shared = Arc::new(Shared { adapter, catalog, env });
+        let observers = Arc::new(Observers::new(env.clone()));
+        let indexes = LazyIndexes::default();
+        let shared = Arc::new(Shared { adapter, catalog, env, observers, indexes });
         Self { handle: Handle { shared, exec: Exec::default() }, _access: PhantomData }
     }
 }
 
 impl<A> Db<A> {
+    pub(crate) fn of(handle: Handle) -> Self {
+        Self { handle, _access: PhantomData }
+    }
+
     /// The same database, for reading only.
     pub fn read_only(&self) -> Db<ReadOnly> {
         Db { handle: self.handle.clone(), _access: PhantomData }
@@ -177,6 +196,7 @@ impl<A> Db<A> {
             ));
         }
         if let Some(log) = &self.handle.exec.reads {
+            let filter = self.handle.exec.tenant.condition(M::def())?.and(filter);
             log.push(Read { database: self.name().into(), collection: M::def().collection.into(), filter });
         }
         Ok(())
@@ -239,7 +259,7 @@ impl<A> Db<A> {
             return Ok((0, Vec::new()));
         }
         let skipped = self.run_insert(ModelRef(<N::Model as Model>::def()), documents, skip).await?;
-        Ok((total - skipped.len() as u64, skipped))
+        Ok((total - skipped.len() as u64, skipped.iter().map(|skipped| skipped.position).collect()))
     }
 
     async fn run_insert(
@@ -247,7 +267,7 @@ impl<A> Db<A> {
         model: ModelRef,
         documents: Vec<bson::RawDocumentBuf>,
         skip: bool,
-    ) -> Result<Vec<usize>> {
+    ) -> Result<Vec<ir::Skipped>> {
         match self
             .handle
             .execute(Operation::Insert(ir::Insert { model, documents, skip_duplicates: skip }))
@@ -290,74 +310,9 @@ impl<A> Db<A> {
         DeleteMany::new(self.handle.clone())
     }
 
-    /// Whether this handle is inside a transaction.
-    pub fn in_transaction(&self) -> bool {
-        self.handle.exec.transaction.is_some()
-    }
-
-    /// Runs `work` in a transaction: all of its writes become visible at once, or none does.
-    ///
-    /// `work` may run several times: it is tried again after a write conflict, up to [`MAX_ATTEMPTS`] times. Inside a
-    /// transaction it joins that one.
-    ///
-    /// # Errors
-    /// What `work` answers, after the writes were undone; [`ErrorCode::Unsupported`](crate::ErrorCode::Unsupported) where
-    /// the deployment has no transactions.
-    // `AsyncFn` cannot say that its futures are `Send`, which those of handlers must be; `async |tx| …` closures that
-    // borrow what they capture are `Fn` as well.
-    pub async fn transaction<T, F>(&self, work: impl Fn(Db) -> F) -> Result<T>
-    where
-        A: CanWrite,
-        F: Future<Output = Result<T>>,
-    {
-        if self.in_transaction() {
-            return work(Db { handle: self.handle.clone(), _access: PhantomData }).await;
-        }
-        let mut attempt = 1;
-        loop {
-            match self.attempt(&work).await {
-                Err(error) if error.retry() == Retry::Transaction && attempt < MAX_ATTEMPTS => {
-                    tracing::debug!(attempt, %error, "transaction is run again");
-                    self.handle.shared.adapter.backoff(attempt).await;
-                    attempt += 1;
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-
-    async fn attempt<T, F: Future<Output = Result<T>>>(&self, work: &impl Fn(Db) -> F) -> Result<T> {
-        let transaction = self.handle.shared.adapter.begin(&self.handle.exec).await?;
-        let mut handle = self.handle.clone();
-        handle.exec.transaction = Some(transaction.clone());
-        let outcome = work(Db { handle, _access: PhantomData }).await;
-        self.finish(&*transaction, outcome).await
-    }
-
-    async fn finish<T>(&self, transaction: &dyn Transaction, outcome: Result<T>) -> Result<T> {
-        match outcome {
-            Ok(value) => {
-                let version = transaction.commit().await?;
-                if let (Some(version), Some(written)) = (version, &self.handle.exec.written) {
-                    written.record(version);
-                }
-                Ok(value)
-            }
-            Err(error) => {
-                if let Err(failure) = transaction.abort().await {
-                    tracing::warn!(%failure, "a transaction could not be aborted; the server will time it out");
-                }
-                Err(error)
-            }
-        }
-    }
-
     pub(crate) fn counting(&self, written: Arc<Written>) -> Self {
         let mut db = self.clone();
         db.handle.exec.written = Some(written);
         db
     }
 }
-
-/// How often a transaction is tried before its conflict is reported.
-pub const MAX_ATTEMPTS: u32 = 10;

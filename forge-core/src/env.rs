@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use bson::oid::ObjectId;
 
@@ -15,6 +16,11 @@ pub trait Source: Send + Sync + 'static {
 
     /// Unpredictable bytes.
     fn random(&self) -> [u8; 16];
+
+    /// A clock that only goes forward, from anywhere: for how long things take.
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.now().millis()).unwrap_or(0))
+    }
 }
 
 /// The present moment and fresh ids, from an injected [`Source`].
@@ -42,6 +48,11 @@ impl Env {
     /// The present moment.
     pub fn now(&self) -> DateTime {
         self.0.source.now()
+    }
+
+    /// A clock that only goes forward: for how long things take.
+    pub fn monotonic(&self) -> Duration {
+        self.0.source.monotonic()
     }
 
     /// A fresh ObjectId: seconds, a random value of the process, a counter (BSON specification, "ObjectId").

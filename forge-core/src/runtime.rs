@@ -10,6 +10,7 @@ use crate::context::{Call, Caller, Seen};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::handler::{HandlerDef, HandlerKind, Invocation, Json, Registry};
+use crate::transaction::Unit;
 
 /// How deep handlers may call each other.
 pub const MAX_CALL_DEPTH: u8 = 32;
@@ -112,7 +113,7 @@ impl Runtime {
         args: Box<RawValue>,
     ) -> Result<Json> {
         if !handler.transaction {
-            return (handler.call)(Invocation { call, args }).await;
+            return run_plain(handler, call, args).await;
         }
         let db = call.db.counting(call.written.clone());
         let (call, args) = (&call, &args);
@@ -132,6 +133,19 @@ impl Runtime {
         let handler = self.registry.any(HandlerKind::Mutation, name)?;
         self.run_mutation(handler, deeper(call)?, args).await
     }
+}
+
+/// Runs a mutation without a transaction of its own. What it leaves for after the commit happens when it has ended well,
+/// or with the transaction or mutation that it is part of.
+async fn run_plain(handler: &'static HandlerDef, mut call: Call, args: Box<RawValue>) -> Result<Json> {
+    if call.db.has_unit() {
+        return (handler.call)(Invocation { call, args }).await;
+    }
+    let unit = Arc::new(Unit::default());
+    call.db = call.db.in_unit(unit.clone());
+    let answer = (handler.call)(Invocation { call, args }).await?;
+    unit.settle().await;
+    Ok(answer)
 }
 
 fn deeper(call: &Call) -> Result<Call> {
