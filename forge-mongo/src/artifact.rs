@@ -6,16 +6,17 @@
 //! - **Filters**: plain equality, `$eq $ne $gt $gte $lt $lte $in $nin $exists $regex + $options $size $all $elemMatch
 //!   $not $nearSphere {$geometry, $maxDistance, $minDistance} $geoWithin {$centerSphere: [[lon, lat], radians]}`;
 //!   `$and $or $nor` at the top. `$nearSphere` only in [`Command::Find`], only at the top.
-//! - **Updates**: `$set $unset $inc $mul $min $max $push {$each} $addToSet {$each} $pullAll $pop $setOnInsert`.
+//! - **Updates**: `$set $unset $inc $mul $min $max $push {$each, $position?, $sort?, $slice?} $addToSet {$each} $pull
+//!   $pullAll $pop $rename $currentDate: true $bit $setOnInsert`; `$[]` and `$[name]` in their paths; pipelines of `$set
+//!   $unset $replaceWith`.
 //! - **Groups**: `$match`, `$group {_id: {k0: {$ifNull: ["$path", null]}, …} | null, a0: {$sum: 1 | "$path"} | {$avg |
 //!   $min | $max: "$path"}}`, `$project {_id: 0, k0: "$_id.k0", a0: 1}`, `$match`, `$sort`, `$skip`, `$limit`.
 //! - **Limits per parent**: `$match`, `$setWindowFields {partitionBy: "$key", sortBy: {…}, output: {__forge_n:
 //!   {$documentNumber: {}}}}`, `$match {__forge_n: {$gt?, $lte?}}`, `$sort {__forge_n: 1}`, then `$unset "__forge_n"` or
 //!   `$project {path: 1, …}`.
 
-use std::time::Duration;
-
 use bson::{Bson, Document, RawDocumentBuf};
+use forge_core::ir::ReadOptions;
 use serde::{Deserialize, Serialize};
 
 /// A command on one collection, ready for a [`Driver`](crate::Driver).
@@ -26,9 +27,16 @@ pub struct MongoArtifact {
     /// The command.
     #[serde(flatten)]
     pub command: Command,
-    /// The longest that the server may work on it (`maxTimeMS`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_time: Option<Duration>,
+    /// How it is run. Writes take `max_time` and `comment` only.
+    #[serde(default, skip_serializing_if = "ReadOptions::is_default")]
+    pub options: ReadOptions,
+}
+
+impl MongoArtifact {
+    /// A command on `collection` without options.
+    pub fn new(collection: impl Into<String>, command: Command) -> Self {
+        Self { collection: collection.into(), command, options: ReadOptions::default() }
+    }
 }
 
 /// A command, in MongoDB's own terms.
@@ -41,7 +49,7 @@ pub enum Command {
     Find {
         /// The condition.
         filter: Document,
-        /// `1` for each wanted path; none: whole documents.
+        /// `1` for each wanted path, or `0` for each unwanted one; none: whole documents.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         projection: Option<Document>,
         /// `1` or `-1` a path.
@@ -85,8 +93,8 @@ pub enum Command {
     Update {
         /// The condition.
         filter: Document,
-        /// Update operators; never a replacement.
-        update: Document,
+        /// What to do.
+        update: Modification,
         /// Every document that matches, or the first.
         many: bool,
         /// Insert where none matches.
@@ -97,12 +105,22 @@ pub enum Command {
     FindOneAndUpdate {
         /// The condition.
         filter: Document,
-        /// Update operators; never a replacement.
-        update: Document,
+        /// What to do.
+        update: Modification,
         /// Insert where none matches.
         upsert: bool,
         /// The state after the change, or before it.
         return_after: bool,
+        /// Which one is meant, where several match: `1` or `-1` a path.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sort: Option<Document>,
+    },
+    /// Answered by [`Reply::Updated`].
+    Replace {
+        /// The condition.
+        filter: Document,
+        /// Everything but the `_id`.
+        replacement: RawDocumentBuf,
     },
     /// Answered by [`Reply::Deleted`].
     Delete {
@@ -127,10 +145,34 @@ impl Command {
             Command::Count { .. } => "count",
             Command::Distinct { .. } => "distinct",
             Command::Insert { .. } => "insert",
-            Command::Update { .. } => "update",
+            Command::Update { .. } | Command::Replace { .. } => "update",
             Command::FindOneAndUpdate { .. } | Command::FindOneAndDelete { .. } => "findAndModify",
             Command::Delete { .. } => "delete",
         }
+    }
+}
+
+/// What an update does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Modification {
+    /// Update operators, with conditions for the `$[name]` in their paths.
+    #[serde(rename_all = "camelCase")]
+    Elements {
+        /// The operators.
+        operators: Document,
+        /// One condition for each name.
+        array_filters: Vec<Document>,
+    },
+    /// Update operators; never a replacement.
+    Operators(Document),
+    /// Stages of an aggregation: `$set`, `$unset`, `$project`, `$replaceWith` and their other names.
+    Pipeline(Vec<Document>),
+}
+
+impl From<Document> for Modification {
+    fn from(operators: Document) -> Self {
+        Modification::Operators(operators)
     }
 }
 

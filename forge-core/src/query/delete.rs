@@ -51,6 +51,7 @@ impl<M: Model> IntoFuture for Delete<M> {
                 many: false,
                 returning: true,
                 purge: self.purge,
+                dry_run: false,
                 now: self.handle.now().into(),
             };
             match self.handle.execute(Operation::Delete(operation)).await? {
@@ -116,6 +117,7 @@ impl<M: Model> IntoFuture for DeleteMany<M> {
                 many: true,
                 returning: false,
                 purge: self.purge,
+                dry_run: false,
                 now: self.handle.now().into(),
             };
             match self.handle.execute(Operation::Delete(operation)).await? {

@@ -66,13 +66,10 @@ impl<M: Model> Draft<M> {
             return Err(error);
         }
         let operation = ir::Update {
-            model: ModelRef(M::def()),
-            filter: self.filter,
             changes: self.changes,
             many,
-            upsert: None,
             returning,
-            with_deleted: false,
+            ..ir::Update::new(ModelRef(M::def()), self.filter)
         };
         Ok((self.handle, Operation::Update(operation)))
     }

@@ -49,6 +49,15 @@ pub(crate) fn run(
     through(view, rows, rest)?.iter().map(keys::to_raw).collect()
 }
 
+/// The state that the stages of an update make of a document.
+pub(crate) fn reshaped(mut document: Document, stages: &[Document]) -> Result<Document> {
+    for stage in stages {
+        let (name, operand) = stage.iter().next().ok_or_else(|| Error::bad_request("a stage is empty"))?;
+        document = stages::reshaped(document, name, operand)?;
+    }
+    Ok(document)
+}
+
 /// Runs a pipeline inside another one.
 fn nested(view: &View<'_, '_>, collection: &str, pipeline: &[Document]) -> Result<Rows> {
     let (query, rest) = start(pipeline)?;

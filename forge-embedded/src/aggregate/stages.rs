@@ -48,6 +48,22 @@ pub(super) fn apply(view: &View<'_, '_>, rows: Rows, name: &str, operand: &Bson)
     }
 }
 
+/// Sends one document through a stage of an update.
+pub(super) fn reshaped(row: Document, name: &str, operand: &Bson) -> Result<Document> {
+    let rows = match name {
+        "$set" | "$addFields" => extended(vec![row], document(name, operand)?)?,
+        "$unset" => without(vec![row], operand)?,
+        "$project" => projected(vec![row], document(name, operand)?)?,
+        "$replaceWith" => replaced(&vec![row], operand)?,
+        "$replaceRoot" => {
+            let root = document(name, operand)?.get("newRoot");
+            replaced(&vec![row], root.ok_or_else(|| Error::bad_request("`$replaceRoot` needs `newRoot`"))?)?
+        }
+        name => return Err(Error::bad_request(format!("an update has no stage `{name}`"))),
+    };
+    rows.into_iter().next().ok_or_else(|| Error::internal(format!("`{name}` lost the document")))
+}
+
 fn document<'d>(stage: &str, operand: &'d Bson) -> Result<&'d Document> {
     operand
         .as_document()

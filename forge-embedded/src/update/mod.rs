@@ -1,27 +1,34 @@
 //! Update operators on owned documents.
 
 mod arrays;
+mod bits;
+mod elements;
 mod number;
 mod path;
 #[cfg(test)]
 mod tests;
 
-use bson::{Bson, Document};
+use bson::{Bson, Document, RawDocument};
 use forge_core::{DateTime, Error, Result};
+use forge_mongo::artifact::Modification;
 
-use crate::keys;
+use crate::{aggregate, keys};
+use bits::Bits;
+use elements::Elements;
 use path::Slot;
 
 pub(crate) use number::{Arithmetic, combine};
 pub(crate) use path::{set_path, unset};
 
-/// A checked update: operators, or a whole new document.
+/// A checked update: operators, a whole new document, or stages.
 #[derive(Debug, Clone)]
 pub(crate) enum Update {
     /// In the order of the update document.
-    Operators(Vec<Op>),
+    Operators { ops: Vec<Op>, elements: Elements },
     /// Everything but the `_id`.
     Replacement(Document),
+    /// Computed from what it was.
+    Pipeline(Vec<Document>),
 }
 
 /// One operator on one path.
@@ -42,6 +49,7 @@ enum Action {
     CurrentDate { timestamp: bool },
     Rename(String),
     Array(arrays::ArrayOp),
+    Bit(Vec<Bits>),
 }
 
 impl Update {
@@ -49,35 +57,53 @@ impl Update {
     ///
     /// # Errors
     /// `unsupported` for operators that the engine lacks, `bad_request` for conflicting paths and wrong operands.
-    pub(crate) fn parse(update: &Document) -> Result<Self> {
-        if !update.keys().any(|key| key.starts_with('$')) {
-            return Ok(Self::Replacement(update.clone()));
+    pub(crate) fn parse(update: &Modification) -> Result<Self> {
+        match update {
+            Modification::Operators(update) if !update.keys().any(|key| key.starts_with('$')) => {
+                Ok(Self::Replacement(update.clone()))
+            }
+            Modification::Operators(update) => Self::operators(update, Elements::default()),
+            Modification::Elements { operators, array_filters } => {
+                Self::operators(operators, Elements::parse(array_filters)?)
+            }
+            Modification::Pipeline(stages) => Ok(Self::Pipeline(stages.clone())),
         }
+    }
+
+    fn operators(update: &Document, elements: Elements) -> Result<Self> {
         let mut ops = Vec::new();
         for (operator, operands) in update {
             let operands = operands.as_document().ok_or_else(|| {
                 Error::bad_request(format!("`{operator}` takes a document of paths, not {operands}"))
             })?;
             for (path, operand) in operands {
-                check_path(operator, path)?;
+                check_path(operator, path, &elements)?;
                 ops.push(Op { path: path.clone(), action: Action::parse(operator, path, operand)? });
             }
         }
-        check_conflicts(&ops)?;
-        Ok(Self::Operators(ops))
+        check_conflicts(paths(&ops))?;
+        Ok(Self::Operators { ops, elements })
     }
 
-    /// The paths that it names.
-    pub(crate) fn touched(&self) -> Option<Vec<String>> {
-        let Self::Operators(ops) = self else { return None };
-        let mut paths = Vec::with_capacity(ops.len());
-        for op in ops {
-            paths.push(op.path.clone());
-            if let Action::Rename(to) = &op.action {
-                paths.push(to.clone());
+    /// The paths that change between two states; none where the document is replaced.
+    ///
+    /// # Errors
+    /// Where `before` is no BSON.
+    pub(crate) fn touched(&self, before: &RawDocument, after: &Document) -> Result<Option<Vec<String>>> {
+        Ok(match self {
+            // A path into the elements of an array changes the array.
+            Self::Operators { ops, .. } => {
+                let whole = |path: &str| path.split(".$[").next().unwrap_or(path).to_owned();
+                Some(paths(ops).into_iter().map(whole).collect())
             }
-        }
-        Some(paths)
+            Self::Replacement(_) => None,
+            Self::Pipeline(_) => {
+                let before = Document::try_from(before)?;
+                let differs = |name: &&String| before.get(name.as_str()) != after.get(name.as_str());
+                let gone = before.keys().filter(|name| !after.contains_key(name));
+                Some(after.keys().filter(differs).chain(gone).cloned().collect())
+            }
+        })
     }
 
     /// Changes `document`. `inserting`: it is new, by an upsert.
@@ -87,11 +113,8 @@ impl Update {
     pub(crate) fn apply(&self, document: &mut Document, inserting: bool, now: DateTime) -> Result<()> {
         let id = document.get("_id").cloned();
         match self {
-            Self::Operators(ops) => {
-                for op in ops {
-                    op.apply(document, inserting, now)?;
-                }
-            }
+            Self::Operators { ops, elements } => operate(ops, elements, document, inserting, now)?,
+            Self::Pipeline(stages) => *document = aggregate::reshaped(std::mem::take(document), stages)?,
             Self::Replacement(new) => {
                 let mut replaced = Document::new();
                 if let Some(id) = &id {
@@ -111,29 +134,62 @@ impl Update {
     }
 }
 
-fn check_path(operator: &str, path: &str) -> Result<()> {
+/// Every operator on every path that it stands for.
+fn operate(
+    ops: &[Op],
+    elements: &Elements,
+    document: &mut Document,
+    inserting: bool,
+    now: DateTime,
+) -> Result<()> {
+    if !ops.iter().any(|op| path::is_positional(&op.path)) {
+        return ops.iter().try_for_each(|op| op.apply_at(&op.path, document, inserting, now));
+    }
+    let mut places = Vec::new();
+    for op in ops {
+        places.extend(path::expand(&op.path, document, elements)?.into_iter().map(|path| (path, op)));
+    }
+    check_conflicts(places.iter().map(|(path, _)| path.as_str()).collect())?;
+    places.iter().try_for_each(|(path, op)| op.apply_at(path, document, inserting, now))
+}
+
+/// Every path that the operators name.
+fn paths(ops: &[Op]) -> Vec<&str> {
+    let mut paths = Vec::with_capacity(ops.len());
+    for op in ops {
+        paths.push(op.path.as_str());
+        if let Action::Rename(to) = &op.action {
+            paths.push(to);
+        }
+    }
+    paths
+}
+
+fn check_path(operator: &str, path: &str, elements: &Elements) -> Result<()> {
     if path.is_empty() || path.split('.').any(str::is_empty) {
         return Err(Error::bad_request(format!("`{operator}`: {path:?} is no path: a component is empty")));
     }
     for component in path.split('.').filter(|component| component.starts_with('$')) {
-        if component != "$[]" {
-            return Err(Error::unsupported(format!(
-                "the embedded engine has no positional operator `{component}` (`{operator}` on `{path}`)"
-            )));
+        match component.strip_prefix("$[").and_then(|rest| rest.strip_suffix(']')) {
+            Some("") => {}
+            Some(name) if elements.knows(name) => {}
+            Some(name) => {
+                return Err(Error::bad_request(format!(
+                    "`{operator}` on `{path}`: there is no array filter for `{name}`"
+                )));
+            }
+            None => {
+                return Err(Error::unsupported(format!(
+                    "the embedded engine has no positional operator `{component}` (`{operator}` on `{path}`)"
+                )));
+            }
         }
     }
     Ok(())
 }
 
 /// Two operators may not touch the same path, nor one path inside the other.
-fn check_conflicts(ops: &[Op]) -> Result<()> {
-    let mut paths: Vec<&str> = Vec::new();
-    for op in ops {
-        paths.push(&op.path);
-        if let Action::Rename(to) = &op.action {
-            paths.push(to);
-        }
-    }
+fn check_conflicts(mut paths: Vec<&str>) -> Result<()> {
     // `.` must sort before everything else, so that a path stands right before what is inside it.
     paths.sort_by(|a, b| a.split('.').cmp(b.split('.')));
     for pair in paths.windows(2) {
@@ -169,6 +225,7 @@ impl Action {
             "$max" => Self::Max(value),
             "$currentDate" => Self::CurrentDate { timestamp: wants_timestamp(path, operand)? },
             "$rename" => Self::Rename(rename_target(path, operand)?),
+            "$bit" => Self::Bit(bits::parse(path, operand)?),
             "$push" | "$addToSet" | "$pull" | "$pullAll" | "$pop" => {
                 Self::Array(arrays::ArrayOp::parse(operator, path, operand)?)
             }
@@ -196,24 +253,14 @@ fn rename_target(path: &str, operand: &Bson) -> Result<String> {
     let target = operand.as_str().ok_or_else(|| {
         Error::bad_request(format!("`$rename` of `{path}` takes the new path, not {operand}"))
     })?;
-    check_path("$rename", target)?;
-    if [path, target].iter().any(|path| path.contains("$[]")) {
+    check_path("$rename", target, &Elements::default())?;
+    if [path, target].iter().any(|path| path::is_positional(path)) {
         return Err(Error::bad_request(format!("`$rename` of `{path}` cannot reach into array elements")));
     }
     Ok(target.to_owned())
 }
 
 impl Op {
-    fn apply(&self, document: &mut Document, inserting: bool, now: DateTime) -> Result<()> {
-        if !self.path.contains("$[]") {
-            return self.apply_at(&self.path, document, inserting, now);
-        }
-        for path in path::expand(&self.path, document)? {
-            self.apply_at(&path, document, inserting, now)?;
-        }
-        Ok(())
-    }
-
     fn apply_at(&self, path: &str, document: &mut Document, inserting: bool, now: DateTime) -> Result<()> {
         match &self.action {
             Action::Set(value) => set_path(document, path, value.clone()),
@@ -244,6 +291,11 @@ impl Op {
                 None => Ok(()),
             },
             Action::Array(op) => op.apply(document, path),
+            Action::Bit(operations) => {
+                let mut slot = Slot::create(document, path)?;
+                let new = bits::apply(path, slot.get(), operations)?;
+                slot.set(path, new)
+            }
         }
     }
 

@@ -3,6 +3,8 @@
 use bson::{Bson, Document};
 use forge_core::{Error, Result};
 
+use super::elements::Elements;
+
 /// How far behind the end of an array an index may point; the gap fills with nulls.
 const MAX_GAP: usize = 10_000;
 
@@ -124,20 +126,30 @@ fn unset_in(value: &mut Bson, path: &str) -> Option<Bson> {
     }
 }
 
-/// The paths that a path with `$[]` stands for.
-pub(crate) fn expand(path: &str, document: &Document) -> Result<Vec<String>> {
+/// Whether a path reaches into elements by `$[]` or `$[name]`.
+pub(super) fn is_positional(path: &str) -> bool {
+    path.contains(".$[")
+}
+
+/// The paths that a path with `$[]` and `$[name]` stands for.
+pub(super) fn expand(path: &str, document: &Document, elements: &Elements) -> Result<Vec<String>> {
     let mut paths = vec![String::new()];
     for component in path.split('.') {
         let mut next = Vec::new();
+        let positional = component.strip_prefix("$[").and_then(|rest| rest.strip_suffix(']'));
         for base in paths {
-            if component != "$[]" {
+            let Some(name) = positional else {
                 next.push(if base.is_empty() { component.to_owned() } else { format!("{base}.{component}") });
                 continue;
-            }
-            let Some(Bson::Array(array)) = value_at(document, &base) else {
-                return Err(Error::bad_request(format!("`{path}`: `$[]` needs an array at `{base}`")));
             };
-            next.extend((0..array.len()).map(|position| format!("{base}.{position}")));
+            let Some(Bson::Array(array)) = value_at(document, &base) else {
+                return Err(Error::bad_request(format!("`{path}`: `{component}` needs an array at `{base}`")));
+            };
+            for (position, element) in array.iter().enumerate() {
+                if elements.matches(name, element) {
+                    next.push(format!("{base}.{position}"));
+                }
+            }
         }
         paths = next;
     }

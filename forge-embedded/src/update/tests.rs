@@ -4,7 +4,7 @@ use forge_core::{DateTime, ErrorCode, Result};
 use super::Update;
 
 fn apply(mut document: Document, update: &Document) -> Result<Document> {
-    Update::parse(update)?.apply(&mut document, false, DateTime::from_millis(1_000))?;
+    Update::parse(&update.clone().into())?.apply(&mut document, false, DateTime::from_millis(1_000))?;
     Ok(document)
 }
 

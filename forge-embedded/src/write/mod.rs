@@ -113,8 +113,17 @@ impl<'w, 't> Writing<'w, 't> {
                 }
                 Ok(Reply::Updated { matched, modified, upserted: None })
             }
-            Command::FindOneAndUpdate { filter, update, upsert, return_after } => {
+            Command::Replace { filter, replacement } => {
                 let query = one_unless(false, Query::new(filter)?);
+                let update = Update::Replacement(Document::try_from(replacement)?);
+                let Some((id_key, before)) = self.view(database, &clock).hits(name, &query)?.pop() else {
+                    return Ok(Reply::Updated { matched: 0, modified: 0, upserted: None });
+                };
+                let changed = self.update_one(database, name, &id_key, &before, &update)?;
+                Ok(Reply::Updated { matched: 1, modified: u64::from(changed.is_some()), upserted: None })
+            }
+            Command::FindOneAndUpdate { filter, update, upsert, return_after, sort } => {
+                let query = one_unless(false, Query::new(filter)?.sorted(sort.as_ref())?);
                 let update = Update::parse(update)?;
                 let hit = self.view(database, &clock).hits(name, &query)?.pop();
                 let Some((id_key, before)) = hit else {
@@ -252,7 +261,7 @@ impl<'w, 't> Writing<'w, 't> {
         if let Some(duplicate) = self.store(database, &mut collection, &step, true)? {
             return Err(duplicate.into_error(name));
         }
-        let touched = update.touched().map(Arc::from);
+        let touched = update.touched(before, &document)?.map(Arc::from);
         let kind = if touched.is_some() { ChangeKind::Update } else { ChangeKind::Replace };
         self.record(&collection, kind, id_key.to_vec(), Some(before.clone()), Some(after.clone()), touched);
         Ok(Some(after))
@@ -282,7 +291,7 @@ impl<'w, 't> Writing<'w, 't> {
     ) -> Result<(RawDocumentBuf, Bson)> {
         let mut document = Document::new();
         for (path, value) in filter::equalities(query.filter()) {
-            if matches!(update, Update::Operators(_)) || path == "_id" {
+            if !matches!(update, Update::Replacement(_)) || path == "_id" {
                 set_path(&mut document, &path, value)?;
             }
         }

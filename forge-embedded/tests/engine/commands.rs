@@ -70,7 +70,7 @@ async fn updates_count_what_matched_and_what_changed() {
     let reply = run(&driver, update_command(doc! {}, doc! { "$set": { "n": 2 } })).await.unwrap();
     assert_eq!(reply, Reply::Updated { matched: 2, modified: 1, upserted: None });
     let one =
-        Command::Update { filter: doc! {}, update: doc! { "$inc": { "n": 1 } }, many: false, upsert: false };
+        Command::Update { filter: doc! {}, update: doc! { "$inc": { "n": 1 } }.into(), many: false, upsert: false };
     assert_eq!(run(&driver, one).await.unwrap(), Reply::Updated { matched: 1, modified: 1, upserted: None });
 }
 
@@ -78,7 +78,7 @@ async fn updates_count_what_matched_and_what_changed() {
 async fn upserts_begin_with_what_the_filter_says() {
     let driver = memory();
     let command =
-        |filter: Document, update: Document| Command::Update { filter, update, many: false, upsert: true };
+        |filter: Document, update: Document| Command::Update { filter, update: update.into(), many: false, upsert: true };
     let filter = doc! { "_id": 7, "a.b": 1, "n": { "$gt": 5 } };
     let reply =
         run(&driver, command(filter, doc! { "$set": { "x": 1 }, "$setOnInsert": { "y": 2 } })).await.unwrap();
@@ -100,9 +100,10 @@ async fn find_and_modify_answers_with_the_state_asked_for() {
     insert(&driver, &[doc! { "_id": 1, "n": 1 }]).await;
     let modify = |filter, upsert, return_after| Command::FindOneAndUpdate {
         filter,
-        update: doc! { "$inc": { "n": 1 } },
+        update: doc! { "$inc": { "n": 1 } }.into(),
         upsert,
         return_after,
+        sort: None,
     };
     let document = |reply| match reply {
         Reply::Document(found) => found.map(|raw| Document::try_from(&raw).unwrap()),
@@ -176,7 +177,7 @@ async fn a_command_past_its_time_is_stopped() {
     let rows: Vec<_> = (0..1_000).map(|i| doc! { "_id": i }).collect();
     insert(&driver, &rows).await;
     let mut command = artifact("c", find_command(doc! { "x": 1 }));
-    command.max_time = Some(std::time::Duration::from_millis(1));
+    command.options.max_time = Some(std::time::Duration::from_millis(1));
     assert_eq!(driver.run("db", &command, None).await.unwrap_err().code(), ErrorCode::Timeout);
 }
 

@@ -305,7 +305,7 @@ async fn compare(
         for driver in [&plain, &indexed] {
             let swap = Command::Update {
                 filter: doc! { "_id": 0 },
-                update: doc! { "$rename": { "a": "b" } },
+                update: doc! { "$rename": { "a": "b" } }.into(),
                 many: false,
                 upsert: false,
             };

@@ -40,7 +40,7 @@ pub(crate) fn raw(document: &Document) -> RawDocumentBuf {
 }
 
 pub(crate) fn artifact(collection: &str, command: Command) -> MongoArtifact {
-    MongoArtifact { collection: collection.to_owned(), command, max_time: None }
+    MongoArtifact::new(collection, command)
 }
 
 pub(crate) fn insert_command(documents: &[Document]) -> Command {
@@ -52,7 +52,7 @@ pub(crate) fn find_command(filter: Document) -> Command {
 }
 
 pub(crate) fn update_command(filter: Document, update: Document) -> Command {
-    Command::Update { filter, update, many: true, upsert: false }
+    Command::Update { filter, update: update.into(), many: true, upsert: false }
 }
 
 /// Runs a command on `db.c`.

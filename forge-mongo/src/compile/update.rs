@@ -1,46 +1,92 @@
 //! Changes, as documents of update operators.
 
 use bson::{Bson, Document, RawDocumentBuf, doc};
-use forge_core::ir::{Change, End, Filter, Predicate, Returning, Update};
+use forge_core::ir::{
+    BitOp, Change, ElementFilter, End, Filter, Predicate, PushOptions, PushSort, Replace, Returning, Update,
+};
 use forge_core::{Error, Result};
 
-use super::{Place, artifact, checked_path, filter, is_inside};
-use crate::artifact::{Command, MongoArtifact};
+use super::{Place, artifact, checked_path, filter, is_inside, sort};
+use crate::artifact::{Command, Modification, MongoArtifact};
 
-/// An `update` or, where a state is wanted, a `findAndModify`. Without changes and upsert the documents are only counted
-/// or found.
+/// The stages that an update may have.
+const STAGES: [&str; 6] = ["$set", "$addFields", "$unset", "$project", "$replaceWith", "$replaceRoot"];
+
+/// An `update` or, where a state or an order is wanted, a `findAndModify`. Without changes and upsert the documents are
+/// only counted or found.
 ///
 /// # Errors
-/// `bad_request` where two changes touch the same path, or one path contains the other, and for a state of many
-/// documents; else as [`filter`].
+/// `bad_request` where two changes touch the same path, or one path contains the other, for a state or an order of many
+/// documents, and for stages that updates do not have; else as [`filter`].
 pub fn update(op: &Update) -> Result<MongoArtifact> {
     if op.many && op.returning != Returning::Nothing {
         return Err(Error::bad_request("an update of many documents cannot return one of them"));
     }
+    if op.many && !op.sort.is_empty() {
+        return Err(Error::bad_request("an update of many documents has no order"));
+    }
     let condition = filter(&op.filter, Place::Elsewhere)?;
-    let command = if op.changes.is_empty() && op.upsert.is_none() {
-        only_find(op, condition)
-    } else {
+    let command = if op.changes_anything() || op.upsert.is_some() {
         change(op, condition)?
+    } else {
+        only_find(op, condition)?
     };
-    Ok(artifact(&op.model, command, None))
+    Ok(artifact(&op.model, command))
 }
 
-fn only_find(op: &Update, filter: Document) -> Command {
+/// A whole new document in place of one.
+///
+/// # Errors
+/// As [`filter`].
+pub fn replace(op: &Replace) -> Result<MongoArtifact> {
+    let filter = filter(&op.filter, Place::Elsewhere)?;
+    Ok(artifact(&op.model, Command::Replace { filter, replacement: op.document.clone() }))
+}
+
+fn only_find(op: &Update, filter: Document) -> Result<Command> {
     if op.returning == Returning::Nothing {
-        return Command::Count { filter, limit: (!op.many).then_some(1) };
+        return Ok(Command::Count { filter, limit: (!op.many).then_some(1) });
     }
-    Command::Find { filter, projection: None, sort: None, skip: None, limit: Some(1) }
+    Ok(Command::Find { filter, projection: None, sort: sort(&op.sort, true)?, skip: None, limit: Some(1) })
 }
 
 fn change(op: &Update, filter: Document) -> Result<Command> {
-    let (update, upsert) = (operators(op)?, op.upsert.is_some());
-    Ok(match op.returning {
-        Returning::Nothing => Command::Update { filter, update, many: op.many, upsert },
-        returning => {
-            Command::FindOneAndUpdate { filter, update, upsert, return_after: returning == Returning::After }
+    let (update, upsert) = (modification(op)?, op.upsert.is_some());
+    if op.returning == Returning::Nothing && op.sort.is_empty() {
+        return Ok(Command::Update { filter, update, many: op.many, upsert });
+    }
+    let (return_after, sort) = (op.returning == Returning::After, sort(&op.sort, true)?);
+    Ok(Command::FindOneAndUpdate { filter, update, upsert, return_after, sort })
+}
+
+fn modification(op: &Update) -> Result<Modification> {
+    if !op.pipeline.is_empty() {
+        return pipeline(op).map(Modification::Pipeline);
+    }
+    let operators = operators(op)?;
+    if op.elements.is_empty() {
+        return Ok(Modification::Operators(operators));
+    }
+    let array_filters = op.elements.iter().map(element_filter).collect::<Result<_>>()?;
+    Ok(Modification::Elements { operators, array_filters })
+}
+
+fn pipeline(op: &Update) -> Result<Vec<Document>> {
+    if !op.changes.is_empty() || op.upsert.is_some() {
+        return Err(Error::bad_request(
+            "an update is either a pipeline or a list of changes; say the changes as stages of the pipeline",
+        ));
+    }
+    for stage in &op.pipeline {
+        let name = stage.keys().next().map_or("", String::as_str);
+        if stage.len() != 1 || !STAGES.contains(&name) {
+            return Err(Error::bad_request(format!(
+                "{stage} is no stage of an update; they are {}",
+                STAGES.join(", ")
+            )));
         }
-    })
+    }
+    Ok(op.pipeline.clone())
 }
 
 fn operators(op: &Update) -> Result<Document> {
@@ -65,7 +111,7 @@ fn operators(op: &Update) -> Result<Document> {
 }
 
 fn operator(change: &Change) -> Result<(&'static str, Bson)> {
-    let each = |values: &[Bson]| Bson::from(doc! { "$each": values.to_vec() });
+    let each = |values: &[Bson]| doc! { "$each": values.to_vec() };
     Ok(match change {
         Change::Set(_, value) => ("$set", value.clone()),
         Change::Unset(_) => ("$unset", "".into()),
@@ -73,41 +119,127 @@ fn operator(change: &Change) -> Result<(&'static str, Bson)> {
         Change::Mul(_, value) => ("$mul", value.clone()),
         Change::Min(_, value) => ("$min", value.clone()),
         Change::Max(_, value) => ("$max", value.clone()),
-        Change::Push(_, values) => ("$push", each(values)),
-        Change::AddToSet(_, values) => ("$addToSet", each(values)),
+        Change::Push(_, values) => ("$push", each(values).into()),
+        Change::PushWith(_, values, options) => ("$push", push(each(values), options)?.into()),
+        Change::AddToSet(_, values) => ("$addToSet", each(values).into()),
         Change::Pull(_, values) => ("$pullAll", values.clone().into()),
+        Change::PullWhere(path, condition) => ("$pull", element_condition(path, condition)?),
         Change::Pop(_, End::First) => ("$pop", Bson::Int32(-1)),
         Change::Pop(_, End::Last) => ("$pop", Bson::Int32(1)),
+        Change::Rename(_, to) => ("$rename", checked_path(to)?.into()),
+        Change::CurrentDate(_) => ("$currentDate", true.into()),
+        Change::Bit(_, bits, operand) => ("$bit", doc! { bit_name(*bits): operand }.into()),
         other => return Err(Error::internal(format!("this adapter does not know the change {other:?}"))),
     })
 }
 
+fn push(mut form: Document, options: &PushOptions) -> Result<Document> {
+    if let Some(position) = options.position {
+        form.insert("$position", position);
+    }
+    match &options.sort {
+        None => {}
+        Some(PushSort::Values { descending }) => _ = form.insert("$sort", if *descending { -1 } else { 1 }),
+        Some(PushSort::Paths(keys)) => _ = form.insert("$sort", sort(keys, false)?),
+    }
+    if let Some(slice) = options.slice {
+        form.insert("$slice", slice);
+    }
+    Ok(form)
+}
+
+fn bit_name(bits: BitOp) -> &'static str {
+    match bits {
+        BitOp::And => "and",
+        BitOp::Or => "or",
+        BitOp::Xor => "xor",
+    }
+}
+
+/// The operand of `$pull`: conditions on the fields of elements, or on elements that are values.
+fn element_condition(path: &str, condition: &Filter) -> Result<Bson> {
+    if !names_the_element(condition) {
+        return Ok(filter(condition, Place::Elsewhere)?.into());
+    }
+    let mut compiled = filter(&below("v", condition), Place::Elsewhere)?;
+    match (compiled.len(), compiled.remove("v")) {
+        (1, Some(operators)) => Ok(operators),
+        _ => Err(Error::bad_request(format!(
+            "the condition on the elements of {path:?} is too involved for one pull; pull in several updates"
+        ))),
+    }
+}
+
+/// Whether a condition is about elements that are values.
+fn names_the_element(condition: &Filter) -> bool {
+    match condition {
+        Filter::And(list) | Filter::Or(list) => list.iter().any(names_the_element),
+        Filter::Not(inner) => names_the_element(inner),
+        Filter::Field(path, _) => path.is_empty(),
+        _ => false,
+    }
+}
+
+/// The condition of a `$[name]`.
+fn element_filter(element: &ElementFilter) -> Result<Document> {
+    let name = element.name.as_str();
+    match &element.filter {
+        // The conditions of "everything" and "nothing" have no path, and a server could not tell whose they are.
+        Filter::All => Ok(doc! { name: { "$exists": true } }),
+        Filter::Nothing => Ok(doc! { name: { "$in": [] } }),
+        condition => filter(&below(name, condition), Place::Elsewhere),
+    }
+}
+
+/// `condition` with its paths below `name`.
+fn below(name: &str, condition: &Filter) -> Filter {
+    let all = |list: &[Filter]| list.iter().map(|part| below(name, part)).collect();
+    match condition {
+        Filter::And(list) => Filter::And(all(list)),
+        Filter::Or(list) => Filter::Or(all(list)),
+        Filter::Not(inner) => Filter::Not(Box::new(below(name, inner))),
+        Filter::Field(path, predicate) if path.is_empty() => {
+            Filter::Field(name.to_owned().into(), predicate.clone())
+        }
+        Filter::Field(path, predicate) => Filter::Field(format!("{name}.{path}").into(), predicate.clone()),
+        other => other.clone(),
+    }
+}
+
+/// Two changes may not touch the same path, nor a path inside the other's. Elements by name are told apart by the server.
 fn refuse_collisions(changes: &[Change]) -> Result<()> {
-    for (i, change) in changes.iter().enumerate() {
-        for earlier in &changes[..i] {
-            let (path, before) = (change.path(), earlier.path());
-            if path == before {
-                return Err(Error::bad_request(format!(
-                    "one update changes {path:?} twice; give it one change"
-                )));
+    let mut seen: Vec<&str> = Vec::with_capacity(changes.len());
+    for change in changes {
+        let paths = [Some(change.path()), change.other_path()];
+        for path in paths.into_iter().flatten() {
+            for before in &seen {
+                refuse_collision(before, path)?;
             }
-            if overlap(path, before) {
-                return Err(Error::bad_request(format!(
-                    "one update changes both {before:?} and {path:?}, and one contains the other; change only one of them"
-                )));
-            }
+            seen.push(path);
         }
     }
     Ok(())
 }
 
-fn overlap(a: &str, b: &str) -> bool {
-    a == b || is_inside(a, b) || is_inside(b, a)
+fn refuse_collision(before: &str, path: &str) -> Result<()> {
+    if path == before {
+        return Err(Error::bad_request(format!(
+            "path collision: one update changes {path:?} twice; give it one change"
+        )));
+    }
+    if is_inside(path, before) || is_inside(before, path) {
+        return Err(Error::bad_request(format!(
+            "path collision: one update changes both {before:?} and {path:?}, and one contains the other; change only one \
+             of them"
+        )));
+    }
+    Ok(())
 }
 
 /// What an insert adds: the fields of `upsert` that neither the changes nor the equalities of the filter give.
 fn on_insert(upsert: &RawDocumentBuf, op: &Update) -> Result<Document> {
-    let mut given: Vec<&str> = op.changes.iter().map(|change| &**change.path()).collect();
+    let changed = op.changes.iter().flat_map(|change| [Some(change.path()), change.other_path()]);
+    let mut given: Vec<&str> = changed.flatten().map(|path| &**path).collect();
     equalities(&op.filter, &mut |path, _| given.push(path));
     let document = Document::try_from(upsert)?;
     let mut out = Document::new();

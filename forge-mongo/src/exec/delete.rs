@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use bson::{Bson, DateTime, RawDocumentBuf};
 use forge_core::catalog::Referrer;
 use forge_core::ir::{
-    Change, Count, Delete, Filter, Outcome, Path, Predicate, Projection, Returning, Select, Update,
+    Change, Count, Delete, Filter, Outcome, Path, Predicate, Projection, Select, Update,
 };
 use forge_core::model::{ModelDef, ModelRef, OnDelete, UPDATED_AT};
 use forge_core::{Error, Result};
@@ -119,7 +119,7 @@ impl Run<'_> {
         let child = ModelRef(referrer.model);
         let filter = visible(&child, referring(referrer, keys));
         let Some(leaving) = going.seen.get(child.name) else {
-            let count = Count { model: child, filter, limit: None, with_deleted: true };
+            let count = Count { with_deleted: true, ..Count::new(child, filter) };
             return self.count(&compile::count(&count)?).await;
         };
         let ids = self.ids(child, filter, None).await?;
@@ -135,13 +135,10 @@ impl Run<'_> {
             }
             for keys in self.referred_keys(model, ids, referrer).await?.chunks(BATCH) {
                 let update = Update {
-                    model: ModelRef(referrer.model),
-                    filter: referring(referrer, keys),
                     changes: changes.clone(),
                     many: true,
-                    upsert: None,
-                    returning: Returning::Nothing,
                     with_deleted: true,
+                    ..Update::new(ModelRef(referrer.model), referring(referrer, keys))
                 };
                 self.send(&compile::update(&update)?).await?;
             }

@@ -5,14 +5,15 @@ use forge_core::adapter::Transaction;
 use forge_core::{Error, Result};
 use futures_util::{Stream, StreamExt};
 use mongodb::error::{Error as DriverError, ErrorKind, Result as DriverResult, TRANSIENT_TRANSACTION_ERROR};
-use mongodb::options::ReturnDocument;
+use mongodb::options::{ReturnDocument, UpdateModifications};
 use mongodb::raw_batch_cursor::RawBatch;
 use mongodb::{ClientSession, Collection};
 
 use super::errors::{self, Duplicate};
+use super::options::with_options;
 use super::session::Session;
 use super::{OfficialDriver, indexes};
-use crate::artifact::{Command, DUPLICATE_KEY, MongoArtifact, Reply, WriteFailure};
+use crate::artifact::{Command, DUPLICATE_KEY, Modification, MongoArtifact, Reply, WriteFailure};
 
 /// Results are always read to their end: large batches save round trips. Servers cut them at 16 MB.
 const BATCH_SIZE: u32 = 10_000;
@@ -44,8 +45,8 @@ macro_rules! read_out {
 
 /// Gives an action what was asked for of a find.
 macro_rules! shape {
-    ($action:expr, $projection:ident, $sort:ident, $skip:ident, $max_time:ident) => {{
-        let mut action = $action;
+    ($action:expr, $projection:ident, $sort:ident, $skip:ident, $options:expr) => {{
+        let mut action = with_options!($action, $options);
         if let Some(projection) = $projection {
             action = action.projection(projection.clone());
         }
@@ -55,14 +56,29 @@ macro_rules! shape {
         if let Some(skip) = $skip {
             action = action.skip(*skip);
         }
-        if let Some(max_time) = $max_time {
-            action = action.max_time(max_time);
-        }
         action
     }};
 }
 
+/// Gives an action the conditions of `$[name]`, where there are any.
+macro_rules! with_elements {
+    ($action:expr, $elements:ident) => {{
+        let action = $action;
+        if $elements.is_empty() { action } else { action.array_filters($elements) }
+    }};
+}
+
 type Documents = Collection<RawDocumentBuf>;
+
+fn modification(update: &Modification) -> (UpdateModifications, Vec<Document>) {
+    match update {
+        Modification::Operators(operators) => (operators.clone().into(), Vec::new()),
+        Modification::Elements { operators, array_filters } => {
+            (operators.clone().into(), array_filters.clone())
+        }
+        Modification::Pipeline(stages) => (stages.clone().into(), Vec::new()),
+    }
+}
 
 pub(super) async fn run(
     driver: &OfficialDriver,
@@ -111,20 +127,30 @@ async fn command(
             inserted(send!(on.insert_many(documents).ordered(*ordered), session).map(|_| ()))
         }
         Command::Update { filter, update, many, upsert } => {
-            let (filter, update) = (filter.clone(), update.clone());
+            let (filter, (update, elements)) = (filter.clone(), modification(update));
             let result = if *many {
-                send!(on.update_many(filter, update).upsert(*upsert), session)?
+                let action = on.update_many(filter, update).upsert(*upsert);
+                send!(with_elements!(action, elements), session)?
             } else {
-                send!(on.update_one(filter, update).upsert(*upsert), session)?
+                let action = on.update_one(filter, update).upsert(*upsert);
+                send!(with_elements!(action, elements), session)?
             };
             let (matched, modified) = (result.matched_count, result.modified_count);
             Ok(Reply::Updated { matched, modified, upserted: result.upserted_id })
         }
-        Command::FindOneAndUpdate { filter, update, upsert, return_after } => {
+        Command::Replace { filter, replacement } => {
+            let result = send!(on.replace_one(filter.clone(), replacement), session)?;
+            let (matched, modified) = (result.matched_count, result.modified_count);
+            Ok(Reply::Updated { matched, modified, upserted: None })
+        }
+        Command::FindOneAndUpdate { filter, update, upsert, return_after, sort } => {
             let state = if *return_after { ReturnDocument::After } else { ReturnDocument::Before };
-            let action =
-                on.find_one_and_update(filter.clone(), update.clone()).upsert(*upsert).return_document(state);
-            send!(action, session).map(Reply::Document)
+            let (update, elements) = modification(update);
+            let mut action = on.find_one_and_update(filter.clone(), update).upsert(*upsert).return_document(state);
+            if let Some(sort) = sort {
+                action = action.sort(sort.clone());
+            }
+            send!(with_elements!(action, elements), session).map(Reply::Document)
         }
         Command::Delete { filter, many } => {
             let result = if *many {
@@ -145,42 +171,34 @@ async fn read(
     artifact: &MongoArtifact,
     session: Option<&mut ClientSession>,
 ) -> DriverResult<Reply> {
-    let max_time = artifact.max_time;
+    let options = &artifact.options;
     match &artifact.command {
         Command::Find { filter, projection, sort, skip, limit: Some(1) } => {
-            let action = shape!(on.find_one(filter.clone()), projection, sort, skip, max_time);
+            let action = shape!(on.find_one(filter.clone()), projection, sort, skip, options);
             Ok(Reply::Documents(send!(action, session)?.into_iter().collect()))
         }
         Command::Find { filter, projection, sort, skip, limit } => {
             let action = on.find(filter.clone()).batch_size(BATCH_SIZE);
-            let mut action = shape!(action, projection, sort, skip, max_time);
+            let mut action = shape!(action, projection, sort, skip, options);
             if let Some(limit) = limit {
                 action = action.limit(i64::try_from(*limit).unwrap_or(i64::MAX));
             }
             read_out!(action, session)
         }
         Command::Aggregate { pipeline } => {
-            let mut action = on.aggregate(pipeline.iter().cloned()).batch_size(BATCH_SIZE);
-            if let Some(max_time) = max_time {
-                action = action.max_time(max_time);
-            }
+            let action = on.aggregate(pipeline.iter().cloned()).batch_size(BATCH_SIZE);
+            let action = with_options!(action, options);
             read_out!(action, session)
         }
         Command::Count { filter, limit } => {
-            let mut action = on.count_documents(filter.clone());
+            let mut action = with_options!(on.count_documents(filter.clone()), options);
             if let Some(limit) = limit {
                 action = action.limit(*limit);
-            }
-            if let Some(max_time) = max_time {
-                action = action.max_time(max_time);
             }
             send!(action, session).map(Reply::Count)
         }
         Command::Distinct { key, filter } => {
-            let mut action = on.distinct(key, filter.clone());
-            if let Some(max_time) = max_time {
-                action = action.max_time(max_time);
-            }
+            let action = with_options!(on.distinct(key, filter.clone()), options);
             send!(action, session).map(Reply::Values)
         }
         other => Err(DriverError::custom(format!("{} is no read", other.name()))),

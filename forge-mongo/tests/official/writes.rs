@@ -9,20 +9,12 @@ use crate::models::{AIRPORT, FLIGHT, TICKET, catalog};
 use crate::{Database, insert};
 
 fn update(model: &'static ModelDef, filter: Filter, changes: Vec<Change>) -> Update {
-    Update {
-        model: ModelRef(model),
-        filter,
-        changes,
-        many: false,
-        upsert: None,
-        returning: Returning::Nothing,
-        with_deleted: false,
-    }
+    Update { changes, ..Update::new(ModelRef(model), filter) }
 }
 
 fn delete(model: &'static ModelDef, filter: Filter) -> Delete {
     let now = DateTime::from_millis(1_000);
-    Delete { model: ModelRef(model), filter, many: false, returning: false, purge: false, now }
+    Delete { model: ModelRef(model), filter, many: false, returning: false, purge: false, dry_run: false, now }
 }
 
 #[tokio::test]
@@ -51,7 +43,7 @@ async fn duplicates_are_named_by_model_and_field_and_can_be_skipped() {
         ["X", "A", "Y", "C", "Z"].iter().map(|id| RawDocumentBuf::try_from(&doc! { "_id": *id }).unwrap());
     let op = Insert { model: ModelRef(&AIRPORT), documents: documents.collect(), skip_duplicates: true };
     let Outcome::Inserted { skipped } = database.run(Operation::Insert(op)).await.unwrap() else { panic!() };
-    assert_eq!(skipped, [1, 3]);
+    assert_eq!(skipped.iter().map(|skipped| skipped.position).collect::<Vec<_>>(), [1, 3]);
     assert_eq!(database.ids(&AIRPORT, Filter::All).await, ["A", "C", "X", "Y", "Z"]);
     database.close().await;
 }
