@@ -13,9 +13,13 @@ use futures_core::stream::BoxStream;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+pub use crate::admin::{
+    Finding, Progress, PullSettings, PulledFile, PushAction, PushKind, PushPlan, PushSettings, PushStep, Severity,
+};
 use crate::catalog::Catalog;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ir::{Filter, Operation, Outcome};
+use crate::model::ModelRef;
 use crate::observe::Observers;
 use crate::tenant::TenantScope;
 use crate::transaction::{TransactionOptions, Unit};
@@ -88,7 +92,54 @@ pub trait Adapter: Send + Sync + 'static {
     }
 
     /// Compares the catalog with the database and says what is missing; with `apply` also creates it.
-    async fn push(&self, database: &str, catalog: &Catalog, apply: bool) -> Result<PushPlan>;
+    ///
+    /// # Errors
+    /// As [`Adapter::push_with`].
+    async fn push(&self, database: &str, catalog: &Catalog, apply: bool) -> Result<PushPlan> {
+        let settings = if apply { PushSettings::apply() } else { PushSettings::plan() };
+        self.push_with(database, catalog, &settings).await
+    }
+
+    /// Compares the catalog with the database and does what `settings` say.
+    ///
+    /// # Errors
+    /// What the database answers; drift that a person must decide about is a step of the plan.
+    async fn push_with(
+        &self,
+        database: &str,
+        catalog: &Catalog,
+        settings: &PushSettings,
+    ) -> Result<PushPlan> {
+        let _ = (database, catalog, settings);
+        Err(Error::unsupported(format!("{} keeps no schema to push", self.name())))
+    }
+
+    /// Brings the collection of a materialized view up to date.
+    ///
+    /// # Errors
+    /// What the database answers.
+    async fn refresh(&self, exec: &Exec, view: ModelRef) -> Result<()> {
+        let _ = (exec, view);
+        Err(Error::unsupported(format!("{} has no materialized views", self.name())))
+    }
+
+    /// What a person should know about the deployment, as of `now`. Changes nothing.
+    ///
+    /// # Errors
+    /// What the database answers.
+    async fn examine(&self, database: &str, catalog: &Catalog, now: DateTime) -> Result<Vec<Finding>> {
+        let _ = (database, catalog, now);
+        Ok(Vec::new())
+    }
+
+    /// Describes what is in a database as models: Rust files that compile.
+    ///
+    /// # Errors
+    /// What the database answers.
+    async fn pull(&self, database: &str, settings: &PullSettings) -> Result<Vec<PulledFile>> {
+        let _ = (database, settings);
+        Err(Error::unsupported(format!("{} cannot be described as models", self.name())))
+    }
 
     /// One round trip.
     async fn ping(&self) -> Result<()>;
@@ -345,45 +396,4 @@ impl ExplainStep {
     pub fn new(collection: impl Into<String>, command: serde_json::Value) -> Self {
         Self { collection: collection.into(), command, ..Self::default() }
     }
-}
-
-/// What `push` found and did.
-#[derive(Debug, Clone, Default, Serialize)]
-#[non_exhaustive]
-pub struct PushPlan {
-    /// One entry for each index, in the order of the models.
-    pub steps: Vec<PushStep>,
-}
-
-/// One line of a [`PushPlan`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct PushStep {
-    /// The collection.
-    pub collection: String,
-    /// The name of the index.
-    pub index: String,
-    /// What push does about it.
-    pub action: PushAction,
-    /// Why, where that is not obvious.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
-}
-
-/// What push does about an index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum PushAction {
-    /// It is as declared.
-    Keep,
-    /// It is missing: create it.
-    Create,
-    /// It differs: drop and create it.
-    Rebuild,
-    /// It differs, and a rebuild would leave a unique rule unchecked meanwhile: left to a person.
-    Conflict,
-    /// The server has no such indexes.
-    Skip,
-    /// It is there and not declared: left alone.
-    Extra,
 }

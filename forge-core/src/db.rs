@@ -71,6 +71,7 @@ impl Handle {
     }
 
     pub(crate) async fn execute(&self, operation: Operation) -> Result<Outcome> {
+        crate::schema::not_into_a_view(&operation)?;
         if self.shared.indexes.is_on() && !operation.is_read() {
             self.ready_for_writes().await?;
         }

@@ -3,6 +3,7 @@
 //! It does no IO and knows no database: time, ids and randomness come from [`mod@env`], documents from an
 //! [`Adapter`](adapter::Adapter). `forge-core/tests/expanded.rs` shows, by hand, what the macros write on top of it.
 
+mod admin;
 pub mod adapter;
 pub mod catalog;
 pub mod context;
@@ -22,6 +23,7 @@ pub mod query;
 pub mod record;
 pub mod relation;
 pub mod runtime;
+pub mod schedule;
 pub mod schema;
 pub mod tenant;
 pub mod traits;

@@ -9,6 +9,7 @@ use bson::Document;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::ir::Operation;
 use crate::model::{IndexKey, ModelDef};
 
 pub(crate) use check::{check_indexes, check_shard_key, check_view};
@@ -89,6 +90,19 @@ pub struct ShardKeyDef {
     pub keys: &'static [(&'static str, IndexKey)],
     /// No two documents may hold the same values.
     pub unique: bool,
+}
+
+/// Refuses operations that would write a view.
+pub(crate) fn not_into_a_view(operation: &Operation) -> Result<()> {
+    if operation.is_read() || operation.model().view.is_none() {
+        return Ok(());
+    }
+    let model = operation.model();
+    Err(Error::unsupported(format!(
+        "{} is a view and cannot be written ({}); write the models that it reads",
+        model.name,
+        operation.name()
+    )))
 }
 
 /// What a function of `#[model(view(pipeline = …))]` may answer with.
