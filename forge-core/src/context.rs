@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,8 +13,11 @@ use crate::adapter::{ReadLog, Written};
 use crate::db::{Db, ReadOnly};
 use crate::error::{Error, Result};
 use crate::fields::Filter;
+use crate::handler::HandlerKind;
 use crate::runtime::Runtime;
+use crate::schedule::Later;
 use crate::traits::Model;
+use crate::types::DateTime;
 
 /// Who calls: what the transport knows.
 #[derive(Debug, Clone, Default)]
@@ -138,6 +142,37 @@ impl MutationCtx {
         if let Err(error) = self.db.after_commit(effect) {
             tracing::error!(%error, "an effect has nothing to wait for and is not run");
         }
+    }
+
+    /// Runs a mutation by name once `delay` is over, internal ones too; see [`schedule_at`](MutationCtx::schedule_at).
+    ///
+    /// # Errors
+    /// As [`schedule_at`](MutationCtx::schedule_at).
+    pub async fn schedule_in(&self, delay: Duration, name: &str, args: impl Serialize) -> Result<String> {
+        self.schedule_at(self.db.env().now().saturating_add(delay), name, args).await
+    }
+
+    /// Runs a mutation by name at `due`, internal ones too, and answers with the id of the job.
+    ///
+    /// The job is kept in the database: it outlives the process, and runs in one process of the program alone. Inside a
+    /// transaction it is there only if that commits. A run that fails is tried again, later each time; a mutation with a
+    /// transaction takes effect once, any other at least once.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`](crate::ErrorCode::NotFound) where there is no such mutation;
+    /// [`ErrorCode::Unsupported`](crate::ErrorCode::Unsupported) outside of a program that keeps jobs; what the database answers.
+    pub async fn schedule_at(&self, due: DateTime, name: &str, args: impl Serialize) -> Result<String> {
+        let runtime = &self.query.call.runtime;
+        let handler = runtime.registry().any(HandlerKind::Mutation, name)?.name;
+        runtime.scheduler()?.schedule(&self.db, Later { handler, args: to_raw(&args)?, due }).await
+    }
+
+    /// Forgets a job that was not begun; `false` where it was, or is over, or never was.
+    ///
+    /// # Errors
+    /// [`ErrorCode::BadRequest`](crate::ErrorCode::BadRequest) where `id` is none; what the database answers.
+    pub async fn cancel_scheduled(&self, id: &str) -> Result<bool> {
+        self.query.call.runtime.scheduler()?.cancel(&self.db, id).await
     }
 
     /// Runs another mutation by name, internal ones too, as part of this call and inside its transaction, if any.

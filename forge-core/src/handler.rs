@@ -24,6 +24,8 @@ pub struct HandlerDef {
     pub internal: bool,
     /// It runs in a transaction.
     pub transaction: bool,
+    /// When it runs by itself, as a cron expression in UTC.
+    pub cron: Option<&'static str>,
     /// The documentation comment of the function.
     pub docs: &'static str,
     /// The description of its arguments.

@@ -10,6 +10,7 @@ use crate::context::{Call, Caller, Seen};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::handler::{HandlerDef, HandlerKind, Invocation, Json, Registry};
+use crate::schedule::Scheduler;
 use crate::transaction::Unit;
 
 /// How deep handlers may call each other.
@@ -20,6 +21,7 @@ pub const MAX_CALL_DEPTH: u8 = 32;
 pub struct Runtime {
     registry: Arc<Registry>,
     db: Db,
+    scheduler: Option<Arc<dyn Scheduler>>,
 }
 
 impl fmt::Debug for Runtime {
@@ -51,7 +53,20 @@ pub struct MutationAnswer {
 impl Runtime {
     /// Handlers on a database.
     pub fn new(registry: Registry, db: Db) -> Self {
-        Self { registry: Arc::new(registry), db }
+        Self { registry: Arc::new(registry), db, scheduler: None }
+    }
+
+    /// The same handlers, with somebody who keeps calls for later.
+    #[must_use]
+    pub fn with_scheduler(mut self, scheduler: Arc<dyn Scheduler>) -> Self {
+        self.scheduler = Some(scheduler);
+        self
+    }
+
+    pub(crate) fn scheduler(&self) -> Result<&dyn Scheduler> {
+        self.scheduler.as_deref().ok_or_else(|| {
+            Error::unsupported("nobody keeps calls for later here: run the handlers in a forge::App, which does")
+        })
     }
 
     /// The database.
@@ -88,6 +103,38 @@ impl Runtime {
         let written = call.written.clone();
         let data = self.run_mutation(handler, call, args).await?;
         Ok(MutationAnswer { data, version: Some(written.version()).filter(|version| *version > 0) })
+    }
+
+    /// Runs a mutation that was scheduled, internal ones too, and then `done`: in the same transaction, where the mutation
+    /// has one.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`](crate::ErrorCode::NotFound) where there is no such mutation; what it or `done` answers.
+    pub async fn scheduled<F>(
+        &self,
+        name: &str,
+        args: Box<RawValue>,
+        caller: Caller,
+        done: impl Fn(Db) -> F,
+    ) -> Result<()>
+    where
+        F: Future<Output = Result<()>>,
+    {
+        let handler = self.registry.any(HandlerKind::Mutation, name)?;
+        let call = self.start(caller);
+        if !handler.transaction {
+            let db = call.db.clone();
+            run_plain(handler, call, args).await?;
+            return done(db).await;
+        }
+        let (call, args, done) = (&call, &args, &done);
+        call.db
+            .transaction(async |tx| {
+                let call = Call { db: tx.clone(), ..call.clone() };
+                (handler.call)(Invocation { call, args: args.clone() }).await?;
+                done(tx).await
+            })
+            .await
     }
 
     fn start(&self, caller: Caller) -> Call {

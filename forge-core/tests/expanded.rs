@@ -861,6 +861,7 @@ const _: () = {
             kind: forge::HandlerKind::Query,
             internal: false,
             transaction: false,
+            cron: None,
             docs: "Delayed flights.",
             args: || &SHAPE,
             returns: forge::answer_schema::<Result<Vec<Flight>>>,

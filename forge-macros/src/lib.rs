@@ -198,8 +198,30 @@ pub fn query(options: TokenStream, item: TokenStream) -> TokenStream {
 /// | `#[mutation]` | Clients may call it. |
 /// | `#[mutation(internal)]` | Only other handlers may call it; from outside it is as if missing. |
 /// | `#[mutation(transaction)]` | It runs in a transaction, again after a conflict: all of its writes are made, or none. |
+/// | `#[mutation(cron = "30 3 * * 1")]` | It also runs by itself, as [`cron`](macro@cron) says. |
 /// | `#[mutation(crate = "my_forge")]` | The path of the `forge` crate, where it has another name. |
 #[proc_macro_attribute]
 pub fn mutation(options: TokenStream, item: TokenStream) -> TokenStream {
     handler::attribute(handler::Kind::Mutation, options.into(), &item.into()).into()
+}
+
+/// Makes a function a mutation that runs by itself, once for all processes of the program.
+///
+/// ```ignore
+/// use forge::prelude::*;
+///
+/// /// Every Monday at 03:30 UTC.
+/// #[cron("30 3 * * 1", transaction)]
+/// async fn tidy(ctx: &MutationCtx) -> Result<u64> {
+///     let limit = ctx.db.env().now() - Duration::from_secs(90 * 86_400);
+///     ctx.db.delete_many::<Flight>().filter(|f| f.date.lt(limit)).await
+/// }
+/// ```
+///
+/// The expression is that of cron: minute, hour, day of the month, month, day of the week, in UTC; a sixth field in front
+/// is the second. What follows it are the options of [`mutation`](macro@mutation); clients cannot call it. A time at which
+/// no process ran is made up for once, at the next start. A run that fails is tried again.
+#[proc_macro_attribute]
+pub fn cron(options: TokenStream, item: TokenStream) -> TokenStream {
+    handler::cron(options.into(), &item.into()).into()
 }

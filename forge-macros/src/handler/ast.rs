@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
-use syn::{Attribute, FnArg, Ident, ItemFn, Pat, PatType, ReturnType, Type};
+use syn::{Attribute, FnArg, Ident, ItemFn, LitStr, Pat, PatType, ReturnType, Type};
 
 use crate::attr::{self, Grammar, Slot};
 use crate::diag::Diag;
@@ -53,6 +53,7 @@ impl Kind {
                 keys: &[
                     ("internal", "internal"),
                     ("transaction", "transaction"),
+                    ("cron", "cron = \"30 3 * * 1\""),
                     ("crate", "crate = \"my_forge\""),
                 ],
             },
@@ -65,6 +66,8 @@ impl Kind {
 pub(crate) struct Options {
     pub(crate) internal: Slot<()>,
     pub(crate) transaction: Slot<()>,
+    /// When it runs by itself.
+    pub(crate) cron: Slot<LitStr>,
     pub(crate) krate: Slot<syn::Path>,
 }
 
@@ -143,6 +146,14 @@ impl Options {
                     item,
                     "`transaction` is for mutations",
                     "a query only reads: remove it, or write #[mutation(transaction)]",
+                ),
+                "cron" if kind == Kind::Mutation => {
+                    options.cron.set(diag, item, grammar.string(diag, item));
+                }
+                "cron" => diag.hint(
+                    item,
+                    "`cron` is for mutations",
+                    "nobody would see the answer of a query: make it a mutation",
                 ),
                 "crate" => {
                     let path = grammar.string(diag, item).and_then(|text| attr::path(diag, &text));

@@ -16,6 +16,19 @@ pub(crate) fn check(handler: &Handler, diag: &Diag) {
         argument(arg, is_method, diag);
     }
     output(handler, diag);
+    cron(handler, diag);
+}
+
+fn cron(handler: &Handler, diag: &Diag) {
+    if handler.options.cron.is_set()
+        && let Some(arg) = handler.args.first()
+    {
+        diag.hint(
+            &arg.ty,
+            "a mutation with `cron` takes no arguments",
+            "it runs by itself, and nobody is there to give them: read what it needs from the database",
+        );
+    }
 }
 
 /// The right form of the function.

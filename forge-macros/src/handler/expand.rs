@@ -118,6 +118,10 @@ fn registration(handler: &Handler) -> TokenStream {
         Kind::Query => (quote!(Query), quote!(query)),
         Kind::Mutation => (quote!(Mutation), quote!(mutation)),
     };
+    let cron = match handler.options.cron.get() {
+        Some(expression) => quote!(::core::option::Option::Some(#expression)),
+        None => quote!(::core::option::Option::None),
+    };
     let args = handler.args.iter().filter_map(|arg| arg.ident.as_ref());
     let answer = handler.output().map(ToTokens::to_token_stream).unwrap_or_default();
     let span = spans::of(&answer);
@@ -130,6 +134,7 @@ fn registration(handler: &Handler) -> TokenStream {
                 kind: __forge::HandlerKind::#kind,
                 internal: #internal,
                 transaction: #transaction,
+                cron: #cron,
                 docs: #docs,
                 args: <__Args as __forge::Record>::shape,
                 returns: #returns,

@@ -6,7 +6,7 @@ mod expand;
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::ItemFn;
+use syn::{ItemFn, LitStr};
 
 use crate::diag::Diag;
 
@@ -28,6 +28,23 @@ pub(crate) fn attribute(kind: Kind, options: TokenStream, item: &TokenStream) ->
             quote!(#errors #stub)
         }
     }
+}
+
+/// What `#[cron("…", …)]` writes in place of the function `item`: an internal mutation that runs by itself.
+pub(crate) fn cron(options: TokenStream, item: &TokenStream) -> TokenStream {
+    let mut tokens = options.into_iter();
+    let first = tokens.next();
+    let expression = first.clone().and_then(|first| syn::parse2::<LitStr>(first.into()).ok());
+    let Some(expression) = expression else {
+        let diag = Diag::new();
+        let message = "`#[cron]` begins with when it runs";
+        let hint = "write minute, hour, day of the month, month and day of the week: #[cron(\"30 3 * * 1\")]";
+        diag.hint(first.map_or_else(TokenStream::new, TokenStream::from), message, hint);
+        let errors = diag.check().err();
+        return quote!(#errors #item);
+    };
+    let more: TokenStream = tokens.collect();
+    attribute(Kind::Mutation, quote!(internal, cron = #expression #more), item)
 }
 
 /// An error for everything else that an attribute can stand on; a function that is malformed is the compiler's to report.
