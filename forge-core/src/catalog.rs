@@ -24,6 +24,7 @@ pub fn registered_models() -> impl Iterator<Item = &'static ModelDef> {
 pub struct Catalog {
     models: Vec<&'static ModelDef>,
     referrers: BTreeMap<&'static str, Vec<Referrer>>,
+    tenants: bool,
 }
 
 /// A `belongs_to` or `references_many` that points at a model.
@@ -74,7 +75,8 @@ impl Catalog {
                 referrers.entry((relation.target)().name).or_default().push(Referrer { model, relation });
             }
         }
-        Ok(Self { models, referrers })
+        let tenants = models.iter().any(|model| model.tenant.is_some());
+        Ok(Self { models, referrers, tenants })
     }
 
     /// The models, in the order of their names.
@@ -90,6 +92,11 @@ impl Catalog {
     /// The model whose documents are in `collection`.
     pub fn by_collection(&self, collection: &str) -> Option<&'static ModelDef> {
         self.models.iter().copied().find(|model| model.collection == collection)
+    }
+
+    /// Whether any model belongs to tenants.
+    pub fn has_tenants(&self) -> bool {
+        self.tenants
     }
 
     /// Every `belongs_to` and `references_many` that points at `model`.

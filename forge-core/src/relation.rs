@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::error::{Error, Result};
-use crate::ir::Rows;
-use crate::query::decode_at;
+use crate::ir::{Included, Rows};
+use crate::query::{Dirt, decode_at};
 use crate::traits::Model;
 
 /// Holds loaded documents behind a trait object: the compiler need not look through `T`, so that long rings of models
@@ -25,28 +25,96 @@ impl<T: Send + Sync> Slot<T> for Vec<T> {
     }
 }
 
+/// The related documents of one document, as an adapter found them.
+#[derive(Clone, Copy)]
+pub struct Related<'a> {
+    rows: &'a Rows,
+    positions: &'a [u32],
+    count: Option<u64>,
+    dirt: Option<&'a Dirt>,
+}
+
+impl<'a> Related<'a> {
+    /// Those of the parent at `parent`.
+    pub(crate) fn of(included: &'a Included, parent: usize, dirt: Option<&'a Dirt>) -> Self {
+        Self {
+            rows: &included.rows,
+            positions: included.groups.get(parent).map_or(&[], Vec::as_slice),
+            count: included.counts.as_ref().map(|counts| counts.get(parent).copied().unwrap_or(0)),
+            dirt,
+        }
+    }
+
+    /// How many there are, where only that was asked for.
+    pub(crate) fn count(&self) -> Option<u64> {
+        self.count
+    }
+
+    /// Each as a `T`, with `decode`, which leaves out what was set aside.
+    pub(crate) fn decoded<T>(
+        &self,
+        decode: impl Fn(&Rows, usize, Option<&Dirt>) -> Result<Option<T>>,
+    ) -> Result<Vec<T>> {
+        let mut items = Vec::with_capacity(self.positions.len());
+        for position in self.positions {
+            items.extend(decode(self.rows, *position as usize, self.dirt)?);
+        }
+        Ok(items)
+    }
+}
+
+impl fmt::Debug for Related<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Related").field("positions", &self.positions).field("count", &self.count).finish()
+    }
+}
+
+/// A relation field, as the serializer of its model sees it.
+#[doc(hidden)]
+pub trait RelationField: Serialize {
+    /// Whether it is loaded.
+    fn is_loaded(&self) -> bool;
+    /// How many related documents there are, where that was asked for.
+    fn counted(&self) -> Option<u64>;
+}
+
 macro_rules! relation_type {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        pub struct $name<T>(Option<Box<dyn Slot<T>>>);
+        pub struct $name<T> {
+            slot: Option<Box<dyn Slot<T>>>,
+            count: Option<u64>,
+        }
 
         impl<T> $name<T> {
             /// A relation that is not loaded.
             pub const fn unloaded() -> Self {
-                Self(None)
+                Self { slot: None, count: None }
             }
 
             /// Whether an `.include` filled it.
             pub fn is_loaded(&self) -> bool {
-                self.0.is_some()
+                self.slot.is_some()
             }
         }
 
         impl<T: Model> $name<T> {
             #[doc(hidden)]
-            pub fn load(rows: &Rows, positions: &[u32]) -> Result<Self> {
-                let items = positions.iter().map(|position| decode_at::<T>(rows, *position as usize));
-                Ok(Self(Some(Box::new(items.collect::<Result<Vec<T>>>()?))))
+            pub fn fill(&mut self, related: &Related<'_>) -> Result<()> {
+                match related.count() {
+                    Some(count) => self.count = Some(count),
+                    None => self.slot = Some(Box::new(related.decoded(decode_at::<T>)?)),
+                }
+                Ok(())
+            }
+        }
+
+        impl<T: Serialize> RelationField for $name<T> {
+            fn is_loaded(&self) -> bool {
+                self.slot.is_some()
+            }
+            fn counted(&self) -> Option<u64> {
+                self.count
             }
         }
 
@@ -58,13 +126,17 @@ macro_rules! relation_type {
 
         impl<T: Clone + Send + Sync + 'static> Clone for $name<T> {
             fn clone(&self) -> Self {
-                Self(self.0.as_ref().map(|slot| Box::new(slot.items().to_vec()) as Box<dyn Slot<T>>))
+                let slot = self.slot.as_ref();
+                let slot = slot.map(|slot| Box::new(slot.items().to_vec()) as Box<dyn Slot<T>>);
+                Self { slot, count: self.count }
             }
         }
 
         impl<T: PartialEq> PartialEq for $name<T> {
             fn eq(&self, other: &Self) -> bool {
-                self.0.as_ref().map(|slot| slot.items()) == other.0.as_ref().map(|slot| slot.items())
+                self.count == other.count
+                    && self.slot.as_ref().map(|slot| slot.items())
+                        == other.slot.as_ref().map(|slot| slot.items())
             }
         }
     };
@@ -81,7 +153,7 @@ relation_type! {
     HasOne
 }
 relation_type! {
-    /// The documents whose keys refer to this one.
+    /// The documents whose keys refer to this one, or to which a list of this one or a third model leads.
     HasMany
 }
 
@@ -90,12 +162,12 @@ macro_rules! to_one {
         impl<T> $name<T> {
             /// The document, where it is loaded and there is one.
             pub fn get(&self) -> Option<&T> {
-                self.0.as_ref()?.items().first()
+                self.slot.as_ref()?.items().first()
             }
 
             /// The document by value.
             pub fn into_inner(self) -> Option<T> {
-                self.0?.into_items().into_iter().next()
+                self.slot?.into_items().into_iter().next()
             }
 
             /// The document.
@@ -107,7 +179,7 @@ macro_rules! to_one {
             where
                 T: Model,
             {
-                let Some(slot) = &self.0 else { return Err(not_included::<T>()) };
+                let Some(slot) = &self.slot else { return Err(not_included::<T>()) };
                 slot.items()
                     .first()
                     .ok_or_else(|| Error::not_found(format!("there is no {} here", T::def().name)))
@@ -116,7 +188,7 @@ macro_rules! to_one {
 
         impl<T: fmt::Debug> fmt::Debug for $name<T> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match &self.0 {
+                match &self.slot {
                     None => f.write_str("(not loaded)"),
                     Some(slot) => slot.items().first().fmt(f),
                 }
@@ -137,12 +209,18 @@ to_one!(HasOne);
 impl<T> HasMany<T> {
     /// The documents; empty where they are not loaded, too.
     pub fn get(&self) -> &[T] {
-        self.0.as_ref().map_or(&[], |slot| slot.items())
+        self.slot.as_ref().map_or(&[], |slot| slot.items())
+    }
+
+    /// How many there are, where `.include(|f| f.relation.count())` asked for that: all that match its filter, whatever
+    /// part of them is loaded. None where it did not.
+    pub fn count(&self) -> Option<u64> {
+        self.count
     }
 
     /// The documents by value.
     pub fn into_inner(self) -> Vec<T> {
-        self.0.map_or_else(Vec::new, Slot::into_items)
+        self.slot.map_or_else(Vec::new, Slot::into_items)
     }
 
     /// The documents, one by one.
@@ -158,7 +236,7 @@ impl<T> HasMany<T> {
     where
         T: Model,
     {
-        self.0.as_ref().map(|slot| slot.items()).ok_or_else(not_included::<T>)
+        self.slot.as_ref().map(|slot| slot.items()).ok_or_else(not_included::<T>)
     }
 }
 
@@ -172,7 +250,7 @@ impl<'a, T> IntoIterator for &'a HasMany<T> {
 
 impl<T: fmt::Debug> fmt::Debug for HasMany<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &self.slot {
             None => f.write_str("(not loaded)"),
             Some(slot) => slot.items().fmt(f),
         }

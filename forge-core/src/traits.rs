@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 use validator::Validate;
 
+use crate::codec;
 use crate::env::Env;
 use crate::error::{Error, Messages, Result};
 use crate::fields::Field;
@@ -203,7 +204,7 @@ pub(crate) fn encode_new<N: NewRecord>(mut new: N, env: &Env) -> Result<RawDocum
     }
     crate::validate::check(&new, N::shape(), operation)?;
     let stamp = def.timestamps.then(|| env.now());
-    bson::serialize_to_raw_document_buf(&Stored { record: &new, stamp })
+    codec::encode(&Stored { record: &new, stamp })
         .map_err(|e| Error::bad_request(format!("this {} cannot be stored: {e}", def.name)).with_source(e))
 }
 

@@ -149,14 +149,11 @@ impl Driver for EmbeddedDriver {
         let tables = Tables::read(&snapshot)?;
         let clock = Clock::new(&self.engine.env, artifact);
         let view = View { tables: &tables, catalog: &catalog, database, clock: &clock };
-        let (index, sorts_in_memory) = view.explain(artifact)?;
-        Ok(ExplainStep {
-            collection: artifact.collection.clone(),
-            command: serde_json::to_value(&artifact.command)?,
-            index,
-            documents_examined: Some(clock.examined()),
-            sorts_in_memory,
-        })
+        let mut step =
+            ExplainStep::new(artifact.collection.clone(), serde_json::to_value(&artifact.command)?);
+        view.explain(artifact, &mut step)?;
+        step.documents_examined = Some(clock.examined());
+        Ok(step)
     }
 
     async fn begin(&self, database: &str) -> Result<Arc<dyn Transaction>> {

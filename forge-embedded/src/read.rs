@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf};
+use forge_core::adapter::ExplainStep;
 use forge_core::ir::{Filter, Predicate, SortKey};
 use forge_core::matcher::distance_at;
 use forge_core::{DateTime, Env, Error, GeoPoint, Result};
@@ -38,7 +39,7 @@ pub(crate) struct Clock {
 impl Clock {
     /// A clock for a command.
     pub(crate) fn new(env: &Env, artifact: &MongoArtifact) -> Self {
-        let deadline = artifact.max_time.map(|limit| (env.clone(), env.now().saturating_add(limit)));
+        let deadline = artifact.options.max_time.map(|limit| (env.clone(), env.now().saturating_add(limit)));
         Self { deadline, examined: std::cell::Cell::new(0) }
     }
 
@@ -369,30 +370,40 @@ impl View<'_, '_> {
         Ok(found.into_inner().into_values().collect())
     }
 
-    /// The name of the index that a command would use, and whether the order asked for is made in memory.
-    pub(crate) fn explain(&self, artifact: &MongoArtifact) -> Result<(Option<String>, bool)> {
+    /// Says which index a command uses, whether the order asked for is made in memory, and how much it finds.
+    pub(crate) fn explain(&self, artifact: &MongoArtifact, step: &mut ExplainStep) -> Result<()> {
         let none = Document::new();
         let (filter, sort) = match &artifact.command {
             Command::Find { filter, sort, .. } => (filter, sort.as_ref()),
             Command::Count { filter, .. }
             | Command::Distinct { filter, .. }
             | Command::Update { filter, .. }
+            | Command::Replace { filter, .. }
             | Command::FindOneAndUpdate { filter, .. }
             | Command::Delete { filter, .. }
             | Command::FindOneAndDelete { filter } => (filter, None),
             Command::Aggregate { pipeline } => crate::aggregate::head(pipeline).unwrap_or((&none, None)),
-            _ => return Ok((None, false)),
+            _ => return Ok(()),
         };
         let query = Query::new(filter)?.sorted(sort)?;
-        let Some(collection) = self.collection(&artifact.collection) else { return Ok((None, false)) };
+        let Some(collection) = self.collection(&artifact.collection) else {
+            // As servers say it: a collection that is not there is not scanned either.
+            step.index = Some("(nothing to read)".to_owned());
+            return Ok(());
+        };
         let plan = plan::plan(collection, &query.filter, &query.sort);
-        let sorts = plan.sorted < query.sort.len();
+        step.sorts_in_memory = plan.sorted < query.sort.len();
+        step.index = plan.access.index_name();
         match &artifact.command {
             Command::Find { .. }
             | Command::Count { .. }
             | Command::Distinct { .. }
             | Command::Aggregate { .. } => {
-                self.run(artifact)?;
+                step.documents_returned = match self.run(artifact)? {
+                    Reply::Documents(documents) => Some(documents.len() as u64),
+                    Reply::Values(values) => Some(values.len() as u64),
+                    _ => None,
+                };
             }
             // A write is not run to be explained; what it would change is read.
             Command::Update { many, .. } | Command::Delete { many, .. } => {
@@ -403,7 +414,7 @@ impl View<'_, '_> {
                 self.select(&artifact.collection, &query.window(None, Some(1)), &|_, _| Ok(()))?;
             }
         }
-        Ok((plan.access.index_name(), sorts))
+        Ok(())
     }
 
     /// The documents that a query finds, with the ids by which they are stored.

@@ -244,7 +244,7 @@ pub fn temporary_folder() -> tempfile::TempDir {
 
 /// Sends one command through `driver`.
 pub async fn send(driver: &dyn Driver, database: &str, collection: &str, command: Command) -> Result<Reply> {
-    let artifact = MongoArtifact { collection: collection.to_owned(), command, max_time: None };
+    let artifact = MongoArtifact::new(collection, command);
     Ok(driver.run(database, &artifact, None).await?.0)
 }
 

@@ -4,12 +4,21 @@
 //! operations can be printed, compared and kept as snapshots.
 
 mod filter;
+mod options;
 mod read;
+mod search;
 mod write;
 
-pub use filter::{Filter, Predicate, Quantifier, RelationFilter};
+pub use filter::{Area, Comparison, Filter, Geometry, Predicate, Quantifier, RelationFilter};
+pub use options::{Collation, ReadConcern, ReadOptions};
 pub use read::{Aggregate, Count, Distinct, Group, Include, Projection, Select, SortKey};
-pub use write::{Change, Delete, End, Insert, Returning, Update};
+pub use search::{
+    Compound, IndexSearch, RankedBy, Ranking, SCORE, Search, SearchOperator, TextQuery, VectorSearch,
+};
+pub use write::{
+    Affected, BitOp, Change, Delete, ElementFilter, End, Fate, Forecast, Insert, PushOptions, PushSort, Replace, Returning,
+    Update,
+};
 
 use std::borrow::Cow;
 
@@ -39,6 +48,8 @@ pub enum Operation {
     /// Answered by [`Outcome::Written`].
     Update(Update),
     /// Answered by [`Outcome::Written`].
+    Replace(Replace),
+    /// Answered by [`Outcome::Written`], or by [`Outcome::Forecast`] where it is a dry run.
     Delete(Delete),
 }
 
@@ -52,6 +63,7 @@ impl Operation {
             Operation::Group(op) => op.model,
             Operation::Insert(op) => op.model,
             Operation::Update(op) => op.model,
+            Operation::Replace(op) => op.model,
             Operation::Delete(op) => op.model,
         }
     }
@@ -73,6 +85,7 @@ impl Operation {
             Operation::Group(_) => "group_by",
             Operation::Insert(_) => "insert",
             Operation::Update(_) => "update",
+            Operation::Replace(_) => "replace",
             Operation::Delete(_) => "delete",
         }
     }
@@ -90,8 +103,8 @@ pub enum Outcome {
     Values(Vec<Bson>),
     /// Which of the documents of an [`Insert`] went in.
     Inserted {
-        /// The positions of those that were left out as duplicates.
-        skipped: Vec<usize>,
+        /// Those that were left out as duplicates, in order.
+        skipped: Vec<Skipped>,
     },
     /// What an [`Update`] or [`Delete`] did.
     Written {
@@ -104,6 +117,17 @@ pub enum Outcome {
         /// The state that was asked for.
         document: Option<RawDocumentBuf>,
     },
+    /// What a [`Delete`] would do.
+    Forecast(Forecast),
+}
+
+/// A document of an insert that was left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// Its position in the insert.
+    pub position: usize,
+    /// The stored paths of the unique index that it hit.
+    pub fields: Vec<String>,
 }
 
 /// Documents with the related ones that were included.
@@ -124,4 +148,6 @@ pub struct Included {
     pub rows: Rows,
     /// For each parent: the positions of its own in `rows.documents`.
     pub groups: Vec<Vec<u32>>,
+    /// For each parent: how many it has, where only that was asked for. `rows` and `groups` are empty then.
+    pub counts: Option<Vec<u64>>,
 }

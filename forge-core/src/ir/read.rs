@@ -1,8 +1,6 @@
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
-use super::{Filter, Path};
+use super::{Filter, Path, ReadOptions, Search};
 use crate::model::ModelRef;
 
 /// One sort key.
@@ -23,6 +21,8 @@ pub enum Projection {
     All,
     /// These stored paths (and `_id`).
     Only(Vec<Path>),
+    /// All but these stored paths.
+    Except(Vec<Path>),
 }
 
 /// Documents of one model, with related ones.
@@ -50,9 +50,15 @@ pub struct Select {
     /// Whether soft-deleted documents are read as well, at this level.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub with_deleted: bool,
-    /// The longest that the server may work on one command.
+    /// How it is run.
+    #[serde(default, skip_serializing_if = "ReadOptions::is_default")]
+    pub options: ReadOptions,
+    /// What finds and ranks the documents, beside the filter. Without a sort the best come first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_time: Option<Duration>,
+    pub search: Option<Box<Search>>,
+    /// Whether each row carries its score, in the field [`SCORE`](super::SCORE).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub score: bool,
 }
 
 impl Select {
@@ -67,7 +73,9 @@ impl Select {
             projection: Projection::All,
             include: Vec::new(),
             with_deleted: false,
-            max_time: None,
+            options: ReadOptions::default(),
+            search: None,
+            score: false,
         }
     }
 }
@@ -79,6 +87,16 @@ pub struct Include {
     pub relation: usize,
     /// What to read of the target. `sort`, `skip` and `limit` count per parent.
     pub select: Select,
+    /// Only how many related documents each parent has: those that match the filter, whatever the limit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub count: bool,
+}
+
+impl Include {
+    /// All documents of the relation at `relation`, which leads to `target`.
+    pub fn new(relation: usize, target: ModelRef) -> Self {
+        Self { relation, select: Select::new(target), count: false }
+    }
 }
 
 /// How many documents match.
@@ -94,6 +112,16 @@ pub struct Count {
     /// Whether soft-deleted documents count.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub with_deleted: bool,
+    /// How it is run.
+    #[serde(default, skip_serializing_if = "ReadOptions::is_default")]
+    pub options: ReadOptions,
+}
+
+impl Count {
+    /// All documents of `model` that match.
+    pub fn new(model: ModelRef, filter: Filter) -> Self {
+        Self { model, filter, limit: None, with_deleted: false, options: ReadOptions::default() }
+    }
 }
 
 /// The distinct values of one path.
@@ -105,9 +133,37 @@ pub struct Distinct {
     pub path: Path,
     /// Which documents.
     pub filter: Filter,
+    /// From the largest value to the smallest.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub descending: bool,
+    /// How many values to pass over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip: Option<u64>,
+    /// At most how many values: of the distinct ones, not of the documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
     /// Whether soft-deleted documents are read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub with_deleted: bool,
+    /// How it is run.
+    #[serde(default, skip_serializing_if = "ReadOptions::is_default")]
+    pub options: ReadOptions,
+}
+
+impl Distinct {
+    /// The distinct values of `path` in all documents of `model`.
+    pub fn new(model: ModelRef, path: impl Into<Path>) -> Self {
+        Self {
+            model,
+            path: path.into(),
+            filter: Filter::All,
+            descending: false,
+            skip: None,
+            limit: None,
+            with_deleted: false,
+            options: ReadOptions::default(),
+        }
+    }
 }
 
 /// Groups of documents, each with computed values.

@@ -70,7 +70,7 @@ impl<M: Model> Find<M> {
 
     /// The longest that the database may work on one command.
     pub fn max_time(mut self, limit: Duration) -> Self {
-        self.select.max_time = Some(limit);
+        self.select.options.max_time = Some(limit);
         self
     }
 
@@ -116,10 +116,10 @@ impl<M: Model> Find<M> {
             return Err(error);
         }
         let operation = Operation::Distinct(ir::Distinct {
-            model: self.select.model,
-            path: field(M::FIELDS).path().into(),
             filter: self.select.filter,
             with_deleted: self.select.with_deleted,
+            options: self.select.options,
+            ..ir::Distinct::new(self.select.model, field(M::FIELDS).path())
         });
         match self.handle.execute(operation).await? {
             Outcome::Values(values) => values.into_iter().map(value::from_bson).collect(),
@@ -150,8 +150,9 @@ impl<M: Model> Find<M> {
         if let Some(error) = self.error {
             return Err(error);
         }
-        let ir::Select { model, filter, with_deleted, .. } = self.select;
-        match self.handle.execute(Operation::Count(ir::Count { model, filter, limit, with_deleted })).await? {
+        let ir::Select { model, filter, with_deleted, options, .. } = self.select;
+        let count = ir::Count { model, filter, limit, with_deleted, options };
+        match self.handle.execute(Operation::Count(count)).await? {
             Outcome::Count(n) => Ok(n),
             _ => Err(wrong_outcome("count")),
         }
@@ -162,7 +163,7 @@ impl<M: Model> Find<M> {
             return Err(error);
         }
         match self.handle.execute(Operation::Select(self.select)).await? {
-            Outcome::Rows(rows) => decode_all(&rows),
+            Outcome::Rows(rows) => decode_all(&rows, None),
             _ => Err(wrong_outcome("find")),
         }
     }

@@ -123,7 +123,7 @@ impl<M: Model, T: Model> IntoIncludes<M> for Include<M, T> {
     fn into_includes(self) -> Result<Vec<ir::Include>> {
         match self.error {
             Some(error) => Err(error),
-            None => Ok(vec![ir::Include { relation: self.relation, select: self.select }]),
+            None => Ok(vec![ir::Include { relation: self.relation, select: self.select, count: false }]),
         }
     }
 }

@@ -35,7 +35,7 @@ fn aggregate(pipeline: &[Document]) -> Result<Vec<Document>> {
             let documents = documents.iter().map(|document| keys::to_raw(document).unwrap()).collect();
             let command = Command::Insert { documents, ordered: true };
             writing
-                .run("t", &MongoArtifact { collection: collection.into(), command, max_time: None })
+                .run("t", &MongoArtifact::new(collection, command))
                 .unwrap();
         };
         insert(

@@ -21,7 +21,7 @@ pub fn group(op: &Group) -> Result<MongoArtifact> {
     } else {
         stages(op, condition, having)?
     };
-    Ok(artifact(&op.model, Command::Aggregate { pipeline }, None))
+    Ok(artifact(&op.model, Command::Aggregate { pipeline }))
 }
 
 fn stages(op: &Group, condition: Document, having: Document) -> Result<Vec<Document>> {

@@ -3,7 +3,9 @@
 //! Relation filters must have been resolved to conditions on keys before: meeting one is an `internal` error, never a
 //! condition that matches everything.
 
+mod element;
 mod filter;
+mod geo;
 mod group;
 mod update;
 mod window;
@@ -11,16 +13,14 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
 use bson::{Bson, Document, doc};
-use forge_core::ir::{Count, Distinct, Filter, Path, Predicate, Projection, Select, SortKey};
+use forge_core::ir::{Count, Distinct, Filter, Path, Predicate, Projection, ReadOptions, Select, SortKey};
 use forge_core::model::{DELETED_AT, ModelDef, UPDATED_AT};
 use forge_core::{Error, Result};
 
 pub use filter::{Place, filter};
 pub use group::group;
-pub use update::{update, upsert_fixes_id};
+pub use update::{replace, update, upsert_fixes_id};
 pub use window::{PerParent, select_per_parent};
 
 use crate::artifact::{Command, MongoArtifact};
@@ -54,7 +54,7 @@ pub fn select(op: &Select) -> Result<MongoArtifact> {
         limit: op.limit.filter(|limit| *limit > 0),
         filter: condition,
     };
-    Ok(artifact(&op.model, command, op.max_time))
+    Ok(artifact(&op.model, command).with(&op.options))
 }
 
 /// A `count`.
@@ -64,7 +64,7 @@ pub fn select(op: &Select) -> Result<MongoArtifact> {
 pub fn count(op: &Count) -> Result<MongoArtifact> {
     let condition = if op.limit == Some(0) { nothing() } else { filter(&op.filter, Place::Elsewhere)? };
     let limit = op.limit.filter(|limit| *limit > 0);
-    Ok(artifact(&op.model, Command::Count { filter: condition, limit }, None))
+    Ok(artifact(&op.model, Command::Count { filter: condition, limit }).with(&op.options))
 }
 
 /// A `distinct`.
@@ -74,7 +74,7 @@ pub fn count(op: &Count) -> Result<MongoArtifact> {
 pub fn distinct(op: &Distinct) -> Result<MongoArtifact> {
     let key = checked_path(&op.path)?.to_owned();
     let filter = filter(&op.filter, Place::Elsewhere)?;
-    Ok(artifact(&op.model, Command::Distinct { key, filter }, None))
+    Ok(artifact(&op.model, Command::Distinct { key, filter }).with(&op.options))
 }
 
 /// The removal of documents; `returning` is for one document.
@@ -88,7 +88,7 @@ pub fn delete(model: &ModelDef, condition: &Filter, many: bool, returning: bool)
     } else {
         Command::Delete { filter, many }
     };
-    Ok(artifact(model, command, None))
+    Ok(artifact(model, command))
 }
 
 /// The soft delete of documents that are not deleted yet; `returning` is for one document, as it is then.
@@ -108,13 +108,13 @@ pub fn soft_delete(
     if model.timestamps {
         set.insert(UPDATED_AT, now);
     }
-    let update = doc! { "$set": set };
+    let update = doc! { "$set": set }.into();
     let command = if returning && !many {
-        Command::FindOneAndUpdate { filter, update, upsert: false, return_after: true }
+        Command::FindOneAndUpdate { filter, update, upsert: false, return_after: true, sort: None }
     } else {
         Command::Update { filter, update, many, upsert: false }
     };
-    Ok(artifact(model, command, None))
+    Ok(artifact(model, command))
 }
 
 /// The condition that a document is not soft-deleted.
@@ -131,8 +131,17 @@ pub(crate) fn has_near(filter: &Filter) -> bool {
     }
 }
 
-pub(crate) fn artifact(model: &ModelDef, command: Command, max_time: Option<Duration>) -> MongoArtifact {
-    MongoArtifact { collection: model.collection.to_owned(), command, max_time }
+pub(crate) fn artifact(model: &ModelDef, command: Command) -> MongoArtifact {
+    MongoArtifact::new(model.collection, command)
+}
+
+impl MongoArtifact {
+    /// The same with these options.
+    #[must_use]
+    pub(crate) fn with(mut self, options: &ReadOptions) -> Self {
+        self.options.clone_from(options);
+        self
+    }
 }
 
 /// `path`, where the server cannot take it for an operator.
@@ -162,10 +171,15 @@ fn sort(keys: &[SortKey], break_ties: bool) -> Result<Option<Document>> {
 }
 
 fn projection(projection: &Projection) -> Result<Option<Document>> {
-    let Projection::Only(paths) = projection else { return Ok(None) };
+    let (paths, wanted) = match projection {
+        Projection::All => return Ok(None),
+        Projection::Except(paths) if paths.is_empty() => return Ok(None),
+        Projection::Except(paths) => (paths, 0),
+        Projection::Only(paths) => (paths, 1),
+    };
     let mut fields = Document::new();
     for path in outermost(paths) {
-        fields.insert(checked_path(path)?, 1);
+        fields.insert(checked_path(path)?, wanted);
     }
     if fields.is_empty() {
         fields.insert("_id", 1);

@@ -1,7 +1,7 @@
 //! The documents of many parents with a limit for each parent, in one command.
 
 use bson::{Document, doc};
-use forge_core::ir::Select;
+use forge_core::ir::{Projection, Select};
 use forge_core::{Error, Result};
 
 use super::{Place, artifact, checked_path, filter, is_nothing, nothing, projection, sort};
@@ -33,12 +33,16 @@ pub fn select_per_parent(select: &Select, per_parent: PerParent<'_>) -> Result<M
     } else {
         stages(select, condition, per_parent)?
     };
-    Ok(artifact(&select.model, Command::Aggregate { pipeline }, select.max_time))
+    Ok(artifact(&select.model, Command::Aggregate { pipeline }).with(&select.options))
 }
 
 fn stages(select: &Select, condition: Document, per_parent: PerParent<'_>) -> Result<Vec<Document>> {
     let order = sort(&select.sort, true)?.unwrap_or_else(|| doc! { "_id": 1 });
     let last = match projection(&select.projection)? {
+        Some(mut fields) if matches!(select.projection, Projection::Except(_)) => {
+            fields.insert(NUMBER, 0);
+            doc! { "$project": fields }
+        }
         Some(fields) => doc! { "$project": fields },
         None => doc! { "$unset": NUMBER },
     };

@@ -55,7 +55,7 @@ impl Run<'_> {
         let documents = self.children(relation, &join, &include.select).await?;
         let groups = join.groups(&documents, relation)?;
         let included = self.hydrate(include.select.model, &documents, &include.select.include).await?;
-        Ok(Included { relation: include.relation, rows: Rows { documents, included }, groups })
+        Ok(Included { relation: include.relation, rows: Rows { documents, included }, groups, counts: None })
     }
 
     async fn children(
@@ -80,7 +80,7 @@ impl Run<'_> {
                 filter: ours.and(filter.clone()),
                 sort: wanted.sort.clone(),
                 projection: projection.clone(),
-                max_time: wanted.max_time,
+                options: wanted.options.clone(),
                 ..Select::new(wanted.model)
             };
             self.record(&select.model, &select.filter);

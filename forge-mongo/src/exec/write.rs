@@ -1,7 +1,7 @@
 //! Inserts and updates.
 
 use bson::{Bson, RawDocumentBuf};
-use forge_core::ir::{Filter, Insert, Outcome, Returning, Select, Update};
+use forge_core::ir::{Filter, Insert, Outcome, Returning, Select, Skipped, Update};
 use forge_core::model::ModelDef;
 use forge_core::{Error, Result};
 
@@ -27,7 +27,7 @@ impl Run<'_> {
         let (mut skipped, mut before) = (Vec::new(), 0);
         for documents in batches(op.documents) {
             let size = documents.len();
-            let artifact = compile::artifact(&model, Command::Insert { documents, ordered }, None);
+            let artifact = compile::artifact(&model, Command::Insert { documents, ordered });
             let failures = match self.send(&artifact).await? {
                 Reply::Inserted { failures } => failures,
                 other => return Err(unexpected(&artifact, &other)),
@@ -36,7 +36,7 @@ impl Run<'_> {
                 if ordered || failure.code != DUPLICATE_KEY {
                     return Err(refused(&model, before + position, failure));
                 }
-                skipped.push(before + position);
+                skipped.push(Skipped { position: before + position, fields: failure.key_paths });
             }
             before += size;
         }

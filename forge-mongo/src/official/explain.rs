@@ -10,14 +10,13 @@ use crate::artifact::MongoArtifact;
 pub(super) fn step(artifact: &MongoArtifact, reply: &Document) -> Result<ExplainStep> {
     let mut seen = Seen::default();
     seen.document(reply, false);
-    Ok(ExplainStep {
-        collection: artifact.collection.clone(),
-        command: serde_json::to_value(&artifact.command)?,
-        // A scan anywhere in the plan is what matters, whatever else has an index.
-        index: if seen.scan { None } else { seen.index },
-        documents_examined: seen.examined,
-        sorts_in_memory: seen.sort,
-    })
+    let mut step = ExplainStep::new(artifact.collection.clone(), serde_json::to_value(&artifact.command)?);
+    // A scan anywhere in the plan is what matters, whatever else has an index.
+    step.index = if seen.scan { None } else { seen.index };
+    step.documents_examined = seen.examined;
+    step.documents_returned = seen.returned;
+    step.sorts_in_memory = seen.sort;
+    Ok(step)
 }
 
 #[derive(Default)]
@@ -26,6 +25,7 @@ struct Seen {
     scan: bool,
     sort: bool,
     examined: Option<u64>,
+    returned: Option<u64>,
 }
 
 impl Seen {
@@ -39,6 +39,7 @@ impl Seen {
             match key.as_str() {
                 "rejectedPlans" | "command" => {}
                 "totalDocsExamined" if self.examined.is_none() => self.examined = count(value),
+                "nReturned" if self.returned.is_none() => self.returned = count(value),
                 "winningPlan" => self.value(value, true),
                 _ => self.value(value, in_plan),
             }

@@ -108,11 +108,11 @@ use forge_mongo::Driver as _;
 fn set_null(name: &str) -> forge_mongo::MongoArtifact {
     let command = forge_mongo::Command::Update {
         filter: bson::doc! { "name": name },
-        update: bson::doc! { "$set": { "age": null } },
+        update: bson::doc! { "$set": { "age": null } }.into(),
         many: false,
         upsert: false,
     };
-    forge_mongo::MongoArtifact { collection: "people".into(), command, max_time: None }
+    forge_mongo::MongoArtifact::new("people", command)
 }
 
 fn book(year: i32) -> NewBook {
