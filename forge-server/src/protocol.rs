@@ -32,9 +32,9 @@ pub(crate) enum Request {
         /// The hash of the result that the client has already.
         #[serde(default)]
         hash: Option<String>,
-        /// Whether the client understands `delta`. Whole results are always allowed, and all that there is so far.
-        #[serde(default, rename = "delta")]
-        _delta: bool,
+        /// Whether the client takes `delta` in place of `data`. Whole results are always allowed.
+        #[serde(default)]
+        delta: bool,
     },
     /// Ends a live query.
     Unsubscribe {

@@ -128,8 +128,8 @@ impl Reader {
         let outbox = &self.subscriber.outbox;
         match request {
             Request::Auth { .. } => outbox.text(protocol::ready(&self.session, self.calls.hub.version())),
-            Request::Subscribe { id, query, args, hash, .. } => {
-                if let Err(error) = self.subscribe(id, &query, &args, hash).await {
+            Request::Subscribe { id, query, args, hash, delta } => {
+                if let Err(error) = self.subscribe(id, &query, &args, hash, delta).await {
                     outbox.text(protocol::error(Some(id), &error));
                 }
             }
@@ -150,6 +150,7 @@ impl Reader {
         query: &str,
         args: &Map<String, Value>,
         hash: Option<String>,
+        delta: bool,
     ) -> Result<()> {
         self.calls.runtime.registry().public(HandlerKind::Query, query)?;
         let (args, max) = (json::canonical(args), self.calls.limits.subscription_bytes);
@@ -160,7 +161,7 @@ impl Reader {
         }
         // A hash of another length is none of ours: not kept.
         let hash = hash.filter(|hash| hash.len() == json::HASH_LENGTH);
-        self.subscriber.subscribe(id, query, args, self.caller.clone(), hash).await;
+        self.subscriber.subscribe(id, query, args, self.caller.clone(), hash, delta).await;
         Ok(())
     }
 

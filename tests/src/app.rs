@@ -178,6 +178,11 @@ async fn count_runs(_ctx: &MutationCtx, label: String) -> Result<String> {
     Ok(format!("{label} {}", COUNTED.fetch_add(1, Ordering::SeqCst) + 1))
 }
 
+#[mutation]
+async fn wipe_board(ctx: &MutationCtx, board: String) -> Result<u64> {
+    ctx.db.delete_many::<Note>().filter(|n| n.board.eq(board)).await
+}
+
 #[mutation(internal)]
 async fn wipe(ctx: &MutationCtx) -> Result<u64> {
     ctx.db.delete_many::<Note>().all().await

@@ -8,7 +8,7 @@ use forge_core::context::Seen;
 use forge_core::{Caller, Error};
 
 use super::affects::Affects;
-use super::event::{Data, Failure, Item, RunId, SocketId, SubId, Wanted};
+use super::event::{Content, Data, Failure, Item, RunId, SocketId, SubId, Wanted};
 use super::index::Posting;
 
 /// The key under which equal subscriptions share one entry.
@@ -25,6 +25,8 @@ pub(crate) struct Key {
 pub(crate) struct Sub {
     /// Its caller.
     pub(crate) caller: Caller,
+    /// Whether it takes differences.
+    pub(crate) delta: bool,
     /// The result that it holds, or that is on its way.
     pub(crate) has: Option<Arc<str>>,
     /// Whether it was told anything since it subscribed.
@@ -40,8 +42,15 @@ impl Sub {
         if unchanged && self.answered {
             return None;
         }
+        let content = match &data.delta {
+            _ if unchanged => Content::Unchanged,
+            Some(delta) if self.delta && self.has.as_ref() == Some(&delta.from) => {
+                Content::Patched(vec![delta.clone()])
+            }
+            _ => Content::Whole,
+        };
         (self.has, self.answered, self.told) = (Some(data.hash.clone()), true, None);
-        Some(Item { id, data: data.clone(), unchanged })
+        Some(Item { id, data: data.clone(), content })
     }
 
     /// Whether the subscriber must be told of `error`, having not been told the same before.
@@ -124,6 +133,12 @@ impl Entry {
             duration: 0,
             failures: 0,
         }
+    }
+
+    /// The result that the next one can be told from, where a subscriber wants that.
+    pub(crate) fn before(&self) -> Option<Data> {
+        let Some(Ok(data)) = &self.result else { return None };
+        self.subs.values().any(|sub| sub.delta).then(|| data.clone())
     }
 
     /// Whether its result can be given to a new subscriber as it is.

@@ -6,6 +6,8 @@ use forge_core::adapter::{Commit, Read};
 use forge_core::context::Seen;
 use forge_core::{Caller, Error};
 
+use super::delta::{self, Delta};
+
 /// A socket, or an in-process subscriber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct SocketId(pub(crate) u64);
@@ -32,7 +34,15 @@ pub(crate) struct Wanted {
 #[derive(Debug)]
 pub(crate) enum Event {
     /// A client subscribes. `hash` is that of the result that it has from before.
-    Subscribe { socket: SocketId, id: SubId, wanted: Wanted, caller: Caller, hash: Option<Arc<str>> },
+    Subscribe {
+        socket: SocketId,
+        id: SubId,
+        wanted: Wanted,
+        caller: Caller,
+        hash: Option<Arc<str>>,
+        /// Whether the client takes differences in place of whole results.
+        delta: bool,
+    },
     /// A client has seen enough.
     Unsubscribe { socket: SocketId, id: SubId },
     /// A socket is gone, with all its subscriptions.
@@ -71,13 +81,23 @@ pub(crate) struct Data {
     pub(crate) hash: Arc<str>,
     /// The text.
     pub(crate) json: Arc<str>,
+    /// How to get here from the result before, where somebody wants to know and it is shorter than `json`.
+    pub(crate) delta: Option<Arc<Delta>>,
 }
 
 impl Data {
     /// The result with this text.
     pub(crate) fn new(json: impl Into<Arc<str>>) -> Self {
         let json = json.into();
-        Self { hash: crate::json::short_hash(json.as_bytes()).into(), json }
+        Self { hash: crate::json::short_hash(json.as_bytes()).into(), json, delta: None }
+    }
+
+    /// The same result, with how it differs from the one before it.
+    pub(crate) fn after(mut self, before: &Data) -> Self {
+        let operations = (self.hash != before.hash).then(|| delta::operations(&before.json, &self.json));
+        self.delta =
+            operations.flatten().map(|operations| Arc::new(Delta { from: before.hash.clone(), operations }));
+        self
     }
 }
 
@@ -94,7 +114,13 @@ pub(crate) struct Failure {
 #[derive(Debug)]
 pub(crate) enum Action {
     /// Run a query for `caller`, and report [`Event::RunFinished`].
-    Run { run: RunId, wanted: Wanted, caller: Caller },
+    Run {
+        run: RunId,
+        wanted: Wanted,
+        caller: Caller,
+        /// The result before it, where subscribers want to know the difference.
+        before: Option<Data>,
+    },
     /// Nobody wants the result any more.
     Cancel { run: RunId },
     /// Open the change feed of a database and report [`Event::FeedUp`] or [`Event::FeedFailed`].
@@ -121,6 +147,45 @@ pub(crate) struct Item {
     pub(crate) id: SubId,
     /// The result.
     pub(crate) data: Data,
-    /// Whether the client has it already.
-    pub(crate) unchanged: bool,
+    /// What is sent of it.
+    pub(crate) content: Content,
+}
+
+/// What is sent of a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// All of it.
+    Whole,
+    /// Nothing: the client has it already.
+    Unchanged,
+    /// The differences from what the client has, one after the other.
+    Patched(Vec<Arc<Delta>>),
+}
+
+impl Item {
+    /// This item where `earlier`, of the same subscription, was not sent and is not going to be.
+    pub(crate) fn in_place_of(mut self, earlier: Item) -> Self {
+        self.content = match (self.content, earlier.content) {
+            (Content::Whole, _) | (Content::Patched(_), Content::Whole) => Content::Whole,
+            (Content::Patched(steps), Content::Unchanged) => Content::Patched(steps),
+            (Content::Unchanged, content) => content,
+            (Content::Patched(steps), Content::Patched(mut all)) => {
+                all.extend(steps);
+                Content::Patched(all)
+            }
+        };
+        if matches!(self.content, Content::Patched(_)) && self.size() >= self.data.json.len() {
+            self.content = Content::Whole;
+        }
+        self
+    }
+
+    /// About how many bytes are sent.
+    pub(crate) fn size(&self) -> usize {
+        match &self.content {
+            Content::Whole => self.data.json.len(),
+            Content::Unchanged => 0,
+            Content::Patched(steps) => steps.iter().map(|delta| delta.operations.len() + 1).sum(),
+        }
+    }
 }

@@ -167,11 +167,12 @@ impl Subscriber {
         args: String,
         caller: Caller,
         hash: Option<String>,
+        delta: bool,
     ) {
         let database = caller.database.clone().unwrap_or_else(|| self.hub.0.database.clone());
         let wanted = Wanted { database, query: query.into(), args: args.into() };
         let hash = hash.map(Into::into);
-        self.send(Event::Subscribe { socket: self.id, id, wanted, caller, hash }).await;
+        self.send(Event::Subscribe { socket: self.id, id, wanted, caller, hash, delta }).await;
     }
 
     /// Ends a live query.
@@ -305,7 +306,7 @@ impl Task {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         for action in self.machine.handle(now, event) {
             match action {
-                Action::Run { run, wanted, caller } => self.start_run(run, wanted, caller),
+                Action::Run { run, wanted, caller, before } => self.start_run(run, wanted, caller, before),
                 Action::Cancel { run } => {
                     if let Some(run) = self.runs.remove(&run) {
                         run.abort();
@@ -339,12 +340,15 @@ impl Task {
         self.tasks.spawn(follow(adapter, name, tell));
     }
 
-    fn start_run(&mut self, run: RunId, wanted: Wanted, caller: Caller) {
+    fn start_run(&mut self, run: RunId, wanted: Wanted, caller: Caller, before: Option<Data>) {
         let (runtime, slots) = (self.runtime.clone(), self.slots.clone());
         let (commands, deadline) = (self.commands.clone(), self.deadline);
         let task = self.tasks.spawn(async move {
             let _slot = slots.acquire_owned().await;
-            let outcome = run_query(&runtime, &wanted, caller, deadline).await;
+            let mut outcome = run_query(&runtime, &wanted, caller, deadline).await;
+            if let Some(before) = before {
+                outcome.result = outcome.result.map(|data| data.after(&before));
+            }
             if let Some(commands) = commands.upgrade() {
                 let _ = commands.send(Command::Event(Event::RunFinished { run, outcome })).await;
             }

@@ -1,6 +1,7 @@
 //! Live queries: a state machine without IO, and the tasks around it.
 
 mod affects;
+mod delta;
 mod entry;
 pub(crate) mod event;
 mod feeds;

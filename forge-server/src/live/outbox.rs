@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::event::{Frame, Item, SubId};
+use super::event::{Content, Frame, Item, SubId};
 use crate::protocol;
 
 /// Why a socket is closed by the server.
@@ -123,16 +123,21 @@ impl State {
         let (newest, items) = self.update.get_or_insert_default();
         *newest = version.max(*newest);
         for item in results {
-            self.bytes += item.data.json.len();
-            if let Some(old) = items.insert(item.id, item) {
-                self.bytes -= old.data.json.len();
-            }
+            let item = match items.remove(&item.id) {
+                Some(earlier) => {
+                    self.bytes -= earlier.size();
+                    item.in_place_of(earlier)
+                }
+                None => item,
+            };
+            self.bytes += item.size();
+            items.insert(item.id, item);
         }
     }
 
     fn forget(&mut self, id: SubId) {
         if let Some(old) = self.update.as_mut().and_then(|(_, items)| items.remove(&id)) {
-            self.bytes -= old.data.json.len();
+            self.bytes -= old.size();
         }
     }
 
@@ -150,20 +155,24 @@ impl State {
 }
 
 fn render<'a>(version: u64, items: impl Iterator<Item = &'a Item> + Clone) -> String {
-    let size: usize = items.clone().map(|item| item.data.json.len() + 80).sum();
+    let size: usize = items.clone().map(|item| item.size() + 80).sum();
     let mut text = String::with_capacity(size + 48);
     let _ = write!(text, r#"{{"op":"update","version":{version},"results":["#);
-    for (i, Item { id, data, unchanged }) in items.enumerate() {
+    for (i, Item { id, data, content }) in items.enumerate() {
         let comma = if i == 0 { "" } else { "," };
         let _ = write!(text, r#"{comma}{{"id":{id},"hash":"{}","#, data.hash);
-        match unchanged {
-            true => text.push_str(r#""unchanged":true}"#),
-            false => {
-                text.push_str(r#""data":"#);
-                text.push_str(&data.json);
-                text.push('}');
+        match content {
+            Content::Whole => text.extend([r#""data":"#, &data.json]),
+            Content::Unchanged => text.push_str(r#""unchanged":true"#),
+            Content::Patched(steps) => {
+                text.push_str(r#""delta":["#);
+                for (i, step) in steps.iter().enumerate() {
+                    text.extend([if i == 0 { "" } else { "," }, &step.operations]);
+                }
+                text.push(']');
             }
         }
+        text.push('}');
     }
     text.push_str("]}");
     text
@@ -171,11 +180,13 @@ fn render<'a>(version: u64, items: impl Iterator<Item = &'a Item> + Clone) -> St
 
 #[cfg(test)]
 mod tests {
+    use super::super::entry::Sub;
     use super::super::event::Data;
     use super::*;
 
     fn update(version: u64, results: &[(SubId, &str)]) -> Frame {
-        let item = |(id, json): &(SubId, &str)| Item { id: *id, data: Data::new(*json), unchanged: false };
+        let item =
+            |(id, json): &(SubId, &str)| Item { id: *id, data: Data::new(*json), content: Content::Whole };
         Frame::Update { version, results: results.iter().map(item).collect() }
     }
 
@@ -195,6 +206,58 @@ mod tests {
         assert_eq!(frame["version"], 2);
         assert_eq!(frame["results"][0]["data"], "c");
         assert_eq!(frame["results"][1]["data"], "b");
+    }
+
+    /// What a client has after `frame`.
+    fn apply(held: &mut serde_json::Value, frame: &serde_json::Value) {
+        let result = &frame["results"][0];
+        match result.get("delta") {
+            Some(delta) => {
+                let patch: json_patch::Patch = serde_json::from_value(delta.clone()).unwrap();
+                json_patch::patch(held, &patch).unwrap();
+            }
+            None => *held = result["data"].clone(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_falls_behind_gets_the_differences_from_what_it_has() {
+        let outbox = Outbox::new(100_000);
+        let data = |ns: &[u32]| {
+            let row = |n: &u32| serde_json::json!({ "id": n, "pad": "x".repeat(50) });
+            Data::new(ns.iter().map(row).collect::<serde_json::Value>().to_string())
+        };
+        let steps: [&[u32]; 5] = [&[1, 2, 3], &[1, 2, 3, 4], &[2, 3, 4], &[2, 3, 4, 5], &[5]];
+        let mut sub = Sub {
+            caller: forge_core::Caller::default(),
+            delta: true,
+            has: None,
+            answered: false,
+            told: None,
+        };
+        let mut before: Option<Data> = None;
+        let mut held = serde_json::Value::Null;
+        let mut patched = 0;
+        for (version, step) in steps.into_iter().enumerate() {
+            let next = match &before {
+                Some(before) => data(step).after(before),
+                None => data(step),
+            };
+            let results = vec![sub.take(1, &next).unwrap()];
+            outbox.frame(Frame::Update { version: version as u64, results });
+            before = Some(next);
+            // The second and third wait for the fourth.
+            if matches!(version, 0 | 3 | 4) {
+                let frame = next_update(&outbox).await;
+                apply(&mut held, &frame);
+                assert_eq!(
+                    held,
+                    serde_json::from_str::<serde_json::Value>(&before.as_ref().unwrap().json).unwrap()
+                );
+                patched += usize::from(frame["results"][0].get("delta").is_some());
+            }
+        }
+        assert_eq!(patched, 1, "the three steps in between, in one frame");
     }
 
     #[tokio::test]

@@ -7,8 +7,9 @@ use forge_core::Caller;
 use forge_core::adapter::{ChangeEvent, ChangeKind, Commit, Read, ResumeToken};
 use forge_core::context::Seen;
 use forge_core::ir::Filter;
+use serde_json::json;
 
-use super::event::{Action, Data, Event, Frame, Outcome, RunId, SocketId, SubId};
+use super::event::{Action, Content, Data, Event, Frame, Outcome, RunId, SocketId, SubId};
 use super::machine::Machine;
 use super::simulation::{CONFIG, Happening, Op, World, read, wanted};
 
@@ -84,6 +85,7 @@ fn one_commit_changes_everything_on_a_socket_in_one_frame() {
             wanted: wanted("doc", id as i32),
             caller: Caller::default(),
             hash: None,
+            delta: false,
         };
         runs.extend(run_of(machine.handle(0, event)));
     }
@@ -120,7 +122,7 @@ fn a_result_that_lacks_what_the_socket_was_told_is_not_sent() {
     machine.handle(0, Event::FeedUp { database: "db".into() });
     let subscribe = |machine: &mut Machine, now, id: SubId| {
         let (wanted, caller) = (wanted("doc", id as i32), Caller::default());
-        let event = Event::Subscribe { socket: SocketId(1), id, wanted, caller, hash: None };
+        let event = Event::Subscribe { socket: SocketId(1), id, wanted, caller, hash: None, delta: false };
         run_of(machine.handle(now, event)).next().unwrap()
     };
     let quick = subscribe(&mut machine, 0, 0);
@@ -160,12 +162,47 @@ fn a_known_hash_is_answered_with_unchanged() {
         wanted: wanted("doc", 1),
         caller: Caller::default(),
         hash,
+        delta: false,
     };
     let run = run_of(machine.handle(0, event)).next().unwrap();
     match machine.handle(1, finished(run, 1, "same")).as_slice() {
-        [Action::Send { frame: Frame::Update { results, .. }, .. }] => assert!(results[0].unchanged),
+        [Action::Send { frame: Frame::Update { results, .. }, .. }] => {
+            assert_eq!(results[0].content, Content::Unchanged)
+        }
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn the_difference_is_sent_to_those_who_asked_and_have_what_it_is_from() {
+    let mut machine = Machine::new(CONFIG);
+    machine.handle(0, Event::FeedUp { database: "db".into() });
+    let text = |n: i32| json!({ "n": n, "pad": "x".repeat(99) }).to_string();
+    let (old, new) = (text(1), text(2));
+    let mut run = None;
+    for (socket, delta, hash) in [(1, true, None), (2, false, None), (3, true, Some(Data::new("other").hash))]
+    {
+        let (socket, wanted, caller) = (SocketId(socket), wanted("doc", 1), Caller::default());
+        let event = Event::Subscribe { socket, id: 1, wanted, caller, hash, delta };
+        run = run_of(machine.handle(0, event)).next().or(run);
+    }
+    machine.handle(1, finished(run.unwrap(), 1, &old));
+    let (mut run, mut before) = (None, None);
+    for action in machine.handle(1_000, deleted(5, 1..2)) {
+        if let Action::Run { run: id, before: data, .. } = action {
+            (run, before) = (Some(id), data);
+        }
+    }
+    let data = Data::new(new).after(&before.unwrap());
+    let outcome = Outcome { reads: Vec::new(), seen: Seen::default(), result: Ok(data) };
+    let actions = machine.handle(1_010, Event::RunFinished { run: run.unwrap(), outcome });
+    let patched = actions.iter().map(|action| match action {
+        Action::Send { frame: Frame::Update { results, .. }, .. } => {
+            matches!(&results[0].content, Content::Patched(steps) if steps.len() == 1)
+        }
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(patched.collect::<Vec<_>>(), [true, false, true]);
 }
 
 #[test]
@@ -173,8 +210,14 @@ fn the_last_subscriber_takes_the_query_along() {
     let mut machine = Machine::new(CONFIG);
     machine.handle(0, Event::FeedUp { database: "db".into() });
     let socket = SocketId(1);
-    let event =
-        Event::Subscribe { socket, id: 1, wanted: wanted("doc", 1), caller: Caller::default(), hash: None };
+    let event = Event::Subscribe {
+        socket,
+        id: 1,
+        wanted: wanted("doc", 1),
+        caller: Caller::default(),
+        hash: None,
+        delta: false,
+    };
     let run = run_of(machine.handle(0, event)).next().unwrap();
     let actions = machine.handle(1, Event::SocketClosed { socket });
     assert!(matches!(actions.as_slice(), [Action::Cancel { run: cancelled }] if *cancelled == run));
@@ -191,6 +234,7 @@ fn nothing_runs_before_the_feed_is_open_and_a_second_database_opens_its_own() {
         wanted: wanted("doc", 1),
         caller: Caller::default(),
         hash: None,
+        delta: false,
     };
     let actions = machine.handle(0, event);
     assert!(matches!(actions.as_slice(), [Action::OpenFeed { .. }]), "{actions:?}");

@@ -9,8 +9,11 @@ use forge_core::context::Seen;
 use forge_core::ir::{Filter, Predicate};
 use forge_core::{Caller, Error};
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
-use super::event::{Action, Data, Event, Failure, Frame, Outcome, RunId, SocketId, SubId, Wanted};
+use super::event::{
+    Action, Content, Data, Event, Failure, Frame, Item, Outcome, RunId, SocketId, SubId, Wanted,
+};
 use super::machine::{Config, Machine};
 
 pub(super) const CONFIG: Config = Config { refresh_min: 50, refresh_max: 250, hold: 100, subscriptions: 50 };
@@ -43,6 +46,7 @@ pub(super) enum Happening {
 struct Job {
     wanted: Wanted,
     language: String,
+    before: Option<Data>,
     steps: u32,
     seen: Vec<Docs>,
 }
@@ -58,7 +62,6 @@ struct ClientSub {
     query: String,
     arg: i32,
     since: u64,
-    hash: Option<Arc<str>>,
     result: Option<Result<String, String>>,
 }
 
@@ -82,18 +85,48 @@ fn evaluate(query: &str, arg: i32, language: &str, docs: &Docs, then: &Docs) -> 
         docs.iter().enumerate().filter(|(_, d)| d.0 == arg).map(|(i, d)| (i, d.1)).collect::<Vec<_>>()
     };
     match query {
-        "group" => Ok(format!("{:?}", group(docs, arg))),
-        "doc" => Ok(format!("{:?}", docs[arg as usize])),
-        "all" => Ok(format!("{docs:?}")),
+        "group" => Ok(rows(&group(docs, arg))),
+        "doc" => Ok(rows(&[(arg as usize, docs[arg as usize].1)])),
+        "all" => Ok(rows(&docs.iter().map(|d| d.1).enumerate().collect::<Vec<_>>())),
         // The second read depends on the first.
-        "follow" => Ok(format!("{:?}", group(then, docs[arg as usize].0))),
-        "spoken" => Ok(format!("{language}: {:?}", group(docs, arg))),
+        "follow" => Ok(rows(&group(then, docs[arg as usize].0))),
+        "spoken" => Ok(format!("[{language:?},{}]", rows(&group(docs, arg)))),
         "fussy" if group(docs, arg).iter().any(|(_, value)| *value == 3) => {
             Err(format!("group {arg} holds a three"))
         }
         "fussy" => Ok(format!("{}", group(docs, arg).len())),
         other => panic!("no query {other}"),
     }
+}
+
+/// Documents as JSON, with enough in them that a difference is shorter.
+fn rows(rows: &[(usize, i32)]) -> String {
+    let row = |(id, value): &(usize, i32)| json!({ "id": id, "pad": "x".repeat(40), "value": value });
+    rows.iter().map(row).collect::<Value>().to_string()
+}
+
+/// What a client has once it received `item` on top of `held`.
+fn received(held: Option<&str>, item: &Item, wants_delta: bool) -> String {
+    let json = match &item.content {
+        Content::Whole => return item.data.json.to_string(),
+        Content::Unchanged => held.unwrap().to_owned(),
+        Content::Patched(steps) => {
+            assert!(wants_delta, "nobody asked for a difference");
+            let mut value: Value = serde_json::from_str(held.unwrap()).unwrap();
+            for step in steps {
+                let patch: json_patch::Patch =
+                    serde_json::from_str(&format!("[{}]", step.operations)).unwrap();
+                json_patch::patch(&mut value, &patch).unwrap();
+            }
+            value.to_string()
+        }
+    };
+    assert_eq!(json, *item.data.json, "{:?}", item.content);
+    json
+}
+
+fn wants_delta(socket: u64) -> bool {
+    socket > 1
 }
 
 pub(super) fn read(filter: Filter) -> Read {
@@ -168,7 +201,7 @@ impl World {
     fn feed(&mut self, event: Event) {
         for action in self.machine.handle(self.now, event) {
             match action {
-                Action::Run { run, wanted, caller } => self.start(run, wanted, &caller),
+                Action::Run { run, wanted, caller, before } => self.start(run, wanted, &caller, before),
                 Action::Cancel { run } => drop(self.jobs.remove(&run)),
                 Action::OpenFeed { database } => panic!("the feed of {database} is open"),
                 Action::Send { socket, frame } => self.receive(socket.0, frame),
@@ -176,13 +209,13 @@ impl World {
         }
     }
 
-    fn start(&mut self, run: RunId, wanted: Wanted, caller: &Caller) {
+    fn start(&mut self, run: RunId, wanted: Wanted, caller: &Caller, before: Option<Data>) {
         let language = caller.headers["lang"].clone();
         // Until the first run tells what "spoken" looks at, callers may be served by two entries.
         let twin = |job: &Job| job.wanted == wanted && &*wanted.query != "spoken";
         assert!(!self.jobs.values().any(twin), "two runs of {wanted:?} in flight");
         self.runs += 1;
-        let job = Job { wanted, language, steps: 0, seen: Vec::new() };
+        let job = Job { wanted, language, before, steps: 0, seen: Vec::new() };
         self.jobs.insert(run, job);
         let time = self.now + self.below(LONGEST_RUN / 3);
         self.at(time, Happening::Step(run));
@@ -202,7 +235,10 @@ impl World {
         let arg = job.wanted.args.parse().unwrap();
         let result = evaluate(&job.wanted.query, arg, &job.language, &job.seen[0], &job.seen[1]);
         let result = result
-            .map(Data::new)
+            .map(|json| match &job.before {
+                Some(before) => Data::new(json).after(before),
+                None => Data::new(json),
+            })
             .map_err(|message| Failure { error: Arc::new(Error::conflict(message)), transient: false });
         let mut seen = Seen::default();
         if &*job.wanted.query == "spoken" {
@@ -225,9 +261,12 @@ impl World {
                 client.version = version;
                 for item in results {
                     let sub = client.subs.get_mut(&item.id).expect("results belong to a subscription");
-                    assert!(!item.unchanged || sub.hash.as_ref() == Some(&item.data.hash));
-                    sub.hash = Some(item.data.hash);
-                    sub.result = Some(Ok(item.data.json.to_string()));
+                    let held = match &sub.result {
+                        Some(Ok(json)) => Some(json.as_str()),
+                        _ => None,
+                    };
+                    let json = received(held, &item, wants_delta(socket));
+                    sub.result = Some(Ok(json));
                 }
                 self.check_includes(socket, version);
             }
@@ -320,10 +359,11 @@ impl World {
                 if client.subs.contains_key(&id) {
                     return;
                 }
-                let sub = ClientSub { query: query.into(), arg, since: self.now, hash: None, result: None };
+                let sub = ClientSub { query: query.into(), arg, since: self.now, result: None };
                 client.subs.insert(id, sub);
                 let (wanted, caller) = (wanted(query, arg), caller(socket));
-                self.feed(Event::Subscribe { socket: SocketId(socket), id, wanted, caller, hash: None });
+                let (hash, delta) = (None, wants_delta(socket));
+                self.feed(Event::Subscribe { socket: SocketId(socket), id, wanted, caller, hash, delta });
             }
             Op::Unsubscribe { socket, id } => {
                 if self.clients.get_mut(&socket).is_some_and(|client| client.subs.remove(&id).is_some()) {

@@ -195,6 +195,37 @@ async fn a_live_result_is_that_of_a_fresh_query() {
     }
 }
 
+#[tokio::test]
+async fn differences_lead_to_what_a_fresh_query_answers() {
+    let server = TestServer::start().await;
+    let mut ids = Vec::new();
+    for n in 0..30 {
+        ids.push(add(&server, "b", &format!("note {n:02}")).await["id"].clone());
+    }
+    let mut socket = server.socket().await;
+    let args = json!({ "board": "b" });
+    socket
+        .send(json!({ "op": "subscribe", "id": 1, "query": "notes", "args": args.clone(), "delta": true }))
+        .await;
+    let mut held = socket.result(1).await["data"].clone();
+    let http = server.http();
+    for step in 0..4 {
+        match step {
+            0 => drop(http.mutate("vote", json!({ "id": ids[20], "by": 3 })).await),
+            1 => drop(http.mutate("remove_note", json!({ "id": ids[4] })).await),
+            2 => drop(add(&server, "b", "another").await),
+            _ => drop(http.mutate("change_note", json!({ "id": ids[9], "patch": { "board": "c" } })).await),
+        }
+        let result = socket.result(1).await;
+        assert!(result.get("data").is_none(), "a change of one note among thirty is a small one: {result}");
+        let patch: json_patch::Patch = serde_json::from_value(result["delta"].clone()).unwrap();
+        json_patch::patch(&mut held, &patch).unwrap();
+        assert_eq!(held, http.query("notes", args.clone()).await, "{patch}");
+    }
+    http.mutate("wipe_board", json!({ "board": "b" })).await;
+    assert_eq!(socket.result(1).await["data"], json!([]), "what is shorter as a whole comes whole");
+}
+
 async fn write(server: &TestServer, next: &mut impl FnMut(u64) -> u64) {
     let db = &server.db;
     let ids: Vec<_> =

@@ -88,8 +88,8 @@ impl Machine {
         self.now = self.now.max(now);
         self.fire_timers();
         match event {
-            Event::Subscribe { socket, id, wanted, caller, hash } => {
-                let sub = Sub { caller, has: hash, answered: false, told: None };
+            Event::Subscribe { socket, id, wanted, caller, hash, delta } => {
+                let sub = Sub { caller, delta, has: hash, answered: false, told: None };
                 self.subscribe(socket, id, wanted, sub);
             }
             Event::Unsubscribe { socket, id } => {

@@ -21,6 +21,10 @@ impl Machine {
             match result {
                 Ok(data) => {
                     if let Some(item) = sub.take(sub_id, data) {
+                        let item = match state.pending.remove(&sub_id) {
+                            Some(earlier) => item.in_place_of(earlier),
+                            None => item,
+                        };
                         state.pending.insert(sub_id, item);
                         state.pending_version = state.pending_version.max(complete);
                     }

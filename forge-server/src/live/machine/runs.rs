@@ -75,7 +75,8 @@ impl Machine {
         entry.run =
             Some(Run { id: run, started: self.now, version, seq, caller: caller.clone(), tainted: false });
         self.runs.insert(run, id);
-        self.actions.push(Action::Run { run, wanted: entry.key.wanted.clone(), caller });
+        let (wanted, before) = (entry.key.wanted.clone(), entry.before());
+        self.actions.push(Action::Run { run, wanted, caller, before });
     }
 
     /// Whether the feeds of everything that the entry reads are open; asks for those that nobody asked for.

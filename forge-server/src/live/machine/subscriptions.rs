@@ -59,10 +59,13 @@ impl Machine {
     pub(super) fn detach(&mut self, socket: SocketId, id: SubId) -> Option<Sub> {
         let state = self.sockets.get_mut(&socket)?;
         let entry_id = state.subs.remove(&id)?;
-        state.pending.remove(&id);
+        let unsent = state.pending.remove(&id).is_some();
         self.touched.insert(socket);
         let entry = self.entries.get_mut(&entry_id)?;
-        let sub = entry.subs.remove(&(socket, id));
+        let mut sub = entry.subs.remove(&(socket, id));
+        if let Some(sub) = sub.as_mut().filter(|_| unsent) {
+            sub.has = None;
+        }
         if let Some(from) = entry.stale_from
             && entry.subs.range((socket, SubId::MIN)..=(socket, SubId::MAX)).next().is_none()
         {
