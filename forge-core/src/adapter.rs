@@ -14,7 +14,8 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 pub use crate::admin::{
-    Finding, Progress, PullSettings, PulledFile, PushAction, PushKind, PushPlan, PushSettings, PushStep, Severity,
+    Finding, Progress, PullSettings, PulledFile, PushAction, PushKind, PushPlan, PushSettings, PushStep,
+    Severity,
 };
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};

@@ -38,7 +38,8 @@ impl PushSettings {
 
     /// Whether the unique index `name` of `collection` may be rebuilt.
     pub fn may_rebuild(&self, collection: &str, name: &str) -> bool {
-        let is_it = |given: &String| given == name || given.strip_prefix(collection) == Some(&format!(".{name}"));
+        let is_it =
+            |given: &String| given == name || given.strip_prefix(collection) == Some(&format!(".{name}"));
         self.rebuild.iter().any(is_it)
     }
 }

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::adapter::{ReadLog, Written};
+use crate::auth::{Auth, AuthContext, SeenAuth};
 use crate::db::{Db, ReadOnly};
 use crate::error::{Error, Result};
 use crate::fields::Filter;
@@ -26,6 +27,10 @@ pub struct Caller {
     pub headers: Arc<BTreeMap<String, String>>,
     /// The database that the request was routed to, where it is not the default.
     pub database: Option<Arc<str>>,
+    /// Who it is, where the program's token resolver knows them.
+    pub auth: Option<Arc<Auth>>,
+    /// By how many items the caller made the window of a live query longer; see [`QueryCtx::window`].
+    pub more: u64,
 }
 
 /// Which facts about the caller a handler looked at. Results are shared among callers who agree in these.
@@ -33,6 +38,10 @@ pub struct Caller {
 pub struct Seen {
     /// Header names, lower-case.
     pub headers: BTreeSet<String>,
+    /// Facts about the identity.
+    pub auth: SeenAuth,
+    /// How long the window is.
+    pub window: bool,
 }
 
 /// What one call shares with the calls that it makes.
@@ -71,6 +80,8 @@ pub struct QueryCtx {
     pub db: Db<ReadOnly>,
     /// The request's headers.
     pub headers: Headers,
+    /// Who calls.
+    pub auth: AuthContext,
     call: Call,
 }
 
@@ -91,7 +102,24 @@ impl Deref for MutationCtx {
 impl QueryCtx {
     pub(crate) fn new(call: Call) -> Self {
         let headers = Headers { caller: call.caller.clone(), seen: call.seen.clone() };
-        Self { db: call.db.read_only().recording(call.reads.clone()), headers, call }
+        let auth = AuthContext::new(&call.caller, call.seen.clone());
+        Self { db: call.db.read_only().recording(call.reads.clone()), headers, auth, call }
+    }
+
+    /// How many items to answer with: `first`, and what the subscriber asked for beyond it since.
+    ///
+    /// A live query that limits itself by this can be read page by page: after a `page` frame it is answered, and kept
+    /// up to date, with its longer window. Called without a subscription, it answers with the first page.
+    ///
+    /// ```ignore
+    /// #[query]
+    /// async fn feed(ctx: &QueryCtx) -> Result<Vec<Post>> {
+    ///     ctx.db.find::<Post>().sort(|p| p.created_at.desc()).limit(ctx.window(20)).await
+    /// }
+    /// ```
+    pub fn window(&self, first: u64) -> u64 {
+        self.call.seen.lock().unwrap_or_else(PoisonError::into_inner).window = true;
+        first.saturating_add(self.call.caller.more)
     }
 
     /// Makes the result depend on documents that the handler did not read: it runs again when one of them changes.

@@ -8,8 +8,8 @@ use futures_util::FutureExt;
 
 use crate::adapter::{Adapter, Exec, Explanation, Read, ReadLog, Written};
 use crate::catalog::Catalog;
-use crate::env::Env;
 use crate::databases::LazyIndexes;
+use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::fields::Filter;
 use crate::ir::{self, Operation, Outcome};

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use validator::Validate;
 
+use crate::auth::{AuthContext, Guard};
 use crate::context::{Call, MutationCtx, QueryCtx};
 use crate::error::{Error, Result};
 use crate::record::{Record, Role, Shape};
@@ -22,6 +23,8 @@ pub struct HandlerDef {
     pub kind: HandlerKind,
     /// Only other handlers may call it; from outside it is as if missing.
     pub internal: bool,
+    /// Who may call it, by whichever way.
+    pub guard: Guard,
     /// It runs in a transaction.
     pub transaction: bool,
     /// When it runs by itself, as a cron expression in UTC.
@@ -43,8 +46,21 @@ impl fmt::Debug for HandlerDef {
             .field("name", &self.name)
             .field("kind", &self.kind)
             .field("internal", &self.internal)
+            .field("guard", &self.guard)
             .field("transaction", &self.transaction)
             .finish_non_exhaustive()
+    }
+}
+
+impl HandlerDef {
+    /// Lets the caller pass, where they may call the handler.
+    pub(crate) fn admit(&self, call: &Call) -> Result<()> {
+        self.guard.check(&AuthContext::new(&call.caller, call.seen.clone()))
+    }
+
+    /// Runs the handler.
+    pub(crate) async fn run(&self, call: Call, args: Box<RawValue>) -> Result<Json> {
+        (self.call)(Invocation { call, args }).await
     }
 }
 

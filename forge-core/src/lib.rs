@@ -3,8 +3,9 @@
 //! It does no IO and knows no database: time, ids and randomness come from [`mod@env`], documents from an
 //! [`Adapter`](adapter::Adapter). `forge-core/tests/expanded.rs` shows, by hand, what the macros write on top of it.
 
-mod admin;
 pub mod adapter;
+mod admin;
+pub mod auth;
 pub mod catalog;
 pub mod context;
 mod databases;
@@ -32,6 +33,7 @@ pub mod types;
 pub mod validate;
 pub mod value;
 
+pub use auth::Auth;
 pub use catalog::Catalog;
 pub use context::{Caller, MutationCtx, QueryCtx};
 pub use db::{Db, ReadOnly, ReadWrite};
@@ -51,6 +53,7 @@ pub mod __private {
     pub use serde;
     pub use validator;
 
+    pub use crate::auth::Guard;
     pub use crate::catalog::Registered;
     pub use crate::env::Env;
     pub use crate::error::Result;
@@ -59,17 +62,15 @@ pub mod __private {
         HandlerDef, HandlerKind, Invocation, Json, answer_schema, argument_schema, encode_answer,
     };
     pub use crate::model::{
-        Access, Default as DefaultDef, EmbedDef, FieldDef, IndexDef, IndexKey, ModelDef, OnDelete,
-        Refresh, RelationDef, RelationKind, ThroughDef, Rule, ShardKeyDef, ValidatorDef, ViewDef,
+        Access, Default as DefaultDef, EmbedDef, FieldDef, IndexDef, IndexKey, ModelDef, OnDelete, Refresh,
+        RelationDef, RelationKind, Rule, ShardKeyDef, ThroughDef, ValidatorDef, ViewDef,
     };
     pub use crate::record::{
         Reader, Record, Role, Shape, Writer, deserialize, schema_of, serialize, shape_schema,
     };
     pub use crate::relation::{BelongsTo, HasMany, HasOne, Related};
     pub use crate::schema::stages_of;
-    pub use crate::traits::{
-        Changes, Embed, Model, NewRecord, NoWrites, PatchRecord, id_path, key_path,
-    };
+    pub use crate::traits::{Changes, Embed, Model, NewRecord, NoWrites, PatchRecord, id_path, key_path};
     pub use crate::types::{DateTime, Id, Uuid};
     pub use crate::value::IntoValue;
     pub use futures_util::future::BoxFuture;

@@ -343,7 +343,8 @@ pub fn serialize_with<R: Record, S: Serializer>(
     more: impl FnOnce(&mut Writer<S::SerializeMap>) -> Result<(), S::Error>,
 ) -> Result<S::Ok, S::Error> {
     let human = serializer.is_human_readable();
-    let mut writer = Writer { map: serializer.serialize_map(None)?, shape: R::shape(), human, counts: Vec::new() };
+    let mut writer =
+        Writer { map: serializer.serialize_map(None)?, shape: R::shape(), human, counts: Vec::new() };
     record.write(&mut writer)?;
     more(&mut writer)?;
     if !writer.counts.is_empty() {

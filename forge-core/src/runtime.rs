@@ -9,7 +9,7 @@ use crate::adapter::{Read, ReadLog, Written};
 use crate::context::{Call, Caller, Seen};
 use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::handler::{HandlerDef, HandlerKind, Invocation, Json, Registry};
+use crate::handler::{HandlerDef, HandlerKind, Json, Registry};
 use crate::schedule::Scheduler;
 use crate::transaction::Unit;
 
@@ -65,7 +65,9 @@ impl Runtime {
 
     pub(crate) fn scheduler(&self) -> Result<&dyn Scheduler> {
         self.scheduler.as_deref().ok_or_else(|| {
-            Error::unsupported("nobody keeps calls for later here: run the handlers in a forge::App, which does")
+            Error::unsupported(
+                "nobody keeps calls for later here: run the handlers in a forge::App, which does",
+            )
         })
     }
 
@@ -88,7 +90,10 @@ impl Runtime {
         let handler = self.registry.public(HandlerKind::Query, name)?;
         let call = self.start(caller);
         let (reads, seen) = (call.reads.clone(), call.seen.clone());
-        let data = (handler.call)(Invocation { call, args }).await;
+        let data = match handler.admit(&call) {
+            Ok(()) => handler.run(call, args).await,
+            Err(refusal) => Err(refusal),
+        };
         let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Ok(QueryAnswer { data, reads: reads.take(), seen })
     }
@@ -106,7 +111,7 @@ impl Runtime {
     }
 
     /// Runs a mutation that was scheduled, internal ones too, and then `done`: in the same transaction, where the mutation
-    /// has one.
+    /// has one. Its guard was passed, or not, by whoever scheduled it.
     ///
     /// # Errors
     /// [`ErrorCode::NotFound`](crate::ErrorCode::NotFound) where there is no such mutation; what it or `done` answers.
@@ -131,7 +136,7 @@ impl Runtime {
         call.db
             .transaction(async |tx| {
                 let call = Call { db: tx.clone(), ..call.clone() };
-                (handler.call)(Invocation { call, args: args.clone() }).await?;
+                handler.run(call, args.clone()).await?;
                 done(tx).await
             })
             .await
@@ -159,6 +164,7 @@ impl Runtime {
         call: Call,
         args: Box<RawValue>,
     ) -> Result<Json> {
+        handler.admit(&call)?;
         if !handler.transaction {
             return run_plain(handler, call, args).await;
         }
@@ -166,14 +172,16 @@ impl Runtime {
         let (call, args) = (&call, &args);
         db.transaction(async |tx| {
             let call = Call { db: tx, ..call.clone() };
-            (handler.call)(Invocation { call, args: args.clone() }).await
+            handler.run(call, args.clone()).await
         })
         .await
     }
 
     pub(crate) async fn nested_query(&self, call: &Call, name: &str, args: Box<RawValue>) -> Result<Json> {
         let handler = self.registry.any(HandlerKind::Query, name)?;
-        (handler.call)(Invocation { call: deeper(call)?, args }).await
+        let call = deeper(call)?;
+        handler.admit(&call)?;
+        handler.run(call, args).await
     }
 
     pub(crate) async fn nested_mutation(&self, call: &Call, name: &str, args: Box<RawValue>) -> Result<Json> {
@@ -186,11 +194,11 @@ impl Runtime {
 /// or with the transaction or mutation that it is part of.
 async fn run_plain(handler: &'static HandlerDef, mut call: Call, args: Box<RawValue>) -> Result<Json> {
     if call.db.has_unit() {
-        return (handler.call)(Invocation { call, args }).await;
+        return handler.run(call, args).await;
     }
     let unit = Arc::new(Unit::default());
     call.db = call.db.in_unit(unit.clone());
-    let answer = (handler.call)(Invocation { call, args }).await?;
+    let answer = handler.run(call, args).await?;
     unit.settle().await;
     Ok(answer)
 }

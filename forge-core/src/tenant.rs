@@ -96,7 +96,11 @@ impl TenantScope {
             }
             (Some(_), None) => Ok(()),
             (Some(own), Some((_, tenant))) => {
-                if Bson::try_from(own).is_ok_and(|own| own == *tenant) { Ok(()) } else { Err(foreign(model)) }
+                if Bson::try_from(own).is_ok_and(|own| own == *tenant) {
+                    Ok(())
+                } else {
+                    Err(foreign(model))
+                }
             }
             (None, Some((_, tenant))) => {
                 let tenant = RawBson::try_from(tenant.clone())?;
@@ -144,8 +148,7 @@ mod tests {
     use crate::ErrorCode;
     use bson::rawdoc;
 
-    static NOTE: ModelDef =
-        ModelDef { tenant: Some("org"), ..ModelDef::new("Note", "notes", &[], 0) };
+    static NOTE: ModelDef = ModelDef { tenant: Some("org"), ..ModelDef::new("Note", "notes", &[], 0) };
 
     #[test]
     fn nothing_that_names_no_tenant_is_one() {

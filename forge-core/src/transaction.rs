@@ -369,11 +369,8 @@ impl<A> Db<A> {
         let mut handle = self.handle.clone();
         handle.exec.transaction = Some(transaction.clone());
         handle.exec.unit = Some(unit.clone());
-        let scope = Scope {
-            adapter: self.adapter().clone(),
-            transaction: transaction.clone(),
-            unit: unit.clone(),
-        };
+        let scope =
+            Scope { adapter: self.adapter().clone(), transaction: transaction.clone(), unit: unit.clone() };
         let left = deadline.left(self.env().now());
         let working = within(Arc::new(scope), work(Db::of(handle)));
         let outcome = match self.adapter().timer(left) {

@@ -860,6 +860,7 @@ const _: () = {
             name: "delayed",
             kind: forge::HandlerKind::Query,
             internal: false,
+            guard: forge::Guard::Open,
             transaction: false,
             cron: None,
             docs: "Delayed flights.",

@@ -10,6 +10,7 @@ use proc_macro2::{Group, TokenStream};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
+use syn::punctuated::Punctuated;
 use syn::{Expr, ExprLit, Ident, Lit, LitInt, LitStr, Meta, Path, Token, UnOp, token};
 
 use crate::diag::Diag;
@@ -102,6 +103,22 @@ impl Grammar {
         }
         self.malformed(diag, item, item, "takes a string");
         None
+    }
+
+    /// The strings of a `key("a", "b")`, at least one.
+    pub(crate) fn strings(&self, diag: &Diag, item: &Item) -> Option<Vec<LitStr>> {
+        let Value::List(list) = &item.value else {
+            self.malformed(diag, item, item, "takes strings in parentheses");
+            return None;
+        };
+        let parser = Punctuated::<LitStr, Token![,]>::parse_terminated;
+        match parser.parse2(list.stream()) {
+            Ok(strings) if !strings.is_empty() => Some(strings.into_iter().collect()),
+            _ => {
+                self.malformed(diag, item, list, "takes strings, at least one");
+                None
+            }
+        }
     }
 
     /// The items of a `key(…)`, at least one.

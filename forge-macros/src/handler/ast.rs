@@ -45,7 +45,12 @@ impl Kind {
             Self::Query => Grammar {
                 around: ("#[query(", ")]"),
                 of: "a query",
-                keys: &[("internal", "internal"), ("crate", "crate = \"my_forge\"")],
+                keys: &[
+                    ("internal", "internal"),
+                    ("auth", "auth"),
+                    ("roles", "roles(\"admin\", \"editor\")"),
+                    ("crate", "crate = \"my_forge\""),
+                ],
             },
             Self::Mutation => Grammar {
                 around: ("#[mutation(", ")]"),
@@ -54,6 +59,8 @@ impl Kind {
                     ("internal", "internal"),
                     ("transaction", "transaction"),
                     ("cron", "cron = \"30 3 * * 1\""),
+                    ("auth", "auth"),
+                    ("roles", "roles(\"admin\", \"editor\")"),
                     ("crate", "crate = \"my_forge\""),
                 ],
             },
@@ -68,6 +75,8 @@ pub(crate) struct Options {
     pub(crate) transaction: Slot<()>,
     /// When it runs by itself.
     pub(crate) cron: Slot<LitStr>,
+    pub(crate) auth: Slot<()>,
+    pub(crate) roles: Slot<Vec<LitStr>>,
     pub(crate) krate: Slot<syn::Path>,
 }
 
@@ -155,12 +164,17 @@ impl Options {
                     "`cron` is for mutations",
                     "nobody would see the answer of a query: make it a mutation",
                 ),
+                "auth" => options.auth.set(diag, item, grammar.flag(diag, item)),
+                "roles" => options.roles.set(diag, item, grammar.strings(diag, item)),
                 "crate" => {
                     let path = grammar.string(diag, item).and_then(|text| attr::path(diag, &text));
                     options.krate.set(diag, item, path);
                 }
                 _ => grammar.unknown(diag, item),
             }
+        }
+        if let (Some(()), Some(key)) = (options.auth.get(), options.roles.key()) {
+            diag.hint(key, "`roles` asks for a signed-in caller already", "remove `auth`");
         }
         options
     }

@@ -114,6 +114,11 @@ fn definition(arg: &Arg) -> TokenStream {
 fn registration(handler: &Handler) -> TokenStream {
     let (ident, name, docs) = (&handler.item.sig.ident, handler.name(), &handler.docs);
     let (internal, transaction) = (handler.options.internal.is_set(), handler.options.transaction.is_set());
+    let guard = match (handler.options.roles.get(), handler.options.auth.is_set()) {
+        (Some(roles), _) => quote!(Roles(&[#(#roles),*])),
+        (None, true) => quote!(SignedIn),
+        (None, false) => quote!(Open),
+    };
     let (kind, open) = match handler.kind {
         Kind::Query => (quote!(Query), quote!(query)),
         Kind::Mutation => (quote!(Mutation), quote!(mutation)),
@@ -133,6 +138,7 @@ fn registration(handler: &Handler) -> TokenStream {
                 name: #name,
                 kind: __forge::HandlerKind::#kind,
                 internal: #internal,
+                guard: __forge::Guard::#guard,
                 transaction: #transaction,
                 cron: #cron,
                 docs: #docs,
