@@ -9,12 +9,12 @@ use bson::{Decimal128, RawBsonRef};
 pub(super) enum Number {
     Integer(i64),
     Double(f64),
-    Decimal(Decimal),
+    Decimal(DecimalParts),
 }
 
 /// A decoded `Decimal128`: (−1)^negative × coefficient × 10^exponent.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Decimal {
+pub(crate) enum DecimalParts {
     NaN,
     Infinite { negative: bool },
     Finite { negative: bool, coefficient: u128, exponent: i32 },
@@ -27,7 +27,7 @@ impl Number {
             RawBsonRef::Int32(n) => Number::Integer(n.into()),
             RawBsonRef::Int64(n) => Number::Integer(n),
             RawBsonRef::Double(n) => Number::Double(n),
-            RawBsonRef::Decimal128(n) => Number::Decimal(Decimal::decode(n)),
+            RawBsonRef::Decimal128(n) => Number::Decimal(DecimalParts::decode(n)),
             _ => return None,
         })
     }
@@ -40,8 +40,8 @@ impl Number {
             (Double(a), Double(b)) => compare_doubles(a, b),
             (Integer(a), Double(b)) => compare_integer_double(a, b),
             (Double(a), Integer(b)) => compare_integer_double(b, a).reverse(),
-            (Integer(a), Dec(b)) => Decimal::from(a).compare(b),
-            (Dec(a), Integer(b)) => a.compare(Decimal::from(b)),
+            (Integer(a), Dec(b)) => DecimalParts::from(a).compare(b),
+            (Dec(a), Integer(b)) => a.compare(DecimalParts::from(b)),
             (Dec(a), Dec(b)) => a.compare(b),
             (Double(a), Dec(b)) => b.compare_double(a).reverse(),
             (Dec(a), Double(b)) => a.compare_double(b),
@@ -78,15 +78,17 @@ fn compare_integer_double(integer: i64, double: f64) -> Ordering {
 /// The largest coefficient with 34 digits; larger encodings are non-canonical and mean zero.
 const MAX_COEFFICIENT: u128 = 9_999_999_999_999_999_999_999_999_999_999_999;
 const EXPONENT_BIAS: i32 = 6176;
+/// How many digits a coefficient has at most.
+pub(crate) const DIGITS: i32 = 34;
 
-impl Decimal {
+impl DecimalParts {
     /// Decodes IEEE 754-2008 decimal128 in its binary integer form.
-    pub(super) fn decode(value: Decimal128) -> Decimal {
+    pub(crate) fn decode(value: Decimal128) -> DecimalParts {
         let bits = u128::from_le_bytes(value.bytes());
         let negative = bits >> 127 == 1;
         match (bits >> 122) & 0b1_1111 {
-            0b1_1111 => return Decimal::NaN,
-            0b1_1110 => return Decimal::Infinite { negative },
+            0b1_1111 => return DecimalParts::NaN,
+            0b1_1110 => return DecimalParts::Infinite { negative },
             _ => {}
         }
         // A combination field that begins with 11 moves the exponent by two bits and implies a coefficient beyond
@@ -95,14 +97,14 @@ impl Decimal {
             if (bits >> 125) & 0b11 == 0b11 { (111, 0) } else { (113, bits & ((1 << 113) - 1)) };
         let exponent = ((bits >> shift) & 0x3fff) as i32 - EXPONENT_BIAS;
         let coefficient = if coefficient > MAX_COEFFICIENT { 0 } else { coefficient };
-        Decimal::Finite { negative, coefficient, exponent }
+        DecimalParts::Finite { negative, coefficient, exponent }
     }
 
     /// −1, 0 or 1; NaN has none.
     fn sign(self) -> i8 {
         match self {
-            Decimal::NaN | Decimal::Finite { coefficient: 0, .. } => 0,
-            Decimal::Infinite { negative } | Decimal::Finite { negative, .. } => {
+            DecimalParts::NaN | DecimalParts::Finite { coefficient: 0, .. } => 0,
+            DecimalParts::Infinite { negative } | DecimalParts::Finite { negative, .. } => {
                 if negative {
                     -1
                 } else {
@@ -112,8 +114,8 @@ impl Decimal {
         }
     }
 
-    fn compare(self, other: Decimal) -> Ordering {
-        use Decimal::{Finite, Infinite, NaN};
+    pub(crate) fn compare(self, other: DecimalParts) -> Ordering {
+        use DecimalParts::{Finite, Infinite, NaN};
         match (self, other) {
             (NaN, NaN) => return Ordering::Equal,
             (NaN, _) => return Ordering::Less,
@@ -139,13 +141,13 @@ impl Decimal {
 
     fn compare_double(self, double: f64) -> Ordering {
         if double.is_nan() {
-            return self.compare(Decimal::NaN);
+            return self.compare(DecimalParts::NaN);
         }
         if double.is_infinite() {
-            return self.compare(Decimal::Infinite { negative: double < 0.0 });
+            return self.compare(DecimalParts::Infinite { negative: double < 0.0 });
         }
-        let Decimal::Finite { negative, coefficient, exponent } = self else {
-            return self.compare(Decimal::from(0));
+        let DecimalParts::Finite { negative, coefficient, exponent } = self else {
+            return self.compare(DecimalParts::from(0));
         };
         let double_sign = if double == 0.0 { 0 } else { double.signum() as i8 };
         let by_sign = self.sign().cmp(&double_sign);
@@ -156,12 +158,12 @@ impl Decimal {
         if negative { magnitude.reverse() } else { magnitude }
     }
 
-    fn to_f64(self) -> f64 {
+    pub(crate) fn to_f64(self) -> f64 {
         match self {
-            Decimal::NaN => f64::NAN,
-            Decimal::Infinite { negative: false } => f64::INFINITY,
-            Decimal::Infinite { negative: true } => f64::NEG_INFINITY,
-            Decimal::Finite { negative, coefficient, exponent } => {
+            DecimalParts::NaN => f64::NAN,
+            DecimalParts::Infinite { negative: false } => f64::INFINITY,
+            DecimalParts::Infinite { negative: true } => f64::NEG_INFINITY,
+            DecimalParts::Finite { negative, coefficient, exponent } => {
                 // The standard parser rounds correctly.
                 let magnitude = format!("{coefficient}e{exponent}").parse().unwrap_or(f64::NAN);
                 if negative { -magnitude } else { magnitude }
@@ -170,14 +172,14 @@ impl Decimal {
     }
 }
 
-impl From<i64> for Decimal {
+impl From<i64> for DecimalParts {
     fn from(value: i64) -> Self {
-        Decimal::Finite { negative: value < 0, coefficient: value.unsigned_abs().into(), exponent: 0 }
+        DecimalParts::Finite { negative: value < 0, coefficient: value.unsigned_abs().into(), exponent: 0 }
     }
 }
 
 /// How many decimal digits a coefficient other than 0 has.
-fn digits(coefficient: u128) -> i32 {
+pub(crate) fn digits(coefficient: u128) -> i32 {
     coefficient.checked_ilog10().map_or(0, |log| log as i32 + 1)
 }
 
@@ -275,7 +277,7 @@ mod tests {
     use super::*;
 
     fn decimal(text: &str) -> Number {
-        Number::Decimal(Decimal::decode(text.parse().unwrap()))
+        Number::Decimal(DecimalParts::decode(text.parse().unwrap()))
     }
 
     fn check(a: Number, b: Number, expected: Ordering) {
@@ -347,8 +349,8 @@ mod tests {
     #[test]
     fn coefficients_beyond_34_digits_mean_zero() {
         let beyond = Decimal128::from_bytes(((0x3040_u128 << 112) | (MAX_COEFFICIENT + 1)).to_le_bytes());
-        check(Number::Decimal(Decimal::decode(beyond)), Number::Integer(0), Ordering::Equal);
+        check(Number::Decimal(DecimalParts::decode(beyond)), Number::Integer(0), Ordering::Equal);
         let large_form = Decimal128::from_bytes((0b11_u128 << 125).to_le_bytes());
-        check(Number::Decimal(Decimal::decode(large_form)), Number::Integer(0), Ordering::Equal);
+        check(Number::Decimal(DecimalParts::decode(large_form)), Number::Integer(0), Ordering::Equal);
     }
 }
