@@ -162,6 +162,8 @@ fn id_type(ast: &Struct, field: &Field, diag: &Diag) {
 
 fn access(ast: &Struct, field: &Field, kept: bool, diag: &Diag) -> Access {
     let access = declared_access(ast, field, diag);
+    // Who a document belongs to is not for clients to say.
+    let kept = kept || field.attrs.tenant_key.is_set();
     if kept && access == Access::Public { Access::ReadOnly } else { access }
 }
 
@@ -293,6 +295,7 @@ fn not_for_embeds(field: &Field, diag: &Diag) {
     }
     let attrs = &field.attrs;
     report(field, &attrs.id, "only models have ids", diag);
+    report(field, &attrs.tenant_key, "a document has one tenant: put the key on the model", diag);
     report(field, &attrs.relation, "put the relation and its key on the model", diag);
     report(field, &attrs.unique, "put the key on the model", diag);
     report(field, &attrs.text, "put the text on the model", diag);

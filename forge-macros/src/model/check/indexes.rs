@@ -295,7 +295,8 @@ fn build(declared: &attr::Index, keys: Vec<(String, Kind)>) -> Index {
     }
 }
 
-fn plain(keys: Vec<(String, Kind)>) -> Index {
+/// An index of `keys` without options.
+pub(super) fn plain(keys: Vec<(String, Kind)>) -> Index {
     Index {
         keys,
         unique: false,

@@ -6,6 +6,7 @@ mod names;
 mod relations;
 mod rules;
 mod schema;
+mod tenant;
 
 use syn::Ident;
 
@@ -31,6 +32,8 @@ pub(crate) struct Model<'a> {
     pub(crate) indexes: Vec<Index>,
     /// The stored paths of the shard key.
     pub(crate) shard_key: Vec<(String, Kind)>,
+    /// The stored path of the tenant key.
+    pub(crate) tenant: Option<String>,
 }
 
 impl Model<'_> {
@@ -143,10 +146,14 @@ pub(crate) fn model<'a>(ast: &'a Struct, diag: &Diag) -> Option<Model<'a>> {
     let relations = relations::relations(ast, &fields, diag);
     fields::client_list(ast, diag);
     names::check(ast, &fields, &relations, diag);
-    let indexes = indexes::indexes(ast, &fields, diag);
+    let mut indexes = indexes::indexes(ast, &fields, diag);
+    let tenant = tenant::key(ast, &fields, diag);
+    if let Some(tenant) = &tenant {
+        tenant::indexes(&mut indexes, tenant);
+    }
     let shard_key = schema::shard_key(ast, &fields, diag);
     schema::view(ast, diag);
-    Some(Model { ast, collection, fields, id: id?, relations, indexes, shard_key })
+    Some(Model { ast, collection, fields, id: id?, relations, indexes, shard_key, tenant })
 }
 
 fn collection(ast: &Struct, diag: &Diag) -> String {

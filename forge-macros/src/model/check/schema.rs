@@ -27,6 +27,7 @@ pub(super) fn view(ast: &Struct, diag: &Diag) {
         "nobody deletes from a view; leave deleted documents out in its pipeline",
         diag,
     );
+    report(&attrs.pre_images, "keep them on the models that the view reads", diag);
     report(&attrs.sync, "replicate the models that the view reads", diag);
     report(&attrs.json_schema, "the documents of a view are checked where they are written", diag);
     report(&attrs.shard_key, "a view is read from where its source is", diag);

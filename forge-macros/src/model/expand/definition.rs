@@ -33,12 +33,16 @@ pub(super) fn definition(model: &Model<'_>, names: &Names) -> TokenStream {
         (attrs.timestamps.is_set(), quote!(timestamps)),
         (attrs.soft_delete.is_set(), quote!(soft_delete)),
         (attrs.sync.is_set(), quote!(sync)),
+        (attrs.pre_images.is_set(), quote!(pre_images)),
     ] {
         if set {
             more.extend(quote!(#option: true,));
         }
     }
     more.extend(schema(model));
+    if let Some(path) = &model.tenant {
+        more.extend(quote!(tenant: ::core::option::Option::Some(#path),));
+    }
     let plain = quote!(__forge::ModelDef::new(#name, #collection, &__FIELDS, #id));
     let definition = if more.is_empty() { plain } else { quote!(__forge::ModelDef { #more ..#plain }) };
     quote! {

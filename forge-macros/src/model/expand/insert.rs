@@ -123,7 +123,9 @@ fn default(this: &Ident, field: &Stored<'_>) -> TokenStream {
 }
 
 fn missing(field: &Stored<'_>) -> Option<TokenStream> {
-    let needed = may_be_left_out(field) && field.origin == Origin::Given;
+    // A tenant key is given by the database handle.
+    let needed =
+        may_be_left_out(field) && field.origin == Origin::Given && !field.field.attrs.tenant_key.is_set();
     let (ident, name) = (&field.field.ident, &field.field.name);
     needed.then(|| quote!(if self.#ident.is_none() { report(#name); }))
 }
