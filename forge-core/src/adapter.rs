@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bson::{Bson, RawDocumentBuf};
 use futures_core::stream::BoxStream;
+use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,7 @@ pub use crate::admin::{
 };
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
-use crate::ir::{Filter, Operation, Outcome};
+use crate::ir::{Filter, Operation, Outcome, Rows, Select};
 use crate::model::ModelRef;
 use crate::observe::Observers;
 use crate::tenant::TenantScope;
@@ -46,6 +47,24 @@ pub trait Adapter: Send + Sync + 'static {
     /// Whatever the database answers, with Forge's codes; [`ErrorCode::Unsupported`](crate::ErrorCode::Unsupported)
     /// names the operator that the engine lacks.
     async fn execute(&self, exec: &Exec, operation: Operation) -> Result<Outcome>;
+
+    /// Runs a select batch by batch: `batch` documents at a time, as far as the engine can, each batch with what it
+    /// includes. Dropping the stream closes the cursor. Without another implementation everything comes at once.
+    ///
+    /// # Errors
+    /// As [`execute`](Adapter::execute), here or in the stream, which ends with it.
+    async fn stream(
+        &self,
+        exec: &Exec,
+        select: Select,
+        batch: u32,
+    ) -> Result<BoxStream<'static, Result<Rows>>> {
+        let _ = batch;
+        match self.execute(exec, Operation::Select(select)).await? {
+            Outcome::Rows(rows) => Ok(futures_util::stream::once(std::future::ready(Ok(rows))).boxed()),
+            _ => Err(Error::internal("the adapter answered find with something else")),
+        }
+    }
 
     /// How the database would run a read: the commands, the indexes they use, warnings.
     async fn explain(&self, exec: &Exec, operation: Operation) -> Result<Explanation>;
@@ -186,8 +205,11 @@ pub struct Capabilities {
     pub change_streams: bool,
     /// Text indexes and `$text`.
     pub text: bool,
-    /// Change events carry the document as it was.
+    /// Change events carry the document as it was: always on the embedded engine, on servers for collections that keep
+    /// it, as push asks for with `#[model(pre_images)]`.
     pub pre_images: bool,
+    /// All of them do, whatever the collection.
+    pub always_pre_images: bool,
 }
 
 /// An open transaction of an [`Adapter`].
@@ -320,6 +342,8 @@ pub struct ChangeEvent {
     pub after: Option<RawDocumentBuf>,
     /// The paths that an update touched, where the feed knows.
     pub touched: Option<Vec<String>>,
+    /// The values that an update set, by path, where the feed tells them apart from `after`, which may be newer.
+    pub updated: Option<RawDocumentBuf>,
 }
 
 /// What happened to a document.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use futures_core::stream::BoxStream;
 use futures_util::FutureExt;
 
 use crate::adapter::{Adapter, Exec, Explanation, Read, ReadLog, Written};
@@ -16,8 +17,8 @@ use crate::ir::{self, Operation, Outcome};
 use crate::model::ModelRef;
 use crate::observe::Observers;
 use crate::plan::plan;
-use crate::query::{Delete, DeleteMany, Find, GroupBy, KeySet, Update, UpdateMany, decode, wrong_outcome};
-use crate::traits::{Model, NewRecord, encode_new};
+use crate::query::{Find, GroupBy, KeySet, decode, wrong_outcome};
+use crate::traits::Model;
 use crate::types::DateTime;
 use crate::value::{IntoValue, to_bson};
 
@@ -82,8 +83,28 @@ impl Handle {
         self.shared.adapter.execute(&self.exec, operation).await
     }
 
+    /// The rows of a select, in batches of about `batch` documents.
+    pub(crate) async fn stream(
+        &self,
+        select: ir::Select,
+        batch: u32,
+    ) -> Result<BoxStream<'static, Result<ir::Rows>>> {
+        match plan(Operation::Select(select), self.now()) {
+            Operation::Select(select) => self.shared.adapter.stream(&self.exec, select, batch).await,
+            _ => Err(wrong_outcome("stream")),
+        }
+    }
+
     pub(crate) async fn explain(&self, operation: Operation) -> Result<Explanation> {
         self.shared.adapter.explain(&self.exec, plan(operation, self.now())).await
+    }
+
+    pub(crate) fn env(&self) -> &Env {
+        &self.shared.env
+    }
+
+    pub(crate) fn in_transaction(&self) -> bool {
+        self.exec.transaction.is_some()
     }
 
     pub(crate) fn database(&self) -> &str {
@@ -204,113 +225,7 @@ impl<A> Db<A> {
     }
 }
 
-// The bound stands on the methods: on the block, a query that writes would be told that the method does not exist.
 impl<A> Db<A> {
-    /// Inserts a document and gives it back as stored.
-    ///
-    /// # Errors
-    /// [`ErrorCode::Validation`](crate::ErrorCode::Validation) by the model's rules;
-    /// [`ErrorCode::UniqueViolation`](crate::ErrorCode::UniqueViolation).
-    pub async fn insert<N: NewRecord>(&self, new: N) -> Result<N::Model>
-    where
-        A: CanWrite,
-    {
-        let document = encode_new(new, &self.handle.shared.env)?;
-        let stored = decode(&document)?;
-        self.run_insert(ModelRef(<N::Model as Model>::def()), vec![document], false).await?;
-        Ok(stored)
-    }
-
-    /// Inserts documents, in order; answers with how many.
-    ///
-    /// # Errors
-    /// As [`insert`](Db::insert). Nothing is sent where one of them breaks a rule of its model. Where the database
-    /// refuses one of them, those before it are in, unless this is part of a transaction.
-    pub async fn insert_many<N: NewRecord>(&self, new: impl IntoIterator<Item = N>) -> Result<u64>
-    where
-        A: CanWrite,
-    {
-        self.insert_all(new, false).await.map(|(inserted, _)| inserted)
-    }
-
-    /// Inserts documents and leaves out those that hit a unique index; answers with how many went in, and the
-    /// positions of those that did not.
-    ///
-    /// # Errors
-    /// As [`insert_many`](Db::insert_many), but for unique indexes.
-    pub async fn insert_many_skipping<N: NewRecord>(
-        &self,
-        new: impl IntoIterator<Item = N>,
-    ) -> Result<(u64, Vec<usize>)>
-    where
-        A: CanWrite,
-    {
-        self.insert_all(new, true).await
-    }
-
-    async fn insert_all<N: NewRecord>(
-        &self,
-        new: impl IntoIterator<Item = N>,
-        skip: bool,
-    ) -> Result<(u64, Vec<usize>)> {
-        let env = &self.handle.shared.env;
-        let documents = new.into_iter().map(|new| encode_new(new, env)).collect::<Result<Vec<_>>>()?;
-        let total = documents.len() as u64;
-        if total == 0 {
-            return Ok((0, Vec::new()));
-        }
-        let skipped = self.run_insert(ModelRef(<N::Model as Model>::def()), documents, skip).await?;
-        Ok((total - skipped.len() as u64, skipped.iter().map(|skipped| skipped.position).collect()))
-    }
-
-    async fn run_insert(
-        &self,
-        model: ModelRef,
-        documents: Vec<bson::RawDocumentBuf>,
-        skip: bool,
-    ) -> Result<Vec<ir::Skipped>> {
-        match self
-            .handle
-            .execute(Operation::Insert(ir::Insert { model, documents, skip_duplicates: skip }))
-            .await?
-        {
-            Outcome::Inserted { skipped } => Ok(skipped),
-            _ => Err(wrong_outcome("insert")),
-        }
-    }
-
-    /// Changes the document with this id.
-    pub fn update<M: Model>(&self, id: impl IntoValue<M::Id>) -> Update<M>
-    where
-        A: CanWrite,
-    {
-        Update::new(self.handle.clone(), to_bson(&id.into_value()))
-    }
-
-    /// Changes every document that matches.
-    pub fn update_many<M: Model>(&self) -> UpdateMany<M>
-    where
-        A: CanWrite,
-    {
-        UpdateMany::new(self.handle.clone())
-    }
-
-    /// Deletes the document with this id and what its relations say.
-    pub fn delete<M: Model>(&self, id: impl IntoValue<M::Id>) -> Delete<M>
-    where
-        A: CanWrite,
-    {
-        Delete::new(self.handle.clone(), to_bson(&id.into_value()))
-    }
-
-    /// Deletes every document that matches and what their relations say.
-    pub fn delete_many<M: Model>(&self) -> DeleteMany<M>
-    where
-        A: CanWrite,
-    {
-        DeleteMany::new(self.handle.clone())
-    }
-
     pub(crate) fn counting(&self, written: Arc<Written>) -> Self {
         let mut db = self.clone();
         db.handle.exec.written = Some(written);

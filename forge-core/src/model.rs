@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::{Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-pub use crate::schema::{Refresh, Rule, ShardKeyDef, ValidatorDef, ViewDef};
+pub use crate::schema::{Refresh, Rule, ShardKeyDef, Similarity, ValidatorDef, VectorDef, ViewDef};
 
 /// A model: its collection, fields, relations and indexes.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub struct ModelDef {
     pub timestamps: bool,
     /// Whether a delete sets `deletedAt` in place of removing the document.
     pub soft_delete: bool,
+    /// The stored path of the number that every change raises, where the model has one: what optimistic locking compares.
+    pub version: Option<&'static str>,
     /// Whether clients may replicate the model.
     pub sync: bool,
     /// The stored path of the field that says whose a document is, where the model belongs to tenants.
@@ -40,6 +42,8 @@ pub struct ModelDef {
     pub json_schema: Option<ValidatorDef>,
     /// How its collection is divided among the shards of a cluster.
     pub shard_key: Option<ShardKeyDef>,
+    /// The fields that hold vectors to search by.
+    pub vectors: &'static [VectorDef],
 }
 
 /// The stored name of the creation time of models with `timestamps`.
@@ -107,6 +111,8 @@ pub enum Default {
     Value,
     /// The time of the write: `created_at`, `updated_at`.
     Timestamp,
+    /// One, and one more with every change: `#[model(version)]`.
+    Version,
 }
 
 /// How two models belong together.
@@ -330,13 +336,20 @@ impl ModelDef {
             indexes: &[],
             timestamps: false,
             soft_delete: false,
+            version: None,
             sync: false,
             tenant: None,
             pre_images: false,
             view: None,
             json_schema: None,
             shard_key: None,
+            vectors: &[],
         }
+    }
+
+    /// Whether Forge keeps it for its own work: then its collection begins with `forge_`, and clients are not told of it.
+    pub fn is_own(&self) -> bool {
+        self.collection.starts_with("forge_")
     }
 
     /// The field with this Rust name.
@@ -347,6 +360,22 @@ impl ModelDef {
     /// The field with this name in documents.
     pub fn stored_field(&self, stored: &str) -> Option<&'static FieldDef> {
         self.fields.iter().find(|field| field.stored == stored)
+    }
+
+    /// Who may read what is at a stored path: the strictest of the fields that lead to it.
+    pub fn access_at(&self, path: &str) -> Access {
+        let (mut fields, mut access) = (self.fields, Access::Public);
+        for part in path.split('.') {
+            let Some(field) = fields.iter().find(|field| field.stored == part) else { break };
+            if field.access == Access::Private || access == Access::Public {
+                access = field.access;
+            }
+            match field.embed {
+                Some(embed) => fields = embed().fields,
+                None => break,
+            }
+        }
+        access
     }
 
     /// The id field.

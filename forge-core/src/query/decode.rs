@@ -1,6 +1,7 @@
 //! From raw documents to models, with their relations; and what is said about documents that are no models.
 
 use std::cell::RefCell;
+use std::fmt;
 
 use bson::{Bson, RawBsonRef, RawDocument};
 use serde::Serialize;
@@ -31,28 +32,51 @@ pub struct Dirty {
 impl Dirty {
     /// Looks up what `error` is about.
     fn of(document: &RawDocument, model: &ModelDef, error: &bson::error::Error) -> Self {
-        let text = error.to_string();
-        let (path, reason) = located(&text);
-        let id = document.get("_id").ok().flatten().and_then(|id| Bson::try_from(id).ok());
+        Self::at(document, model, "", &error.to_string())
+    }
+
+    /// Looks up what is wrong with the value at `above`, which `text` says in terms of that value.
+    pub(crate) fn at(document: &RawDocument, model: &ModelDef, above: &str, text: &str) -> Self {
+        let (below, reason) = located(text);
+        let path = [above, &below].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".");
         Self {
             model: model.name,
             collection: model.collection,
-            id: id.unwrap_or(Bson::Null),
+            id: id_of(document),
             found: found(document, &path),
             expected: expected(reason),
             path,
         }
     }
 
-    fn into_error(self, source: bson::error::Error) -> Error {
-        let Self { model, collection, id, path, expected, found } = self;
-        let (id, place) = (shown(&id), if path.is_empty() { "itself".to_owned() } else { format!("`{path}`") });
+    /// The error of a read that is not lenient. It carries this, for [`Dirt`] to find.
+    pub(crate) fn into_error(self, source: impl std::error::Error + Send + Sync + 'static) -> Error {
+        let Self { model, collection, id, path, expected, found } = &self;
+        let (id, place) = (shown(id), if path.is_empty() { "itself".to_owned() } else { format!("`{path}`") });
         Error::internal(format!(
             "the document {id} of {collection} is not a {model}: {place} is {found}, expected {expected}; \
              `.lenient()` sets such documents aside"
         ))
-        .with_source(source)
+        .with_source(Unreadable { dirty: self.clone(), source: Box::new(source) })
     }
+}
+
+/// The source of the error about a dirty document.
+#[derive(Debug)]
+struct Unreadable {
+    dirty: Dirty,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)
+    }
+}
+impl std::error::Error for Unreadable {}
+
+fn id_of(document: &RawDocument) -> Bson {
+    document.get("_id").ok().flatten().and_then(|id| Bson::try_from(id).ok()).unwrap_or(Bson::Null)
 }
 
 /// The path in an error of [`record`](crate::record), and what follows it.
@@ -143,7 +167,7 @@ pub(crate) fn type_name(value: RawBsonRef<'_>) -> &'static str {
     }
 }
 
-fn shown(id: &Bson) -> String {
+pub(crate) fn shown(id: &Bson) -> String {
     match id {
         Bson::ObjectId(id) => id.to_hex(),
         Bson::String(text) => text.clone(),
@@ -160,6 +184,21 @@ impl Dirt {
         let mut list = self.0.borrow_mut();
         if !list.iter().any(|known| known.collection == dirty.collection && known.id == dirty.id) {
             list.push(dirty);
+        }
+    }
+
+    /// Sets aside the document that `error` is about.
+    ///
+    /// # Errors
+    /// `error`, where it is about something else.
+    pub(crate) fn set_aside(&self, error: Error) -> Result<()> {
+        let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<Unreadable>());
+        match source.map(|unreadable| unreadable.dirty.clone()) {
+            Some(dirty) => {
+                self.add(dirty);
+                Ok(())
+            }
+            None => Err(error),
         }
     }
 
@@ -202,6 +241,11 @@ pub(crate) fn decode_at<M: Model>(rows: &Rows, position: usize, dirt: Option<&Di
         model.attach(included.relation, &Related::of(included, position, dirt))?;
     }
     Ok(Some(model))
+}
+
+/// The document at `position` with its relations.
+pub(crate) fn decode_one<M: Model>(rows: &Rows, position: usize) -> Result<M> {
+    decode_at(rows, position, None)?.ok_or_else(|| Error::internal("a document was set aside where none may be"))
 }
 
 /// All documents with their relations.

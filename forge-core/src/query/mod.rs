@@ -1,23 +1,52 @@
 //! The query builders: typed, awaited to run, compiled to the [IR](crate::ir).
 
+mod changes;
+mod cursor;
 mod decode;
 mod delete;
+mod distinct;
+mod elements;
 mod find;
 mod group;
 mod include;
+mod page;
+mod reading;
+mod selection;
+mod scored;
+mod search;
+mod insert;
+mod links;
+mod loaded;
+mod nested;
+mod replace;
+mod restore;
 mod update;
+mod upsert;
 
 pub use decode::{Dirt, Dirty};
 pub use delete::{Delete, DeleteMany};
-pub use find::{Count, Find};
+pub use elements::{Each, EachValue, Push};
+pub use distinct::Distinct;
+pub use find::{Count, Find, Selected};
 pub use group::{Agg, AggregateSet, GroupBy, GroupFilter, KeySet, count};
-pub use include::{Include, IntoIncludes};
-pub use update::{Update, UpdateMany};
+pub use include::{Counted, Include, IntoIncludes, SelectedInclude};
+pub use page::{Page, Paged, Pages};
+pub use reading::{Lenient, Results};
+pub use selection::{As, Asked, CountOf, Omit, Optional, Projection, ReadAs, Row, Selection, count_of};
+pub use scored::{Scored, ScoredFind};
+pub use search::{IntoTextPaths, Ranked, Search, Vector};
+pub use insert::{Insert, InsertMany, InsertManySkipping, Inserted};
+pub use nested::{IntoLinks, Nested};
+pub use replace::Replace;
+pub use restore::{Restore, RestoreMany};
+pub use update::{Update, UpdateFirst, UpdateMany};
+pub use upsert::{Upsert, Upserted};
 
 pub use crate::fields::{
     Comparable, Element, EmbedMany, EmbedOne, Field, Filter, IntoSort, Order, Place, Shaped, Text, ToMany, ToOne,
     all, any, none, score,
 };
+pub use crate::ir::TextQuery;
 pub use crate::value::IntoValue;
 
 pub(crate) use decode::{decode, decode_all, decode_at};

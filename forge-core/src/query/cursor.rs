@@ -1,0 +1,426 @@
+//! Places in a sorted result: their opaque form, and the conditions that find what comes after them.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
+
+use crate::error::{Error, Result};
+use crate::ir::{Filter, Path, Predicate, SortKey};
+use crate::model::{Access, CREATED_AT, DELETED_AT, ModelDef, UPDATED_AT};
+use crate::order;
+use schemars::SchemaGenerator;
+use serde_json::Value;
+
+/// The version of the form of cursors.
+const VERSION: i32 = 1;
+/// The longest cursor that is read.
+const MAX_LENGTH: usize = 16 * 1024;
+
+/// A place in a result: the values of one document under every key of a total order.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Place(Vec<Bson>);
+
+/// Refuses orders whose values clients may not see, and those that have no places.
+///
+/// # Errors
+/// `internal` for a private field: the cursor would carry its values out. `unsupported` for an order that is not by
+/// fields.
+pub(crate) fn check(model: &ModelDef, sort: &[SortKey]) -> Result<()> {
+    for key in sort {
+        if model.access_at(&key.path) == Access::Private {
+            return Err(Error::internal(format!(
+                "{}.{} is private, and cursors would carry its values to clients; sort pages by another field, or page \
+                 with skip and limit",
+                model.name, key.path
+            )));
+        }
+        if key.path == crate::ir::SCORE {
+            return Err(Error::unsupported(
+                "pages by cursor need an order by fields, not by score; page with skip and limit",
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl Place {
+    /// The place of `document`.
+    ///
+    /// # Errors
+    /// `unsupported` where a sort key is a list of lists, which no condition can be compared with.
+    pub(crate) fn of(sort: &[SortKey], document: &RawDocument) -> Result<Self> {
+        for (i, key) in sort.iter().enumerate() {
+            let head = head(&key.path);
+            let shared = sort[..i].iter().any(|other| head == self::head(&other.path));
+            if shared && matches!(document.get(head), Ok(Some(RawBsonRef::Array(_)))) {
+                return Err(Error::unsupported(format!(
+                    "pages cannot be sorted by two parts of the list `{head}`"
+                )));
+            }
+        }
+        let values = order::sort_values(sort, document);
+        let owned = sort.iter().zip(values).map(|(key, value)| match value {
+            RawBsonRef::Array(_) => Err(Error::unsupported(format!(
+                "pages cannot be sorted by `{}`, which holds lists of lists",
+                key.path
+            ))),
+            value => Ok(Bson::try_from(value)?),
+        });
+        owned.collect::<Result<_>>().map(Self)
+    }
+
+    /// The opaque form, for this model and order.
+    pub(crate) fn encode(&self, model: &ModelDef, sort: &[SortKey]) -> Result<String> {
+        let document = doc! { "v": VERSION, "o": fingerprint(model, sort), "k": self.0.clone() };
+        let raw = RawDocumentBuf::try_from(&document)?;
+        Ok(URL_SAFE_NO_PAD.encode(raw.as_bytes()))
+    }
+
+    /// Reads the opaque form.
+    ///
+    /// # Errors
+    /// `bad_request`: it is malformed, of another version, or of another model or order.
+    pub(crate) fn decode(text: &str, model: &ModelDef, sort: &[SortKey]) -> Result<Self> {
+        let malformed = || Error::bad_request("the cursor is malformed; pass one on exactly as it was given");
+        if text.len() > MAX_LENGTH {
+            return Err(malformed());
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| malformed())?;
+        let document = RawDocument::from_bytes(&bytes).map_err(|_| malformed())?;
+        let document = Document::try_from(document).map_err(|_| malformed())?;
+        match document.get("v") {
+            Some(Bson::Int32(VERSION)) => {}
+            Some(Bson::Int32(_)) => {
+                return Err(Error::bad_request("the cursor is of another version; start from the first page"));
+            }
+            _ => return Err(malformed()),
+        }
+        if document.get("o") != Some(&Bson::Int64(fingerprint(model, sort))) {
+            return Err(Error::bad_request(
+                "the cursor belongs to another order; start from the first page, or ask in the order that it was made in",
+            ));
+        }
+        let Ok(values) = document.get_array("k") else { return Err(malformed()) };
+        if values.len() != sort.len() || !values.iter().all(comparable) {
+            return Err(malformed());
+        }
+        Ok(Self(values.clone()))
+    }
+
+    /// The conditions on what comes after this place: to be read one after the other, each in the same order. The first
+    /// finds the values of the same type under the first key, by a range that an index serves; the second the rest.
+    pub(crate) fn after(&self, model: &ModelDef, sort: &[SortKey]) -> [Filter; 2] {
+        let (Some(key), Some(value)) = (sort.first(), self.0.first()) else {
+            return [Filter::Nothing, Filter::Nothing];
+        };
+        let first = Side::new(key, value);
+        let rest = match (sort.get(1..), self.0.get(1..)) {
+            (Some(sort), Some(values)) => beyond(sort, values),
+            _ => Filter::Nothing,
+        };
+        let near = if may_be_list(model, &key.path) {
+            first.range().and(first.beyond().or(first.level().and(rest)))
+        } else if rest == Filter::Nothing {
+            first.further()
+        } else {
+            first.range().and(first.further().or(first.here().and(rest)))
+        };
+        [near, first.beyond().and(first.range().negate())]
+    }
+}
+
+/// Whether documents may hold a list at `path`, so that each element counts. Only what the model says to be no list
+/// needs no guard against that; a document that says otherwise cannot be read.
+fn may_be_list(model: &ModelDef, path: &str) -> bool {
+    if path == "_id" || [CREATED_AT, UPDATED_AT, DELETED_AT].contains(&path) {
+        return false;
+    }
+    let (mut fields, mut rest) = (model.fields, path);
+    loop {
+        let (head, tail) = rest.split_once('.').map_or((rest, None), |(head, tail)| (head, Some(tail)));
+        let Some(field) = fields.iter().find(|field| field.stored == head) else { return true };
+        let mut generator = SchemaGenerator::default();
+        let schema = (field.schema)(&mut generator);
+        if !is_no_list(schema.as_value(), &generator, 0) {
+            return true;
+        }
+        match (tail, field.embed) {
+            (None, _) => return false,
+            (Some(tail), Some(embed)) => (fields, rest) = (embed().fields, tail),
+            (Some(_), None) => return true,
+        }
+    }
+}
+
+/// Whether a schema allows no arrays, for certain.
+fn is_no_list(schema: &Value, generator: &SchemaGenerator, depth: u8) -> bool {
+    let plain = |name: &Value| name.as_str().is_some_and(|name| name != "array");
+    match (schema.get("type"), schema.get("$ref"), schema.get("anyOf")) {
+        (Some(Value::Array(names)), ..) => names.iter().all(plain),
+        (Some(name), ..) => plain(name),
+        (_, Some(Value::String(link)), _) if depth < 4 => {
+            let name = link.rsplit('/').next().unwrap_or_default();
+            generator.definitions().get(name).is_some_and(|schema| is_no_list(schema, generator, depth + 1))
+        }
+        (.., Some(Value::Array(any))) => any.iter().all(|schema| is_no_list(schema, generator, depth)),
+        _ => schema.get("enum").is_some(),
+    }
+}
+
+fn head(path: &str) -> &str {
+    path.split_once('.').map_or(path, |(head, _)| head)
+}
+
+/// What comes after `values`, whatever its types.
+fn beyond(sort: &[SortKey], values: &[Bson]) -> Filter {
+    let (Some(key), Some(value)) = (sort.first(), values.first()) else { return Filter::Nothing };
+    let side = Side::new(key, value);
+    side.beyond().or(side.level().and(beyond(&sort[1..], &values[1..])))
+}
+
+/// A number that differs between orders and between models.
+fn fingerprint(model: &ModelDef, sort: &[SortKey]) -> i64 {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let mut eat = |bytes: &[u8]| {
+        for byte in bytes {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    eat(model.collection.as_bytes());
+    for key in sort {
+        eat(if key.descending { b"\0-" } else { b"\0+" });
+        eat(key.path.as_bytes());
+    }
+    hash.cast_signed()
+}
+
+/// Whether a value that came from outside can stand in a comparison.
+fn comparable(value: &Bson) -> bool {
+    !matches!(
+        value,
+        Bson::Array(_)
+            | Bson::RegularExpression(_)
+            | Bson::JavaScriptCode(_)
+            | Bson::JavaScriptCodeWithScope(_)
+            | Bson::DbPointer(_)
+            | Bson::Symbol(_)
+    )
+}
+
+/// The brackets of the order of types that conditions can tell apart, from small to large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Bracket {
+    MinKey,
+    /// What an empty list sorts as.
+    Empty,
+    Null,
+    Number,
+    String,
+    Document,
+    Binary,
+    ObjectId,
+    Boolean,
+    Date,
+    Timestamp,
+    MaxKey,
+}
+
+impl Bracket {
+    const ALL: [Self; 12] = [
+        Self::MinKey,
+        Self::Empty,
+        Self::Null,
+        Self::Number,
+        Self::String,
+        Self::Document,
+        Self::Binary,
+        Self::ObjectId,
+        Self::Boolean,
+        Self::Date,
+        Self::Timestamp,
+        Self::MaxKey,
+    ];
+
+    fn of(value: &Bson) -> Self {
+        match value {
+            Bson::MinKey => Self::MinKey,
+            Bson::Undefined => Self::Empty,
+            Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_) | Bson::Decimal128(_) => Self::Number,
+            Bson::String(_) => Self::String,
+            Bson::Document(_) => Self::Document,
+            Bson::Binary(_) => Self::Binary,
+            Bson::ObjectId(_) => Self::ObjectId,
+            Bson::Boolean(_) => Self::Boolean,
+            Bson::DateTime(_) => Self::Date,
+            Bson::Timestamp(_) => Self::Timestamp,
+            Bson::MaxKey => Self::MaxKey,
+            _ => Self::Null,
+        }
+    }
+
+    /// The path has a value in the bracket, be it in a list.
+    fn holds(self, path: &Path) -> Filter {
+        let from = |least: Bson| Filter::Field(path.clone(), Predicate::Gte(least));
+        match self {
+            Self::MinKey => Filter::eq(path.clone(), Bson::MinKey),
+            Self::Empty => Filter::Field(path.clone(), Predicate::Size(0)),
+            Self::Null => Filter::eq(path.clone(), Bson::Null),
+            Self::Number => from(Bson::Double(f64::NEG_INFINITY)).or(Filter::eq(path.clone(), f64::NAN)),
+            Self::String => from(Bson::String(String::new())),
+            Self::Document => from(Bson::Document(Document::new())),
+            Self::Binary => from(Bson::Binary(bson::Binary {
+                subtype: bson::spec::BinarySubtype::Generic,
+                bytes: Vec::new(),
+            })),
+            Self::ObjectId => from(Bson::ObjectId(bson::oid::ObjectId::from_bytes([0; 12]))),
+            Self::Boolean => from(Bson::Boolean(false)),
+            Self::Date => from(Bson::DateTime(bson::DateTime::MIN)),
+            Self::Timestamp => from(Bson::Timestamp(bson::Timestamp { time: 0, increment: 0 })),
+            Self::MaxKey => Filter::eq(path.clone(), Bson::MaxKey),
+        }
+    }
+}
+
+/// One key of a place, in conditions. Of a list the smallest element counts upwards, and the largest downwards.
+struct Side<'a> {
+    path: &'a Path,
+    descending: bool,
+    value: &'a Bson,
+    bracket: Bracket,
+}
+
+impl<'a> Side<'a> {
+    fn new(key: &'a SortKey, value: &'a Bson) -> Self {
+        Self { path: &key.path, descending: key.descending, value, bracket: Bracket::of(value) }
+    }
+
+    fn field(&self, predicate: Predicate) -> Filter {
+        Filter::Field(self.path.clone(), predicate)
+    }
+
+    fn is_nan(&self) -> bool {
+        match self.value {
+            Bson::Double(number) => number.is_nan(),
+            Bson::Decimal128(number) => number.to_string().eq_ignore_ascii_case("nan"),
+            _ => false,
+        }
+    }
+
+    /// Whether comparisons within the bracket mean anything: the others hold one value.
+    fn has_range(&self) -> bool {
+        !matches!(self.bracket, Bracket::MinKey | Bracket::Empty | Bracket::Null | Bracket::MaxKey)
+    }
+
+    /// The path holds this very value.
+    fn here(&self) -> Filter {
+        if self.has_range() { self.field(Predicate::Eq(self.value.clone())) } else { self.bracket.holds(self.path) }
+    }
+
+    /// The path holds a smaller value of the same bracket.
+    fn below(&self) -> Filter {
+        match self.bracket {
+            _ if !self.has_range() || self.is_nan() => Filter::Nothing,
+            // NaN is the smallest number of the order, and no comparison finds it.
+            Bracket::Number => self
+                .field(Predicate::Lt(self.value.clone()))
+                .or(self.field(Predicate::Eq(Bson::Double(f64::NAN)))),
+            _ => self.field(Predicate::Lt(self.value.clone())),
+        }
+    }
+
+    /// The path holds a larger value of the same bracket.
+    fn above(&self) -> Filter {
+        match self.bracket {
+            _ if !self.has_range() => Filter::Nothing,
+            Bracket::Number if self.is_nan() => self.field(Predicate::Gte(Bson::Double(f64::NEG_INFINITY))),
+            _ => self.field(Predicate::Gt(self.value.clone())),
+        }
+    }
+
+    /// The path holds a value before this one, so that the document has its place there.
+    fn before(&self) -> Filter {
+        let (brackets, within) = if self.descending {
+            (Bracket::ALL.iter().filter(|other| **other > self.bracket).collect::<Vec<_>>(), self.above())
+        } else {
+            (Bracket::ALL.iter().filter(|other| **other < self.bracket).collect(), self.below())
+        };
+        brackets.into_iter().fold(within, |any, bracket| any.or(bracket.holds(self.path)))
+    }
+
+    /// The path holds a value after this one in the same bracket.
+    fn further(&self) -> Filter {
+        if self.descending { self.below() } else { self.above() }
+    }
+
+    /// The document has its place here, under this key.
+    fn level(&self) -> Filter {
+        self.here().and(self.before().negate())
+    }
+
+    /// The document has its place after this value.
+    fn beyond(&self) -> Filter {
+        self.here().or(self.before()).negate()
+    }
+
+    /// The path holds this value or one after it in the same bracket. Of documents that are not before this value, those
+    /// are all whose place is in the bracket, but for NaN downwards, which is its last.
+    fn range(&self) -> Filter {
+        match self.bracket {
+            _ if !self.has_range() => self.here(),
+            Bracket::Number if self.is_nan() => {
+                if self.descending { self.here() } else { self.bracket.holds(self.path) }
+            }
+            _ if self.descending => self.field(Predicate::Lte(self.value.clone())),
+            _ => self.field(Predicate::Gte(self.value.clone())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorCode;
+    use crate::model::{FieldDef, ModelDef};
+
+    static MODEL: ModelDef = ModelDef::new("Item", "items", &FIELDS, 0);
+    static FIELDS: [FieldDef; 1] = [FieldDef::new("id", "_id", "id", |generator| generator.subschema_for::<i64>())];
+
+    fn sort(keys: &[(&'static str, bool)]) -> Vec<SortKey> {
+        keys.iter().map(|(path, descending)| SortKey { path: (*path).into(), descending: *descending }).collect()
+    }
+
+    #[test]
+    fn a_cursor_is_opaque_and_comes_back() {
+        let keys = sort(&[("a", false), ("_id", false)]);
+        let place = Place(vec![Bson::String("x".into()), Bson::Int64(7)]);
+        let text = place.encode(&MODEL, &keys).unwrap();
+        assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{text}");
+        assert_eq!(Place::decode(&text, &MODEL, &keys).unwrap(), place);
+    }
+
+    #[test]
+    fn what_is_no_cursor_of_this_order_is_a_bad_request() {
+        let keys = sort(&[("a", false), ("_id", false)]);
+        let place = Place(vec![Bson::Null, Bson::Int64(7)]);
+        let good = place.encode(&MODEL, &keys).unwrap();
+        let encode = |document: Document| {
+            URL_SAFE_NO_PAD.encode(RawDocumentBuf::try_from(&document).unwrap().as_bytes())
+        };
+        let o = fingerprint(&MODEL, &keys);
+        let bad = [
+            String::new(),
+            "!".to_owned(),
+            good[..good.len() - 3].to_owned(),
+            "A".repeat(MAX_LENGTH + 1),
+            encode(doc! { "v": 2, "o": o, "k": [1, 2] }),
+            encode(doc! { "v": 1, "o": 5_i64, "k": [1, 2] }),
+            encode(doc! { "v": 1, "o": o, "k": [1] }),
+            encode(doc! { "v": 1, "o": o, "k": [1, [2]] }),
+            encode(doc! { "v": 1, "o": o }),
+            place.encode(&MODEL, &sort(&[("a", true), ("_id", false)])).unwrap(),
+        ];
+        for text in bad {
+            assert_eq!(Place::decode(&text, &MODEL, &keys).unwrap_err().code(), ErrorCode::BadRequest, "{text}");
+        }
+    }
+}
