@@ -82,6 +82,21 @@ impl<M: 'static, E: Embed> EmbedMany<M, E> {
         Filter::with(ir::Filter::Field(self.path.into(), Predicate::Element(Box::new(ir))), error)
     }
 
+    /// The element at a position, from 0.
+    pub fn at(self, position: u16) -> EmbedOne<M, E> {
+        EmbedOne::new(join_position(self.path, position))
+    }
+
+    /// Has exactly `n` elements.
+    pub fn size(self, n: u32) -> Filter<M> {
+        self.whole().size(n)
+    }
+
+    /// Has no elements.
+    pub fn is_empty(self) -> Filter<M> {
+        self.size(0)
+    }
+
     /// At least one element matches.
     pub fn some(self, filter: impl FnOnce(&'static E::Fields<E>) -> Filter<E>) -> Filter<M> {
         self.element(filter)
@@ -96,6 +111,20 @@ impl<M: 'static, E: Embed> EmbedMany<M, E> {
     pub fn every(self, filter: impl FnOnce(&'static E::Fields<E>) -> Filter<E>) -> Filter<M> {
         !self.element(|fields| !filter(fields))
     }
+}
+
+/// `prefix.position`, made once for each distinct pair.
+pub(super) fn join_position(prefix: &'static str, position: u16) -> &'static str {
+    static NAMES: RwLock<Option<HashMap<u16, &'static str>>> = RwLock::new(None);
+    let known = NAMES.read().unwrap_or_else(PoisonError::into_inner);
+    let name = known.as_ref().and_then(|names| names.get(&position).copied());
+    drop(known);
+    let name = name.unwrap_or_else(|| {
+        let mut names = NAMES.write().unwrap_or_else(PoisonError::into_inner);
+        let make = || &*Box::leak(position.to_string().into_boxed_str());
+        names.get_or_insert_default().entry(position).or_insert_with(make)
+    });
+    join(prefix, name)
 }
 
 /// `prefix.name`, made once for each distinct pair: the number of paths is that of the program's text.
@@ -119,7 +148,7 @@ pub(super) fn join(prefix: &'static str, name: &'static str) -> &'static str {
 }
 
 /// The fields of `E` below `prefix`, made at the first use. Lazy, so that an embed may hold itself.
-fn fields_at<M: 'static, E: Embed>(prefix: &'static str) -> &'static E::Fields<M> {
+pub(super) fn fields_at<M: 'static, E: Embed>(prefix: &'static str) -> &'static E::Fields<M> {
     type Made = HashMap<(TypeId, &'static str), &'static (dyn Any + Send + Sync)>;
     static MADE: RwLock<Option<Made>> = RwLock::new(None);
     let key = (TypeId::of::<E::Fields<M>>(), prefix);

@@ -6,8 +6,7 @@ use serde::Serialize;
 
 use super::embed::join;
 use super::{Filter, Order};
-use crate::ir::Predicate;
-use crate::types::GeoPoint;
+use crate::ir::{self, Comparison, Predicate};
 use crate::value::{IntoValue, to_bson};
 
 /// A field of `M` that holds a `T`.
@@ -121,139 +120,103 @@ impl<M, T: Serialize + 'static> Field<M, T> {
     }
 }
 
-/// Types of fields that hold text.
+impl<M, T> Field<M, T> {
+    /// A comparison with another field of the same document. Absent counts as null.
+    fn against<U>(self, comparison: Comparison, other: Field<M, U>) -> Filter<M> {
+        Filter::with(ir::Filter::Compare(self.path.into(), comparison, other.path.into()), None)
+    }
+
+    /// The two fields hold equal values, or both are null or absent.
+    ///
+    /// No index serves a comparison of two fields: give the query another condition that one does.
+    pub fn eq_field<U: Comparable<T>>(self, other: Field<M, U>) -> Filter<M> {
+        self.against(Comparison::Eq, other)
+    }
+
+    /// The two fields hold different values; one of them may be null or absent.
+    pub fn ne_field<U: Comparable<T>>(self, other: Field<M, U>) -> Filter<M> {
+        self.against(Comparison::Ne, other)
+    }
+
+    /// Greater than what `other` holds. Where one of them is null or absent, it is not.
+    pub fn gt_field<U: Comparable<T>>(self, other: Field<M, U>) -> Filter<M> {
+        self.against(Comparison::Gt, other) & other.is_something()
+    }
+
+    /// Greater than, or equal to, what `other` holds. Where one of them is null or absent, it is not.
+    pub fn gte_field<U: Comparable<T>>(self, other: Field<M, U>) -> Filter<M> {
+        self.against(Comparison::Gte, other) & other.is_something()
+    }
+
+    /// Less than what `other` holds. Where one of them is null or absent, it is not.
+    pub fn lt_field<U: Comparable<T>>(self, other: Field<M, U>) -> Filter<M> {
+        self.against(Comparison::Lt, other) & self.is_something()
+    }
+
+    /// Less than, or equal to, what `other` holds. Where one of them is null or absent, it is not.
+    pub fn lte_field<U: Comparable<T>>(self, other: Field<M, U>) -> Filter<M> {
+        self.against(Comparison::Lte, other) & self.is_something()
+    }
+
+    /// Null is below every other value: a comparison only has to look at its lower side.
+    fn is_something(self) -> Filter<M> {
+        Filter::field(self.path, Ok(Predicate::Ne(Bson::Null)))
+    }
+}
+
+impl<M, T> Field<M, Option<T>> {
+    /// There is a value: the field is neither null nor absent.
+    pub fn is_some(self) -> Filter<M> {
+        self.is_something()
+    }
+
+    /// There is no value: the field is null or absent.
+    pub fn is_none(self) -> Filter<M> {
+        self.is_null()
+    }
+
+    /// The field is not in the document.
+    pub fn is_absent(self) -> Filter<M> {
+        self.exists(false)
+    }
+
+    /// The field is in the document, and null.
+    pub fn is_stored_null(self) -> Filter<M> {
+        self.exists(true) & self.is_null()
+    }
+}
+
+/// Types whose values can be compared with those of a field of type `T` in the database.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not text",
-    label = "only String and Option<String> fields have this"
+    message = "a field of type `{T}` cannot be compared with one of type `{Self}`",
+    label = "these two types are stored differently"
 )]
-pub trait Text {}
-impl Text for String {}
-impl Text for Option<String> {}
+pub trait Comparable<T> {}
+impl<T> Comparable<T> for T {}
+impl<T> Comparable<T> for Option<T> {}
+impl<T> Comparable<Option<T>> for T {}
 
-impl<M, T: Text> Field<M, T> {
-    fn pattern(self, before: &str, text: &str, after: &str, options: &str) -> Filter<M> {
-        let pattern = format!("{before}{}{after}", escape(text));
-        Filter::field(self.path, Ok(Predicate::Regex { pattern, options: options.to_owned() }))
-    }
-
-    /// Has `text` somewhere inside.
-    pub fn contains(self, text: impl AsRef<str>) -> Filter<M> {
-        self.pattern("", text.as_ref(), "", "")
-    }
-
-    /// Has `text` somewhere inside, whatever the case of the letters.
-    pub fn contains_ignore_case(self, text: impl AsRef<str>) -> Filter<M> {
-        self.pattern("", text.as_ref(), "", "i")
-    }
-
-    /// Begins with `text`. Uses an index on the field.
-    pub fn starts_with(self, text: impl AsRef<str>) -> Filter<M> {
-        self.pattern("^", text.as_ref(), "", "")
-    }
-
-    /// Begins with `text`, whatever the case of the letters.
-    pub fn starts_with_ignore_case(self, text: impl AsRef<str>) -> Filter<M> {
-        self.pattern("^", text.as_ref(), "", "i")
-    }
-
-    /// Ends with `text`.
-    pub fn ends_with(self, text: impl AsRef<str>) -> Filter<M> {
-        self.pattern("", text.as_ref(), "\\z", "")
-    }
-
-    /// Is matched by the regular expression `pattern`, which must not come from a client.
-    pub fn regex(self, pattern: impl Into<String>) -> Filter<M> {
-        Filter::field(self.path, Ok(Predicate::Regex { pattern: pattern.into(), options: String::new() }))
-    }
+macro_rules! comparable_numbers {
+    ($($a:ty: $($b:ty),+;)+) => {
+        $($(
+            impl Comparable<$a> for $b {}
+            impl Comparable<Option<$a>> for $b {}
+            impl Comparable<$a> for Option<$b> {}
+            impl Comparable<Option<$a>> for Option<$b> {}
+        )+)+
+    };
 }
-
-/// Makes `text` match itself in a regular expression, in PCRE and in linear-time engines alike.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_ascii_punctuation() && c != '_' {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
-}
-
-impl<M, E: Serialize + 'static> Field<M, Vec<E>> {
-    fn element(self, value: impl IntoValue<E>) -> crate::Result<Bson> {
-        to_bson(&value.into_value())
-    }
-
-    /// Holds `value`.
-    pub fn has(self, value: impl IntoValue<E>) -> Filter<M> {
-        let value = self.element(value);
-        Filter::field(self.path, value.map(Predicate::Eq))
-    }
-
-    /// Holds one of `values` at least.
-    pub fn has_some<V: IntoValue<E>>(self, values: impl IntoIterator<Item = V>) -> Filter<M> {
-        let values = values.into_iter().map(|value| self.element(value)).collect::<crate::Result<_>>();
-        Filter::field(self.path, values.map(Predicate::In))
-    }
-
-    /// Holds all of `values`; everything, where there are none.
-    pub fn has_every<V: IntoValue<E>>(self, values: impl IntoIterator<Item = V>) -> Filter<M> {
-        match values.into_iter().map(|value| self.element(value)).collect::<crate::Result<Vec<_>>>() {
-            Ok(values) if values.is_empty() => Filter::everything(),
-            values => Filter::field(self.path, values.map(Predicate::HasEvery)),
-        }
-    }
-
-    /// Has exactly `n` elements.
-    pub fn size(self, n: u32) -> Filter<M> {
-        Filter::field(self.path, Ok(Predicate::Size(n.into())))
-    }
-
-    /// Has no elements.
-    pub fn is_empty(self) -> Filter<M> {
-        self.size(0)
-    }
-}
-
-/// Types of fields that hold a place.
-#[diagnostic::on_unimplemented(message = "`{Self}` is not a place", label = "only GeoPoint fields have this")]
-pub trait Place {}
-impl Place for GeoPoint {}
-impl Place for Option<GeoPoint> {}
-
-impl<M, T: Place> Field<M, T> {
-    /// Within `max_metres` of `point`, nearest first unless another order is asked for.
-    pub fn near(self, point: GeoPoint, max_metres: f64) -> Filter<M> {
-        let point = [point.longitude(), point.latitude()];
-        Filter::field(
-            self.path,
-            Ok(Predicate::Near { point, max_metres: Some(max_metres), min_metres: None }),
-        )
-    }
-
-    /// Within `metres` of `centre`, in no order.
-    pub fn within_circle(self, centre: GeoPoint, metres: f64) -> Filter<M> {
-        let centre = [centre.longitude(), centre.latitude()];
-        Filter::field(self.path, Ok(Predicate::WithinCircle { centre, metres }))
-    }
+comparable_numbers! {
+    i32: i64, f64;
+    i64: i32, f64;
+    f64: i32, i64;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ir;
 
     struct M;
-
-    #[test]
-    fn text_filters_escape_their_input() {
-        let f: Field<M, String> = Field::new("name");
-        let ir::Filter::Field(_, Predicate::Regex { pattern, options }) = f.contains_ignore_case("a.*(b").ir
-        else {
-            panic!()
-        };
-        assert_eq!((pattern.as_str(), options.as_str()), ("a\\.\\*\\(b", "i"));
-    }
 
     #[test]
     fn empty_lists_of_alternatives_match_nothing_and_of_conditions_everything() {
@@ -268,5 +231,24 @@ mod tests {
         assert_eq!(city.eq(None).ir, ir::Filter::eq("city", Bson::Null));
         let n: Field<M, i32> = Field::new("n");
         assert_eq!(n.gt(5).ir, ir::Filter::Field("n".into(), Predicate::Gt(Bson::Int32(5))));
+    }
+
+    #[test]
+    fn an_option_is_absent_or_null_or_something() {
+        let city: Field<M, Option<String>> = Field::new("city");
+        assert_eq!(city.is_none().ir, ir::Filter::eq("city", Bson::Null));
+        assert_eq!(city.is_some().ir, ir::Filter::Field("city".into(), Predicate::Ne(Bson::Null)));
+        let stored = ir::Filter::Field("city".into(), Predicate::Exists(true));
+        assert_eq!(city.is_stored_null().ir, stored.and(ir::Filter::eq("city", Bson::Null)));
+    }
+
+    #[test]
+    fn comparisons_of_fields_leave_out_what_is_not_there() {
+        let (a, b): (Field<M, i32>, Field<M, Option<f64>>) = (Field::new("a"), Field::new("b"));
+        let compared = |comparison| ir::Filter::Compare("a".into(), comparison, "b".into());
+        let something = |path: &'static str| ir::Filter::Field(path.into(), Predicate::Ne(Bson::Null));
+        assert_eq!(a.eq_field(b).ir, compared(Comparison::Eq));
+        assert_eq!(a.gt_field(b).ir, compared(Comparison::Gt).and(something("b")));
+        assert_eq!(a.lte_field(b).ir, compared(Comparison::Lte).and(something("a")));
     }
 }

@@ -86,3 +86,29 @@ impl<M> fmt::Debug for Filter<M> {
         self.ir.fmt(f)
     }
 }
+
+/// Documents that match all of `filters`; every document, where there are none.
+///
+/// ```
+/// use forge_core::query::{Field, Filter, all, any};
+///
+/// struct Flight;
+/// const DELAY: Field<Flight, i32> = Field::new("delay");
+/// let late: Filter<Flight> = all([DELAY.gt(30), any([DELAY.lt(60), DELAY.gt(600)])]);
+/// assert!(format!("{:?}", any::<Flight>([])).contains("Nothing"));
+/// assert!(format!("{:?}", all::<Flight>([])).contains("All"));
+/// # let _ = late;
+/// ```
+pub fn all<M>(filters: impl IntoIterator<Item = Filter<M>>) -> Filter<M> {
+    Filter::all(filters)
+}
+
+/// Documents that match one of `filters` at least; no document, where there are none.
+pub fn any<M>(filters: impl IntoIterator<Item = Filter<M>>) -> Filter<M> {
+    Filter::any(filters)
+}
+
+/// Documents that match none of `filters`; every document, where there are none.
+pub fn none<M>(filters: impl IntoIterator<Item = Filter<M>>) -> Filter<M> {
+    !Filter::any(filters)
+}

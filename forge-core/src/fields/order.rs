@@ -1,6 +1,6 @@
 use std::marker::PhantomData;
 
-use crate::ir::SortKey;
+use crate::ir::{SCORE, SortKey};
 
 /// A sort key of `M`.
 pub struct Order<M> {
@@ -12,6 +12,15 @@ impl<M> Order<M> {
     pub(crate) fn new(path: &'static str, descending: bool) -> Self {
         Self { key: SortKey { path: path.into(), descending }, _model: PhantomData }
     }
+}
+
+/// The order of a search: the best first.
+///
+/// ```ignore
+/// db.find::<Post>().text("coffee").sort(|p| (score(), p.published.desc()))
+/// ```
+pub fn score<M>() -> Order<M> {
+    Order::new(SCORE, true)
 }
 
 /// One sort key, or a tuple of them: the first counts most.

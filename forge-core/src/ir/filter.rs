@@ -1,8 +1,9 @@
 use bson::Bson;
 use serde::{Deserialize, Serialize};
 
-use super::Path;
+use super::{Path, TextQuery};
 use crate::model::ModelRef;
+use crate::types::{GeoPoint, GeoPolygon};
 
 /// A condition on documents.
 ///
@@ -24,6 +25,12 @@ pub enum Filter {
     Not(Box<Filter>),
     /// A condition on one path.
     Field(Path, Predicate),
+    /// A comparison of the values at two paths of one document. Absent counts as null, and arrays compare as a whole.
+    Compare(Path, Comparison, Path),
+    /// Words, by the text index of the collection. It stands by itself, or beside other conditions that all hold.
+    Text(TextQuery),
+    /// An aggregation expression that is true of the document: MongoDB's `$expr`, in its own form. Never from a client.
+    Expr(Bson),
     /// A condition on the documents on the other side of a relation. Executors resolve it; it never means "all".
     Relation(RelationFilter),
 }
@@ -82,6 +89,74 @@ pub enum Predicate {
         /// The radius in metres.
         metres: f64,
     },
+    /// Inside of an area, in no order.
+    Within(Area),
+    /// Shares a point with a geometry.
+    Intersects(Geometry),
+}
+
+/// How the values at two paths compare, in the order of BSON values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Comparison {
+    /// Equal.
+    Eq,
+    /// Not equal.
+    Ne,
+    /// Greater.
+    Gt,
+    /// Greater or equal.
+    Gte,
+    /// Less.
+    Lt,
+    /// Less or equal.
+    Lte,
+}
+
+impl Comparison {
+    /// Whether values in this order compare so.
+    pub fn holds(self, order: std::cmp::Ordering) -> bool {
+        match self {
+            Comparison::Eq => order.is_eq(),
+            Comparison::Ne => order.is_ne(),
+            Comparison::Gt => order.is_gt(),
+            Comparison::Gte => order.is_ge(),
+            Comparison::Lt => order.is_lt(),
+            Comparison::Lte => order.is_le(),
+        }
+    }
+}
+
+/// An area on the Earth.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Area {
+    /// Inside of edges that are shortest lines.
+    Polygon(GeoPolygon),
+    /// Between two parallels and two meridians, the edges included. Where `west` is larger than `east` it reaches
+    /// across the date line.
+    Box {
+        /// Degrees of longitude.
+        west: f64,
+        /// Degrees of latitude.
+        south: f64,
+        /// Degrees of longitude.
+        east: f64,
+        /// Degrees of latitude.
+        north: f64,
+    },
+}
+
+/// A geometry to meet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Geometry {
+    /// A point: in areas that hold it.
+    Point(GeoPoint),
+    /// An area.
+    Polygon(GeoPolygon),
 }
 
 /// A condition on related documents.
@@ -167,6 +242,29 @@ impl Filter {
         }
     }
 
+    /// A filter without expressions that matches whatever this one matches, and perhaps more: for those who cannot
+    /// evaluate expressions and must not miss a document.
+    pub fn widened(self) -> Filter {
+        match self {
+            Filter::And(list) => list.into_iter().map(Filter::widened).fold(Filter::All, Filter::and),
+            Filter::Or(list) => list.into_iter().map(Filter::widened).fold(Filter::Nothing, Filter::or),
+            Filter::Expr(_) => Filter::All,
+            // What is left out of a negated condition would be missed.
+            Filter::Not(inner) if inner.has_expressions() => Filter::All,
+            filter => filter,
+        }
+    }
+
+    /// Whether an expression is anywhere inside.
+    pub fn has_expressions(&self) -> bool {
+        match self {
+            Filter::And(list) | Filter::Or(list) => list.iter().any(Filter::has_expressions),
+            Filter::Not(inner) => inner.has_expressions(),
+            Filter::Expr(_) => true,
+            _ => false,
+        }
+    }
+
     /// `path` equals `value`.
     pub fn eq(path: impl Into<Path>, value: impl Into<Bson>) -> Filter {
         Filter::Field(path.into(), Predicate::Eq(value.into()))
@@ -178,7 +276,16 @@ impl Filter {
             Filter::And(list) | Filter::Or(list) => list.iter().any(Filter::has_relations),
             Filter::Not(inner) => inner.has_relations(),
             Filter::Relation(_) => true,
-            Filter::All | Filter::Nothing | Filter::Field(..) => false,
+            Filter::All | Filter::Nothing | Filter::Field(..) | Filter::Compare(..) | Filter::Text(_) | Filter::Expr(_) => false,
+        }
+    }
+
+    /// The text condition that must hold, where there is one.
+    pub fn text(&self) -> Option<&TextQuery> {
+        match self {
+            Filter::Text(text) => Some(text),
+            Filter::And(list) => list.iter().find_map(Filter::text),
+            _ => None,
         }
     }
 }

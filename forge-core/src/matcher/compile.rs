@@ -4,7 +4,8 @@ use bson::{Bson, RawBson};
 
 use super::Matcher;
 use super::eval::{Choices, Node, Range, Test};
-use super::geo::Zone;
+use super::computed::Computed;
+use super::geo::{Shape, Zone};
 use super::pattern::Pattern;
 use crate::error::{Error, Result};
 use crate::ir::{Filter, Path, Predicate};
@@ -13,15 +14,20 @@ use crate::types::GeoPoint;
 /// How deep conditions may nest. Evaluation recurses as deep.
 const MAX_DEPTH: usize = 100;
 
-pub(super) fn compile(filter: &Filter) -> Result<Matcher> {
+/// Turns the expression of a [`Filter::Expr`] into a condition.
+pub(super) type Evaluator<'e> = &'e dyn Fn(&Bson) -> Result<Computed>;
+
+pub(super) fn compile(filter: &Filter, evaluator: Evaluator<'_>) -> Result<Matcher> {
     let mut conjuncts = Vec::new();
     flatten(filter, 0, &mut conjuncts)?;
     let mut matcher =
         Matcher { on_id: Vec::new(), others: Vec::new(), paths: Vec::new(), equalities: Vec::new() };
-    for conjunct in conjuncts {
+    // A text condition is for whoever has the index: what the others leave over is more than what it finds.
+    for conjunct in conjuncts.into_iter().filter(|filter| !matches!(filter, Filter::Text(_))) {
         let mut paths = Vec::new();
-        let node = node(conjunct, Place::Document, 0, &mut paths)?;
-        if paths.iter().all(|path| path == "_id" || path.starts_with("_id.")) {
+        let node = node(conjunct, Place::Document, 0, &mut Gathering { paths: &mut paths, evaluator })?;
+        let on_id = paths.iter().all(|path| path == "_id" || path.starts_with("_id."));
+        if on_id && !conjunct.has_expressions() {
             matcher.on_id.push(node);
         } else {
             matcher.others.push(node);
@@ -79,24 +85,38 @@ enum Place {
     Element,
 }
 
-/// Compiles one condition; adds the paths it depends on to `paths`.
-fn node(filter: &Filter, place: Place, depth: usize, paths: &mut Vec<Path>) -> Result<Node> {
+/// What is met on the way through a condition.
+struct Gathering<'g> {
+    paths: &'g mut Vec<Path>,
+    evaluator: Evaluator<'g>,
+}
+
+/// Compiles one condition; adds the paths it depends on to those gathered.
+fn node(filter: &Filter, place: Place, depth: usize, gathering: &mut Gathering<'_>) -> Result<Node> {
     check_depth(depth)?;
     let mut list = |filters: &[Filter]| -> Result<Vec<Node>> {
-        filters.iter().map(|filter| node(filter, place, depth + 1, paths)).collect()
+        filters.iter().map(|filter| node(filter, place, depth + 1, gathering)).collect()
     };
     Ok(match filter {
         Filter::All => Node::Always(true),
         Filter::Nothing => Node::Always(false),
         Filter::And(filters) => Node::And(list(filters)?),
         Filter::Or(filters) => Node::Or(list(filters)?),
-        Filter::Not(inner) => Node::Not(Box::new(node(inner, place, depth + 1, paths)?)),
+        Filter::Not(inner) => Node::Not(Box::new(node(inner, place, depth + 1, gathering)?)),
         Filter::Field(path, predicate) => {
             if path.is_empty() && place == Place::Document {
                 return Err(Error::internal("a filter has an empty path outside of an element condition"));
             }
-            paths.push(path.clone());
+            gathering.paths.push(path.clone());
             field(path, predicate, depth)?
+        }
+        Filter::Compare(left, comparison, right) => {
+            gathering.paths.extend([left.clone(), right.clone()]);
+            Node::Compare(left.as_ref().into(), *comparison, right.as_ref().into())
+        }
+        Filter::Expr(expression) => Node::Computed((gathering.evaluator)(expression)?),
+        Filter::Text(_) => {
+            return Err(Error::unsupported("a text condition stands beside others, not inside of or, not and every"));
         }
         Filter::Relation(relation) => {
             return Err(Error::internal(format!(
@@ -143,12 +163,16 @@ fn field(path: &Path, predicate: &Predicate, depth: usize) -> Result<Node> {
             min_metres: 0.0,
             max_metres: metres(path, *radius)?,
         })),
+        Predicate::Within(area) => at(Test::Meets(Shape::inside_of(area))),
+        Predicate::Intersects(geometry) => at(Test::Meets(Shape::touching(geometry))),
     })
 }
 
 fn element(filter: &Filter, depth: usize) -> Result<Test> {
     let mut paths = Vec::new();
-    let node = node(filter, Place::Element, depth + 1, &mut paths)?;
+    let refuse = |_: &Bson| Err(Error::bad_request("an expression cannot stand in a condition on elements"));
+    let mut gathering = Gathering { paths: &mut paths, evaluator: &refuse };
+    let node = node(filter, Place::Element, depth + 1, &mut gathering)?;
     // A condition that names fields, or nothing at all, is one on sub-documents.
     let documents_only = paths.is_empty() || paths.iter().any(|path| !path.is_empty());
     Ok(Test::Element { node: Box::new(node), documents_only })

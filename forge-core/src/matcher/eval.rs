@@ -5,8 +5,10 @@ use std::ops::ControlFlow;
 
 use bson::{RawBson, RawBsonRef, RawDocument};
 
-use super::geo::Zone;
+use super::computed::Computed;
+use super::geo::{Shape, Zone};
 use super::pattern::Pattern;
+use crate::ir::Comparison;
 use crate::order::{self, Found};
 
 /// A compiled filter.
@@ -18,6 +20,10 @@ pub(super) enum Node {
     Not(Box<Node>),
     /// A test of what is at a path; the empty path is the subject itself, inside an element condition.
     Field(Box<str>, Test),
+    /// A comparison of what is at two paths.
+    Compare(Box<str>, Comparison, Box<str>),
+    /// An expression.
+    Computed(Computed),
 }
 
 /// A compiled condition on what a path leads to.
@@ -31,6 +37,7 @@ pub(super) enum Test {
     Size(usize),
     Element { node: Box<Node>, documents_only: bool },
     Within(Zone),
+    Meets(Shape),
 }
 
 /// The direction of a range comparison.
@@ -71,8 +78,17 @@ impl Node {
                 Subject::Element(element) if path.is_empty() => test.accepts(Found::Indexed(element)),
                 _ => subject.document().is_some_and(|document| test.holds_at(document, path)),
             },
+            Node::Computed(computed) => subject.document().is_some_and(|document| computed.holds(document)),
+            Node::Compare(left, comparison, right) => subject.document().is_some_and(|document| {
+                let [left, right] = [left, right].map(|path| order::expression_value(document, path));
+                comparison.holds(order::compare(or_null(left.as_ref()), or_null(right.as_ref())))
+            }),
         }
     }
+}
+
+fn or_null<'v>(value: Option<&'v order::PathValue<'_>>) -> RawBsonRef<'v> {
+    value.map_or(RawBsonRef::Null, order::PathValue::as_ref)
 }
 
 impl Test {
@@ -104,6 +120,10 @@ impl Test {
             }),
             Test::Within(zone) => match found {
                 Found::Value(value) | Found::Indexed(value) => zone.distance(value).is_some(),
+                Found::Missing | Found::Barren => false,
+            },
+            Test::Meets(shape) => match found {
+                Found::Value(value) | Found::Indexed(value) => shape.accepts(value),
                 Found::Missing | Found::Barren => false,
             },
         }

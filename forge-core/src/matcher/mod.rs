@@ -8,10 +8,12 @@
 //! not `Undefined`), comparisons reach into arrays one level deep and stay within a
 //! [type bracket](crate::order::type_bracket), NaN is only equal to NaN, a number in a path names a key or an index.
 //!
-//! Limits: geometries other than points match no geographic condition, and patterns are those of a linear-time
-//! engine: what needs backtracking is refused as `unsupported`.
+//! Limits: distances are those of points, areas those of points and polygons; other geometries match no geographic
+//! condition. Patterns are those of a linear-time engine: what needs backtracking is refused as `unsupported`. A text
+//! condition holds for every document here: only an index knows better, and what changes may be among what it finds.
 
 mod compile;
+mod computed;
 mod eval;
 mod geo;
 mod live;
@@ -21,10 +23,12 @@ mod tests;
 
 use bson::{Bson, RawDocument};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ir::{Filter, Path};
+pub use computed::Computed;
 use eval::{Node, Subject};
 pub use geo::distance_at;
+pub use pattern::pattern;
 
 /// A compiled [`Filter`].
 ///
@@ -59,7 +63,15 @@ impl Matcher {
     ///   more than 100 deep.
     /// - [`Internal`](crate::ErrorCode::Internal): a relation filter, which executors resolve before they match.
     pub fn new(filter: &Filter) -> Result<Matcher> {
-        compile::compile(filter)
+        Self::with(filter, &|_| Err(Error::unsupported("an expression is evaluated by engines only")))
+    }
+
+    /// Compiles `filter`; `evaluator` makes conditions of its [expressions](Filter::Expr).
+    ///
+    /// # Errors
+    /// As [`Matcher::new`], and what `evaluator` answers.
+    pub fn with(filter: &Filter, evaluator: &dyn Fn(&Bson) -> Result<Computed>) -> Result<Matcher> {
+        compile::compile(filter, evaluator)
     }
 
     /// Whether `document` satisfies the filter.

@@ -2,6 +2,7 @@
 //!
 //! [`compare`] orders any two values; [`type_bracket`] says which of them a range operator may compare at all.
 
+mod expression;
 mod number;
 mod path;
 mod sort;
@@ -15,6 +16,8 @@ use bson::spec::{BinarySubtype, ElementType};
 use bson::{RawBsonRef, RawDocumentBuf};
 
 use number::Number;
+pub(crate) use number::{DIGITS, DecimalParts, digits};
+pub use expression::{PathValue, expression_value};
 pub use path::{Found, Values, values_at, visit};
 pub use sort::{SortValues, compare_documents, compare_sort_values, sort_value, sort_values};
 

@@ -1,0 +1,151 @@
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::GeoPoint;
+use super::sphere::Region;
+
+/// An area on the Earth as GeoJSON: `{"type": "Polygon", "coordinates": [[[longitude, latitude], …], …]}`.
+///
+/// The first ring is the outline, the others are holes. Edges are shortest lines on the sphere. An outline may go
+/// either way round: of the two areas that it divides the sphere into, the smaller one is meant.
+///
+/// Source: RFC 7946, section 3.1.6.
+///
+/// ```
+/// # use forge_core::{GeoPoint, types::GeoPolygon};
+/// let at = |longitude, latitude| GeoPoint::new(longitude, latitude);
+/// let oregon = GeoPolygon::new([at(-124.5, 42.0)?, at(-117.0, 42.0)?, at(-117.0, 46.0)?, at(-124.5, 46.0)?])?;
+/// assert!(oregon.contains(at(-122.6, 45.5)?));
+/// assert!(!oregon.contains(at(-122.4, 37.8)?));
+/// # Ok::<(), forge_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct GeoPolygon {
+    /// Closed rings: the last point of each is its first.
+    rings: Vec<Vec<GeoPoint>>,
+}
+
+impl GeoPolygon {
+    /// The area inside of `outline`, which is closed where it is not.
+    ///
+    /// # Errors
+    /// [`ErrorCode::BadRequest`](crate::ErrorCode::BadRequest) for fewer than three different points.
+    pub fn new(outline: impl IntoIterator<Item = GeoPoint>) -> crate::Result<Self> {
+        let ring = closed(outline.into_iter().collect()).map_err(crate::Error::bad_request)?;
+        Ok(Self { rings: vec![ring] })
+    }
+
+    /// The same area without what is inside of `ring`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_hole(mut self, ring: impl IntoIterator<Item = GeoPoint>) -> crate::Result<Self> {
+        self.rings.push(closed(ring.into_iter().collect()).map_err(crate::Error::bad_request)?);
+        Ok(self)
+    }
+
+    /// The outline, then the holes; the last point of each ring is its first.
+    pub fn rings(&self) -> &[Vec<GeoPoint>] {
+        &self.rings
+    }
+
+    /// Whether `point` lies in the area or on its edge.
+    pub fn contains(&self, point: GeoPoint) -> bool {
+        Region::new(self).contains(point)
+    }
+
+    /// Whether the two areas share a point.
+    pub fn intersects(&self, other: &GeoPolygon) -> bool {
+        Region::new(self).intersects(&Region::new(other))
+    }
+
+    pub(crate) fn from_rings(rings: Vec<Vec<GeoPoint>>) -> Result<Self, String> {
+        if rings.is_empty() {
+            return Err("a polygon has at least one ring".to_owned());
+        }
+        Ok(Self { rings: rings.into_iter().map(closed).collect::<Result<_, _>>()? })
+    }
+}
+
+fn closed(mut ring: Vec<GeoPoint>) -> Result<Vec<GeoPoint>, String> {
+    if ring.len() > 1 && ring.first() == ring.last() {
+        ring.pop();
+    }
+    ring.dedup();
+    if ring.len() < 3 {
+        return Err(format!("a ring of a polygon has at least three different points, not {}", ring.len()));
+    }
+    ring.push(ring[0]);
+    Ok(ring)
+}
+
+fn coordinates(polygon: &GeoPolygon) -> Vec<Vec<[f64; 2]>> {
+    let pair = |point: &GeoPoint| [point.longitude(), point.latitude()];
+    polygon.rings.iter().map(|ring| ring.iter().map(pair).collect()).collect()
+}
+
+impl From<GeoPolygon> for bson::Bson {
+    fn from(polygon: GeoPolygon) -> Self {
+        let pair = |point: &GeoPoint| bson::bson!([point.longitude(), point.latitude()]);
+        let rings = polygon.rings.iter().map(|ring| Self::Array(ring.iter().map(pair).collect()));
+        bson::bson!({ "type": "Polygon", "coordinates": rings.collect::<Vec<_>>() })
+    }
+}
+
+impl Serialize for GeoPolygon {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_struct("GeoPolygon", 2)?;
+        out.serialize_field("type", "Polygon")?;
+        out.serialize_field("coordinates", &coordinates(self))?;
+        out.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for GeoPolygon {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        enum Kind {
+            Polygon,
+        }
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Raw {
+            #[serde(rename = "type")]
+            _kind: Kind,
+            coordinates: Vec<Vec<[f64; 2]>>,
+        }
+        let Raw { coordinates, .. } = Raw::deserialize(deserializer)?;
+        let point = |[longitude, latitude]: [f64; 2]| {
+            GeoPoint::new(longitude, latitude).map_err(|error| de::Error::custom(error.message()))
+        };
+        let rings = coordinates.into_iter().map(|ring| ring.into_iter().map(point).collect());
+        Self::from_rings(rings.collect::<Result<_, D::Error>>()?).map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for GeoPolygon {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "GeoPolygon".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "description": "A GeoJSON polygon: rings of points, each longitude, then latitude, in degrees.",
+            "properties": {
+                "type": { "const": "Polygon" },
+                "coordinates": {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {
+                        "type": "array",
+                        "minItems": 4,
+                        "items": { "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 }
+                    }
+                }
+            },
+            "required": ["type", "coordinates"],
+            "additionalProperties": false
+        })
+    }
+}
