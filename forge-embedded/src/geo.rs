@@ -1,7 +1,8 @@
 //! Points on the sphere: reading them, cells for the 2dsphere index, circles as spans of cells.
 
 use bson::{RawBsonRef, RawDocument};
-use forge_core::GeoPoint;
+use forge_core::ir::{Area, Geometry};
+use forge_core::{GeoPoint, GeoPolygon};
 
 /// Mean radius of the Earth in metres, as MongoDB uses it.
 pub(crate) const EARTH_RADIUS_METRES: f64 = 6_378_100.0;
@@ -38,6 +39,12 @@ pub(crate) fn point_of(value: RawBsonRef<'_>) -> Option<GeoPoint> {
     GeoPoint::new(numbers.next()?, numbers.next()?).ok()
 }
 
+/// The GeoJSON polygon in a value.
+pub(crate) fn polygon_of(value: RawBsonRef<'_>) -> Option<GeoPolygon> {
+    value.as_document()?.get_str("type").ok().filter(|kind| *kind == "Polygon")?;
+    forge_core::value::from_raw(value).ok()
+}
+
 /// The cell of a point: the bits of latitude and longitude interleaved, coarse ones first.
 pub(crate) fn cell(point: GeoPoint) -> u64 {
     interleave(quantise(point.longitude(), 360.0), quantise(point.latitude(), 180.0))
@@ -72,6 +79,10 @@ pub(crate) fn cover(centre: GeoPoint, metres: f64) -> Vec<(u64, u64)> {
     for (west, east, south, north) in boxes(centre, angle) {
         cover_box(west, east, south, north, &mut spans);
     }
+    merged(spans)
+}
+
+fn merged(mut spans: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
     spans.sort_unstable();
     let mut merged: Vec<(u64, u64)> = Vec::with_capacity(spans.len());
     for (start, end) in spans {
@@ -81,6 +92,45 @@ pub(crate) fn cover(centre: GeoPoint, metres: f64) -> Vec<(u64, u64)> {
         }
     }
     merged
+}
+
+/// As [`cover`], of every point in `area`; none where too little is known.
+pub(crate) fn cover_area(area: &Area) -> Option<Vec<(u64, u64)>> {
+    match area {
+        Area::Polygon(polygon) => cover_polygon(polygon),
+        Area::Box { west, south, east, north } if west <= east => {
+            let mut spans = Vec::new();
+            cover_box(*west, *east, *south, *north, &mut spans);
+            Some(merged(spans))
+        }
+        _ => None,
+    }
+}
+
+/// As [`cover`], of every point that a geometry has.
+pub(crate) fn cover_geometry(geometry: &Geometry) -> Option<Vec<(u64, u64)>> {
+    match geometry {
+        Geometry::Point(point) => Some(cover(*point, 0.0)),
+        Geometry::Polygon(polygon) => cover_polygon(polygon),
+        _ => None,
+    }
+}
+
+/// The circle around the middle of the corners that holds them all holds the edges as well: shorter lines than half
+/// around the Earth do not leave it.
+fn cover_polygon(polygon: &GeoPolygon) -> Option<Vec<(u64, u64)>> {
+    let outline = polygon.rings().first()?;
+    let (mut x, mut y, mut z) = (0.0, 0.0, 0.0);
+    for corner in outline {
+        let (longitude, latitude) = (corner.longitude().to_radians(), corner.latitude().to_radians());
+        x += latitude.cos() * longitude.cos();
+        y += latitude.cos() * longitude.sin();
+        z += latitude.sin();
+    }
+    let middle = GeoPoint::new(y.atan2(x).to_degrees(), z.atan2(x.hypot(y)).to_degrees()).ok()?;
+    let radius = outline.iter().map(|corner| middle.distance_to(*corner)).fold(0.0, f64::max);
+    // Beyond a quarter of the way around, a circle is no longer convex.
+    (radius < EARTH_RADIUS_METRES * 1.5).then(|| cover(middle, radius))
 }
 
 /// The bounding boxes (west, east, south, north in degrees) of a circle; two where it crosses the antimeridian.
@@ -149,6 +199,19 @@ mod tests {
         assert!(covered(&cover(point(-180.0, 0.0), 1_000.0), point(180.0, 0.0)));
         assert!(covered(&cover(point(10.0, 89.9), 50_000.0), point(-170.0, 89.9)));
         assert!(covered(&cover(point(0.0, 90.0), 0.0), point(77.0, 90.0)));
+    }
+
+    #[test]
+    fn an_area_is_covered_and_what_is_far_is_not() {
+        let corners = [(-124.5, 42.0), (-117.0, 42.0), (-117.0, 46.0), (-124.5, 46.0)].map(|(x, y)| point(x, y));
+        let oregon = Area::Polygon(GeoPolygon::new(corners).unwrap());
+        let states = Area::Box { west: -125.0, south: 42.0, east: -117.0, north: 49.0 };
+        for spans in [cover_area(&oregon).unwrap(), cover_area(&states).unwrap()] {
+            assert!(covered(&spans, point(-122.6, 45.5)));
+            assert!(!covered(&spans, point(-73.8, 40.6)));
+        }
+        let halves = Area::Box { west: 170.0, south: 0.0, east: -170.0, north: 1.0 };
+        assert_eq!(cover_area(&halves), None, "a box across the date line is two");
     }
 
     fn any_point() -> impl Strategy<Value = GeoPoint> {

@@ -85,7 +85,7 @@ impl Bounds {
 pub(crate) fn plan(collection: &Collection, filter: &Filter, sort: &[SortKey]) -> Plan {
     let conditions = conjuncts(filter);
     let (mut best, mut best_score) = by_id(collection, conditions, sort);
-    for index in &collection.indexes {
+    for index in collection.indexes.iter().filter(|index| !index.hidden) {
         if let Some((plan, score)) = by_index(index, conditions, sort)
             && score > best_score
         {
@@ -132,7 +132,7 @@ fn by_id(collection: &Collection, conditions: &[Filter], sort: &[SortKey]) -> (P
 }
 
 fn by_index(index: &Arc<Index>, conditions: &[Filter], sort: &[SortKey]) -> Option<(Plan, i64)> {
-    if !contains_all(index, conditions) {
+    if index.text.is_some() || !contains_all(index, conditions) {
         return None;
     }
     let mut heads = vec![index.id.to_be_bytes().to_vec()];
@@ -170,12 +170,34 @@ fn by_index(index: &Arc<Index>, conditions: &[Filter], sort: &[SortKey]) -> Opti
     if score == 0 {
         return None;
     }
-    let arrays = index.keys.iter().any(|key| key.multikey || key.kind == KeyKind::Sphere);
+    let arrays = index.keys.iter().any(|key| key.multikey || key.kind.is_geo());
     let exact = !arrays && is_exact(conditions, fulfilled);
     let spans = spans.unwrap_or_else(|| heads.iter().map(|head| Span::prefix(head)).collect());
     // Of equally good indexes the narrower one.
     let score = score * 16 - i64::try_from(index.keys.len()).unwrap_or(16).min(15);
     Some((Plan { access: Access::Index { index: index.clone(), spans }, reverse, sorted, exact }, score / 16))
+}
+
+/// The best single path of an index over all paths. Documents without the path are not in it, and arrays may be anywhere.
+fn by_wildcard(index: &Arc<Index>, conditions: &[Filter]) -> Option<(Plan, i64)> {
+    let wildcard = index.wildcard.as_ref()?;
+    if !partial_holds(index, conditions) {
+        return None;
+    }
+    let paths = conditions.iter().filter_map(|condition| match condition {
+        Filter::Field(path, _) if wildcard.covers(path) && demands_existence(path, conditions) => Some(path),
+        _ => None,
+    });
+    let plans = paths.filter_map(|path| {
+        let key = IndexKey { path: path.to_string(), kind: KeyKind::Ascending, multikey: true };
+        let bounds = bounds_of(&key, conditions)?;
+        let head = wildcard.head(index.id, path);
+        let spans = bounds.ranges.iter().map(|range| span(&head, range)).collect();
+        let score = if bounds.points { 80 } else { 40 };
+        let access = Access::Index { index: index.clone(), spans };
+        Some((Plan { access, reverse: false, sorted: 0, exact: false }, score))
+    });
+    plans.max_by_key(|(_, score)| *score)
 }
 
 /// How many of the sort keys the key order settles, and whether it must be read backwards.
@@ -197,7 +219,7 @@ fn provided(keys: &[IndexKey], singles: &[bool], index_singles: &[bool], sort: &
             position += 1;
         }
         let (path, descending) = match keys.get(position) {
-            Some(key) if key.multikey || key.kind == KeyKind::Sphere => break,
+            Some(key) if key.multikey || key.kind.is_geo() => break,
             Some(key) => (key.path.as_str(), key.kind == KeyKind::Descending),
             None if position == keys.len() => ("_id", false),
             None => break,
@@ -219,14 +241,18 @@ fn provided(keys: &[IndexKey], singles: &[bool], index_singles: &[bool], sort: &
 
 /// Whether every document that the conditions can find is in the index.
 fn contains_all(index: &Index, conditions: &[Filter]) -> bool {
-    if let Some(partial) = &index.partial
-        && !conjuncts(&partial.filter).iter().all(|wanted| implied(wanted, conditions))
-    {
+    if !partial_holds(index, conditions) {
         return false;
     }
-    let sphere = index.keys.iter().any(|key| key.kind == KeyKind::Sphere);
+    let sphere = index.keys.iter().any(|key| key.kind.is_geo());
     let gaps = index.sparse || sphere;
     !gaps || index.keys.iter().any(|key| demands_existence(&key.path, conditions))
+}
+
+/// Whether every document that the conditions find fulfils the condition of a partial index.
+fn partial_holds(index: &Index, conditions: &[Filter]) -> bool {
+    let Some(partial) = &index.partial else { return true };
+    conjuncts(&partial.filter).iter().all(|wanted| implied(wanted, conditions))
 }
 
 fn implied(wanted: &Filter, conditions: &[Filter]) -> bool {
@@ -245,7 +271,8 @@ fn demands_existence(path: &str, conditions: &[Filter]) -> bool {
             Predicate::Eq(value) | Predicate::Gte(value) | Predicate::Lte(value) => is_definite(value),
             Predicate::Gt(value) | Predicate::Lt(value) => is_definite(value),
             Predicate::In(values) => values.iter().all(is_definite),
-            Predicate::Near { .. } | Predicate::WithinCircle { .. } | Predicate::Exists(true) => true,
+            Predicate::Near { .. } | Predicate::WithinCircle { .. } => true,
+            Predicate::Within(_) | Predicate::Intersects(_) | Predicate::Exists(true) => true,
             _ => false,
         },
         _ => false,
@@ -264,6 +291,9 @@ fn bounds_of(key: &IndexKey, conditions: &[Filter]) -> Option<Bounds> {
             _ => None,
         })
     };
+    if key.kind == KeyKind::Planar {
+        return None;
+    }
     let mut bounds = if key.kind == KeyKind::Sphere {
         return on_field().find_map(|(_, predicate)| cells(predicate));
     } else {
@@ -369,17 +399,25 @@ fn one_sided(value: &Bson, low: bool, inclusive: bool) -> Option<Bytes> {
 }
 
 fn cells(predicate: &Predicate) -> Option<Bounds> {
-    let (point, metres) = match predicate {
-        Predicate::Near { point, max_metres: Some(metres), .. } => (*point, *metres),
-        Predicate::WithinCircle { centre, metres } => (*centre, *metres),
+    let circle = |[longitude, latitude]: [f64; 2], metres| {
+        Some(geo::cover(GeoPoint::new(longitude, latitude).ok()?, metres))
+    };
+    let cells = match predicate {
+        Predicate::Near { point, max_metres: Some(metres), .. } => circle(*point, *metres)?,
+        Predicate::WithinCircle { centre, metres } => circle(*centre, *metres)?,
+        Predicate::Within(area) => geo::cover_area(area)?,
+        Predicate::Intersects(geometry) => geo::cover_geometry(geometry)?,
         _ => return None,
     };
-    let centre = GeoPoint::new(point[0], point[1]).ok()?;
     let cell = |cell: u64| [&[class::CELL], cell.to_be_bytes().as_slice()].concat();
-    let ranges = geo::cover(centre, metres)
-        .into_iter()
-        .map(|(start, end)| Bytes { low: cell(start), above_low: false, high: cell(end), below_high: false })
-        .collect();
+    let spans = cells.into_iter().map(|(start, end)| Bytes {
+        low: cell(start),
+        above_low: false,
+        high: cell(end),
+        below_high: false,
+    });
+    // Geometries that are no points may be anywhere.
+    let ranges = spans.chain([Bytes::point(vec![class::SHAPE])]).collect();
     Some(Bounds { ranges, points: false, fulfilled: 0 })
 }
 

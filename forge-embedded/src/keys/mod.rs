@@ -43,6 +43,8 @@ pub(crate) mod class {
     pub(crate) const CODE_WITH_SCOPE: u8 = 0x20;
     /// A cell of a 2dsphere index; never a value of a document.
     pub(crate) const CELL: u8 = 0x22;
+    /// A geometry that is no point, in a 2dsphere index: wherever it is.
+    pub(crate) const SHAPE: u8 = 0x24;
     pub(crate) const MAX_KEY: u8 = 0x7f;
 }
 

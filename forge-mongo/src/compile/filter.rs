@@ -3,18 +3,22 @@
 use std::fmt::Display;
 
 use bson::{Bson, Document, doc};
-use forge_core::ir::{Filter, Predicate};
+use forge_core::ir::{Comparison, Filter, Path, Predicate, TextQuery};
 use forge_core::{Error, Result};
 
-use super::checked_path;
+use super::{checked_path, element, geo};
 
 /// Where a condition stands: `$nearSphere` is legal in one place only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// The condition of a `find`, outside of `$or`, `$nor` and `$elemMatch`.
     Find,
-    /// Everywhere else: counts, pipelines, updates, deletes, nested conditions.
+    /// The condition of any other command: counts, pipelines, updates, deletes.
     Elsewhere,
+    /// Inside of `$or` and `$nor`.
+    Nested,
+    /// Inside of `$elemMatch`.
+    Element,
 }
 
 /// The operator that also orders by distance.
@@ -50,7 +54,7 @@ fn compile(filter: &Filter, place: Place) -> Result<Compiled> {
 }
 
 /// What one predicate makes of its path.
-enum Condition {
+pub(super) enum Condition {
     Always,
     Never,
     /// Plain equality, or a document of operators.
@@ -79,7 +83,18 @@ impl Conjunction {
         if !self.colliding.is_empty() {
             self.merged.insert("$and", self.colliding);
         }
+        if self.place == Place::Element
+            && let Some(value) = self.merged.remove("")
+        {
+            // Operators without a path are conditions on the element itself.
+            self.merged.extend(operators_of(value));
+        }
         if self.merged.is_empty() { Compiled::All } else { Compiled::Some(self.merged) }
+    }
+
+    /// Where the parts of a condition stand.
+    fn inside(&self) -> Place {
+        if self.place == Place::Element { Place::Element } else { Place::Nested }
     }
 
     fn add(&mut self, filter: &Filter) -> Result<()> {
@@ -93,13 +108,22 @@ impl Conjunction {
             }
             Filter::Or(list) => self.add_any(list)?,
             Filter::Not(inner) => self.add_negated(inner)?,
-            Filter::Field(path, predicate) => {
-                let condition = self.predicate(predicate)?;
-                self.push_condition(checked_path(path)?, condition);
-            }
+            Filter::Field(path, predicate) => match spread(path, predicate)? {
+                Some(any) => self.add(&any)?,
+                None => {
+                    let condition = self.predicate(predicate)?;
+                    self.push_condition(self.path(path)?, condition);
+                }
+            },
             Filter::Relation(relation) => {
                 return Err(unresolved(format_args!("{}.{}", relation.model.name, relation.relation)));
             }
+            Filter::Compare(..) if self.place == Place::Element => return Err(comparison_in_element()),
+            Filter::Compare(left, comparison, right) => {
+                self.push("$expr", comparison_of(left, *comparison, right)?.into());
+            }
+            Filter::Text(text) if self.takes_text() => self.push("$text", text_of(text).into()),
+            Filter::Text(_) => return Err(misplaced_text()),
             other => return Err(unknown(other)),
         }
         Ok(())
@@ -108,7 +132,7 @@ impl Conjunction {
     fn add_any(&mut self, list: &[Filter]) -> Result<()> {
         let mut branches = Vec::with_capacity(list.len());
         for branch in list {
-            match compile(branch, Place::Elsewhere)? {
+            match compile(branch, self.inside())? {
                 Compiled::All => return Ok(()),
                 Compiled::Nothing => {}
                 Compiled::Some(document) => branches.push(document),
@@ -134,17 +158,30 @@ impl Conjunction {
                 }
             }
             Filter::And(list) if list.len() == 1 => self.add_negated(&list[0])?,
-            Filter::Field(path, predicate) if negates_in_place(predicate) => {
-                let condition = negated(self.predicate(predicate)?);
-                self.push_condition(checked_path(path)?, condition);
-            }
-            _ => match compile(filter, Place::Elsewhere)? {
+            Filter::Field(path, predicate) if negates_in_place(predicate) => match spread(path, predicate)? {
+                Some(any) => self.add_negated(&any)?,
+                None => {
+                    let condition = negated(self.predicate(predicate)?);
+                    self.push_condition(self.path(path)?, condition);
+                }
+            },
+            _ => match compile(filter, self.inside())? {
                 Compiled::All => self.impossible = true,
                 Compiled::Nothing => {}
                 Compiled::Some(document) => self.push("$nor", vec![document].into()),
             },
         }
         Ok(())
+    }
+
+    /// The key of a condition: a path, or nothing for the element of an array itself.
+    fn path<'p>(&self, path: &'p str) -> Result<&'p str> {
+        if path.is_empty() && self.place == Place::Element { Ok(path) } else { checked_path(path) }
+    }
+
+    /// `$text` stands at the top, once.
+    fn takes_text(&self) -> bool {
+        matches!(self.place, Place::Find | Place::Elsewhere) && !self.merged.contains_key("$text")
     }
 
     fn push_condition(&mut self, path: &str, condition: Condition) {
@@ -204,11 +241,13 @@ impl Conjunction {
             Predicate::Size(size) if *size < 0 => Condition::Never,
             Predicate::Size(size) => operator("$size", *size),
             Predicate::HasEvery(values) => every_one_of(values),
-            Predicate::Element(inner) => match compile(inner, Place::Elsewhere)? {
+            Predicate::Element(inner) => match compile(inner, Place::Element)? {
                 Compiled::All => operator("$elemMatch", Document::new()),
                 Compiled::Nothing => Condition::Never,
                 Compiled::Some(document) => operator("$elemMatch", document),
             },
+            Predicate::Within(area) => geo::within(area)?,
+            Predicate::Intersects(geometry) => geo::intersects(geometry)?,
             Predicate::Near { point, max_metres, min_metres } => {
                 Condition::Value(self.near(*point, *max_metres, *min_metres)?.into())
             }
@@ -239,7 +278,47 @@ impl Conjunction {
     }
 }
 
-fn operator(name: &str, value: impl Into<Bson>) -> Condition {
+/// A condition that MongoDB can only say as several, any of which holds.
+fn spread(path: &Path, predicate: &Predicate) -> Result<Option<Filter>> {
+    match predicate {
+        Predicate::Element(inner) if element::is_on_value(inner) => element::spread(path, inner),
+        Predicate::Within(area) => Ok(geo::halves(area).map(|halves| {
+            let within = |area| Filter::Field(path.clone(), Predicate::Within(area));
+            Filter::Or(halves.into_iter().map(within).collect())
+        })),
+        _ => Ok(None),
+    }
+}
+
+/// `$expr` over two paths, where absent counts as null.
+fn comparison_of(left: &Path, comparison: Comparison, right: &Path) -> Result<Document> {
+    let value = |path: &Path| Ok::<_, Error>(doc! { "$ifNull": [format!("${}", checked_path(path)?), Bson::Null] });
+    let name = match comparison {
+        Comparison::Eq => "$eq",
+        Comparison::Ne => "$ne",
+        Comparison::Gt => "$gt",
+        Comparison::Gte => "$gte",
+        Comparison::Lt => "$lt",
+        Comparison::Lte => "$lte",
+    };
+    Ok(doc! { name: [value(left)?, value(right)?] })
+}
+
+fn comparison_in_element() -> Error {
+    Error::unsupported(
+        "fields are compared with each other in whole documents, not inside of some, every and none: MongoDB has no \
+         $expr in $elemMatch",
+    )
+}
+
+fn misplaced_text() -> Error {
+    Error::unsupported(
+        "a text condition stands once, beside conditions that all hold, and not inside of or, not, some, every and \
+         none: MongoDB has no $text there",
+    )
+}
+
+pub(super) fn operator(name: &str, value: impl Into<Bson>) -> Condition {
     Condition::Value(doc! { name: value.into() }.into())
 }
 
@@ -275,6 +354,20 @@ fn regex(pattern: &str, options: &str) -> Document {
         regex.insert("$options", options);
     }
     regex
+}
+
+/// `$text`.
+fn text_of(text: &TextQuery) -> Document {
+    let mut out = doc! { "$search": &text.query };
+    out.extend(text.language.as_ref().map(|language| ("$language".to_owned(), language.into())));
+    for (name, set) in
+        [("$caseSensitive", text.case_sensitive), ("$diacriticSensitive", text.diacritic_sensitive)]
+    {
+        if set {
+            out.insert(name, true);
+        }
+    }
+    out
 }
 
 fn circle(centre: [f64; 2], metres: f64) -> Document {
@@ -354,7 +447,7 @@ fn unresolved(relation: impl Display) -> Error {
     Error::internal(format!("the filter on the relation {relation} reached compilation unresolved"))
 }
 
-fn unknown(part: &impl std::fmt::Debug) -> Error {
+pub(super) fn unknown(part: &impl std::fmt::Debug) -> Error {
     Error::internal(format!("this adapter does not know the condition {part:?}"))
 }
 

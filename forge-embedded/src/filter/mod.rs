@@ -1,12 +1,15 @@
 //! From MongoDB's filter documents to [`Filter`].
 
+mod geo;
+mod sharpen;
+mod top;
+
 use bson::{Bson, Document, doc};
 use forge_core::ir::{Filter, Predicate};
-use forge_core::{Error, GeoPoint, Result};
+use forge_core::{Error, Result};
 
-use crate::geo::{self, EARTH_RADIUS_METRES};
 use crate::index::integer;
-use crate::keys;
+pub(crate) use sharpen::sharpened;
 
 /// How deep filters may nest, as on a server.
 const MAX_DEPTH: usize = 100;
@@ -16,19 +19,23 @@ const MAX_DEPTH: usize = 100;
 /// # Errors
 /// `unsupported` names an operator that the engine lacks, `bad_request` says what an operator wants.
 pub(crate) fn parse(filter: &Document) -> Result<Filter> {
-    document(filter, 0)
+    document(filter, 0, true)
 }
 
-fn document(filter: &Document, depth: usize) -> Result<Filter> {
+/// `top`: every condition of the document must hold.
+fn document(filter: &Document, depth: usize, top: bool) -> Result<Filter> {
     if depth > MAX_DEPTH {
         return Err(Error::bad_request(format!("a filter nests deeper than {MAX_DEPTH} levels")));
     }
     let mut all = Filter::All;
     for (key, value) in filter {
         let condition = match key.as_str() {
-            "$and" => list(key, value, depth)?.into_iter().fold(Filter::All, Filter::and),
-            "$or" => Filter::Or(list(key, value, depth)?),
-            "$nor" => Filter::Or(list(key, value, depth)?).negate(),
+            "$and" => list(key, value, depth, top)?.into_iter().fold(Filter::All, Filter::and),
+            "$or" => Filter::Or(list(key, value, depth, false)?),
+            "$nor" => Filter::Or(list(key, value, depth, false)?).negate(),
+            "$text" if top => top::text(value)?,
+            "$text" => return Err(nested_text()),
+            "$expr" => top::expression(value),
             "$comment" => continue,
             operator if operator.starts_with('$') => return Err(unsupported(operator)),
             path => field(path, value, depth)?,
@@ -42,10 +49,14 @@ fn unsupported(operator: &str) -> Error {
     Error::unsupported(format!("the embedded engine has no filter operator `{operator}`"))
 }
 
-fn list(operator: &str, value: &Bson, depth: usize) -> Result<Vec<Filter>> {
+fn nested_text() -> Error {
+    Error::unsupported("the embedded engine has `$text` only at the top of a filter, beside conditions that all hold")
+}
+
+fn list(operator: &str, value: &Bson, depth: usize, top: bool) -> Result<Vec<Filter>> {
     let wrong = || Error::bad_request(format!("`{operator}` is a list of at least one filter document"));
     let entries = value.as_array().filter(|entries| !entries.is_empty()).ok_or_else(wrong)?;
-    entries.iter().map(|entry| document(entry.as_document().ok_or_else(wrong)?, depth + 1)).collect()
+    entries.iter().map(|entry| document(entry.as_document().ok_or_else(wrong)?, depth + 1, top)).collect()
 }
 
 /// Whether a document is operators, such as `{$gt: 5}`.
@@ -97,11 +108,12 @@ fn predicate(path: &str, operator: &str, value: &Bson, siblings: &Document, dept
         "$all" => return every(path, value.as_array().ok_or_else(|| wrong("a list"))?, depth),
         "$elemMatch" => element(value.as_document().ok_or_else(|| wrong("a filter document"))?, depth)?,
         "$not" => return not(path, value, depth),
-        "$near" | "$nearSphere" => near(path, operator, value, siblings)?,
+        "$near" | "$nearSphere" => geo::near(path, operator, value, siblings)?,
         "$maxDistance" | "$minDistance" if siblings.keys().any(|key| key.starts_with("$near")) => {
             return Ok(Filter::All);
         }
-        "$geoWithin" => within(path, value)?,
+        "$geoWithin" => geo::within(path, value)?,
+        "$geoIntersects" => geo::intersects(path, value)?,
         operator => return Err(unsupported(operator)),
     };
     Ok(on(path, single))
@@ -151,7 +163,7 @@ fn element(condition: &Document, depth: usize) -> Result<Predicate> {
     let first = condition.keys().next().map_or("", String::as_str);
     let on_value = first.starts_with('$') && !matches!(first, "$and" | "$or" | "$nor");
     let inner =
-        if on_value { predicates("", condition, depth + 1)? } else { document(condition, depth + 1)? };
+        if on_value { predicates("", condition, depth + 1)? } else { document(condition, depth + 1, false)? };
     Ok(Predicate::Element(Box::new(inner)))
 }
 
@@ -186,60 +198,6 @@ fn regex(path: &str, value: &Bson, options: Option<&Bson>) -> Result<Predicate> 
         }
     };
     Ok(Predicate::Regex { pattern, options })
-}
-
-fn near(path: &str, operator: &str, value: &Bson, siblings: &Document) -> Result<Predicate> {
-    let (point, limits, metres) = match value {
-        Bson::Document(form) if form.contains_key("$geometry") => (form.get("$geometry"), form, 1.0),
-        // Legacy points measure in radians, and only on the sphere.
-        legacy if operator == "$nearSphere" => (Some(legacy), siblings, EARTH_RADIUS_METRES),
-        _ => {
-            return Err(Error::unsupported(format!(
-                "the embedded engine has no planar `$near` (on `{path}`); use `$geometry` with a GeoJSON point"
-            )));
-        }
-    };
-    let point =
-        point.and_then(|point| keys::with_raw(point, geo::point_of)).ok_or_else(|| bad_point(path, value))?;
-    let distance = |name: &str| match limits.get(name) {
-        None => Ok(None),
-        Some(value) => keys::with_raw(value, forge_core::order::as_f64)
-            .filter(|number| *number >= 0.0)
-            .map(|number| Some(number * metres))
-            .ok_or_else(|| {
-                Error::bad_request(format!("`{name}` on `{path}` is a number from 0, not {value}"))
-            }),
-    };
-    Ok(Predicate::Near {
-        point: [point.longitude(), point.latitude()],
-        max_metres: distance("$maxDistance")?,
-        min_metres: distance("$minDistance")?,
-    })
-}
-
-fn within(path: &str, value: &Bson) -> Result<Predicate> {
-    let shape = value.as_document().and_then(|shape| shape.iter().next());
-    let circle = match shape {
-        Some((name, Bson::Array(circle))) if name == "$centerSphere" => circle,
-        Some((name, _)) => return Err(unsupported(&format!("$geoWithin {name}"))),
-        None => {
-            return Err(Error::bad_request(format!("`$geoWithin` on `{path}` takes {{$centerSphere: […]}}")));
-        }
-    };
-    let wrong = || bad_point(path, value);
-    let [centre, radians] = circle.as_slice() else { return Err(wrong()) };
-    let centre: GeoPoint = keys::with_raw(centre, geo::point_of).ok_or_else(wrong)?;
-    let radians = keys::with_raw(radians, forge_core::order::as_f64).filter(|radians| *radians >= 0.0);
-    Ok(Predicate::WithinCircle {
-        centre: [centre.longitude(), centre.latitude()],
-        metres: radians.ok_or_else(wrong)? * EARTH_RADIUS_METRES,
-    })
-}
-
-fn bad_point(path: &str, value: &Bson) -> Error {
-    Error::bad_request(format!(
-        "the condition on `{path}` needs a point (longitude within ±180, latitude within ±90) and distances from 0: {value}"
-    ))
 }
 
 /// The conditions that must all hold, where the filter is such a list.
@@ -299,13 +257,13 @@ mod tests {
             doc! { "$where": "1" },
             doc! { "$expr": {} },
             doc! { "a": { "$mod": [2, 0] } },
-            doc! { "a": { "$geoWithin": { "$box": [[0, 0], [1, 1]] } } },
-            doc! { "$text": { "$search": "x" } },
+            doc! { "a": { "$geoWithin": { "$polygon": [[0, 0], [1, 1]] } } },
+            doc! { "$or": [{ "$text": { "$search": "x" } }] },
         ] {
             let error = parse(&filter).unwrap_err();
             assert_eq!(error.code(), ErrorCode::Unsupported, "{filter}");
             let (operator, _) = filter.iter().next().unwrap();
-            let named = if operator == "a" { "$" } else { operator };
+            let named = if operator.starts_with("$or") || operator == "a" { "$" } else { operator };
             assert!(error.message().contains(named), "{error}");
         }
     }
