@@ -137,11 +137,13 @@ impl Db {
     }
 }
 
-impl<A> Db<A> {
+impl Db {
     pub(crate) fn of(handle: Handle) -> Self {
         Self { handle, _access: PhantomData }
     }
+}
 
+impl<A> Db<A> {
     /// The same database, for reading only.
     pub fn read_only(&self) -> Db<ReadOnly> {
         Db { handle: self.handle.clone(), _access: PhantomData }

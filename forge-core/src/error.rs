@@ -124,6 +124,17 @@ pub enum Details {
         /// The stored paths of the index, in its order.
         fields: Vec<String>,
     },
+    /// A document has another version than the one that was read.
+    Version {
+        /// The model.
+        model: String,
+        /// The id of the document.
+        id: String,
+        /// The version that was read.
+        expected: i64,
+        /// The version that it has now.
+        found: i64,
+    },
     /// Which relation still refers to the document.
     Restricted {
         /// The referring relation, as `Model.relation`.
@@ -151,6 +162,7 @@ struct Inner {
     message: Cow<'static, str>,
     details: Details,
     retry: Retry,
+    server_code: Option<i32>,
     source: Option<Source>,
 }
 
@@ -182,6 +194,7 @@ impl Error {
             message: message.into(),
             details: Details::None,
             retry: Retry::Never,
+            server_code: None,
             source: None,
         }))
     }
@@ -227,6 +240,14 @@ impl Error {
         Self::new(ErrorCode::UniqueViolation, text).with_details(Details::Unique { model, fields })
     }
 
+    /// The document was changed since it was read: it has the version `found`, not the `expected` one.
+    pub fn version_conflict(model: &str, id: impl Into<String>, expected: i64, found: i64) -> Self {
+        let (model, id) = (model.to_owned(), id.into());
+        let text =
+            format!("the {model} {id} was changed by somebody else: expected version {expected}, found {found}");
+        Self::new(ErrorCode::Conflict, text).with_details(Details::Version { model, id, expected, found })
+    }
+
     /// `count` documents refer to the one to be deleted through `relation` (`Model.relation`).
     pub fn restricted(model: &str, relation: impl Into<String>, count: u64) -> Self {
         let relation = relation.into();
@@ -253,6 +274,17 @@ impl Error {
     pub fn with_retry(mut self, retry: Retry) -> Self {
         self.0.retry = retry;
         self
+    }
+
+    /// The same error with the code that the database server gave, for logs and traces.
+    pub fn with_server_code(mut self, code: i32) -> Self {
+        self.0.server_code = Some(code);
+        self
+    }
+
+    /// The code that the database server gave: 11000 for a duplicate key, 112 for a write conflict.
+    pub fn server_code(&self) -> Option<i32> {
+        self.0.server_code
     }
 
     /// The same error with `context` before its message: `loading airports: …`.
@@ -308,6 +340,7 @@ impl Error {
             Details::Unique { model: m, fields: f } => {
                 (model, fields) = (Some(m.as_str()), Some(f.as_slice()));
             }
+            Details::Version { model: m, .. } => model = Some(m.as_str()),
             Details::Restricted { relation: r, count: c } => (relation, count) = (Some(r.as_str()), Some(*c)),
         }
         ErrorBody {
@@ -335,7 +368,7 @@ pub struct ErrorBody<'a> {
     /// Path → messages of a validation failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errors: Option<&'a Messages>,
-    /// The model of a unique violation.
+    /// The model of a unique violation, or of a document that was changed meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<&'a str>,
     /// The fields of a unique violation.
@@ -360,7 +393,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { code, message, details, retry, source } = &*self.0;
+        let Inner { code, message, details, retry, server_code, source } = &*self.0;
         let mut out = f.debug_struct("Error");
         out.field("code", &code.as_str()).field("message", message);
         if *details != Details::None {
@@ -368,6 +401,9 @@ impl fmt::Debug for Error {
         }
         if *retry != Retry::Never {
             out.field("retry", retry);
+        }
+        if let Some(server_code) = server_code {
+            out.field("server_code", server_code);
         }
         if let Some(source) = source {
             out.field("source", source);

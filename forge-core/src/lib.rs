@@ -7,6 +7,7 @@ pub mod adapter;
 mod admin;
 pub mod auth;
 pub mod catalog;
+pub mod codec;
 pub mod context;
 mod databases;
 pub mod db;
@@ -32,6 +33,8 @@ pub mod transaction;
 pub mod types;
 pub mod validate;
 pub mod value;
+mod writes;
+pub mod watch;
 
 pub use auth::Auth;
 pub use catalog::Catalog;

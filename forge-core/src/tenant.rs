@@ -7,10 +7,11 @@ use bson::raw::RawBsonRef;
 use bson::{Bson, RawBson, RawDocumentBuf};
 use serde::Serialize;
 
-use crate::db::Db;
+use crate::db::{Db, Handle};
 use crate::error::{Error, Result};
 use crate::ir::Filter;
 use crate::model::ModelDef;
+use crate::traits::Model;
 use crate::value::to_bson;
 
 /// Whose documents a handle means, of models that belong to tenants.
@@ -115,6 +116,13 @@ impl TenantScope {
 /// The error of a write that would give a document to, or take it from, another tenant.
 pub fn foreign(model: &ModelDef) -> Error {
     Error::forbidden(format!("this {} would belong to another tenant", model.name))
+}
+
+impl Handle {
+    /// Gives a new document to the handle's tenant.
+    pub(crate) fn claim<M: Model>(&self, document: &mut RawDocumentBuf) -> Result<()> {
+        self.exec.tenant.claim(M::def(), document)
+    }
 }
 
 impl<A> Db<A> {

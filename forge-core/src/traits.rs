@@ -24,7 +24,7 @@ use crate::value;
 )]
 pub trait Model: Record + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The type of its id.
-    type Id: Serialize + Clone + Send + Sync + 'static;
+    type Id: Serialize + DeserializeOwned + Clone + Send + Sync + 'static;
     /// Its typed fields: what closures such as `|f| f.delay.gt(5)` receive.
     type Fields: Send + Sync + 'static;
     /// What an insert takes.
@@ -190,27 +190,54 @@ impl Changes {
     }
 }
 
-/// Completes, checks and encodes a new document: id first, timestamps last.
+/// Completes, checks and encodes a new document: id first, what Forge keeps last.
 pub(crate) fn encode_new<N: NewRecord>(mut new: N, env: &Env) -> Result<RawDocumentBuf> {
-    new.fill(env);
+    complete(&mut new, env)?;
     let def = <N::Model as Model>::def();
-    let operation = || format!("{}.insert", def.name);
+    crate::validate::check(&new, N::shape(), || format!("{}.insert", def.name))?;
+    encode(&new, def, env)
+}
+
+/// Completes and encodes a new document whose keys are still to be filled in: its rules are to be checked after that.
+pub(crate) fn encode_unchecked<N: NewRecord>(mut new: N, env: &Env) -> Result<RawDocumentBuf> {
+    complete(&mut new, env)?;
+    encode(&new, <N::Model as Model>::def(), env)
+}
+
+fn complete<N: NewRecord>(new: &mut N, env: &Env) -> Result<()> {
+    new.fill(env);
+    let operation = || format!("{}.insert", <N::Model as Model>::def().name);
     let mut missing = Messages::new();
     new.missing(&mut |field| {
         missing.insert(field.to_owned(), vec!["is required, and only the server can give it".to_owned()]);
     });
-    if !missing.is_empty() {
-        return Err(Error::validation(&operation(), missing));
-    }
-    crate::validate::check(&new, N::shape(), operation)?;
+    if missing.is_empty() { Ok(()) } else { Err(Error::validation(&operation(), missing)) }
+}
+
+fn encode<R: Record>(record: &R, def: &'static ModelDef, env: &Env) -> Result<RawDocumentBuf> {
     let stamp = def.timestamps.then(|| env.now());
-    codec::encode(&Stored { record: &new, stamp })
+    codec::encode(&Stored { record, stamp, version: def.version })
         .map_err(|e| Error::bad_request(format!("this {} cannot be stored: {e}", def.name)).with_source(e))
 }
+
+/// Adds what Forge keeps to a new document.
+pub(crate) fn stamp(def: &ModelDef, document: &mut bson::Document, now: DateTime) {
+    if def.timestamps {
+        document.insert(CREATED_AT, bson::DateTime::from(now));
+        document.insert(UPDATED_AT, bson::DateTime::from(now));
+    }
+    if let Some(version) = def.version {
+        document.insert(version, FIRST_VERSION);
+    }
+}
+
+/// The version of a new document.
+const FIRST_VERSION: i64 = 1;
 
 struct Stored<'a, R> {
     record: &'a R,
     stamp: Option<DateTime>,
+    version: Option<&'static str>,
 }
 
 impl<R: Record> Serialize for Stored<'_, R> {
@@ -219,6 +246,9 @@ impl<R: Record> Serialize for Stored<'_, R> {
             if let Some(now) = self.stamp {
                 writer.put_extra(CREATED_AT, &now)?;
                 writer.put_extra(UPDATED_AT, &now)?;
+            }
+            if let Some(version) = self.version {
+                writer.put_extra(version, &FIRST_VERSION)?;
             }
             Ok(())
         })

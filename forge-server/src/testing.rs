@@ -144,6 +144,7 @@ impl FakeAdapter {
             before: Some(before),
             after: Some(after),
             touched: None,
+            updated: None,
         };
         let commit = Commit { changes: vec![change], ..commit(state.version) };
         state.watchers.retain(|watcher| watcher.send(commit.clone()).is_ok());

@@ -111,6 +111,7 @@ fn deleted(version: u64, ids: std::ops::Range<i32>) -> Event {
         before: None,
         after: None,
         touched: None,
+        updated: None,
     });
     let commit = Commit { version, token: ResumeToken(Bson::Null), changes: changes.collect() };
     Event::Commit { database: "db".into(), commit: Arc::new(commit) }

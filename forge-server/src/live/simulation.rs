@@ -308,6 +308,7 @@ impl World {
                 touched: Some(
                     touched.iter().filter(|(yes, _)| *yes).map(|(_, name)| (*name).to_owned()).collect(),
                 ),
+                updated: None,
             });
         }
         self.history.push(docs);

@@ -13,7 +13,7 @@ pub(super) struct Change {
 impl Change {
     pub(super) fn event(self, id: Bson) -> ChangeEvent {
         let Change { kind, before, after, touched } = self;
-        ChangeEvent { collection: "flights".into(), kind, id, before, after, touched }
+        ChangeEvent { collection: "flights".into(), kind, id, before, after, touched, updated: None }
     }
 }
 
