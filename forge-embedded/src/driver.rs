@@ -1,16 +1,21 @@
 //! [`EmbeddedDriver`]: the engine behind the driver seam.
 
 use std::sync::Arc;
+#[cfg(feature = "file")]
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bson::{Document, doc};
-use forge_core::adapter::{Capabilities, Commit, ExplainStep, ResumeToken, Transaction};
+use forge_core::adapter::{Capabilities, Commit, ExplainStep, ResumeToken, Transaction, WatchOptions};
 use forge_core::{DateTime, Env, Error, Result};
 use forge_mongo::{Command, Driver, MongoArtifact, Reply};
 use futures_core::stream::BoxStream;
+#[cfg(feature = "file")]
+use futures_util::future::BoxFuture;
 use redb::Database;
 use redb::backends::InMemoryBackend;
 
+use crate::admin::{self, Admin};
 use crate::engine::Engine;
 use crate::read::{Clock, View};
 use crate::store::{Tables, storage};
@@ -127,7 +132,7 @@ impl Driver for EmbeddedDriver {
         let mut capabilities = Capabilities::default();
         capabilities.transactions = true;
         capabilities.change_streams = true;
-        capabilities.pre_images = true;
+        (capabilities.pre_images, capabilities.always_pre_images) = (true, true);
         capabilities
     }
 
@@ -165,7 +170,21 @@ impl Driver for EmbeddedDriver {
         database: &str,
         resume: Option<ResumeToken>,
     ) -> Result<BoxStream<'static, Result<Commit>>> {
-        watch::subscribe(self.engine.clone(), database, resume.as_ref())
+        self.watch_with(database, WatchOptions { resume, ..WatchOptions::default() }).await
+    }
+
+    async fn watch_with(
+        &self,
+        database: &str,
+        options: WatchOptions,
+    ) -> Result<BoxStream<'static, Result<Commit>>> {
+        watch::subscribe(self.engine.clone(), database, &options)
+    }
+
+    #[cfg(feature = "file")]
+    fn timer(&self, wait: Duration) -> Option<BoxFuture<'static, ()>> {
+        tokio::runtime::Handle::try_current().ok()?;
+        Some(Box::pin(tokio::time::sleep(wait)))
     }
 
     async fn list_indexes(&self, database: &str, collection: &str) -> Result<Vec<Document>> {
@@ -183,6 +202,20 @@ impl Driver for EmbeddedDriver {
     async fn drop_index(&self, database: &str, collection: &str, name: &str) -> Result<()> {
         let what = format!("the dropping of index {name}");
         self.exclusive(what, |writing| writing.drop_index(database, collection, name)).await
+    }
+
+    async fn admin(&self, database: &str, command: &Document) -> Result<Document> {
+        match admin::parse(command)? {
+            Admin::Read(read) => {
+                let (_, catalog) = self.engine.snapshot()?;
+                Ok(admin::read(&read, database, &catalog, &self.engine.env))
+            }
+            Admin::Write(write) => {
+                let what = command.keys().next().map_or_else(String::new, |verb| format!("`{verb}`"));
+                let database = database.to_owned();
+                self.exclusive(what, move |writing| writing.admin(&database, write)).await
+            }
+        }
     }
 
     async fn ping(&self) -> Result<()> {

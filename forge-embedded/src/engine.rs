@@ -12,6 +12,7 @@ use tokio::sync::{OwnedMutexGuard, watch};
 use crate::catalog::{self, Catalog};
 use crate::feed::{Change, Feed};
 use crate::queue::Queue;
+use crate::tx::EmbeddedTransaction;
 use crate::store::{CHANGES, DOCS, INDEX, META, storage};
 use crate::write::{Pending, Writing};
 
@@ -135,6 +136,7 @@ impl Engine {
     /// to wake it.
     #[cfg(feature = "file")]
     pub(crate) async fn acquire(&self) -> Result<Writer> {
+        self.refuse_own_transaction()?;
         if tokio::runtime::Handle::try_current().is_err() {
             return Ok(self.writer.clone().lock_owned().await);
         }
@@ -150,7 +152,21 @@ impl Engine {
     /// Waits for the writer.
     #[cfg(not(feature = "file"))]
     pub(crate) async fn acquire(&self) -> Result<Writer> {
+        self.refuse_own_transaction()?;
         Ok(self.writer.clone().lock_owned().await)
+    }
+
+    /// Refuses to wait for a transaction that waits for the caller.
+    pub(crate) fn refuse_own_transaction(&self) -> Result<()> {
+        let around = forge_core::transaction::current();
+        let around = around.as_ref().and_then(|around| around.as_any().downcast_ref::<EmbeddedTransaction>());
+        if around.is_some_and(|transaction| transaction.is_open_on(self)) {
+            return Err(Error::internal(
+                "this write is outside of the transaction around it, and would wait for it forever: the embedded engine \
+                 has one writer. Write through the handle that `transaction` gives",
+            ));
+        }
+        Ok(())
     }
 
     /// Says who holds the writer, until it says otherwise.
@@ -182,7 +198,7 @@ impl Engine {
             let mut writing = Writing::open(&txn, &mut pending, &self.env)?;
             (work(&mut writing)?, writing.take_changes()?)
         };
-        let (prepared, _) = writer.prepare(txn, &[changes], pending)?;
+        let (prepared, _) = writer.prepare(txn, &[changes], pending, self.env.now())?;
         self.commit(writer, prepared, move |committed| committed.map(|()| result)).await
     }
 
@@ -264,6 +280,7 @@ impl WriterState {
         txn: WriteTransaction,
         units: &[Vec<Change>],
         pending: Pending,
+        now: DateTime,
     ) -> Result<(Prepared, Vec<Option<u64>>)> {
         let mut feeds = HashMap::new();
         let mut versions = Vec::with_capacity(units.len());
@@ -274,7 +291,7 @@ impl WriterState {
                 for (database, changes) in by_database(unit) {
                     let known = || self.feeds.get(&database).copied().unwrap_or_default();
                     let feed: &mut Feed = feeds.entry(database).or_insert_with(known);
-                    version = Some(feed.append(&mut table, database, &changes)?);
+                    version = Some(feed.append(&mut table, database, &changes, now)?);
                 }
                 versions.push(version);
             }

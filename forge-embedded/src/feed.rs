@@ -5,13 +5,14 @@
 //!
 //! Form of a record (little-endian): `appended: u64` (bytes of all records so far, this one included), `count: u32`, then
 //! for each change `kind: u8`, collection, touched paths (`u32` count, all ones for none, then names), before, after;
-//! names and documents as `u32` length and bytes, all ones for none.
+//! names and documents as `u32` length and bytes, all ones for none; at the end `at: i64` (milliseconds) and a byte 1.
+//! Older records end without a time: their last byte is never 1.
 
 use std::sync::Arc;
 
 use bson::{Bson, RawDocument, RawDocumentBuf};
 use forge_core::adapter::{ChangeEvent, ChangeKind};
-use forge_core::{Error, Result};
+use forge_core::{DateTime, Error, Result};
 use redb::{ReadableTable, Table};
 
 use crate::store::{Span, storage};
@@ -98,8 +99,9 @@ impl Feed {
         table: &mut Table<'_, Bytes, Bytes>,
         database: u32,
         changes: &[&Change],
+        now: DateTime,
     ) -> Result<u64> {
-        let record = encode(self.appended, changes)?;
+        let record = encode(self.appended, changes, now)?;
         let version = self.last + 1;
         table.insert(key(database, version).as_slice(), record.as_slice()).map_err(storage)?;
         if self.first == 0 {
@@ -114,6 +116,31 @@ impl Feed {
             self.prune(table, database)?;
         }
         Ok(version)
+    }
+
+    /// The version after which everything happened at `start` or later; none where older commits are gone that may have
+    /// happened after it as well.
+    pub(crate) fn before(
+        &self,
+        table: &impl ReadableTable<Bytes, Bytes>,
+        database: u32,
+        start: DateTime,
+    ) -> Result<Option<u64>> {
+        if self.last == 0 {
+            return Ok(Some(0));
+        }
+        // Commits are numbered without gaps, and their times grow.
+        let (mut low, mut high) = (self.first, self.last + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let record = table.get(key(database, middle).as_slice()).map_err(storage)?.ok_or_else(damaged)?;
+            if time_of(record.value()).is_some_and(|at| at >= start) {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        Ok((low > self.first || self.first == 1).then(|| low - 1))
     }
 
     fn prune(&mut self, table: &mut Table<'_, Bytes, Bytes>, database: u32) -> Result<()> {
@@ -149,9 +176,15 @@ pub(crate) fn decode(key: &[u8], record: &[u8]) -> Result<(u64, Vec<ChangeEvent>
     Ok((version, changes))
 }
 
-fn encode(appended: u64, changes: &[&Change]) -> Result<Vec<u8>> {
+/// When the commit was made; none in older records.
+fn time_of(record: &[u8]) -> Option<DateTime> {
+    let [rest @ .., 1] = record else { return None };
+    Some(DateTime::from_millis(i64::from_le_bytes(*rest.last_chunk()?)))
+}
+
+fn encode(appended: u64, changes: &[&Change], now: DateTime) -> Result<Vec<u8>> {
     let size: usize = changes.iter().map(|change| size(change)).sum();
-    let mut out = Vec::with_capacity(size + 12);
+    let mut out = Vec::with_capacity(size + 21);
     out.extend_from_slice(&0_u64.to_le_bytes());
     out.extend_from_slice(&length(changes.len())?.to_le_bytes());
     for change in changes {
@@ -169,6 +202,8 @@ fn encode(appended: u64, changes: &[&Change]) -> Result<Vec<u8>> {
         bytes(&mut out, change.before.as_ref().map(|document| document.as_bytes()))?;
         bytes(&mut out, change.after.as_ref().map(|document| document.as_bytes()))?;
     }
+    out.extend_from_slice(&now.millis().to_le_bytes());
+    out.push(1);
     let appended = appended + out.len() as u64;
     out[..8].copy_from_slice(&appended.to_le_bytes());
     Ok(out)
@@ -265,6 +300,6 @@ impl<'a> Reader<'a> {
             Some(Ok(Some(id))) => Bson::try_from(id)?,
             _ => Bson::Null,
         };
-        Ok(ChangeEvent { collection, kind, id, before, after, touched })
+        Ok(ChangeEvent { collection, kind, id, before, after, touched, updated: None })
     }
 }

@@ -76,6 +76,7 @@ impl Engine {
             let own = self.lead(writer, Some((database, artifact))).await;
             return own.unwrap_or_else(|| Err(unanswered()));
         }
+        self.refuse_own_transaction()?;
         let (answer, mut answered) = oneshot::channel();
         let claim = Claim(Arc::new(AtomicBool::new(false)));
         let (database, artifact) = (database.to_owned(), artifact.clone());
@@ -143,7 +144,7 @@ impl Engine {
             let answers = replies.into_iter().map(|reply| reply.map(|reply| (reply, None))).collect();
             return Ok(Batch { prepared: None, answers });
         }
-        let (prepared, versions) = writer.prepare(txn, &units, pending)?;
+        let (prepared, versions) = writer.prepare(txn, &units, pending, self.env.now())?;
         let answers =
             replies.into_iter().zip(versions).map(|(reply, version)| reply.map(|reply| (reply, version)));
         Ok(Batch { prepared: Some(prepared), answers: answers.collect() })

@@ -40,6 +40,11 @@ impl EmbeddedTransaction {
         Arc::ptr_eq(&self.engine, engine)
     }
 
+    /// Whether it holds the writer of `engine`.
+    pub(crate) fn is_open_on(&self, engine: &Engine) -> bool {
+        std::ptr::eq(&*self.engine, engine) && lock(&self.open).is_some()
+    }
+
     /// Runs a command inside. One that fails changes nothing, and the transaction goes on.
     pub(crate) fn run(&self, database: &str, artifact: &MongoArtifact) -> Result<Reply> {
         let mut slot = lock(&self.open);
@@ -78,7 +83,7 @@ impl Transaction for EmbeddedTransaction {
         if changes.is_empty() && !pending.catalog_changed {
             return Ok(None);
         }
-        let (prepared, versions) = writer.prepare(txn, &[changes], pending)?;
+        let (prepared, versions) = writer.prepare(txn, &[changes], pending, self.engine.env.now())?;
         let version = versions.first().copied().flatten();
         self.engine.commit(writer, prepared, move |committed| committed.map(|()| version)).await
     }

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bson::{Bson, doc};
-use forge_core::Result;
-use forge_core::adapter::{Commit, ResumeToken, history_lost};
+use forge_core::adapter::{Commit, ResumeToken, WatchOptions, history_lost};
+use forge_core::{DateTime, Result};
 use futures_core::stream::BoxStream;
 use futures_util::stream;
 use tokio::sync::watch::Receiver;
@@ -27,17 +27,19 @@ struct Subscription {
     over: bool,
 }
 
-/// The commits of `database` after `resume`, or from now on.
+/// The commits of `database` from the place that `options` names, or from now on.
 pub(crate) fn subscribe(
     engine: Arc<Engine>,
     database: &str,
-    resume: Option<&ResumeToken>,
+    options: &WatchOptions,
 ) -> Result<BoxStream<'static, Result<Commit>>> {
     let mut newest = engine.position(database)?;
     let now = *newest.borrow_and_update();
-    let seen = match resume {
-        None => now,
-        Some(token) => version_of(token, &engine.identity)?,
+    let from_now = options.resume.is_none() && options.start_at.is_none();
+    let seen = match (&options.resume, options.start_at) {
+        (Some(token), _) => version_of(token, &engine.identity)?,
+        (None, Some(start)) => version_before(&engine, database, start)?,
+        (None, None) => now,
     };
     let mut subscription = Subscription {
         engine,
@@ -47,7 +49,12 @@ pub(crate) fn subscribe(
         ready: VecDeque::new(),
         over: false,
     };
-    if resume.is_some() {
+    if options.progress && from_now {
+        // Whoever keeps the place can keep this one before anything happens.
+        let token = token(&subscription.engine.identity, seen);
+        subscription.ready.push_back(Commit { version: seen, token, changes: Vec::new() });
+    }
+    if !from_now {
         subscription.read()?;
     }
     Ok(Box::pin(stream::unfold(subscription, Subscription::next)))
@@ -64,6 +71,14 @@ fn version_of(token: &ResumeToken, identity: &str) -> Result<u64> {
     }
     let version = form.get_i64("version").ok().and_then(|version| u64::try_from(version).ok());
     version.ok_or_else(history_lost)
+}
+
+/// The version after which everything happened at `start` or later.
+fn version_before(engine: &Engine, database: &str, start: DateTime) -> Result<u64> {
+    let (snapshot, catalog) = engine.snapshot()?;
+    let Some(database) = catalog.database(database) else { return Ok(0) };
+    let table = snapshot.open_table(CHANGES).map_err(storage)?;
+    Feed::load(&table, database.id)?.before(&table, database.id, start)?.ok_or_else(history_lost)
 }
 
 impl Subscription {

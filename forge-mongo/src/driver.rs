@@ -1,12 +1,15 @@
 //! The seam between the executor and a server: the official driver, or the embedded engine.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bson::Document;
-use forge_core::Result;
-use forge_core::adapter::{Capabilities, Commit, ExplainStep, ResumeToken, Transaction};
+use forge_core::transaction::TransactionOptions;
+use forge_core::{Error, Result};
+use forge_core::adapter::{Capabilities, Commit, ExplainStep, ResumeToken, Transaction, WatchOptions};
 use futures_core::stream::BoxStream;
+use futures_util::future::BoxFuture;
 
 use crate::artifact::{MongoArtifact, Reply};
 
@@ -45,12 +48,47 @@ pub trait Driver: Send + Sync + 'static {
     /// Starts a transaction.
     async fn begin(&self, database: &str) -> Result<Arc<dyn Transaction>>;
 
+    /// Starts a transaction with options. Engines whose transactions always give the strongest guarantees need not look
+    /// at them.
+    async fn begin_with(&self, database: &str, options: &TransactionOptions) -> Result<Arc<dyn Transaction>> {
+        let _ = options;
+        self.begin(database).await
+    }
+
     /// The changes of a database, as [`Adapter::watch`](forge_core::adapter::Adapter::watch) promises them.
     async fn watch(
         &self,
         database: &str,
         resume: Option<ResumeToken>,
     ) -> Result<BoxStream<'static, Result<Commit>>>;
+
+    /// As [`watch`](Driver::watch), from a place and for collections of the caller's choice.
+    ///
+    /// # Errors
+    /// `unsupported` where the engine cannot start at a time.
+    async fn watch_with(
+        &self,
+        database: &str,
+        options: WatchOptions,
+    ) -> Result<BoxStream<'static, Result<Commit>>> {
+        if options.start_at.is_some() {
+            return Err(Error::unsupported(format!("{} cannot watch from a time on", self.name())));
+        }
+        self.watch(database, options.resume).await
+    }
+
+    /// Makes the change feed carry the documents of a collection as they were, where the engine does not always; answers
+    /// with whether it does from now on. Creates the collection where it does not exist.
+    async fn keep_pre_images(&self, database: &str, collection: &str) -> Result<bool> {
+        let _ = (database, collection);
+        Ok(self.capabilities().pre_images)
+    }
+
+    /// Resolves after `wait`; none where there are no timers.
+    fn timer(&self, wait: Duration) -> Option<BoxFuture<'static, ()>> {
+        let _ = wait;
+        None
+    }
 
     /// The indexes of a collection, as `listIndexes` describes them; none where the collection does not exist.
     async fn list_indexes(&self, database: &str, collection: &str) -> Result<Vec<Document>>;
@@ -61,6 +99,18 @@ pub trait Driver: Send + Sync + 'static {
 
     /// Drops an index by its name.
     async fn drop_index(&self, database: &str, collection: &str, name: &str) -> Result<()>;
+
+    /// Runs an administrative command as servers name it (`listCollections`, `create`, `collMod`, `shardCollection`, …) on
+    /// `database`, and answers with its reply. Of a cursor the first batch is all.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Unsupported`](forge_core::ErrorCode) naming the command, where there is none such; else a
+    /// [`Refusal`](crate::Refusal) with the server's code is among the sources.
+    async fn admin(&self, database: &str, command: &Document) -> Result<Document> {
+        let _ = database;
+        let name = command.keys().next().map_or("", String::as_str);
+        Err(forge_core::Error::unsupported(format!("{} has no command {name}", self.name())))
+    }
 
     /// One round trip.
     async fn ping(&self) -> Result<()>;

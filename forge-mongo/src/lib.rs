@@ -5,14 +5,17 @@ pub mod artifact;
 pub mod compile;
 mod driver;
 mod exec;
+mod faults;
 #[cfg(feature = "driver")]
 mod official;
 mod push;
+mod refusal;
 #[cfg(test)]
 mod testing;
 
 pub use artifact::{Command, MongoArtifact, Reply};
 pub use driver::Driver;
 pub use exec::MongoAdapter;
+pub use refusal::Refusal;
 #[cfg(feature = "driver")]
 pub use official::OfficialDriver;

@@ -1,13 +1,16 @@
 //! A driver that counts what passes through it.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bson::Document;
 use forge::Result;
-use forge::adapter::{Capabilities, Commit, ExplainStep, ResumeToken, Transaction};
+use forge::adapter::{Capabilities, Commit, ExplainStep, ResumeToken, Transaction, WatchOptions};
+use forge_core::transaction::TransactionOptions;
 use forge_mongo::{Driver, MongoArtifact, Reply};
 use futures_core::stream::BoxStream;
+use futures_util::future::BoxFuture;
 
 /// Passes everything on to another driver, and remembers the commands.
 pub struct Counting {
@@ -95,6 +98,26 @@ impl Driver for Counting {
         self.inner.watch(database, resume).await
     }
 
+    async fn begin_with(&self, database: &str, options: &TransactionOptions) -> Result<Arc<dyn Transaction>> {
+        self.inner.begin_with(database, options).await
+    }
+
+    async fn watch_with(
+        &self,
+        database: &str,
+        options: WatchOptions,
+    ) -> Result<BoxStream<'static, Result<Commit>>> {
+        self.inner.watch_with(database, options).await
+    }
+
+    async fn keep_pre_images(&self, database: &str, collection: &str) -> Result<bool> {
+        self.inner.keep_pre_images(database, collection).await
+    }
+
+    fn timer(&self, wait: Duration) -> Option<BoxFuture<'static, ()>> {
+        self.inner.timer(wait)
+    }
+
     async fn list_indexes(&self, database: &str, collection: &str) -> Result<Vec<Document>> {
         self.inner.list_indexes(database, collection).await
     }
@@ -105,6 +128,10 @@ impl Driver for Counting {
 
     async fn drop_index(&self, database: &str, collection: &str, name: &str) -> Result<()> {
         self.inner.drop_index(database, collection, name).await
+    }
+
+    async fn admin(&self, database: &str, command: &Document) -> Result<Document> {
+        self.inner.admin(database, command).await
     }
 
     async fn ping(&self) -> Result<()> {

@@ -4,24 +4,31 @@ mod delete;
 mod explain;
 mod hydrate;
 mod keys;
+mod observe;
 mod relations;
+mod replace;
 mod retry;
 mod run;
+mod shape;
+mod tenant;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bson::{Bson, RawDocumentBuf};
 use forge_core::adapter::{
-    Adapter, Capabilities, Commit, Exec, Explanation, PushPlan, ResumeToken, Transaction,
+    Adapter, Capabilities, Commit, Exec, Explanation, PushPlan, PushSettings, ResumeToken, Transaction, WatchOptions,
 };
 use forge_core::ir::{Count, Distinct, Group, Operation, Outcome, Rows};
+use forge_core::transaction::TransactionOptions;
 use forge_core::{Catalog, Error, Result};
 use futures_core::stream::BoxStream;
+use futures_util::future::BoxFuture;
 
 use crate::artifact::Reply;
 use crate::compile;
@@ -89,6 +96,15 @@ impl Adapter for MongoAdapter {
         self.driver.begin(exec.database.as_deref().unwrap_or(self.driver.default_database())).await
     }
 
+    async fn begin_with(&self, exec: &Exec, options: &TransactionOptions) -> Result<Arc<dyn Transaction>> {
+        let database = exec.database.as_deref().unwrap_or(self.driver.default_database());
+        self.driver.begin_with(database, options).await
+    }
+
+    fn timer(&self, wait: Duration) -> Option<BoxFuture<'static, ()>> {
+        self.driver.timer(wait)
+    }
+
     async fn backoff(&self, attempt: u32) {
         retry::backoff(attempt).await;
     }
@@ -101,8 +117,21 @@ impl Adapter for MongoAdapter {
         self.driver.watch(database, resume).await
     }
 
-    async fn push(&self, database: &str, catalog: &Catalog, apply: bool) -> Result<PushPlan> {
-        push::push(&*self.driver, database, catalog, apply).await
+    async fn watch_with(
+        &self,
+        database: &str,
+        options: WatchOptions,
+    ) -> Result<BoxStream<'static, Result<Commit>>> {
+        self.driver.watch_with(database, options).await
+    }
+
+    async fn push_with(
+        &self,
+        database: &str,
+        catalog: &Catalog,
+        settings: &PushSettings,
+    ) -> Result<PushPlan> {
+        push::push(&*self.driver, database, catalog, settings).await
     }
 
     async fn ping(&self) -> Result<()> {
@@ -127,6 +156,7 @@ impl Run<'_> {
             Operation::Group(op) => self.groups(op).await,
             Operation::Insert(op) => self.insert(op).await,
             Operation::Update(op) => self.update(op).await,
+            Operation::Replace(op) => self.replace(op).await,
             Operation::Delete(op) => self.delete(op).await,
             other => {
                 Err(Error::unsupported(format!("this adapter does not know the operation {}", other.name())))

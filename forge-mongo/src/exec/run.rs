@@ -8,7 +8,9 @@ use forge_core::error::Details;
 use forge_core::ir::Filter;
 use forge_core::model::ModelDef;
 use forge_core::{Catalog, Error, Result};
+use futures_util::FutureExt;
 
+use super::tenant;
 use crate::artifact::{Command, MongoArtifact, Reply};
 use crate::compile;
 use crate::driver::Driver;
@@ -34,11 +36,14 @@ impl<'a> Run<'a> {
 
     /// Records that what this command reads makes a difference.
     pub(super) fn record(&self, model: &ModelDef, filter: &Filter) {
-        self.exec.record_read(self.database(), model.collection, || filter.clone());
+        // Without a tenant there is nothing to read, and the command says so.
+        let Ok(tenant) = self.exec.tenant.condition(model) else { return };
+        self.exec.record_read(self.database(), model.collection, || tenant.and(filter.clone()));
     }
 
     /// Runs a command; one that cannot find anything is answered without.
     pub(super) async fn send(&self, artifact: &MongoArtifact) -> Result<Reply> {
+        let artifact = &*tenant::scoped(self.catalog, &self.exec.tenant, artifact)?;
         if let Some(reply) = answer_without_asking(&artifact.command) {
             return Ok(reply);
         }
@@ -46,10 +51,14 @@ impl<'a> Run<'a> {
             let step = self.driver.explain(self.database(), artifact).await?;
             steps.lock().unwrap_or_else(PoisonError::into_inner).push(step);
         }
-        let session = self.exec.transaction.as_deref();
-        let answer = self.driver.run(self.database(), artifact, session).await;
+        let answer = match &self.exec.observers {
+            Some(observers) => self.observed(observers, artifact).boxed().await,
+            None => {
+                let session = self.exec.transaction.as_deref();
+                self.driver.run(self.database(), artifact, session).await
+            }
+        };
         let (reply, version) = answer.map_err(|error| self.name_model(error))?;
-        tracing::trace!(collection = artifact.collection, command = artifact.command.name(), "ran");
         if let Some(version) = version {
             self.written(version);
         }
@@ -111,6 +120,9 @@ fn answer_without_asking(command: &Command) -> Option<Reply> {
         Command::Delete { filter, .. } if empty(filter) => Some(Reply::Deleted(0)),
         Command::FindOneAndDelete { filter } if empty(filter) => Some(Reply::Document(None)),
         Command::Update { filter, upsert: false, .. } if empty(filter) => {
+            Some(Reply::Updated { matched: 0, modified: 0, upserted: None })
+        }
+        Command::Replace { filter, .. } if empty(filter) => {
             Some(Reply::Updated { matched: 0, modified: 0, upserted: None })
         }
         Command::FindOneAndUpdate { filter, upsert: false, .. } if empty(filter) => {

@@ -8,6 +8,7 @@ use forge_core::{Error, Result};
 use super::run::{Run, unexpected};
 use crate::artifact::{Command, DUPLICATE_KEY, MongoArtifact, Reply, WriteFailure};
 use crate::compile;
+use crate::faults;
 
 /// The most documents in one command: the limit of MongoDB's `maxWriteBatchSize`.
 const MAX_DOCUMENTS: usize = 100_000;
@@ -116,6 +117,10 @@ fn refused(model: &ModelDef, position: usize, failure: WriteFailure) -> Error {
         return Error::unique_violation(model.name, failure.key_paths);
     }
     let WriteFailure { code, message, .. } = failure;
+    if let Some(fault) = faults::find(code, &message) {
+        let at = format!("document {position} of an insert of {}", model.name);
+        return fault.error(&message).with_server_code(code).context(at);
+    }
     Error::bad_request(format!(
         "the database refused document {position} of an insert of {} (code {code}): {message}",
         model.name

@@ -14,7 +14,7 @@ use super::errors;
 /// The database where the URL names none.
 const DEFAULT_DATABASE: &str = "forge";
 /// MongoDB 6.0, which has pre-images.
-pub(super) const WIRE_VERSION_6_0: i32 = 17;
+const WIRE_VERSION_6_0: i32 = 17;
 /// MongoDB 4.2, which has all kinds of transactions.
 const WIRE_VERSION_4_2: i32 = 8;
 
@@ -148,6 +148,8 @@ fn deployment(hosts: Vec<String>, hello: &Document, build: &Document) -> Deploym
     let mut capabilities = Capabilities::default();
     capabilities.transactions = replicated && sessions && wire_version >= WIRE_VERSION_4_2;
     capabilities.change_streams = replicated;
+    // Of collections that keep them: push asks for that where the model does.
+    capabilities.pre_images = replicated && wire_version >= WIRE_VERSION_6_0;
     // The one server of those in use that is known to have none.
     capabilities.text = !build.contains_key("secantusVersion");
     let version = build.get_str("version").unwrap_or("unknown");

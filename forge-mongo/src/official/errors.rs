@@ -8,9 +8,10 @@ use mongodb::error::{
     WriteFailure,
 };
 
-/// How to get what a standalone server lacks.
-pub(super) const NEEDS_REPLICA_SET: &str = "transactions and change streams need a replica set; one server is enough: \
-     start it with `mongod --replSet rs0` and run `rs.initiate()` once in mongosh";
+use crate::faults;
+use crate::refusal::Refusal;
+
+pub(super) use crate::faults::NEEDS_REPLICA_SET;
 
 const DUPLICATE_KEY: i32 = crate::artifact::DUPLICATE_KEY;
 
@@ -29,7 +30,26 @@ pub(super) fn map(error: DriverError) -> Error {
     } else {
         Retry::Never
     };
+    let mapped = match code_of(&error) {
+        Some(code) => mapped.with_server_code(code),
+        None => mapped,
+    };
     mapped.with_retry(retry).with_source(error)
+}
+
+/// The error of an administrative command: with the server's code among its sources, and `unsupported` for a command or
+/// an option that the server does not know.
+pub(super) fn refused(error: DriverError) -> Error {
+    let Some(code) = code_of(&error) else { return map(error) };
+    let text = text_of(&error);
+    let mapped = match kind(&error) {
+        Kind::Known(known, message) => Error::new(known, message),
+        Kind::Other if lacks_operator(code, &text) => {
+            Error::unsupported(format!("the database does not know this: {text}"))
+        }
+        Kind::Other => Error::conflict(format!("the database refused this: {text}")),
+    };
+    mapped.with_source(Refusal::new(code).with_source(error))
 }
 
 enum Kind {
@@ -43,12 +63,13 @@ fn kind(error: &DriverError) -> Kind {
         ErrorKind::Shutdown => return known(ErrorCode::Unavailable, "the database client is closed"),
         ErrorKind::Authentication { .. } => return known(ErrorCode::Unauthorized, UNAUTHORIZED),
         ErrorKind::ServerSelection { .. } if !error.contains_label(TRANSIENT_TRANSACTION_ERROR) => {
-            return known(ErrorCode::Unavailable, "no server of the database can be reached now");
+            return known(ErrorCode::Unavailable, NO_SERVER);
         }
         ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } | ErrorKind::DnsResolve { .. } => {
             return known(
                 ErrorCode::Unavailable,
-                "the connection to the database broke; trying again may help",
+                "the connection to the database broke, and the driver has tried again where that was safe; a write may or \
+                 may not have happened",
             );
         }
         ErrorKind::SessionsNotSupported => return known(ErrorCode::Unsupported, NEEDS_REPLICA_SET),
@@ -62,38 +83,20 @@ fn kind(error: &DriverError) -> Kind {
     }
 }
 
+const NO_SERVER: &str = "no server of the database can be reached now; is it running, and are the hosts, the name of the \
+     replica set and tls right in the URL?";
 const UNAUTHORIZED: &str = "the database refused the user name or password of its URL";
 const CONFLICT: &str = "another transaction changed the same documents at the same time; try again";
 
 fn by_code(code: i32, text: &str, error: &DriverError) -> Kind {
-    let known = |code, message: &str| Kind::Known(code, message.to_owned());
-    match code {
-        // IllegalOperation, TransactionTooOld on a standalone server.
-        20 | 263 if text.contains("replica set") => known(ErrorCode::Unsupported, NEEDS_REPLICA_SET),
-        18 => known(ErrorCode::Unauthorized, UNAUTHORIZED),
-        13 => Kind::Known(ErrorCode::Forbidden, format!("the database user may not do this: {text}")),
-        50 | 262 => known(ErrorCode::Timeout, "the database took longer than allowed for this operation"),
-        10334 | 17280 | 17419 | 17420 => Kind::Known(
-            ErrorCode::TooLarge,
-            format!("a document would be over the database's limit of 16 MB: {text}"),
-        ),
-        _ if error.contains_label(TRANSIENT_TRANSACTION_ERROR) || code == 112 => {
-            known(ErrorCode::Conflict, CONFLICT)
+    match faults::find(code, text) {
+        Some(fault) if fault.code == ErrorCode::Unsupported => Kind::Known(fault.code, fault.message(text)),
+        // Whatever it is, the whole transaction is to be run again.
+        _ if error.contains_label(TRANSIENT_TRANSACTION_ERROR) => {
+            Kind::Known(ErrorCode::Conflict, CONFLICT.to_owned())
         }
-        2 | 9 | 59 | 40324 | 115 | 238 | 303 if lacks_operator(code, text) => {
-            Kind::Known(ErrorCode::Unsupported, format!("the database does not know this: {text}"))
-        }
-        67 if text.contains("not supported") => Kind::Known(ErrorCode::Unsupported, text.to_owned()),
-        // BadValue, FailedToParse, TypeMismatch, PathNotViable, ConflictingUpdateOperators, ImmutableField,
-        // DocumentValidationFailure, and a pattern that is none.
-        2 | 9 | 14 | 28 | 40 | 66 | 121 | 51091 => {
-            Kind::Known(ErrorCode::BadRequest, format!("the database refused this: {text}"))
-        }
-        // Primaries that step down or shut down; the driver has tried twice already.
-        6 | 7 | 89 | 91 | 189 | 9001 | 10107 | 11600 | 11602 | 13435 | 13436 => {
-            known(ErrorCode::Unavailable, "the database is changing its primary; try again")
-        }
-        _ => Kind::Other,
+        Some(fault) => Kind::Known(fault.code, fault.message(text)),
+        None => Kind::Other,
     }
 }
 

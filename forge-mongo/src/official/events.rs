@@ -6,6 +6,8 @@ use bson::{Bson, RawBsonRef, RawDocument, RawDocumentBuf, Timestamp};
 use forge_core::adapter::{ChangeEvent, ChangeKind, Commit, ResumeToken};
 use forge_core::{Error, Result};
 
+use super::images;
+
 /// Versions count seconds from here: 2020-09-13T12:26:40Z.
 const VERSION_EPOCH: u32 = 1_600_000_000;
 /// The bits of a version that count within a second.
@@ -98,13 +100,18 @@ pub(super) fn parse(event: &RawDocument) -> Result<Event> {
 fn change_of(event: &RawDocument, kind: ChangeKind) -> Result<ChangeEvent> {
     let key = event.get_document("documentKey").map_err(malformed)?;
     let id = key.get("_id")?.map_or(Ok(Bson::Null), Bson::try_from)?;
+    let before = document(event, "fullDocumentBeforeChange");
+    let description = event.get_document("updateDescription").ok().filter(|_| kind == ChangeKind::Update);
+    // Of an update the server looks up what the document is by now, unless it is gone.
+    let exact = before.as_ref().zip(description).and_then(|(before, update)| images::after(before, update));
     Ok(ChangeEvent {
         collection: collection(event, "ns")?,
         kind,
         id,
-        before: document(event, "fullDocumentBeforeChange"),
-        after: document(event, "fullDocument"),
+        before,
+        after: exact.or_else(|| document(event, "fullDocument")),
         touched: touched(event),
+        updated: description.and_then(|description| document(description, "updatedFields")),
     })
 }
 
@@ -116,6 +123,7 @@ fn dropped(event: &RawDocument) -> Result<Vec<ChangeEvent>> {
         before: None,
         after: None,
         touched: None,
+        updated: None,
     };
     let mut changes = vec![gone(collection(event, "ns")?)];
     // A renamed collection also replaces what had its new name.

@@ -7,9 +7,7 @@ use mongodb::error::Result as DriverResult;
 use mongodb::{Collection, Database};
 
 use super::errors;
-
-/// The server's code for a collection that does not exist.
-const NAMESPACE_NOT_FOUND: i32 = 26;
+use crate::refusal::NAMESPACE_NOT_FOUND;
 
 pub(super) async fn list(database: &Database, collection: &str) -> Result<Vec<Document>> {
     listed(database, collection).await.map_err(errors::map)
@@ -31,13 +29,18 @@ pub(super) async fn create(database: &Database, collection: &str, spec: &Documen
             let paths = spec.get_document("key").map(|key| key.keys().cloned().collect()).unwrap_or_default();
             Err(forge_core::Error::unique_violation(collection, paths).with_source(error))
         }
-        Err(error) => Err(errors::map(error)),
+        Err(error) => Err(errors::refused(error)),
     }
 }
 
 pub(super) async fn drop(database: &Database, collection: &str, name: &str) -> Result<()> {
     let command = doc! { "dropIndexes": collection, "index": name };
-    database.run_command(command).await.map(|_| ()).map_err(errors::map)
+    database.run_command(command).await.map(|_| ()).map_err(errors::refused)
+}
+
+/// Runs an administrative command as it is.
+pub(super) async fn admin(database: &Database, command: &Document) -> Result<Document> {
+    database.run_command(command.clone()).await.map_err(errors::refused)
 }
 
 /// The paths of the index with this name; its name where the server cannot tell.

@@ -4,23 +4,28 @@ mod connect;
 mod errors;
 mod events;
 mod explain;
+mod images;
 mod indexes;
+mod options;
 mod run;
 mod session;
 mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bson::{Document, doc};
-use forge_core::adapter::{Capabilities, Commit, ExplainStep, ResumeToken, Transaction};
+use forge_core::adapter::{Capabilities, Commit, ExplainStep, ResumeToken, Transaction, WatchOptions};
+use forge_core::transaction::TransactionOptions;
 use forge_core::{Error, Result};
 use futures_core::stream::BoxStream;
+use futures_util::future::BoxFuture;
 use mongodb::Client;
 
 use crate::artifact::{MongoArtifact, Reply};
 use crate::driver::Driver;
-use connect::{Connected, Deployment, WIRE_VERSION_6_0};
+use connect::{Connected, Deployment};
 use session::Session;
 
 /// A connection pool to a MongoDB deployment.
@@ -87,11 +92,15 @@ impl Driver for OfficialDriver {
         explain::step(artifact, &reply)
     }
 
-    async fn begin(&self, _database: &str) -> Result<Arc<dyn Transaction>> {
+    async fn begin(&self, database: &str) -> Result<Arc<dyn Transaction>> {
+        self.begin_with(database, &TransactionOptions::default()).await
+    }
+
+    async fn begin_with(&self, _database: &str, options: &TransactionOptions) -> Result<Arc<dyn Transaction>> {
         if !self.deployment.capabilities.transactions {
             return Err(Error::unsupported(errors::NEEDS_REPLICA_SET));
         }
-        Ok(Arc::new(Session::begin(&self.client).await?))
+        Ok(Arc::new(Session::begin(&self.client, options).await?))
     }
 
     async fn watch(
@@ -99,11 +108,30 @@ impl Driver for OfficialDriver {
         database: &str,
         resume: Option<ResumeToken>,
     ) -> Result<BoxStream<'static, Result<Commit>>> {
+        self.watch_with(database, WatchOptions { resume, ..WatchOptions::default() }).await
+    }
+
+    async fn watch_with(
+        &self,
+        database: &str,
+        options: WatchOptions,
+    ) -> Result<BoxStream<'static, Result<Commit>>> {
         if !self.deployment.capabilities.change_streams {
             return Err(Error::unsupported(errors::NEEDS_REPLICA_SET));
         }
-        let pre_images = self.deployment.wire_version >= WIRE_VERSION_6_0;
-        watch::watch(self.client.database(database), resume, pre_images).await
+        let pre_images = self.deployment.capabilities.pre_images;
+        watch::watch(self.client.database(database), options, pre_images).await
+    }
+
+    async fn keep_pre_images(&self, database: &str, collection: &str) -> Result<bool> {
+        if !self.deployment.capabilities.pre_images {
+            return Ok(false);
+        }
+        watch::keep_pre_images(&self.client.database(database), collection).await.map(|()| true)
+    }
+
+    fn timer(&self, wait: Duration) -> Option<BoxFuture<'static, ()>> {
+        Some(Box::pin(tokio::time::sleep(wait)))
     }
 
     async fn list_indexes(&self, database: &str, collection: &str) -> Result<Vec<Document>> {
@@ -116,6 +144,10 @@ impl Driver for OfficialDriver {
 
     async fn drop_index(&self, database: &str, collection: &str, name: &str) -> Result<()> {
         indexes::drop(&self.client.database(database), collection, name).await
+    }
+
+    async fn admin(&self, database: &str, command: &Document) -> Result<Document> {
+        indexes::admin(&self.client.database(database), command).await
     }
 
     async fn ping(&self) -> Result<()> {

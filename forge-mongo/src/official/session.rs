@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use forge_core::adapter::Transaction;
+use forge_core::transaction::{self, Nodes, TransactionOptions};
 use forge_core::{Error, Result};
 use mongodb::error::{
     Result as DriverResult, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT,
 };
-use mongodb::options::{ReadConcern, WriteConcern};
+use mongodb::options::{Acknowledgment, ReadConcern, WriteConcern};
 use mongodb::{Client, ClientSession};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -24,13 +25,16 @@ const COMMIT_ATTEMPTS: u32 = 6;
 pub(super) struct Session(Mutex<ClientSession>);
 
 impl Session {
-    pub(super) async fn begin(client: &Client) -> Result<Self> {
+    pub(super) async fn begin(client: &Client, options: &TransactionOptions) -> Result<Self> {
+        let read_concern = read_concern(options.read_concern);
+        let write_concern = write_concern(&options.write_concern);
         let start = async {
             let mut session = client.start_session().await?;
             session
                 .start_transaction()
-                .read_concern(ReadConcern::snapshot())
-                .write_concern(WriteConcern::majority())
+                .read_concern(read_concern)
+                .write_concern(write_concern)
+                .max_commit_time(options.deadline)
                 .await?;
             DriverResult::Ok(session)
         };
@@ -44,6 +48,26 @@ impl Session {
             None => Err(Error::internal("the transaction belongs to another database")),
         }
     }
+}
+
+fn read_concern(wanted: transaction::ReadConcern) -> ReadConcern {
+    match wanted {
+        transaction::ReadConcern::Local => ReadConcern::local(),
+        transaction::ReadConcern::Majority => ReadConcern::majority(),
+        _ => ReadConcern::snapshot(),
+    }
+}
+
+fn write_concern(wanted: &transaction::WriteConcern) -> WriteConcern {
+    let acknowledgment = match &wanted.nodes {
+        Nodes::Majority => Acknowledgment::Majority,
+        // The server refuses transactions that nobody acknowledges.
+        Nodes::Count(count) => Acknowledgment::Nodes((*count).max(1)),
+        Nodes::Tagged(name) => Acknowledgment::Custom(name.clone()),
+    };
+    let mut concern = WriteConcern::from(acknowledgment);
+    (concern.journal, concern.w_timeout) = (wanted.journal, wanted.timeout);
+    concern
 }
 
 #[async_trait]

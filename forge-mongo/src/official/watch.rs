@@ -1,11 +1,12 @@
 //! One change stream for a whole database, resumed over broken connections.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bson::{Bson, Document, RawDocument, Timestamp, doc};
-use forge_core::adapter::{Commit, ResumeToken, history_lost};
-use forge_core::{Error, Result};
+use forge_core::adapter::{Commit, ResumeToken, WatchOptions, history_lost};
+use forge_core::{DateTime, Error, Result};
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use mongodb::Database;
@@ -21,6 +22,8 @@ use super::events::{self, Event, Grouping};
 const BATCH_SIZE: i32 = 1_000;
 /// A batch over this many bytes was cut by the server's limit of 16 MB, and more is waiting.
 const CUT_BATCH_BYTES: usize = 12_000_000;
+/// How often a quiet feed tells where it is, where that is wanted.
+const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 /// How often in a row a broken stream is opened again. Each attempt also waits for a server to be found.
 const MAX_ATTEMPTS: u32 = 6;
 
@@ -30,16 +33,19 @@ const MAX_ATTEMPTS: u32 = 6;
 /// last commit of it is passed on at once, and its token is kept while nothing happens.
 pub(super) async fn watch(
     database: Database,
-    resume: Option<ResumeToken>,
+    options: WatchOptions,
     pre_images: bool,
 ) -> Result<BoxStream<'static, Result<Commit>>> {
-    let from = Position { token: resume.map(|token| token.0), time: None };
-    let cursor = open(&database, &from, pre_images).await.map_err(|error| give_up(error, &from))?;
+    let time = options.start_at.filter(|_| options.resume.is_none()).map(first_moment_of);
+    let from = Position { token: options.resume.map(|token| token.0), time };
+    let shape = Shape { pre_images, only: only(&options.collections) };
+    let cursor = open(&database, &from, &shape).await.map_err(|error| give_up(error, &from))?;
     let feed = Feed {
         database,
         cursor,
         from,
-        pre_images,
+        shape,
+        progress: options.progress.then(Progress::new),
         grouping: Grouping::default(),
         ready: VecDeque::new(),
         failures: 0,
@@ -55,9 +61,50 @@ struct Position {
     time: Option<Timestamp>,
 }
 
-async fn open(database: &Database, from: &Position, pre_images: bool) -> DriverResult<RawBatchCursor> {
+/// What a stream carries.
+struct Shape {
+    pre_images: bool,
+    /// The condition on its events.
+    only: Option<Document>,
+}
+
+/// Events of these collections, and those that are about none.
+fn only(collections: &[Arc<str>]) -> Option<Document> {
+    let names: Vec<&str> = collections.iter().map(|name| &**name).collect();
+    let any = doc! { "$in": &names };
+    let conditions =
+        [doc! { "ns.coll": any.clone() }, doc! { "to.coll": any }, doc! { "ns.coll": { "$exists": false } }];
+    (!names.is_empty()).then(|| doc! { "$match": { "$or": conditions } })
+}
+
+/// The cluster's clock counts whole seconds.
+fn first_moment_of(start: DateTime) -> Timestamp {
+    let seconds = u32::try_from(start.millis().div_euclid(1_000).max(0)).unwrap_or(u32::MAX);
+    Timestamp { time: seconds, increment: 1 }
+}
+
+/// Makes the server keep documents as they were, creating the collection where it is missing.
+pub(super) async fn keep_pre_images(database: &Database, collection: &str) -> Result<()> {
+    let images = doc! { "enabled": true };
+    let change = doc! { "collMod": collection, "changeStreamPreAndPostImages": images.clone() };
+    let Err(error) = database.run_command(change.clone()).await else { return Ok(()) };
+    // NamespaceNotFound.
+    if errors::code_of(&error) != Some(26) {
+        return Err(errors::map(error));
+    }
+    let create = doc! { "create": collection, "changeStreamPreAndPostImages": images };
+    match database.run_command(create).await {
+        // NamespaceExists: somebody else was faster.
+        Err(error) if errors::code_of(&error) == Some(48) => {
+            database.run_command(change).await.map(|_| ()).map_err(errors::map)
+        }
+        created => created.map(|_| ()).map_err(errors::map),
+    }
+}
+
+async fn open(database: &Database, from: &Position, shape: &Shape) -> DriverResult<RawBatchCursor> {
     let mut stage = doc! { "fullDocument": "updateLookup" };
-    if pre_images {
+    if shape.pre_images {
         stage.insert("fullDocumentBeforeChange", "whenAvailable");
     }
     match (&from.token, from.time) {
@@ -65,7 +112,9 @@ async fn open(database: &Database, from: &Position, pre_images: bool) -> DriverR
         (None, Some(time)) => _ = stage.insert("startAtOperationTime", time),
         (None, None) => {}
     }
-    let command: Document = doc! { "aggregate": 1, "pipeline": [{ "$changeStream": stage }], "cursor": { "batchSize": BATCH_SIZE } };
+    let mut pipeline = vec![doc! { "$changeStream": stage }];
+    pipeline.extend(shape.only.clone());
+    let command = doc! { "aggregate": 1, "pipeline": pipeline, "cursor": { "batchSize": BATCH_SIZE } };
     database.run_cursor_command(command).batch_size(BATCH_SIZE as u32).batch().await
 }
 
@@ -80,12 +129,39 @@ struct Feed {
     database: Database,
     cursor: RawBatchCursor,
     from: Position,
-    pre_images: bool,
+    shape: Shape,
+    progress: Option<Progress>,
     grouping: Grouping,
     ready: VecDeque<Commit>,
     /// Failures since the last batch.
     failures: u32,
     end: End,
+}
+
+/// When a quiet feed last told where it is.
+struct Progress {
+    told: Option<Instant>,
+    version: u64,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { told: None, version: 0 }
+    }
+
+    /// Follows what is passed on; where nothing was for a while, adds a commit of nothing with the newest place.
+    fn follow(&mut self, ready: &mut VecDeque<Commit>, token: Option<&Bson>) {
+        if let Some(last) = ready.back() {
+            (self.version, self.told) = (last.version, Some(Instant::now()));
+            return;
+        }
+        // The first is told at once, so that it can be kept before anything happens.
+        let due = self.told.is_none_or(|told| told.elapsed() >= PROGRESS_EVERY);
+        let Some(token) = token.filter(|_| due) else { return };
+        self.told = Some(Instant::now());
+        let token = ResumeToken(token.clone());
+        ready.push_back(Commit { version: self.version, token, changes: Vec::new() });
+    }
 }
 
 impl Feed {
@@ -130,6 +206,9 @@ impl Feed {
         let cut = count >= BATCH_SIZE || reply.as_bytes().len() > CUT_BATCH_BYTES;
         if !(cut && self.grouping.is_in_transaction()) {
             self.ready.extend(self.grouping.finish());
+            if let Some(progress) = &mut self.progress {
+                progress.follow(&mut self.ready, self.from.token.as_ref());
+            }
         }
         Ok(())
     }
@@ -153,7 +232,7 @@ impl Feed {
         while self.failures < MAX_ATTEMPTS {
             tokio::time::sleep(Duration::from_millis(50 << self.failures)).await;
             self.failures += 1;
-            match open(&self.database, &self.from, self.pre_images).await {
+            match open(&self.database, &self.from, &self.shape).await {
                 Ok(cursor) => {
                     self.cursor = cursor;
                     return Ok(());

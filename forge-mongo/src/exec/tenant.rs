@@ -1,0 +1,364 @@
+//! The last door before the driver: commands on collections of tenants are narrowed to one tenant, whatever built them.
+
+use std::borrow::Cow;
+
+use bson::{Bson, Document, doc};
+use forge_core::model::ModelDef;
+use forge_core::tenant::{TenantScope, foreign};
+use forge_core::{Catalog, Error, Result};
+
+use crate::artifact::{Command, Modification, MongoArtifact};
+
+/// The command as it may be sent for the tenant.
+///
+/// # Errors
+/// `internal` where a collection of tenants is used for none; `forbidden` where a document would change hands.
+pub(super) fn scoped<'a>(
+    catalog: &Catalog,
+    scope: &TenantScope,
+    artifact: &'a MongoArtifact,
+) -> Result<Cow<'a, MongoArtifact>> {
+    if !catalog.has_tenants() {
+        return Ok(Cow::Borrowed(artifact));
+    }
+    let guard = Guard { catalog, scope };
+    let model = catalog.by_collection(&artifact.collection).filter(|model| model.tenant.is_some());
+    let command = match (&artifact.command, model) {
+        (Command::Aggregate { pipeline }, _) => {
+            Command::Aggregate { pipeline: guard.pipeline(&artifact.collection, pipeline)? }
+        }
+        (_, None) => return Ok(Cow::Borrowed(artifact)),
+        (command, Some(model)) => match guard.command(model, command.clone())? {
+            Some(command) => command,
+            None => return Ok(Cow::Borrowed(artifact)),
+        },
+    };
+    Ok(Cow::Owned(MongoArtifact { command, ..artifact.clone() }))
+}
+
+struct Guard<'a> {
+    catalog: &'a Catalog,
+    scope: &'a TenantScope,
+}
+
+impl Guard<'_> {
+    /// The narrowed command; none where it may stay as it is.
+    fn command(&self, model: &ModelDef, mut command: Command) -> Result<Option<Command>> {
+        if let Command::Insert { documents, .. } = &mut command {
+            for document in documents {
+                self.scope.claim(model, document)?;
+            }
+            return Ok(Some(command));
+        }
+        let Some((path, tenant)) = self.scope.key(model)? else { return Ok(None) };
+        match &mut command {
+            Command::Update { filter, update, .. } | Command::FindOneAndUpdate { filter, update, .. } => {
+                keep_tenant(model, path, tenant, update)?;
+                narrow(filter, path, tenant);
+            }
+            Command::Replace { filter, replacement } => {
+                self.scope.claim(model, replacement)?;
+                narrow(filter, path, tenant);
+            }
+            Command::Find { filter, .. }
+            | Command::Count { filter, .. }
+            | Command::Distinct { filter, .. }
+            | Command::Delete { filter, .. }
+            | Command::FindOneAndDelete { filter } => narrow(filter, path, tenant),
+            other => {
+                let name = other.name();
+                return Err(Error::unsupported(format!("{name} cannot be narrowed to one tenant")));
+            }
+        }
+        Ok(Some(command))
+    }
+
+    /// The stages, with those that read a collection of tenants narrowed.
+    fn pipeline(&self, collection: &str, stages: &[Document]) -> Result<Vec<Document>> {
+        let mut stages = stages.to_vec();
+        for stage in &mut stages {
+            self.stage(collection, stage)?;
+        }
+        if let Some((path, tenant)) = self.key(collection)? {
+            narrow_first(&mut stages, path, tenant);
+        }
+        Ok(stages)
+    }
+
+    fn stage(&self, collection: &str, stage: &mut Document) -> Result<()> {
+        let Some((name, body)) = stage.iter_mut().next() else { return Ok(()) };
+        match (name.as_str(), body) {
+            ("$lookup", Bson::Document(lookup)) => {
+                let from = lookup.get_str("from").unwrap_or(collection).to_owned();
+                self.sub_pipeline(&from, lookup, "pipeline")
+            }
+            ("$graphLookup", Bson::Document(lookup)) => {
+                let from = lookup.get_str("from").unwrap_or(collection).to_owned();
+                if let Some((path, tenant)) = self.key(&from)? {
+                    narrow_field(lookup, "restrictSearchWithMatch", path, tenant);
+                }
+                Ok(())
+            }
+            ("$unionWith", body) => {
+                if let Bson::String(from) = body {
+                    *body = doc! { "coll": from.as_str() }.into();
+                }
+                let Bson::Document(union) = body else { return Ok(()) };
+                let from = union.get_str("coll").unwrap_or(collection).to_owned();
+                self.sub_pipeline(&from, union, "pipeline")
+            }
+            ("$facet", Bson::Document(facets)) => {
+                for (_, pipeline) in facets.iter_mut() {
+                    let Bson::Array(stages) = pipeline else { continue };
+                    for stage in stages.iter_mut().filter_map(Bson::as_document_mut) {
+                        self.stage(collection, stage)?;
+                    }
+                }
+                Ok(())
+            }
+            ("$rankFusion" | "$scoreFusion", Bson::Document(fusion)) => {
+                let pipelines = fusion
+                    .get_document_mut("input")
+                    .and_then(|input| input.get_document_mut("pipelines"));
+                let Ok(pipelines) = pipelines else { return Ok(()) };
+                let names: Vec<String> = pipelines.keys().cloned().collect();
+                names.iter().try_for_each(|name| self.sub_pipeline(collection, pipelines, name))
+            }
+            ("$out" | "$merge", body) => self.refuse_target(body),
+            _ => Ok(()),
+        }
+    }
+
+    fn sub_pipeline(&self, collection: &str, holder: &mut Document, field: &str) -> Result<()> {
+        let given = match holder.get(field) {
+            Some(Bson::Array(stages)) => stages.iter().filter_map(Bson::as_document).cloned().collect(),
+            _ => Vec::new(),
+        };
+        let stages = self.pipeline(collection, &given)?;
+        if !stages.is_empty() || holder.contains_key(field) {
+            holder.insert(field, stages);
+        }
+        Ok(())
+    }
+
+    /// What a pipeline writes is not looked at document by document.
+    fn refuse_target(&self, body: &Bson) -> Result<()> {
+        let into = match body {
+            Bson::String(name) => Some(name.as_str()),
+            Bson::Document(body) => match body.get("into") {
+                Some(Bson::String(name)) => Some(name.as_str()),
+                Some(Bson::Document(into)) => into.get_str("coll").ok(),
+                _ => body.get_str("coll").ok(),
+            },
+            _ => None,
+        };
+        match into.map(|collection| self.key(collection)) {
+            Some(Ok(Some(_))) => Err(Error::forbidden(format!(
+                "a pipeline cannot write into {}, which holds the documents of many tenants; use db.across_tenants()",
+                into.unwrap_or_default()
+            ))),
+            Some(Err(error)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn key(&self, collection: &str) -> Result<Option<(&'static str, &Bson)>> {
+        match self.catalog.by_collection(collection) {
+            Some(model) => self.scope.key(model),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Adds the tenant to a condition, first, so that an index that starts with it serves.
+fn narrow(filter: &mut Document, path: &str, tenant: &Bson) {
+    let given = std::mem::take(filter);
+    if given.get(path) == Some(tenant) {
+        *filter = given;
+    } else if given.contains_key(path) {
+        *filter = doc! { "$and": [{ path: tenant }, given] };
+    } else {
+        filter.insert(path, tenant);
+        filter.extend(given);
+    }
+}
+
+/// Adds the tenant to the condition in a field of a stage, which may be missing.
+fn narrow_field(stage: &mut Document, field: &str, path: &str, tenant: &Bson) {
+    let mut filter = match stage.remove(field) {
+        Some(Bson::Document(filter)) => filter,
+        _ => Document::new(),
+    };
+    narrow(&mut filter, path, tenant);
+    stage.insert(field, filter);
+}
+
+/// Narrows what a pipeline reads. Some stages must stay the first.
+fn narrow_first(stages: &mut Vec<Document>, path: &str, tenant: &Bson) {
+    let first = stages.first_mut().and_then(|stage| stage.iter_mut().next());
+    match first.map(|(name, body)| (name.as_str(), body)) {
+        Some(("$match", Bson::Document(filter))) => narrow(filter, path, tenant),
+        Some(("$geoNear", Bson::Document(near))) => narrow_field(near, "query", path, tenant),
+        Some(("$vectorSearch", Bson::Document(search))) => {
+            narrow_field(search, "filter", path, tenant);
+        }
+        // Its pipelines are narrowed each by itself.
+        Some(("$rankFusion" | "$scoreFusion" | "$documents", _)) => {}
+        Some(("$search" | "$searchMeta", _)) => stages.insert(1, doc! { "$match": { path: tenant } }),
+        _ => stages.insert(0, doc! { "$match": { path: tenant } }),
+    }
+}
+
+/// Refuses an update that would give a document to another tenant.
+fn keep_tenant(model: &ModelDef, path: &str, tenant: &Bson, update: &mut Modification) -> Result<()> {
+    let operators = match update {
+        Modification::Pipeline(stages) => {
+            // Whatever the stages make of it, it stays the tenant's.
+            stages.push(doc! { "$set": { path: { "$literal": tenant } } });
+            return Ok(());
+        }
+        Modification::Operators(operators) | Modification::Elements { operators, .. } => operators,
+    };
+    for (operator, fields) in operators.iter_mut() {
+        let Bson::Document(fields) = fields else { continue };
+        let harmless = matches!(operator.as_str(), "$set" | "$setOnInsert");
+        match fields.get(path) {
+            // The condition gives it to what is inserted.
+            Some(value) if harmless && value == tenant => _ = fields.remove(path),
+            Some(_) => return Err(foreign(model)),
+            None => {}
+        }
+        let inside = |name: &str| name.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+        let renamed = |value: &Bson| value.as_str().is_some_and(|to| to == path || inside(to));
+        if fields.iter().any(|(name, value)| inside(name) || (operator == "$rename" && renamed(value))) {
+            return Err(foreign(model));
+        }
+    }
+    // The server refuses operators without fields.
+    let full = |fields: &Bson| !fields.as_document().is_some_and(Document::is_empty);
+    if operators.values().any(full) {
+        *operators = std::mem::take(operators).into_iter().filter(|(_, fields)| full(fields)).collect();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bson::rawdoc;
+    use forge_core::ErrorCode;
+    use std::sync::Arc;
+
+    static NOTE: ModelDef = ModelDef { tenant: Some("org"), ..ModelDef::new("Note", "notes", &[], 0) };
+    static BOARD: ModelDef = ModelDef::new("Board", "boards", &[], 0);
+
+    fn catalog() -> Catalog {
+        Catalog::new([&NOTE, &BOARD]).unwrap()
+    }
+
+    fn one() -> TenantScope {
+        TenantScope::One(Arc::new("a".into()))
+    }
+
+    fn send(collection: &str, command: Command) -> Result<Command> {
+        let artifact = MongoArtifact::new(collection, command);
+        scoped(&catalog(), &one(), &artifact).map(|artifact| artifact.into_owned().command)
+    }
+
+    fn stages(collection: &str, pipeline: Vec<Document>) -> Vec<Document> {
+        match send(collection, Command::Aggregate { pipeline }).unwrap() {
+            Command::Aggregate { pipeline } => pipeline,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn update(operators: Document) -> Result<Command> {
+        let (filter, update) = (doc! { "_id": 1 }, operators.into());
+        send("notes", Command::Update { filter, update, many: false, upsert: true })
+    }
+
+    #[test]
+    fn conditions_begin_with_the_tenant_and_cannot_name_another() {
+        let delete = |filter| match send("notes", Command::Delete { filter, many: true }).unwrap() {
+            Command::Delete { filter, .. } => filter,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(delete(doc! { "n": 1 }), doc! { "org": "a", "n": 1 });
+        assert_eq!(delete(doc! { "org": "a" }), doc! { "org": "a" });
+        assert_eq!(delete(doc! { "org": "b" }), doc! { "$and": [{ "org": "a" }, { "org": "b" }] });
+    }
+
+    #[test]
+    fn every_stage_that_reads_tenants_is_narrowed() {
+        let only = doc! { "$match": { "org": "a" } };
+        assert_eq!(stages("notes", vec![]), [only.clone()]);
+        assert_eq!(stages("boards", vec![doc! { "$limit": 1 }]), [doc! { "$limit": 1 }]);
+        let near = stages("notes", vec![doc! { "$geoNear": { "near": [0, 0] } }]);
+        assert_eq!(near, [doc! { "$geoNear": { "near": [0, 0], "query": { "org": "a" } } }]);
+        let lookup = doc! { "$lookup": { "from": "notes", "localField": "_id", "foreignField": "board", "as": "n" } };
+        let found = stages("boards", vec![doc! { "$facet": { "x": [lookup, { "$unionWith": "notes" }] } }]);
+        let facet = found[0].get_document("$facet").unwrap().get_array("x").unwrap();
+        let stage = |at: usize, name: &str| facet[at].as_document().unwrap().get_document(name).unwrap();
+        assert_eq!(stage(0, "$lookup").get_array("pipeline").unwrap(), &[only.clone().into()]);
+        assert_eq!(stage(1, "$unionWith").get_array("pipeline").unwrap(), &[only.into()]);
+        let graph = doc! { "$graphLookup": { "from": "notes", "startWith": "$_id", "as": "n" } };
+        let found = stages("boards", vec![graph]);
+        let graph = found[0].get_document("$graphLookup").unwrap();
+        assert_eq!(graph.get_document("restrictSearchWithMatch").unwrap(), &doc! { "org": "a" });
+    }
+
+    #[test]
+    fn pipelines_cannot_write_among_the_tenants() {
+        for stage in [doc! { "$out": "notes" }, doc! { "$merge": { "into": { "coll": "notes" } } }] {
+            let error = send("boards", Command::Aggregate { pipeline: vec![stage] }).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::Forbidden);
+        }
+        assert_eq!(stages("boards", vec![doc! { "$out": "boards" }]), [doc! { "$out": "boards" }]);
+    }
+
+    #[test]
+    fn no_update_moves_a_document_to_another_tenant() {
+        for operators in [
+            doc! { "$set": { "org": "b" } },
+            doc! { "$unset": { "org": "" } },
+            doc! { "$rename": { "n": "org" } },
+            doc! { "$set": { "org.x": 1 } },
+            doc! { "$setOnInsert": { "org": "b" } },
+        ] {
+            assert_eq!(update(operators.clone()).unwrap_err().code(), ErrorCode::Forbidden, "{operators}");
+        }
+        let Command::Update { filter, update, .. } =
+            update(doc! { "$set": { "n": 1 }, "$setOnInsert": { "org": "a" } }).unwrap()
+        else {
+            panic!()
+        };
+        assert_eq!(filter, doc! { "org": "a", "_id": 1 });
+        assert_eq!(update, Modification::Operators(doc! { "$set": { "n": 1 } }));
+    }
+
+    #[test]
+    fn inserts_and_replacements_are_given_to_the_tenant() {
+        let documents = vec![rawdoc! { "_id": 1 }];
+        let Command::Insert { documents, .. } =
+            send("notes", Command::Insert { documents, ordered: true }).unwrap()
+        else {
+            panic!()
+        };
+        assert_eq!(documents, [rawdoc! { "_id": 1, "org": "a" }]);
+        let (filter, replacement) = (doc! { "_id": 1 }, rawdoc! { "org": "b" });
+        let error = send("notes", Command::Replace { filter, replacement }).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Forbidden);
+    }
+
+    #[test]
+    fn without_a_tenant_nothing_is_sent() {
+        let find = Command::Find { filter: doc! {}, projection: None, sort: None, skip: None, limit: None };
+        let artifact = MongoArtifact::new("notes", find);
+        let error = scoped(&catalog(), &TenantScope::Unset, &artifact).unwrap_err();
+        assert!(error.message().contains("Note belongs to tenants"), "{error}");
+        assert!(matches!(scoped(&catalog(), &TenantScope::Across, &artifact), Ok(Cow::Borrowed(_))));
+        let lookup = doc! { "$lookup": { "from": "notes", "as": "n", "pipeline": [] } };
+        let artifact = MongoArtifact::new("boards", Command::Aggregate { pipeline: vec![lookup] });
+        assert!(scoped(&catalog(), &TenantScope::Unset, &artifact).is_err());
+    }
+}
