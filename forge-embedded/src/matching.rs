@@ -1,27 +1,49 @@
 //! Compiled filters that can be shared.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
-use bson::RawDocument;
+use bson::{Bson, RawDocument};
 use forge_core::Result;
 use forge_core::ir::Filter;
-use forge_core::matcher::Matcher;
+use forge_core::matcher::{Computed, Matcher};
+
+use crate::aggregate;
 
 /// A compiled filter; none matches everything without looking.
 #[derive(Debug, Clone)]
-pub(crate) struct Matching(Option<Arc<Matcher>>);
+pub(crate) struct Matching {
+    matcher: Option<Arc<Matcher>>,
+    computed: Vec<Computed>,
+}
 
 impl Matching {
     /// Compiles `filter`.
     pub(crate) fn new(filter: &Filter) -> Result<Self> {
-        match filter {
-            Filter::All => Ok(Self(None)),
-            filter => Ok(Self(Some(Arc::new(Matcher::new(filter)?)))),
+        Self::within(filter, &[])
+    }
+
+    /// Compiles `filter`, whose expressions see `variables`.
+    pub(crate) fn within(filter: &Filter, variables: &[(String, Bson)]) -> Result<Self> {
+        if *filter == Filter::All {
+            return Ok(Self { matcher: None, computed: Vec::new() });
         }
+        let computed = RefCell::new(Vec::new());
+        let matcher = Matcher::with(filter, &|expression| {
+            let condition = aggregate::condition(expression, variables)?;
+            computed.borrow_mut().push(condition.clone());
+            Ok(condition)
+        })?;
+        Ok(Self { matcher: Some(Arc::new(matcher)), computed: computed.into_inner() })
     }
 
     /// Whether `document` satisfies the filter.
     pub(crate) fn matches(&self, document: &RawDocument) -> bool {
-        self.0.as_ref().is_none_or(|matcher| matcher.matches(document))
+        self.matcher.as_ref().is_none_or(|matcher| matcher.matches(document))
+    }
+
+    /// The first failure of an expression of the filter: its documents did not match.
+    pub(crate) fn outcome(&self) -> Result<()> {
+        self.computed.iter().find_map(Computed::failure).map_or(Ok(()), Err)
     }
 }

@@ -1,16 +1,18 @@
-//! Accumulators of `$group`.
+//! Accumulators: of `$group`, of window functions, and of the expressions with the same names.
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 
 use bson::{Bson, Document};
 use forge_core::ir::SortKey;
-use forge_core::{Error, Result};
+use forge_core::{Decimal, Error, Result};
 
-use super::expr::{Expr, Scope, compare, widening};
+use super::context::Context;
+use super::expr::{Expr, Value, compare, percentile_of, percentiles, widening};
 use crate::index::integer;
 use crate::keys;
 use crate::read::sort_keys;
-use crate::update::Arithmetic;
+use crate::update::{Arithmetic, is_number};
 
 /// What is computed of a group.
 #[derive(Debug, Clone)]
@@ -23,30 +25,44 @@ pub(super) struct Accumulator {
 enum Kind {
     Sum,
     Avg,
-    Min,
-    Max,
+    /// The first value in the order of values, or the last.
+    Extreme(Ordering),
     First,
     Last,
     Push,
     AddToSet,
+    MergeObjects,
+    StdDev {
+        sample: bool,
+    },
     FirstN(usize),
     LastN(usize),
-    /// The first ones in an order; `single`: as a value, not a list.
-    Top {
+    /// The first ones in the order of values, or the last ones.
+    ExtremeN(Ordering, usize),
+    /// The first ones in an order, or the last ones; `single`: as a value, not a list.
+    Ranked {
         order: Vec<SortKey>,
         count: usize,
+        single: bool,
+        last: bool,
+    },
+    Percentile {
+        wanted: Vec<f64>,
         single: bool,
     },
 }
 
 /// What an accumulator has seen of one group.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct State {
     value: Option<Bson>,
     count: u64,
     list: Vec<Bson>,
     seen: HashSet<Vec<u8>>,
     ordered: Vec<(Vec<u8>, Bson)>,
+    numbers: Vec<f64>,
+    /// The mean so far, and the sum of the squares of the distances from it.
+    spread: (f64, f64),
 }
 
 impl Accumulator {
@@ -56,51 +72,51 @@ impl Accumulator {
     /// `unsupported` names an accumulator that the engine lacks.
     pub(super) fn parse(field: &str, form: &Bson) -> Result<Self> {
         let entry = form.as_document().filter(|form| form.len() == 1).and_then(|form| form.iter().next());
-        let (operator, operand) = entry.ok_or_else(|| {
-            Error::bad_request(format!("`{field}` of `$group` takes one accumulator, not {form}"))
-        })?;
-        let kind = match operator.as_str() {
-            "$sum" => Kind::Sum,
-            "$avg" => Kind::Avg,
-            "$min" => Kind::Min,
-            "$max" => Kind::Max,
-            "$first" => Kind::First,
-            "$last" => Kind::Last,
-            "$push" => Kind::Push,
-            "$addToSet" => Kind::AddToSet,
+        let (operator, operand) = entry
+            .ok_or_else(|| Error::bad_request(format!("`{field}` takes one accumulator, not {form}")))?;
+        Self::named(operator, operand)
+    }
+
+    /// The accumulator of that name.
+    pub(super) fn named(operator: &str, operand: &Bson) -> Result<Self> {
+        let kind = match operator {
             "$count" => return Ok(Self { kind: Kind::Sum, expr: Expr::Value(Bson::Int32(1)) }),
-            "$firstN" | "$lastN" | "$topN" | "$bottomN" | "$top" | "$bottom" => {
-                return several(operator, operand);
-            }
-            operator => {
-                return Err(Error::unsupported(format!(
-                    "the embedded engine has no accumulator `{operator}`"
-                )));
-            }
+            "$firstN" | "$lastN" | "$minN" | "$maxN" => return several(operator, operand),
+            "$top" | "$bottom" | "$topN" | "$bottomN" => return ranked(operator, operand),
+            "$percentile" | "$median" => return percentile(operator, operand),
+            operator => simple(operator).ok_or_else(|| {
+                Error::unsupported(format!("the embedded engine has no accumulator `{operator}`"))
+            })?,
         };
         Ok(Self { kind, expr: Expr::parse(operand)? })
     }
 
     /// Takes a document into the account.
-    pub(super) fn add(&self, state: &mut State, document: &Document) -> Result<()> {
-        let value = self.expr.eval(&Scope::of(document))?;
+    pub(super) fn add(&self, cx: &Context<'_, '_>, state: &mut State, document: &Document) -> Result<()> {
+        let value = self.expr.eval(&cx.scope(document))?;
+        if let Kind::Push | Kind::AddToSet | Kind::Percentile { .. } = self.kind {
+            cx.charge(value.as_ref().map_or(0, weight))?;
+        }
+        if let Kind::Ranked { order, count, last, .. } = &self.kind {
+            let key = keys::sort_key(&keys::to_raw(document)?, order);
+            state.rank(key, value.unwrap_or(Bson::Null), *count, *last);
+            return Ok(());
+        }
+        self.take(state, value)
+    }
+
+    /// Takes a value into the account.
+    fn take(&self, state: &mut State, value: Value) -> Result<()> {
         state.count += 1;
         match &self.kind {
-            Kind::Sum => {
-                if let Some(value) = value.filter(is_number) {
+            Kind::Sum | Kind::Avg => match value.filter(is_number) {
+                None => state.count -= 1,
+                Some(value) => {
                     let total = state.value.take().unwrap_or(Bson::Int32(0));
                     state.value = Some(widening(Arithmetic::Add, &total, &value)?);
                 }
-            }
-            Kind::Avg => match value.filter(is_number) {
-                None => state.count -= 1,
-                Some(value) => {
-                    let total = state.value.take().unwrap_or(Bson::Double(0.0));
-                    state.value = Some(widening(Arithmetic::Add, &total, &value)?);
-                }
             },
-            Kind::Min => state.keep(value, std::cmp::Ordering::Less),
-            Kind::Max => state.keep(value, std::cmp::Ordering::Greater),
+            Kind::Extreme(wanted) => state.keep(value, *wanted),
             Kind::First => {
                 if state.count == 1 {
                     state.value = value;
@@ -113,6 +129,24 @@ impl Accumulator {
                     state.list.push(value);
                 }
             }
+            Kind::MergeObjects => match value {
+                None | Some(Bson::Null | Bson::Undefined) => {}
+                Some(Bson::Document(more)) => match &mut state.value {
+                    Some(Bson::Document(document)) => document.extend(more),
+                    value => *value = Some(Bson::Document(more)),
+                },
+                Some(other) => {
+                    return Err(Error::bad_request(format!("only documents are merged, not {other}")));
+                }
+            },
+            Kind::StdDev { .. } => match value.as_ref().filter(|value| is_number(value)).and_then(double) {
+                None => state.count -= 1,
+                Some(number) => {
+                    let (mean, squares) = state.spread;
+                    let next = mean + (number - mean) / state.count as f64;
+                    state.spread = (next, squares + (number - mean) * (number - next));
+                }
+            },
             Kind::FirstN(count) => {
                 if state.list.len() < *count {
                     state.list.push(value.unwrap_or(Bson::Null));
@@ -124,39 +158,51 @@ impl Accumulator {
                     state.list.remove(0);
                 }
             }
-            Kind::Top { order, count, .. } => {
-                let key = keys::sort_key(&keys::to_raw(document)?, order);
-                let position = state.ordered.partition_point(|(other, _)| *other <= key);
-                if position < *count {
-                    state.ordered.insert(position, (key, value.unwrap_or(Bson::Null)));
-                    state.ordered.truncate(*count);
+            Kind::ExtremeN(wanted, count) => {
+                if let Some(value) = value.filter(|value| !matches!(value, Bson::Null | Bson::Undefined)) {
+                    let mut key = keys::encoded(&value);
+                    if wanted.is_gt() {
+                        keys::invert(&mut key);
+                    }
+                    state.rank(key, value, *count, false);
                 }
             }
+            Kind::Percentile { .. } => state.numbers.extend(value.as_ref().and_then(double)),
+            Kind::Ranked { .. } => return Err(Error::bad_request("an order takes documents, not values")),
         }
         Ok(())
     }
 
     /// The value for the group.
-    pub(super) fn finish(&self, state: State) -> Bson {
-        match &self.kind {
-            Kind::Sum => state.value.unwrap_or(Bson::Int32(0)),
-            Kind::Avg => match state.value.and_then(|total| total.as_f64()) {
-                Some(total) => Bson::Double(total / state.count as f64),
-                None => Bson::Null,
+    pub(super) fn finish(&self, state: &State) -> Result<Bson> {
+        let value = || state.value.clone();
+        let ranked = || state.ordered.iter().map(|(_, value)| value.clone());
+        Ok(match &self.kind {
+            Kind::Sum => value().unwrap_or(Bson::Int32(0)),
+            Kind::Avg => mean(state)?,
+            Kind::Extreme(_) | Kind::First | Kind::Last => value().unwrap_or(Bson::Null),
+            Kind::MergeObjects => value().unwrap_or_else(|| Document::new().into()),
+            Kind::Push | Kind::AddToSet | Kind::FirstN(_) | Kind::LastN(_) => Bson::Array(state.list.clone()),
+            Kind::ExtremeN(..) => Bson::Array(ranked().collect()),
+            Kind::Ranked { single: true, .. } => ranked().next().unwrap_or(Bson::Null),
+            Kind::Ranked { .. } => Bson::Array(ranked().collect()),
+            Kind::StdDev { sample } => match state.count.saturating_sub(u64::from(*sample)) {
+                0 => Bson::Null,
+                count => Bson::Double((state.spread.1 / count as f64).sqrt()),
             },
-            Kind::Min | Kind::Max | Kind::First | Kind::Last => state.value.unwrap_or(Bson::Null),
-            Kind::Push | Kind::AddToSet | Kind::FirstN(_) | Kind::LastN(_) => Bson::Array(state.list),
-            Kind::Top { single, .. } => {
-                let mut values = state.ordered.into_iter().map(|(_, value)| value);
+            Kind::Percentile { wanted, single } => {
+                let mut numbers = state.numbers.clone();
+                numbers.sort_by(f64::total_cmp);
+                let mut values = wanted.iter().map(|p| percentile_of(&numbers, *p));
                 if *single { values.next().unwrap_or(Bson::Null) } else { Bson::Array(values.collect()) }
             }
-        }
+        })
     }
 }
 
 impl State {
     /// Keeps the value where it is `wanted` against the present one; null and missing never count.
-    fn keep(&mut self, value: Option<Bson>, wanted: std::cmp::Ordering) {
+    fn keep(&mut self, value: Value, wanted: Ordering) {
         let Some(value) = value.filter(|value| !matches!(value, Bson::Null | Bson::Undefined)) else {
             return;
         };
@@ -164,32 +210,126 @@ impl State {
             self.value = Some(value);
         }
     }
+
+    /// Puts a value into its place, behind equal ones, and keeps `count` of them from the front or the back.
+    fn rank(&mut self, key: Vec<u8>, value: Bson, count: usize, last: bool) {
+        let position = self.ordered.partition_point(|(other, _)| *other <= key);
+        if !last && position >= count {
+            return;
+        }
+        self.ordered.insert(position, (key, value));
+        if self.ordered.len() > count {
+            let surplus = if last { 0 } else { count };
+            self.ordered.remove(surplus);
+        }
+    }
 }
 
-fn is_number(value: &Bson) -> bool {
-    matches!(value, Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_) | Bson::Decimal128(_))
+/// An accumulator over values that are there already.
+///
+/// # Errors
+/// As [`Accumulator::named`].
+pub(super) fn over(operator: &str, values: impl Iterator<Item = Value>) -> Result<Bson> {
+    let kind = simple(operator).ok_or_else(|| Error::internal("an expression without its accumulator"))?;
+    let accumulator = Accumulator { kind, expr: Expr::Value(Bson::Null) };
+    let mut state = State::default();
+    for value in values {
+        accumulator.take(&mut state, value)?;
+    }
+    accumulator.finish(&state)
+}
+
+fn simple(operator: &str) -> Option<Kind> {
+    Some(match operator {
+        "$sum" => Kind::Sum,
+        "$avg" => Kind::Avg,
+        "$min" => Kind::Extreme(Ordering::Less),
+        "$max" => Kind::Extreme(Ordering::Greater),
+        "$first" => Kind::First,
+        "$last" => Kind::Last,
+        "$push" => Kind::Push,
+        "$addToSet" => Kind::AddToSet,
+        "$mergeObjects" => Kind::MergeObjects,
+        "$stdDevPop" => Kind::StdDev { sample: false },
+        "$stdDevSamp" => Kind::StdDev { sample: true },
+        _ => return None,
+    })
+}
+
+fn double(value: &Bson) -> Option<f64> {
+    keys::with_raw(value, forge_core::order::as_f64)
+}
+
+fn mean(state: &State) -> Result<Bson> {
+    Ok(match &state.value {
+        None => Bson::Null,
+        Some(Bson::Decimal128(total)) => {
+            let count = Decimal::from(i64::try_from(state.count).unwrap_or(i64::MAX));
+            (Decimal::from(*total) / count).into()
+        }
+        Some(total) => Bson::Double(double(total).unwrap_or(f64::NAN) / state.count as f64),
+    })
+}
+
+/// About how many bytes a value takes.
+pub(super) fn weight(value: &Bson) -> usize {
+    const OWN: usize = size_of::<Bson>();
+    OWN + match value {
+        Bson::String(text) => text.len(),
+        Bson::Binary(binary) => binary.bytes.len(),
+        Bson::Array(items) => items.iter().map(weight).sum(),
+        Bson::Document(document) => document.iter().map(|(name, value)| 2 * name.len() + weight(value)).sum(),
+        _ => 0,
+    }
+}
+
+fn lacks(operator: &str, what: &str, operand: &Bson) -> Error {
+    Error::bad_request(format!("`{operator}` lacks {what}: {operand}"))
+}
+
+/// The document of an accumulator, and the number in its `n`.
+fn form<'o>(operator: &str, operand: &'o Bson, single: bool) -> Result<(&'o Document, usize)> {
+    let form = operand.as_document().ok_or_else(|| lacks(operator, "its document", operand))?;
+    if single {
+        return Ok((form, 1));
+    }
+    if matches!(form.get("n"), Some(Bson::Document(_) | Bson::String(_))) {
+        return Err(Error::unsupported(format!("the embedded engine takes a number as the `n` of `{operator}`")));
+    }
+    let count = form.get("n").and_then(integer).filter(|count| *count > 0);
+    let count = count.ok_or_else(|| lacks(operator, "`n`, a number from 1", operand))?;
+    Ok((form, usize::try_from(count).unwrap_or(usize::MAX)))
 }
 
 fn several(operator: &str, operand: &Bson) -> Result<Accumulator> {
-    let wrong = |what: &str| Error::bad_request(format!("`{operator}` lacks {what}: {operand}"));
-    let form = operand.as_document().ok_or_else(|| wrong("its document"))?;
-    let single = matches!(operator, "$top" | "$bottom");
-    let count = if single {
-        1
-    } else {
-        let count = form.get("n").and_then(integer).filter(|count| *count > 0);
-        usize::try_from(count.ok_or_else(|| wrong("`n`, a number from 1"))?).unwrap_or(usize::MAX)
+    let (form, count) = form(operator, operand, false)?;
+    let expr = Expr::parse(form.get("input").ok_or_else(|| lacks(operator, "`input`", operand))?)?;
+    let kind = match operator {
+        "$firstN" => Kind::FirstN(count),
+        "$lastN" => Kind::LastN(count),
+        "$minN" => Kind::ExtremeN(Ordering::Less, count),
+        _ => Kind::ExtremeN(Ordering::Greater, count),
     };
-    if matches!(operator, "$firstN" | "$lastN") {
-        let expr = Expr::parse(form.get("input").ok_or_else(|| wrong("`input`"))?)?;
-        let kind = if operator == "$firstN" { Kind::FirstN(count) } else { Kind::LastN(count) };
-        return Ok(Accumulator { kind, expr });
-    }
-    let expr = Expr::parse(form.get("output").ok_or_else(|| wrong("`output`"))?)?;
-    let order = form.get_document("sortBy").map_err(|_| wrong("`sortBy`"))?;
-    let order = sort_keys(Some(order))?;
-    if operator.starts_with("$bottom") {
-        return Err(Error::unsupported(format!("the embedded engine has no accumulator `{operator}`")));
-    }
-    Ok(Accumulator { kind: Kind::Top { order, count, single }, expr })
+    Ok(Accumulator { kind, expr })
+}
+
+fn ranked(operator: &str, operand: &Bson) -> Result<Accumulator> {
+    let single = matches!(operator, "$top" | "$bottom");
+    let (form, count) = form(operator, operand, single)?;
+    let expr = Expr::parse(form.get("output").ok_or_else(|| lacks(operator, "`output`", operand))?)?;
+    let order = form.get_document("sortBy").map_err(|_| lacks(operator, "`sortBy`", operand))?;
+    let last = operator.starts_with("$bottom");
+    Ok(Accumulator { kind: Kind::Ranked { order: sort_keys(Some(order))?, count, single, last }, expr })
+}
+
+fn percentile(operator: &str, operand: &Bson) -> Result<Accumulator> {
+    let form = operand.as_document().ok_or_else(|| lacks(operator, "its document", operand))?;
+    let expr = Expr::parse(form.get("input").ok_or_else(|| lacks(operator, "`input`", operand))?)?;
+    let single = operator == "$median";
+    let wanted = match form.get("p") {
+        _ if single => vec![0.5],
+        Some(p) => percentiles(&Expr::parse(p)?.constant().unwrap_or(Bson::Null))?,
+        None => return Err(lacks(operator, "`p`", operand)),
+    };
+    Ok(Accumulator { kind: Kind::Percentile { wanted, single }, expr })
 }

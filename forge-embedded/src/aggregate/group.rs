@@ -7,12 +7,12 @@ use forge_core::{Error, Result};
 
 use super::Rows;
 use super::accumulate::{Accumulator, State};
-use super::expr::{Expr, Scope};
+use super::context::Context;
+use super::expr::Expr;
 use crate::keys;
-use crate::read::Clock;
 
 /// Groups in the order in which they were met first.
-pub(super) fn group(rows: &Rows, operand: &Bson, clock: &Clock) -> Result<Rows> {
+pub(super) fn group(cx: &Context<'_, '_>, rows: &Rows, operand: &Bson) -> Result<Rows> {
     let form = operand.as_document().ok_or_else(|| Error::bad_request("`$group` takes a document"))?;
     let id =
         form.get("_id").ok_or_else(|| Error::bad_request("`$group` needs an `_id`; null makes one group"))?;
@@ -27,30 +27,36 @@ pub(super) fn group(rows: &Rows, operand: &Bson, clock: &Clock) -> Result<Rows> 
     let mut positions: HashMap<Vec<u8>, usize> = HashMap::new();
     let mut groups: Vec<(Bson, Vec<State>)> = Vec::new();
     for row in rows {
-        clock.tick()?;
-        let key = id.eval(&Scope::of(row))?.unwrap_or(Bson::Null);
-        let position = *positions.entry(keys::encoded(&key)).or_insert_with(|| {
-            groups.push((key, fields.iter().map(|_| State::default()).collect()));
-            groups.len() - 1
-        });
+        cx.tick()?;
+        let key = id.value(&cx.scope(row))?;
+        let encoded = keys::encoded(&key);
+        let position = match positions.get(&encoded) {
+            Some(position) => *position,
+            None => {
+                cx.charge(encoded.len() * 2 + fields.len() * size_of::<State>())?;
+                positions.insert(encoded, groups.len());
+                groups.push((key, vec![State::default(); fields.len()]));
+                groups.len() - 1
+            }
+        };
         for ((_, accumulator), state) in fields.iter().zip(&mut groups[position].1) {
-            accumulator.add(state, row)?;
+            accumulator.add(cx, state, row)?;
         }
     }
     let finish = |(key, states): (Bson, Vec<State>)| {
         let mut out = doc! { "_id": key };
-        for ((field, accumulator), state) in fields.iter().zip(states) {
-            out.insert((*field).clone(), accumulator.finish(state));
+        for ((field, accumulator), state) in fields.iter().zip(&states) {
+            out.insert((*field).clone(), accumulator.finish(state)?);
         }
-        out
+        Ok(out)
     };
-    Ok(groups.into_iter().map(finish).collect())
+    groups.into_iter().map(finish).collect()
 }
 
 /// `{_id: value, count: n}`, the most frequent first.
-pub(super) fn sort_by_count(rows: &Rows, operand: &Bson, clock: &Clock) -> Result<Rows> {
+pub(super) fn sort_by_count(cx: &Context<'_, '_>, rows: &Rows, operand: &Bson) -> Result<Rows> {
     let form = doc! { "_id": operand.clone(), "count": { "$sum": 1 } };
-    let mut groups = group(rows, &form.into(), clock)?;
+    let mut groups = group(cx, rows, &form.into())?;
     groups.sort_by_key(|row| std::cmp::Reverse(row.get("count").and_then(crate::index::integer)));
     Ok(groups)
 }

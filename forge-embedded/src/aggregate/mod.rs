@@ -1,20 +1,31 @@
 //! Aggregation pipelines: the leading `$match` and `$sort` use indexes, the stages after them work on owned documents.
+//!
+//! Everything is in memory, up to a limit that an error names (`context::MEMORY_LIMIT`).
 
 mod accumulate;
+mod bucket;
+mod context;
 mod expr;
 mod group;
+mod join;
+mod select;
 mod shape;
 mod stages;
 #[cfg(test)]
 mod tests;
 mod window;
 
-use bson::{Document, RawDocumentBuf};
-use forge_core::{Error, Result};
+use bson::{Bson, Document, RawDocumentBuf};
+use forge_core::matcher::Computed;
+use forge_core::{DateTime, Error, Result};
 
 use crate::keys;
 use crate::project::Projection;
 use crate::read::{Query, View};
+use crate::text::SCORE;
+use context::Context;
+pub(crate) use context::MEMORY_LIMIT;
+use expr::{Expr, Scope};
 
 /// The most stages in a pipeline, as on a server.
 const MAX_STAGES: usize = 1_000;
@@ -34,46 +45,91 @@ pub(crate) fn run(
     collection: &str,
     pipeline: &[Document],
 ) -> Result<Vec<RawDocumentBuf>> {
-    if pipeline.len() > MAX_STAGES {
-        return Err(Error::bad_request(format!("a pipeline has at most {MAX_STAGES} stages")));
+    let cx = Context::new(view);
+    let (query, rest) = start(&cx, pipeline)?;
+    if query.carries_scores() {
+        return scored(&cx, collection, &query, rest);
     }
-    let (query, rest) = start(pipeline)?;
     if rest.is_empty() {
         return view.select(collection, &query, &|_, document| Ok(document.to_owned()));
     }
     let wanted = shape::needed(rest).map_or(Ok(Projection::Whole), |paths| Projection::parse(&paths))?;
-    let rows = view.select(collection, &query, &|_, document| match &wanted {
-        Projection::Whole => Ok(Document::try_from(document)?),
-        projection => Ok(Document::try_from(projection.apply(document)?)?),
+    let rows = view.select(collection, &query, &|_, document| {
+        let kept = match &wanted {
+            Projection::Whole => Document::try_from(document)?,
+            projection => Document::try_from(projection.apply(document)?)?,
+        };
+        cx.charge(document.as_bytes().len())?;
+        Ok(kept)
     })?;
-    through(view, rows, rest)?.iter().map(keys::to_raw).collect()
+    through(&cx, rows, rest)?.iter().map(keys::to_raw).collect()
 }
 
 /// The state that the stages of an update make of a document.
-pub(crate) fn reshaped(mut document: Document, stages: &[Document]) -> Result<Document> {
+pub(crate) fn reshaped(mut document: Document, stages: &[Document], now: DateTime) -> Result<Document> {
+    let cx = Context::alone(now);
     for stage in stages {
         let (name, operand) = stage.iter().next().ok_or_else(|| Error::bad_request("a stage is empty"))?;
-        document = stages::reshaped(document, name, operand)?;
+        document = stages::reshaped(&cx, document, name, operand)?;
     }
     Ok(document)
 }
 
+/// The condition that an expression is: whether a document makes it true. It sees `variables` as well.
+///
+/// # Errors
+/// As [`Expr::parse`].
+pub(crate) fn condition(expression: &Bson, variables: &[(String, Bson)]) -> Result<Computed> {
+    let expr = Expr::parse(expression)?;
+    let variables = variables.to_vec();
+    Ok(Computed::new(move |document| {
+        let document = Document::try_from(document)?;
+        Ok(expr::truthy(expr.eval(&Scope::new(&document, &variables))?.as_ref()))
+    }))
+}
+
+/// Runs a pipeline whose documents carry the score of a search, which stays inside.
+fn scored(
+    cx: &Context<'_, '_>,
+    collection: &str,
+    query: &Query,
+    rest: &[Document],
+) -> Result<Vec<RawDocumentBuf>> {
+    let rows = cx.view()?.select(collection, query, &|_, document| Ok(Document::try_from(document)?))?;
+    let rows = through(cx, rows, rest)?;
+    let bare = |mut row: Document| {
+        row.remove(SCORE);
+        keys::to_raw(&row)
+    };
+    rows.into_iter().map(bare).collect()
+}
+
 /// Runs a pipeline inside another one.
-fn nested(view: &View<'_, '_>, collection: &str, pipeline: &[Document]) -> Result<Rows> {
-    let (query, rest) = start(pipeline)?;
-    let rows = view.select(collection, &query, &|_, document| Ok(Document::try_from(document)?))?;
-    through(view, rows, rest)
+fn nested(cx: &Context<'_, '_>, collection: &str, pipeline: &[Document]) -> Result<Rows> {
+    let (query, rest) = start(cx, pipeline)?;
+    let rows = cx.view()?.select(collection, &query, &|_, document| {
+        cx.charge(document.as_bytes().len())?;
+        Ok(Document::try_from(document)?)
+    })?;
+    let mut rows = through(cx, rows, rest)?;
+    if query.carries_scores() {
+        rows.iter_mut().for_each(|row| drop(row.remove(SCORE)));
+    }
+    Ok(rows)
 }
 
 /// What the first stages ask of the collection, and the stages after those.
-fn start(pipeline: &[Document]) -> Result<(Query, &[Document])> {
+fn start<'p>(cx: &Context<'_, '_>, pipeline: &'p [Document]) -> Result<(Query, &'p [Document])> {
+    if pipeline.len() > MAX_STAGES {
+        return Err(Error::bad_request(format!("a pipeline has at most {MAX_STAGES} stages")));
+    }
     let mut rest = pipeline;
     let empty = Document::new();
     let mut filter = &empty;
     if let Some(Ok(condition)) = rest.first().map(|stage| stage.get_document("$match")) {
         (filter, rest) = (condition, &rest[1..]);
     }
-    let mut query = Query::new(filter)?;
+    let mut query = Query::within(filter, cx.variables())?.scored();
     if let Some(Ok(sort)) = rest.first().map(|stage| stage.get_document("$sort")) {
         (query, rest) = (query.sorted(Some(sort))?, &rest[1..]);
         let amount = rest.first().and_then(|stage| stage.get("$limit")).and_then(crate::index::integer);
@@ -85,7 +141,7 @@ fn start(pipeline: &[Document]) -> Result<(Query, &[Document])> {
 }
 
 /// Sends rows through stages.
-fn through(view: &View<'_, '_>, mut rows: Rows, pipeline: &[Document]) -> Result<Rows> {
+fn through(cx: &Context<'_, '_>, mut rows: Rows, pipeline: &[Document]) -> Result<Rows> {
     for stage in pipeline {
         let (name, operand) = match (stage.len(), stage.iter().next()) {
             (1, Some(entry)) => entry,
@@ -95,8 +151,8 @@ fn through(view: &View<'_, '_>, mut rows: Rows, pipeline: &[Document]) -> Result
                 )));
             }
         };
-        rows = stages::apply(view, rows, name, operand)?;
-        view.clock.tick()?;
+        rows = stages::apply(cx, rows, name, operand)?;
+        cx.tick()?;
     }
     Ok(rows)
 }

@@ -1,82 +1,77 @@
 //! The stages of pipelines.
 
-use std::collections::{BTreeSet, HashMap};
-
 use bson::{Bson, Document, doc};
 use forge_core::{Error, Result};
 
-use super::expr::{Expr, Scope};
-use super::{Rows, group, nested, through, window};
+use super::context::Context;
+use super::expr::Expr;
+use super::{Rows, bucket, group, join, nested, select, through, window};
 use crate::filter;
 use crate::index::integer;
-use crate::keys::{self, PathValues};
+use crate::keys;
 use crate::matching::Matching;
 use crate::project::{self, Projection};
-use crate::read::{View, sort_keys};
+use crate::read::sort_keys;
 use crate::update::{set_path, unset};
 
 /// Sends rows through one stage.
-pub(super) fn apply(view: &View<'_, '_>, rows: Rows, name: &str, operand: &Bson) -> Result<Rows> {
+pub(super) fn apply(cx: &Context<'_, '_>, rows: Rows, name: &str, operand: &Bson) -> Result<Rows> {
     match name {
-        "$match" => matched(rows, document(name, operand)?),
+        "$match" => matched(cx, rows, document(name, operand)?),
         "$sort" => sorted(rows, document(name, operand)?),
         "$skip" => Ok(rows.into_iter().skip(amount(name, operand, 0)?).collect()),
         "$limit" => Ok(rows.into_iter().take(amount(name, operand, 1)?).collect()),
-        "$project" => projected(rows, document(name, operand)?),
-        "$addFields" | "$set" => extended(rows, document(name, operand)?),
-        "$unset" => without(rows, operand),
-        "$group" => group::group(&rows, operand, view.clock),
-        "$sortByCount" => group::sort_by_count(&rows, operand, view.clock),
+        "$project" => projected(cx, rows, document(name, operand)?),
+        "$addFields" | "$set" => extended(cx, rows, document(name, operand)?),
+        "$unset" => without(cx, rows, operand),
+        "$group" => group::group(cx, &rows, operand),
+        "$sortByCount" => group::sort_by_count(cx, &rows, operand),
         "$count" => group::count(&rows, operand),
-        "$unwind" => unwound(rows, operand),
-        "$lookup" => joined(view, rows, document(name, operand)?),
-        "$replaceRoot" => {
-            let root = document(name, operand)?.get("newRoot");
-            replaced(&rows, root.ok_or_else(|| Error::bad_request("`$replaceRoot` needs `newRoot`"))?)
-        }
-        "$replaceWith" => replaced(&rows, operand),
-        "$facet" => {
-            let mut out = Document::new();
-            for (name, pipeline) in document(name, operand)? {
-                let rows = through(view, rows.clone(), &stages_of("$facet", pipeline)?)?;
-                out.insert(name.clone(), rows.into_iter().map(Bson::Document).collect::<Vec<_>>());
-            }
-            Ok(vec![out])
-        }
-        "$setWindowFields" => window::set_window_fields(rows, operand, view.clock),
+        "$bucket" => bucket::bucket(cx, &rows, document(name, operand)?),
+        "$bucketAuto" => bucket::bucket_auto(cx, &rows, document(name, operand)?),
+        "$unwind" => unwound(cx, rows, operand),
+        "$lookup" => join::lookup(cx, rows, document(name, operand)?),
+        "$graphLookup" => join::graph(cx, rows, document(name, operand)?),
+        "$unionWith" => join::union(cx, rows, operand),
+        "$replaceRoot" => replaced(cx, &rows, new_root(operand)?),
+        "$replaceWith" => replaced(cx, &rows, operand),
+        "$redact" => select::redacted(cx, rows, operand),
+        "$sample" => select::sampled(cx, rows, document(name, operand)?),
+        "$geoNear" => select::near(cx, rows, document(name, operand)?),
+        "$facet" => facets(cx, &rows, document(name, operand)?),
+        "$setWindowFields" => window::set_window_fields(cx, rows, document(name, operand)?),
+        "$documents" => Err(Error::bad_request("`$documents` is only for the pipelines of databases")),
         name => Err(Error::unsupported(format!("the embedded engine has no pipeline stage `{name}`"))),
     }
 }
 
 /// Sends one document through a stage of an update.
-pub(super) fn reshaped(row: Document, name: &str, operand: &Bson) -> Result<Document> {
+pub(super) fn reshaped(cx: &Context<'_, '_>, row: Document, name: &str, operand: &Bson) -> Result<Document> {
     let rows = match name {
-        "$set" | "$addFields" => extended(vec![row], document(name, operand)?)?,
-        "$unset" => without(vec![row], operand)?,
-        "$project" => projected(vec![row], document(name, operand)?)?,
-        "$replaceWith" => replaced(&vec![row], operand)?,
-        "$replaceRoot" => {
-            let root = document(name, operand)?.get("newRoot");
-            replaced(&vec![row], root.ok_or_else(|| Error::bad_request("`$replaceRoot` needs `newRoot`"))?)?
-        }
+        "$set" | "$addFields" => extended(cx, vec![row], document(name, operand)?)?,
+        "$unset" => without(cx, vec![row], operand)?,
+        "$project" => projected(cx, vec![row], document(name, operand)?)?,
+        "$replaceWith" => replaced(cx, &vec![row], operand)?,
+        "$replaceRoot" => replaced(cx, &vec![row], new_root(operand)?)?,
         name => return Err(Error::bad_request(format!("an update has no stage `{name}`"))),
     };
     rows.into_iter().next().ok_or_else(|| Error::internal(format!("`{name}` lost the document")))
 }
 
-fn document<'d>(stage: &str, operand: &'d Bson) -> Result<&'d Document> {
+pub(super) fn document<'d>(stage: &str, operand: &'d Bson) -> Result<&'d Document> {
     operand
         .as_document()
         .ok_or_else(|| Error::bad_request(format!("`{stage}` takes a document, not {operand}")))
 }
 
-fn stages_of(stage: &str, pipeline: &Bson) -> Result<Vec<Document>> {
+pub(super) fn stages_of(stage: &str, pipeline: &Bson) -> Result<Vec<Document>> {
     let wrong = || Error::bad_request(format!("`{stage}` takes a list of stages, not {pipeline}"));
     let stages = pipeline.as_array().ok_or_else(wrong)?;
     stages.iter().map(|stage| stage.as_document().cloned().ok_or_else(wrong)).collect()
 }
 
-fn amount(stage: &str, operand: &Bson, least: i64) -> Result<usize> {
+/// A whole number from `least`.
+pub(super) fn amount(stage: &str, operand: &Bson, least: i64) -> Result<usize> {
     integer(operand)
         .filter(|amount| *amount >= least)
         .map(|amount| usize::try_from(amount).unwrap_or(usize::MAX))
@@ -85,14 +80,21 @@ fn amount(stage: &str, operand: &Bson, least: i64) -> Result<usize> {
         })
 }
 
-fn matched(rows: Rows, condition: &Document) -> Result<Rows> {
-    let matching = Matching::new(&filter::parse(condition)?)?;
+fn new_root(operand: &Bson) -> Result<&Bson> {
+    let root = document("$replaceRoot", operand)?.get("newRoot");
+    root.ok_or_else(|| Error::bad_request("`$replaceRoot` needs `newRoot`"))
+}
+
+fn matched(cx: &Context<'_, '_>, rows: Rows, condition: &Document) -> Result<Rows> {
+    let matching = Matching::within(&filter::parse(condition)?, cx.variables())?;
     let mut kept = Vec::with_capacity(rows.len());
     for row in rows {
+        cx.tick()?;
         if matching.matches(&keys::to_raw(&row)?) {
             kept.push(row);
         }
     }
+    matching.outcome()?;
     Ok(kept)
 }
 
@@ -104,6 +106,20 @@ fn sorted(rows: Rows, sort: &Document) -> Result<Rows> {
     }
     keyed.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(keyed.into_iter().map(|(_, row)| row).collect())
+}
+
+fn facets(cx: &Context<'_, '_>, rows: &Rows, form: &Document) -> Result<Rows> {
+    let mut out = Document::new();
+    for (name, pipeline) in form {
+        let stages = stages_of("$facet", pipeline)?;
+        let refused = ["$facet", "$geoNear", "$out", "$merge", "$search", "$vectorSearch"];
+        if let Some(stage) = stages.iter().flat_map(Document::keys).find(|stage| refused.contains(&stage.as_str())) {
+            return Err(Error::bad_request(format!("`{stage}` cannot stand inside of `$facet`")));
+        }
+        let rows = through(cx, rows.clone(), &stages)?;
+        out.insert(name.clone(), rows.into_iter().map(Bson::Document).collect::<Vec<_>>());
+    }
+    Ok(vec![out])
 }
 
 /// The fields of a specification by their dotted paths: `{a: {b: 1}}` is `a.b: 1`.
@@ -119,7 +135,7 @@ fn flatten<'d>(prefix: &str, form: &'d Document, out: &mut Vec<(String, &'d Bson
     }
 }
 
-fn projected(rows: Rows, form: &Document) -> Result<Rows> {
+fn projected(cx: &Context<'_, '_>, rows: Rows, form: &Document) -> Result<Rows> {
     let mut fields = Vec::new();
     flatten("", form, &mut fields);
     if fields.is_empty() {
@@ -147,9 +163,10 @@ fn projected(rows: Rows, form: &Document) -> Result<Rows> {
     };
     let mut out = Vec::with_capacity(rows.len());
     for row in rows {
+        cx.tick()?;
         let mut shaped = Document::try_from(projection.apply(&keys::to_raw(&row)?)?)?;
         for (path, expr) in &computed {
-            match expr.eval(&Scope::of(&row))? {
+            match expr.eval(&cx.scope(&row))? {
                 Some(value) => set_path(&mut shaped, path, value)?,
                 None => {
                     unset(&mut shaped, path);
@@ -161,14 +178,15 @@ fn projected(rows: Rows, form: &Document) -> Result<Rows> {
     Ok(out)
 }
 
-fn extended(mut rows: Rows, form: &Document) -> Result<Rows> {
+fn extended(cx: &Context<'_, '_>, mut rows: Rows, form: &Document) -> Result<Rows> {
     let mut fields = Vec::new();
     flatten("", form, &mut fields);
     let fields = fields.into_iter().map(|(path, value)| Ok((path, Expr::parse(value)?)));
     let fields = fields.collect::<Result<Vec<_>>>()?;
     for row in &mut rows {
+        cx.tick()?;
         // All expressions see the document as it was.
-        let values = fields.iter().map(|(_, expr)| expr.eval(&Scope::of(row))).collect::<Result<Vec<_>>>()?;
+        let values = fields.iter().map(|(_, expr)| expr.eval(&cx.scope(row))).collect::<Result<Vec<_>>>()?;
         for ((path, _), value) in fields.iter().zip(values) {
             match value {
                 Some(value) => set_path(row, path, value)?,
@@ -181,7 +199,7 @@ fn extended(mut rows: Rows, form: &Document) -> Result<Rows> {
     Ok(rows)
 }
 
-fn without(mut rows: Rows, operand: &Bson) -> Result<Rows> {
+fn without(cx: &Context<'_, '_>, mut rows: Rows, operand: &Bson) -> Result<Rows> {
     let wrong = || Error::bad_request(format!("`$unset` takes a path or a list of paths, not {operand}"));
     let paths: Vec<&str> = match operand {
         Bson::String(path) => vec![path],
@@ -199,10 +217,10 @@ fn without(mut rows: Rows, operand: &Bson) -> Result<Rows> {
         return Ok(rows);
     }
     let switches: Document = paths.into_iter().map(|path| (path.to_owned(), Bson::Int32(0))).collect();
-    projected(rows, &switches)
+    projected(cx, rows, &switches)
 }
 
-fn unwound(rows: Rows, operand: &Bson) -> Result<Rows> {
+fn unwound(cx: &Context<'_, '_>, rows: Rows, operand: &Bson) -> Result<Rows> {
     let (path, position, keep) = match operand {
         Bson::String(path) => (path.as_str(), None, false),
         Bson::Document(form) => (
@@ -219,6 +237,7 @@ fn unwound(rows: Rows, operand: &Bson) -> Result<Rows> {
     let expr = Expr::parse(&Bson::String(path.to_owned()))?;
     let mut out = Vec::with_capacity(rows.len());
     for mut row in rows {
+        cx.tick()?;
         let mut emit = |mut row: Document, value: Option<Bson>, at: Bson| {
             if let Some(value) = value {
                 set_path(&mut row, name, value)?;
@@ -229,7 +248,7 @@ fn unwound(rows: Rows, operand: &Bson) -> Result<Rows> {
             out.push(row);
             Ok::<_, Error>(())
         };
-        match expr.eval(&Scope::of(&row))? {
+        match expr.eval(&cx.scope(&row))? {
             Some(Bson::Array(items)) if items.is_empty() => {
                 if keep {
                     unset(&mut row, name);
@@ -237,6 +256,7 @@ fn unwound(rows: Rows, operand: &Bson) -> Result<Rows> {
                 }
             }
             Some(Bson::Array(items)) => {
+                cx.charge(super::accumulate::weight(&Bson::Document(row.clone())).saturating_mul(items.len()))?;
                 for (at, item) in items.into_iter().enumerate() {
                     emit(row.clone(), Some(item), Bson::Int64(i64::try_from(at).unwrap_or(i64::MAX)))?;
                 }
@@ -252,84 +272,19 @@ fn unwound(rows: Rows, operand: &Bson) -> Result<Rows> {
     Ok(out)
 }
 
-fn joined(view: &View<'_, '_>, mut rows: Rows, form: &Document) -> Result<Rows> {
-    let text = |name: &str| {
-        form.get_str(name).map_err(|_| Error::bad_request(format!("`$lookup` needs `{name}`, a string")))
-    };
-    let (from, target) = (text("from")?, text("as")?);
-    if let Some(option) = form.keys().find(|key| !LOOKUP_OPTIONS.contains(&key.as_str())) {
-        return Err(Error::unsupported(format!("the embedded engine has no `{option}` in `$lookup`")));
-    }
-    let pipeline = form.get("pipeline").map(|pipeline| stages_of("$lookup", pipeline)).transpose()?;
-    if !form.contains_key("localField") {
-        let pipeline =
-            pipeline.ok_or_else(|| Error::bad_request("`$lookup` needs `localField` or `pipeline`"))?;
-        let found: Vec<Bson> = nested(view, from, &pipeline)?.into_iter().map(Bson::Document).collect();
-        for row in &mut rows {
-            set_path(row, target, Bson::Array(found.clone()))?;
-        }
-        return Ok(rows);
-    }
-    let (local, foreign) = (text("localField")?, text("foreignField")?);
-    let local = rows.iter().map(|row| values_of(row, local)).collect::<Result<Vec<_>>>()?;
-    let (documents, positions) = foreign_documents(view, from, foreign, &local)?;
-    for (row, values) in rows.iter_mut().zip(&local) {
-        let own: BTreeSet<usize> =
-            values.keys().filter_map(|value| positions.get(value)).flatten().copied().collect();
-        let mut found: Rows = own.into_iter().map(|position| documents[position].clone()).collect();
-        if let Some(pipeline) = &pipeline {
-            found = through(view, found, pipeline)?;
-        }
-        set_path(row, target, Bson::Array(found.into_iter().map(Bson::Document).collect()))?;
-    }
-    Ok(rows)
-}
-
-const LOOKUP_OPTIONS: [&str; 5] = ["from", "as", "localField", "foreignField", "pipeline"];
-
-/// Where the documents with an encoded value are in a list.
-type Positions = HashMap<Vec<u8>, Vec<usize>>;
-
-/// The values at a path by their encoded form; null where there are none.
-fn values_of(row: &Document, path: &str) -> Result<HashMap<Vec<u8>, Bson>> {
-    let raw = keys::to_raw(row)?;
-    let mut out = HashMap::new();
-    for value in PathValues::of(&raw, path).values {
-        let mut key = Vec::new();
-        keys::encode(value, &mut key);
-        out.insert(key, Bson::try_from(value)?);
-    }
-    Ok(out)
-}
-
-/// Every document of the other collection that some row needs, and the positions of those with each value.
-fn foreign_documents(
-    view: &View<'_, '_>,
-    from: &str,
-    path: &str,
-    local: &[HashMap<Vec<u8>, Bson>],
-) -> Result<(Rows, Positions)> {
-    let wanted: HashMap<&Vec<u8>, &Bson> = local.iter().flatten().collect();
-    let usable = |value: &&&Bson| !matches!(value, Bson::Undefined | Bson::RegularExpression(_));
-    let list: Vec<Bson> = wanted.values().filter(usable).map(|value| (*value).clone()).collect();
-    let documents = nested(view, from, &[doc! { "$match": { path: { "$in": list } } }])?;
-    let mut positions = Positions::new();
-    for (position, document) in documents.iter().enumerate() {
-        for value in values_of(document, path)?.into_keys() {
-            positions.entry(value).or_default().push(position);
-        }
-    }
-    Ok((documents, positions))
-}
-
-fn replaced(rows: &Rows, root: &Bson) -> Result<Rows> {
+fn replaced(cx: &Context<'_, '_>, rows: &Rows, root: &Bson) -> Result<Rows> {
     let expr = Expr::parse(root)?;
     rows.iter()
-        .map(|row| match expr.value(row)? {
+        .map(|row| match expr.value(&cx.scope(row))? {
             Bson::Document(document) => Ok(document),
             other => {
                 Err(Error::bad_request(format!("the new root of a document is a document, not {other}")))
             }
         })
         .collect()
+}
+
+/// The documents of a collection whose value at `path` is one of `list`, through an index where there is one.
+pub(super) fn documents_with(cx: &Context<'_, '_>, from: &str, path: &str, list: Vec<Bson>) -> Result<Rows> {
+    nested(cx, from, &[doc! { "$match": { path: { "$in": list } } }])
 }

@@ -17,7 +17,7 @@ use bits::Bits;
 use elements::Elements;
 use path::Slot;
 
-pub(crate) use number::{Arithmetic, combine};
+pub(crate) use number::{Arithmetic, combine, decimal, is_number};
 pub(crate) use path::{set_path, unset};
 
 /// A checked update: operators, a whole new document, or stages.
@@ -114,7 +114,7 @@ impl Update {
         let id = document.get("_id").cloned();
         match self {
             Self::Operators { ops, elements } => operate(ops, elements, document, inserting, now)?,
-            Self::Pipeline(stages) => *document = aggregate::reshaped(std::mem::take(document), stages)?,
+            Self::Pipeline(stages) => *document = aggregate::reshaped(std::mem::take(document), stages, now)?,
             Self::Replacement(new) => {
                 let mut replaced = Document::new();
                 if let Some(id) = &id {

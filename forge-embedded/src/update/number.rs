@@ -1,7 +1,7 @@
-//! Arithmetic on BSON numbers with MongoDB's promotions: i32 → i64 → f64.
+//! Arithmetic on BSON numbers with MongoDB's promotions: i32 → i64 → f64 → decimal.
 
 use bson::Bson;
-use forge_core::{Error, Result};
+use forge_core::{Decimal, Error, Result};
 
 /// An operation on two numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,7 @@ pub(crate) fn from_nothing(kind: Arithmetic, operand: &Bson) -> Bson {
     match (kind, operand) {
         (Arithmetic::Multiply, Bson::Int64(_)) => Bson::Int64(0),
         (Arithmetic::Multiply, Bson::Double(_)) => Bson::Double(0.0),
+        (Arithmetic::Multiply, Bson::Decimal128(_)) => Decimal::ZERO.into(),
         (Arithmetic::Multiply, _) => Bson::Int32(0),
         (_, operand) => operand.clone(),
     }
@@ -29,7 +30,7 @@ pub(crate) fn from_nothing(kind: Arithmetic, operand: &Bson) -> Bson {
 /// `a` and `b` put together. Two i32 whose result needs more become an i64.
 ///
 /// # Errors
-/// `bad_request` where one is no number or an i64 overflows; `unsupported` for decimals.
+/// `bad_request` where one is no number or an i64 overflows.
 pub(crate) fn combine(kind: Arithmetic, a: &Bson, b: &Bson) -> Result<Bson> {
     if let (Some(x), Some(y)) = (whole(a), whole(b)) {
         let result = match kind {
@@ -44,8 +45,14 @@ pub(crate) fn combine(kind: Arithmetic, a: &Bson, b: &Bson) -> Result<Bson> {
             _ => Bson::Int64(result),
         });
     }
-    if matches!(a, Bson::Decimal128(_)) || matches!(b, Bson::Decimal128(_)) {
-        return Err(Error::unsupported("the embedded engine does no arithmetic on Decimal128"));
+    if (matches!(a, Bson::Decimal128(_)) || matches!(b, Bson::Decimal128(_)))
+        && let (Some(x), Some(y)) = (decimal(a), decimal(b))
+    {
+        return Ok(Bson::from(match kind {
+            Arithmetic::Add => x + y,
+            Arithmetic::Subtract => x - y,
+            Arithmetic::Multiply => x * y,
+        }));
     }
     match (float(a), float(b)) {
         (Some(x), Some(y)) => Ok(Bson::Double(match kind {
@@ -54,6 +61,15 @@ pub(crate) fn combine(kind: Arithmetic, a: &Bson, b: &Bson) -> Result<Bson> {
             Arithmetic::Multiply => x * y,
         })),
         _ => Err(Error::bad_request(format!("cannot compute with {a} and {b}: both must be numbers"))),
+    }
+}
+
+/// A number as a decimal; doubles by their first 15 digits.
+pub(crate) fn decimal(value: &Bson) -> Option<Decimal> {
+    match value {
+        Bson::Decimal128(value) => Some((*value).into()),
+        Bson::Double(value) => Some(Decimal::from_f64(*value)),
+        value => whole(value).map(Decimal::from),
     }
 }
 

@@ -1,59 +1,117 @@
 //! Aggregation expressions.
+//!
+//! [`parse`] turns the data form into an [`Expr`] once; [`Expr::eval`] computes it for each document. Operators that
+//! evaluate all of their arguments are rows of tables ([`Operator`], [`Named`]); those that choose, loop or bind
+//! variables are forms ([`forms`]).
 
-mod function;
+mod arithmetic;
+mod arrays;
+mod compare;
+mod convert;
+mod dates;
+mod forms;
+mod objects;
 mod parse;
+mod sets;
+mod strings;
+mod zones;
 
 use std::cmp::Ordering;
 
 use bson::{Bson, Document};
 use forge_core::{Error, Result};
 
-use crate::index::integer;
 use crate::keys;
-use function::Function;
-pub(crate) use function::widening;
+pub(crate) use arithmetic::widening;
+use forms::Form;
+
+pub(super) use arrays::{percentile_of, percentiles};
+pub(super) use forms::checked_name;
+pub(super) use zones::{TimeUnit, shift_utc};
+
+/// What an expression evaluates to: none where the value is missing.
+pub(super) type Value = Option<Bson>;
 
 /// An expression, read once and evaluated for many documents.
 #[derive(Debug, Clone)]
-pub(super) enum Expr {
+pub(crate) enum Expr {
+    /// A constant.
     Value(Bson),
-    /// A path into a variable; the document itself is `ROOT`.
+    /// A path into a variable; without one, into the document.
     Path {
+        /// The variable.
         variable: Option<String>,
+        /// The names that lead to the value.
         path: Vec<String>,
     },
+    /// A document of expressions.
     Document(Vec<(String, Expr)>),
+    /// A list of expressions.
     Array(Vec<Expr>),
-    Call(Function, Vec<Expr>),
-    Filter {
-        input: Box<Expr>,
-        name: String,
-        condition: Box<Expr>,
-        limit: Option<Box<Expr>>,
-    },
-    Map {
-        input: Box<Expr>,
-        name: String,
-        each: Box<Expr>,
-    },
+    /// An operator on a list of arguments.
+    Call(&'static Operator, Vec<Expr>),
+    /// An operator on arguments that have names.
+    Named(&'static Named, Vec<Option<Expr>>),
+    /// An operator with rules of its own.
+    Form(Box<Form>),
 }
+
+/// What an operator makes of null and missing arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nulls {
+    /// Null, without being asked.
+    Null,
+    /// It is asked.
+    Asked,
+}
+
+/// An operator on a list of arguments, all of which are evaluated.
+#[derive(Debug)]
+pub(crate) struct Operator {
+    name: &'static str,
+    least: usize,
+    most: usize,
+    nulls: Nulls,
+    apply: fn(&[Value]) -> Result<Value>,
+}
+
+/// An operator on arguments with names; those that end in `?` need not be given.
+#[derive(Debug)]
+pub(crate) struct Named {
+    name: &'static str,
+    parameters: &'static [&'static str],
+    /// An argument that was not given is none; one that was given and is missing is null.
+    apply: fn(&[Value]) -> Result<Value>,
+}
+
+/// Variables by their names.
+pub(super) type Variables = [(String, Bson)];
 
 /// The document and the variables that an expression sees.
 #[derive(Clone, Copy)]
 pub(super) struct Scope<'s> {
     root: &'s Document,
-    variable: Option<(&'s str, &'s Bson, &'s Scope<'s>)>,
+    variables: &'s Variables,
+    outer: Option<&'s Scope<'s>>,
 }
 
 impl<'s> Scope<'s> {
-    /// A document, without variables.
-    pub(super) fn of(root: &'s Document) -> Self {
-        Self { root, variable: None }
+    /// A document beside variables.
+    pub(super) fn new(root: &'s Document, variables: &'s Variables) -> Self {
+        Self { root, variables, outer: None }
+    }
+
+    /// The same with more variables in front.
+    fn with<'i>(&'i self, variables: &'i Variables) -> Scope<'i>
+    where
+        's: 'i,
+    {
+        Scope { root: self.root, variables, outer: Some(self) }
     }
 
     fn lookup(&self, name: &str) -> Option<&'s Bson> {
-        let (own, value, outer) = self.variable?;
-        if own == name { Some(value) } else { outer.lookup(name) }
+        let own = self.variables.iter().find(|(own, _)| own == name).map(|(_, value)| value);
+        own.or_else(|| self.outer.and_then(|outer| outer.lookup(name)))
     }
 }
 
@@ -62,26 +120,16 @@ impl Expr {
     ///
     /// # Errors
     /// `unsupported` names an operator that the engine lacks, `bad_request` says what an operator wants.
-    pub(super) fn parse(value: &Bson) -> Result<Self> {
+    pub(crate) fn parse(value: &Bson) -> Result<Self> {
         parse::parse(value, 0)
     }
 
     /// The value for a document; none where it is missing.
-    pub(super) fn eval(&self, scope: &Scope<'_>) -> Result<Option<Bson>> {
+    pub(super) fn eval(&self, scope: &Scope<'_>) -> Result<Value> {
         match self {
             Expr::Value(value) => Ok(Some(value.clone())),
             Expr::Path { variable: None, path } => Ok(in_document(scope.root, path)),
-            Expr::Path { variable: Some(name), path } => match (name.as_str(), path.as_slice()) {
-                ("ROOT" | "CURRENT", []) => Ok(Some(Bson::Document(scope.root.clone()))),
-                ("ROOT" | "CURRENT", path) => Ok(in_document(scope.root, path)),
-                (name, path) => {
-                    let value = scope.lookup(name);
-                    let value = value.ok_or_else(|| {
-                        Error::bad_request(format!("the variable `$${name}` is not defined"))
-                    })?;
-                    Ok(in_value(value, path))
-                }
-            },
+            Expr::Path { variable: Some(name), path } => variable(scope, name, path),
             Expr::Document(fields) => {
                 let mut out = Document::new();
                 for (name, expr) in fields {
@@ -92,52 +140,65 @@ impl Expr {
                 Ok(Some(Bson::Document(out)))
             }
             Expr::Array(items) => {
-                let values = items.iter().map(|item| Ok(item.eval(scope)?.unwrap_or(Bson::Null)));
+                let values = items.iter().map(|item| item.value(scope));
                 Ok(Some(Bson::Array(values.collect::<Result<_>>()?)))
             }
-            Expr::Call(function, arguments) => function.call(arguments, scope),
-            Expr::Filter { input, name, condition, limit } => {
-                let Some(items) = items(input, scope, "$filter")? else { return Ok(Some(Bson::Null)) };
-                let limit = limit.as_ref().map(|limit| limit.eval(scope)).transpose()?.flatten();
-                let limit =
-                    limit.as_ref().and_then(integer).map_or(usize::MAX, |limit| limit.max(0) as usize);
-                let mut kept = Vec::new();
-                for item in items {
-                    if kept.len() >= limit {
-                        break;
-                    }
-                    let inner = Scope { root: scope.root, variable: Some((name, &item, scope)) };
-                    if truthy(condition.eval(&inner)?.as_ref()) {
-                        kept.push(item);
-                    }
+            Expr::Call(operator, arguments) => {
+                let values = arguments.iter().map(|argument| argument.eval(scope)).collect::<Result<Vec<_>>>()?;
+                if operator.nulls == Nulls::Null && values.iter().any(is_nothing) {
+                    return Ok(Some(Bson::Null));
                 }
-                Ok(Some(Bson::Array(kept)))
+                (operator.apply)(&values).map_err(|error| error.context(format_args!("`{}`", operator.name)))
             }
-            Expr::Map { input, name, each } => {
-                let Some(items) = items(input, scope, "$map")? else { return Ok(Some(Bson::Null)) };
-                let mut out = Vec::with_capacity(items.len());
-                for item in items {
-                    let inner = Scope { root: scope.root, variable: Some((name, &item, scope)) };
-                    out.push(each.eval(&inner)?.unwrap_or(Bson::Null));
-                }
-                Ok(Some(Bson::Array(out)))
+            Expr::Named(operator, arguments) => {
+                let value = |argument: &Option<Expr>| match argument {
+                    Some(argument) => argument.value(scope).map(Some),
+                    None => Ok(None),
+                };
+                let values = arguments.iter().map(value).collect::<Result<Vec<_>>>()?;
+                (operator.apply)(&values).map_err(|error| error.context(format_args!("`{}`", operator.name)))
             }
+            Expr::Form(form) => form.eval(scope),
         }
     }
 
     /// The value, where a missing one is null.
-    pub(super) fn value(&self, root: &Document) -> Result<Bson> {
-        Ok(self.eval(&Scope::of(root))?.unwrap_or(Bson::Null))
+    pub(super) fn value(&self, scope: &Scope<'_>) -> Result<Bson> {
+        Ok(self.eval(scope)?.unwrap_or(Bson::Null))
+    }
+
+    /// The value of an expression that no document takes part in.
+    pub(super) fn constant(&self) -> Option<Bson> {
+        match self {
+            Expr::Value(value) => Some(value.clone()),
+            Expr::Array(items) => Some(Bson::Array(items.iter().map(Expr::constant).collect::<Option<_>>()?)),
+            _ => None,
+        }
     }
 }
 
-fn in_document(document: &Document, path: &[String]) -> Option<Bson> {
+fn variable(scope: &Scope<'_>, name: &str, path: &[String]) -> Result<Value> {
+    match (name, path) {
+        ("REMOVE", _) => Ok(None),
+        ("ROOT" | "CURRENT", []) => Ok(Some(Bson::Document(scope.root.clone()))),
+        ("ROOT" | "CURRENT", path) => Ok(in_document(scope.root, path)),
+        (name, path) => {
+            let value = scope.lookup(name);
+            let value =
+                value.ok_or_else(|| Error::bad_request(format!("the variable `$${name}` is not defined")))?;
+            // A variable that was bound to a missing value.
+            Ok(if matches!(value, Bson::Undefined) { None } else { in_value(value, path) })
+        }
+    }
+}
+
+fn in_document(document: &Document, path: &[String]) -> Value {
     let (head, rest) = path.split_first()?;
     in_value(document.get(head)?, rest)
 }
 
 /// Paths lead through arrays into each of their documents.
-fn in_value(value: &Bson, path: &[String]) -> Option<Bson> {
+fn in_value(value: &Bson, path: &[String]) -> Value {
     if path.is_empty() {
         return Some(value.clone());
     }
@@ -150,16 +211,8 @@ fn in_value(value: &Bson, path: &[String]) -> Option<Bson> {
     }
 }
 
-fn in_element(item: &Bson, path: &[String]) -> Option<Bson> {
+fn in_element(item: &Bson, path: &[String]) -> Value {
     matches!(item, Bson::Document(_) | Bson::Array(_)).then(|| in_value(item, path)).flatten()
-}
-
-fn items(input: &Expr, scope: &Scope<'_>, operator: &str) -> Result<Option<Vec<Bson>>> {
-    match input.eval(scope)? {
-        Some(Bson::Array(items)) => Ok(Some(items)),
-        None | Some(Bson::Null | Bson::Undefined) => Ok(None),
-        Some(other) => Err(Error::bad_request(format!("`{operator}` takes an array, not {other}"))),
-    }
 }
 
 /// Whether a value counts as true: everything but false, 0, null and missing.
@@ -170,7 +223,7 @@ pub(super) fn truthy(value: Option<&Bson>) -> bool {
     }
 }
 
-fn is_nothing(value: Option<&Bson>) -> bool {
+fn is_nothing(value: &Value) -> bool {
     matches!(value, None | Some(Bson::Null | Bson::Undefined))
 }
 
@@ -178,4 +231,41 @@ fn is_nothing(value: Option<&Bson>) -> bool {
 pub(super) fn compare(a: Option<&Bson>, b: Option<&Bson>) -> Ordering {
     let key = |value: Option<&Bson>| value.map(keys::encoded);
     key(a).cmp(&key(b))
+}
+
+/// The argument at a position; missing is null.
+fn argument(values: &[Value], position: usize) -> &Bson {
+    values.get(position).and_then(Option::as_ref).unwrap_or(&Bson::Null)
+}
+
+fn number(value: &Bson) -> Result<f64> {
+    keys::with_raw(value, forge_core::order::as_f64)
+        .ok_or_else(|| Error::bad_request(format!("a number is due, not {value}")))
+}
+
+fn whole(value: &Bson) -> Result<i64> {
+    crate::index::integer(value).ok_or_else(|| Error::bad_request(format!("a whole number is due, not {value}")))
+}
+
+fn array(value: &Bson) -> Result<&[Bson]> {
+    match value {
+        Bson::Array(items) => Ok(items),
+        other => Err(Error::bad_request(format!("an array is due, not {other}"))),
+    }
+}
+
+fn text(value: &Bson) -> Result<&str> {
+    match value {
+        Bson::String(text) | Bson::Symbol(text) => Ok(text),
+        other => Err(Error::bad_request(format!("a string is due, not {other}"))),
+    }
+}
+
+/// An Int32 where the number fits, else an Int64.
+fn integer(value: i64) -> Bson {
+    i32::try_from(value).map_or(Bson::Int64(value), Bson::Int32)
+}
+
+fn length(value: usize) -> Bson {
+    integer(i64::try_from(value).unwrap_or(i64::MAX))
 }

@@ -1,0 +1,102 @@
+//! `$bucket` and `$bucketAuto`: groups by ranges of values.
+
+use std::collections::BTreeMap;
+
+use bson::{Bson, Document, doc};
+use forge_core::{Error, Result};
+
+use super::Rows;
+use super::accumulate::{Accumulator, State};
+use super::context::Context;
+use super::expr::{Expr, compare};
+use super::stages::amount;
+use crate::keys;
+
+/// What is computed of each bucket: `{count: {$sum: 1}}` where nothing is asked for.
+fn outputs(form: &Document) -> Result<Vec<(String, Accumulator)>> {
+    let count = doc! { "count": { "$sum": 1 } };
+    let output = form.get_document("output").unwrap_or(&count);
+    output.iter().map(|(name, form)| Ok((name.clone(), Accumulator::parse(name, form)?))).collect()
+}
+
+fn key(stage: &str, form: &Document) -> Result<Expr> {
+    let by = form.get("groupBy").ok_or_else(|| Error::bad_request(format!("`{stage}` needs `groupBy`")))?;
+    Expr::parse(by)
+}
+
+fn finish(id: Bson, fields: &[(String, Accumulator)], states: &[State]) -> Result<Document> {
+    let mut out = doc! { "_id": id };
+    for ((name, accumulator), state) in fields.iter().zip(states) {
+        out.insert(name.clone(), accumulator.finish(state)?);
+    }
+    Ok(out)
+}
+
+/// Buckets between given bounds.
+pub(super) fn bucket(cx: &Context<'_, '_>, rows: &Rows, form: &Document) -> Result<Rows> {
+    let wrong = |what: &str| Error::bad_request(format!("the `boundaries` of `$bucket` {what}"));
+    let bounds = form.get("boundaries").map(Expr::parse).transpose()?.and_then(|expr| expr.constant());
+    let Some(Bson::Array(bounds)) = bounds else { return Err(wrong("are a list of constants")) };
+    if bounds.len() < 2 || !bounds.windows(2).all(|pair| compare(Some(&pair[0]), Some(&pair[1])).is_lt()) {
+        return Err(wrong("are at least two values in ascending order"));
+    }
+    let default = form.get("default").map(Expr::parse).transpose()?.and_then(|expr| expr.constant());
+    let (by, fields) = (key("$bucket", form)?, outputs(form)?);
+    let mut buckets: BTreeMap<Vec<u8>, (Bson, Vec<State>)> = BTreeMap::new();
+    for row in rows {
+        cx.tick()?;
+        let value = by.value(&cx.scope(row))?;
+        let above = bounds.partition_point(|bound| compare(Some(bound), Some(&value)).is_le());
+        let id = match (above, &default) {
+            (above, _) if above > 0 && above < bounds.len() => bounds[above - 1].clone(),
+            (_, Some(default)) => default.clone(),
+            _ => {
+                return Err(Error::bad_request(format!("{value} is in no bucket, and `$bucket` has no `default`")));
+            }
+        };
+        let empty = || (id.clone(), vec![State::default(); fields.len()]);
+        let (_, states) = buckets.entry(keys::encoded(&id)).or_insert_with(empty);
+        for ((_, accumulator), state) in fields.iter().zip(states) {
+            accumulator.add(cx, state, row)?;
+        }
+    }
+    buckets.into_values().map(|(id, states)| finish(id, &fields, &states)).collect()
+}
+
+/// So many buckets of about the same number of documents.
+pub(super) fn bucket_auto(cx: &Context<'_, '_>, rows: &Rows, form: &Document) -> Result<Rows> {
+    if form.contains_key("granularity") {
+        return Err(Error::unsupported("the embedded engine has no `granularity` in `$bucketAuto`"));
+    }
+    let count = form.get("buckets").ok_or_else(|| Error::bad_request("`$bucketAuto` needs `buckets`"))?;
+    let count = amount("$bucketAuto", count, 1)?;
+    let (by, fields) = (key("$bucketAuto", form)?, outputs(form)?);
+    let mut keyed = Vec::with_capacity(rows.len());
+    for row in rows {
+        cx.tick()?;
+        let value = by.value(&cx.scope(row))?;
+        keyed.push((keys::encoded(&value), value, row));
+    }
+    keyed.sort_by(|a, b| a.0.cmp(&b.0));
+    let size = ((keyed.len() as f64 / count as f64).round() as usize).max(1);
+    let (mut out, mut start) = (Vec::new(), 0);
+    while start < keyed.len() {
+        let last = out.len() + 1 == count;
+        let mut end = if last { keyed.len() } else { (start + size).min(keyed.len()) };
+        // Equal values are never divided.
+        while end < keyed.len() && keyed[end].0 == keyed[end - 1].0 {
+            end += 1;
+        }
+        let mut states = vec![State::default(); fields.len()];
+        for (_, _, row) in &keyed[start..end] {
+            for ((_, accumulator), state) in fields.iter().zip(&mut states) {
+                accumulator.add(cx, state, row)?;
+            }
+        }
+        let max = keyed.get(end).unwrap_or(&keyed[end - 1]).1.clone();
+        let id = doc! { "min": keyed[start].1.clone(), "max": max };
+        out.push(finish(id.into(), &fields, &states)?);
+        start = end;
+    }
+    Ok(out)
+}

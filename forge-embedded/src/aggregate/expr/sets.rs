@@ -1,0 +1,74 @@
+//! Arrays as sets. The elements of results stand in the order of values.
+
+use std::collections::BTreeMap;
+
+use bson::Bson;
+use forge_core::Result;
+
+use super::{Nulls, Operator, Value, argument, array};
+use crate::keys;
+
+const fn operator(
+    name: &'static str,
+    (least, most): (usize, usize),
+    nulls: Nulls,
+    apply: fn(&[Value]) -> Result<Value>,
+) -> Operator {
+    Operator { name, least, most, nulls, apply }
+}
+
+type Set = BTreeMap<Vec<u8>, Bson>;
+
+fn set(value: &Bson) -> Result<Set> {
+    Ok(array(value)?.iter().map(|item| (keys::encoded(item), item.clone())).collect())
+}
+
+fn list(set: Set) -> Result<Value> {
+    Ok(Some(Bson::Array(set.into_values().collect())))
+}
+
+pub(super) static OPERATORS: [Operator; 5] = [
+    operator("$setUnion", (0, usize::MAX), Nulls::Null, |values| {
+        let mut union = Set::new();
+        for value in values.iter().flatten() {
+            for (key, item) in set(value)? {
+                union.entry(key).or_insert(item);
+            }
+        }
+        list(union)
+    }),
+    operator("$setIntersection", (0, usize::MAX), Nulls::Null, |values| {
+        let mut sets = values.iter().flatten().map(set);
+        let mut common = sets.next().transpose()?.unwrap_or_default();
+        for other in sets {
+            let other = other?;
+            common.retain(|key, _| other.contains_key(key));
+        }
+        list(common)
+    }),
+    operator("$setDifference", (2, 2), Nulls::Null, |values| {
+        let without = set(argument(values, 1))?;
+        let mut seen = Set::new();
+        let mut kept = Vec::new();
+        for item in array(argument(values, 0))? {
+            let key = keys::encoded(item);
+            if !without.contains_key(&key) && seen.insert(key, Bson::Null).is_none() {
+                kept.push(item.clone());
+            }
+        }
+        Ok(Some(Bson::Array(kept)))
+    }),
+    operator("$setEquals", (2, usize::MAX), Nulls::Asked, |values| {
+        let first = set(argument(values, 0))?;
+        for position in 1..values.len() {
+            if !set(argument(values, position))?.keys().eq(first.keys()) {
+                return Ok(Some(false.into()));
+            }
+        }
+        Ok(Some(true.into()))
+    }),
+    operator("$setIsSubset", (2, 2), Nulls::Asked, |values| {
+        let whole = set(argument(values, 1))?;
+        Ok(Some(set(argument(values, 0))?.keys().all(|key| whole.contains_key(key)).into()))
+    }),
+];
