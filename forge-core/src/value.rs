@@ -1,4 +1,4 @@
-//! Between Rust values and BSON values, always through BSON's raw form: ids and dates keep their types.
+//! Between Rust values and BSON values, always through raw BSON: ids and dates keep their types.
 
 use std::any::Any;
 
@@ -7,12 +7,13 @@ use bson::{Bson, RawDocumentBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::codec;
 use crate::error::{Error, Result};
 use crate::types::{DateTime, GeoPoint, Uuid};
 
 /// The BSON value of `value`, as it would be stored.
 ///
-/// Primitives take a direct way, everything else goes through BSON's raw serializer.
+/// Primitives take a direct way, everything else goes through the bytes that would be stored.
 ///
 /// # Errors
 /// [`ErrorCode::BadRequest`](crate::ErrorCode::BadRequest) where BSON has no such value: `u64` above `i64::MAX`, maps with other keys than
@@ -68,7 +69,7 @@ fn through_raw<T: Serialize>(value: &T) -> Result<Bson> {
             std::any::type_name::<T>()
         ))
     };
-    let document = bson::serialize_to_raw_document_buf(&Wrapper { v: value }).map_err(|e| unstorable(&e))?;
+    let document = codec::encode(&Wrapper { v: value }).map_err(|e| unstorable(&e))?;
     match document.get("v").map_err(|e| unstorable(&e))? {
         Some(raw) => Bson::try_from(raw).map_err(|e| unstorable(&e)),
         None => Ok(Bson::Null),
@@ -82,7 +83,7 @@ fn through_raw<T: Serialize>(value: &T) -> Result<Bson> {
 pub fn from_raw<T: DeserializeOwned>(value: RawBsonRef<'_>) -> Result<T> {
     let mut document = RawDocumentBuf::new();
     document.append(bson::cstr!("v"), value);
-    let Wrapper { v } = bson::deserialize_from_slice(document.as_bytes()).map_err(|e| {
+    let Wrapper { v } = codec::decode(&document).map_err(|e| {
         Error::internal(format!("a stored value is not a {}: {e}", std::any::type_name::<T>()))
     })?;
     Ok(v)

@@ -6,6 +6,7 @@ use std::fmt;
 use bson::{Bson, RawBsonRef, RawDocument};
 use serde::Serialize;
 
+use crate::codec::{self, CodecError};
 use crate::error::{Error, Result};
 use crate::ir::Rows;
 use crate::model::ModelDef;
@@ -31,7 +32,7 @@ pub struct Dirty {
 
 impl Dirty {
     /// Looks up what `error` is about.
-    fn of(document: &RawDocument, model: &ModelDef, error: &bson::error::Error) -> Self {
+    fn of(document: &RawDocument, model: &ModelDef, error: &CodecError) -> Self {
         Self::at(document, model, "", &error.to_string())
     }
 
@@ -214,13 +215,13 @@ impl Dirt {
 /// [`ErrorCode::Internal`](crate::ErrorCode::Internal) naming the model, the document's id, the path, and what was
 /// expected and found there.
 pub(crate) fn decode<M: Model>(document: &RawDocument) -> Result<M> {
-    bson::deserialize_from_slice(document.as_bytes())
+    codec::decode(document)
         .map_err(|error| Dirty::of(document, M::def(), &error).into_error(error))
 }
 
 /// As [`decode`]; with `dirt`, documents that are no `M` are set aside there: none.
 pub(crate) fn decode_or_set_aside<M: Model>(document: &RawDocument, dirt: Option<&Dirt>) -> Result<Option<M>> {
-    match (bson::deserialize_from_slice(document.as_bytes()), dirt) {
+    match (codec::decode(document), dirt) {
         (Ok(model), _) => Ok(Some(model)),
         (Err(error), Some(dirt)) => {
             dirt.add(Dirty::of(document, M::def(), &error));

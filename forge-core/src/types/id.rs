@@ -8,6 +8,8 @@ use bson::oid::ObjectId;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::codec;
+
 /// The id of an `M`: an ObjectId in BSON, 24 hexadecimal digits in JSON.
 ///
 /// The type parameter keeps the id of one model from being used for another.
@@ -113,6 +115,19 @@ impl<M: ?Sized> Serialize for Id<M> {
         if serializer.is_human_readable() {
             serializer.serialize_str(&self.0.to_hex())
         } else {
+            serializer.serialize_newtype_struct(codec::OBJECT_ID, &Stored(self.0))
+        }
+    }
+}
+
+/// As the codec takes it: the bytes. Every other binary format gets the form of `bson`.
+struct Stored(ObjectId);
+
+impl Serialize for Stored {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.serialize_bytes(&self.0.bytes())
+        } else {
             self.0.serialize(serializer)
         }
     }
@@ -130,11 +145,25 @@ impl<'de, M: ?Sized> Deserialize<'de> for Id<M> {
                 text.parse::<Id<()>>().map(Id::object_id).map_err(E::custom)
             }
         }
+        struct StoredVisitor;
+        impl<'de> de::Visitor<'de> for StoredVisitor {
+            type Value = ObjectId;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an ObjectId")
+            }
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<ObjectId, E> {
+                let bytes = bytes.try_into().map_err(|_| E::invalid_length(bytes.len(), &self))?;
+                Ok(ObjectId::from_bytes(bytes))
+            }
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<ObjectId, D::Error> {
+                ObjectId::deserialize(inner)
+            }
+        }
         // Only text counts as JSON's form: extended JSON from a client must stay an object, hence an error.
         if deserializer.is_human_readable() {
             deserializer.deserialize_str(HexVisitor).map(Self::from_object_id)
         } else {
-            ObjectId::deserialize(deserializer).map(Self::from_object_id)
+            deserializer.deserialize_newtype_struct(codec::OBJECT_ID, StoredVisitor).map(Self::from_object_id)
         }
     }
 }

@@ -4,6 +4,8 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::codec;
+
 /// A UUID: binary subtype 4 in BSON, the hyphenated text in JSON.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uuid([u8; 16]);
@@ -58,17 +60,43 @@ impl Serialize for Uuid {
         if serializer.is_human_readable() {
             serializer.collect_str(self)
         } else {
+            serializer.serialize_newtype_struct(codec::UUID, &Stored(self.0))
+        }
+    }
+}
+
+/// As the codec takes it: the bytes. Every other binary format gets the form of `bson`.
+struct Stored([u8; 16]);
+
+impl Serialize for Stored {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.serialize_bytes(&self.0)
+        } else {
             bson::Uuid::from_bytes(self.0).serialize(serializer)
         }
     }
 }
 impl<'de> Deserialize<'de> for Uuid {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct StoredVisitor;
+        impl<'de> de::Visitor<'de> for StoredVisitor {
+            type Value = Uuid;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a UUID")
+            }
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Uuid, E> {
+                bytes.try_into().map(Uuid).map_err(|_| E::invalid_length(bytes.len(), &self))
+            }
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Uuid, D::Error> {
+                bson::Uuid::deserialize(inner).map(|uuid| Uuid(uuid.bytes()))
+            }
+        }
         if deserializer.is_human_readable() {
             let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
             text.parse().map_err(de::Error::custom)
         } else {
-            bson::Uuid::deserialize(deserializer).map(|uuid| Self(uuid.bytes()))
+            deserializer.deserialize_newtype_struct(codec::UUID, StoredVisitor)
         }
     }
 }
