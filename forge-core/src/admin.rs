@@ -100,6 +100,8 @@ pub enum PushKind {
     Validator,
     /// A view.
     View,
+    /// Whether change events carry documents as they were.
+    PreImages,
     /// How a collection is sharded.
     ShardKey,
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bson::Document;
+use bson::{Document, RawDocumentBuf};
 use forge_core::transaction::TransactionOptions;
 use forge_core::{Error, Result};
 use forge_core::adapter::{Capabilities, Commit, ExplainStep, ResumeToken, Transaction, WatchOptions};
 use futures_core::stream::BoxStream;
+use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 
 use crate::artifact::{MongoArtifact, Reply};
@@ -41,6 +42,26 @@ pub trait Driver: Send + Sync + 'static {
         artifact: &MongoArtifact,
         session: Option<&dyn Transaction>,
     ) -> Result<(Reply, Option<u64>)>;
+
+    /// Runs a find outside of any transaction, `batch` documents at a time. Dropping the stream closes the cursor. Without
+    /// another implementation everything comes at once.
+    ///
+    /// # Errors
+    /// As [`run`](Driver::run), here or in the stream, which ends with it.
+    async fn stream(
+        &self,
+        database: &str,
+        artifact: &MongoArtifact,
+        batch: u32,
+    ) -> Result<BoxStream<'static, Result<Vec<RawDocumentBuf>>>> {
+        let _ = batch;
+        match self.run(database, artifact, None).await? {
+            (Reply::Documents(documents), _) => {
+                Ok(futures_util::stream::once(std::future::ready(Ok(documents))).boxed())
+            }
+            _ => Err(Error::internal(format!("{} cannot be streamed", artifact.command.name()))),
+        }
+    }
 
     /// How the server would run the command.
     async fn explain(&self, database: &str, artifact: &MongoArtifact) -> Result<ExplainStep>;
@@ -75,13 +96,6 @@ pub trait Driver: Send + Sync + 'static {
             return Err(Error::unsupported(format!("{} cannot watch from a time on", self.name())));
         }
         self.watch(database, options.resume).await
-    }
-
-    /// Makes the change feed carry the documents of a collection as they were, where the engine does not always; answers
-    /// with whether it does from now on. Creates the collection where it does not exist.
-    async fn keep_pre_images(&self, database: &str, collection: &str) -> Result<bool> {
-        let _ = (database, collection);
-        Ok(self.capabilities().pre_images)
     }
 
     /// Resolves after `wait`; none where there are no timers.

@@ -110,10 +110,6 @@ impl Driver for Counting {
         self.inner.watch_with(database, options).await
     }
 
-    async fn keep_pre_images(&self, database: &str, collection: &str) -> Result<bool> {
-        self.inner.keep_pre_images(database, collection).await
-    }
-
     fn timer(&self, wait: Duration) -> Option<BoxFuture<'static, ()>> {
         self.inner.timer(wait)
     }

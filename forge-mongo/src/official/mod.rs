@@ -123,13 +123,6 @@ impl Driver for OfficialDriver {
         watch::watch(self.client.database(database), options, pre_images).await
     }
 
-    async fn keep_pre_images(&self, database: &str, collection: &str) -> Result<bool> {
-        if !self.deployment.capabilities.pre_images {
-            return Ok(false);
-        }
-        watch::keep_pre_images(&self.client.database(database), collection).await.map(|()| true)
-    }
-
     fn timer(&self, wait: Duration) -> Option<BoxFuture<'static, ()>> {
         Some(Box::pin(tokio::time::sleep(wait)))
     }

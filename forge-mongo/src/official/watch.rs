@@ -83,25 +83,6 @@ fn first_moment_of(start: DateTime) -> Timestamp {
     Timestamp { time: seconds, increment: 1 }
 }
 
-/// Makes the server keep documents as they were, creating the collection where it is missing.
-pub(super) async fn keep_pre_images(database: &Database, collection: &str) -> Result<()> {
-    let images = doc! { "enabled": true };
-    let change = doc! { "collMod": collection, "changeStreamPreAndPostImages": images.clone() };
-    let Err(error) = database.run_command(change.clone()).await else { return Ok(()) };
-    // NamespaceNotFound.
-    if errors::code_of(&error) != Some(26) {
-        return Err(errors::map(error));
-    }
-    let create = doc! { "create": collection, "changeStreamPreAndPostImages": images };
-    match database.run_command(create).await {
-        // NamespaceExists: somebody else was faster.
-        Err(error) if errors::code_of(&error) == Some(48) => {
-            database.run_command(change).await.map(|_| ()).map_err(errors::map)
-        }
-        created => created.map(|_| ()).map_err(errors::map),
-    }
-}
-
 async fn open(database: &Database, from: &Position, shape: &Shape) -> DriverResult<RawBatchCursor> {
     let mut stage = doc! { "fullDocument": "updateLookup" };
     if shape.pre_images {
