@@ -3,11 +3,20 @@
 mod embed;
 mod field;
 mod filter;
+mod list;
 mod order;
+mod place;
 mod relation;
+mod text;
+mod writable;
 
 pub use embed::{EmbedMany, EmbedOne};
-pub use field::{Field, Place, Text};
-pub use filter::Filter;
-pub use order::{IntoSort, Order};
+pub use field::{Comparable, Field};
+pub use filter::{Filter, all, any, none};
+pub use list::Element;
+pub use order::{IntoSort, Order, score};
+pub use place::{Place, Shaped};
 pub use relation::{ToMany, ToOne};
+pub use text::Text;
+pub(crate) use writable::element_fields;
+pub use writable::{Assign, List, Optional};

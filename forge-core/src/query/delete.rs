@@ -4,14 +4,50 @@ use std::marker::PhantomData;
 use bson::Bson;
 use futures_util::future::BoxFuture;
 
+use super::loaded::Expected;
 use super::update::require_filter;
 use super::{decode, narrow, wrong_outcome};
 use crate::db::Handle;
 use crate::error::{Error, Result};
 use crate::fields::Filter;
-use crate::ir::{self, Operation, Outcome};
+use crate::ir::{self, Forecast, Operation, Outcome};
 use crate::model::ModelRef;
 use crate::traits::Model;
+
+/// What deletes of one and of many have in common.
+struct Draft<M> {
+    handle: Handle,
+    filter: ir::Filter,
+    purge: bool,
+    error: Option<Error>,
+    _model: PhantomData<fn() -> M>,
+}
+
+impl<M: Model> Draft<M> {
+    fn new(handle: Handle, filter: Result<ir::Filter>) -> Self {
+        let (filter, error) = match filter {
+            Ok(filter) => (filter, None),
+            Err(error) => (ir::Filter::Nothing, Some(error)),
+        };
+        Self { handle, filter, purge: false, error, _model: PhantomData }
+    }
+
+    fn into_ir(self, many: bool) -> Result<(Handle, ir::Delete)> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        let delete = ir::Delete {
+            model: ModelRef(M::def()),
+            filter: self.filter,
+            many,
+            returning: !many,
+            purge: self.purge,
+            dry_run: false,
+            now: self.handle.now().into(),
+        };
+        Ok((self.handle, delete))
+    }
+}
 
 /// The end of the document with one id and, by its relations, of others; awaiting it gives the document.
 ///
@@ -19,24 +55,39 @@ use crate::traits::Model;
 ///
 /// # Errors
 /// [`ErrorCode::NotFound`](crate::ErrorCode::NotFound) where there is no such document;
-/// [`ErrorCode::Restricted`](crate::ErrorCode::Restricted) where others still refer to it.
+/// [`ErrorCode::Restricted`](crate::ErrorCode::Restricted) where others still refer to it;
+/// [`ErrorCode::Conflict`](crate::ErrorCode::Conflict) where the document is not as
+/// [`if_unchanged`](Delete::if_unchanged) expects.
 #[must_use = "a delete runs when it is awaited"]
 pub struct Delete<M> {
-    handle: Handle,
-    id: Result<Bson>,
-    purge: bool,
-    _model: PhantomData<fn() -> M>,
+    draft: Draft<M>,
+    expected: Option<Expected>,
 }
 
 impl<M: Model> Delete<M> {
     pub(crate) fn new(handle: Handle, id: Result<Bson>) -> Self {
-        Self { handle, id, purge: false, _model: PhantomData }
+        Self { draft: Draft::new(handle, id.map(|id| ir::Filter::eq("_id", id))), expected: None }
     }
 
     /// Removes the document for good, where the model has `soft_delete`; deleted ones as well.
     pub fn purge(mut self) -> Self {
-        self.purge = true;
+        self.draft.purge = true;
         self
+    }
+
+    /// Deletes the document only if nobody has changed it since it was read as `loaded`: its `#[model(version)]` must be
+    /// the same.
+    pub fn if_unchanged(mut self, loaded: &M) -> Self {
+        match Expected::of(loaded, &mut self.draft.filter) {
+            Ok(expected) => self.expected = Some(expected),
+            Err(error) => self.draft.error = self.draft.error.or(Some(error)),
+        }
+        self
+    }
+
+    /// Tells what would become of which documents, and deletes nothing.
+    pub fn dry_run(self) -> DryRun {
+        DryRun { delete: self.draft.into_ir(false) }
     }
 }
 
@@ -45,18 +96,13 @@ impl<M: Model> IntoFuture for Delete<M> {
     type IntoFuture = BoxFuture<'static, Self::Output>;
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let operation = ir::Delete {
-                model: ModelRef(M::def()),
-                filter: ir::Filter::eq("_id", self.id?),
-                many: false,
-                returning: true,
-                purge: self.purge,
-                dry_run: false,
-                now: self.handle.now().into(),
-            };
-            match self.handle.execute(Operation::Delete(operation)).await? {
+            let (handle, delete) = self.draft.into_ir(false)?;
+            match handle.execute(Operation::Delete(delete)).await? {
                 Outcome::Written { document: Some(document), .. } => decode(&document),
-                Outcome::Written { .. } => Err(Error::not_found(format!("no {} has this id", M::def().name))),
+                Outcome::Written { .. } => Err(match self.expected {
+                    Some(expected) => expected.failure(&handle, M::def()).await,
+                    None => Error::not_found(format!("no {} has this id", M::def().name)),
+                }),
                 _ => Err(wrong_outcome("delete")),
             }
         })
@@ -70,22 +116,18 @@ impl<M: Model> IntoFuture for Delete<M> {
 /// [`ErrorCode::Restricted`](crate::ErrorCode::Restricted) where others still refer to one of them.
 #[must_use = "a delete runs when it is awaited"]
 pub struct DeleteMany<M> {
-    handle: Handle,
-    filter: ir::Filter,
+    draft: Draft<M>,
     all: bool,
-    purge: bool,
-    error: Option<Error>,
-    _model: PhantomData<fn() -> M>,
 }
 
 impl<M: Model> DeleteMany<M> {
     pub(crate) fn new(handle: Handle) -> Self {
-        Self { handle, filter: ir::Filter::All, all: false, purge: false, error: None, _model: PhantomData }
+        Self { draft: Draft::new(handle, Ok(ir::Filter::All)), all: false }
     }
 
     /// Only documents that match; several filters all have to.
     pub fn filter(mut self, filter: impl FnOnce(&'static M::Fields) -> Filter<M>) -> Self {
-        narrow(&mut self.filter, &mut self.error, filter(M::FIELDS));
+        narrow(&mut self.draft.filter, &mut self.draft.error, filter(M::FIELDS));
         self
     }
 
@@ -97,8 +139,21 @@ impl<M: Model> DeleteMany<M> {
 
     /// Removes documents for good, where the model has `soft_delete`; deleted ones as well.
     pub fn purge(mut self) -> Self {
-        self.purge = true;
+        self.draft.purge = true;
         self
+    }
+
+    /// Tells what would become of which documents, and deletes nothing.
+    pub fn dry_run(self) -> DryRun {
+        let delete = self.checked().and_then(|draft| draft.into_ir(true));
+        DryRun { delete }
+    }
+
+    fn checked(self) -> Result<Draft<M>> {
+        if self.draft.error.is_none() {
+            require_filter::<M>("delete_many", &self.draft.filter, self.all)?;
+        }
+        Ok(self.draft)
     }
 }
 
@@ -107,22 +162,39 @@ impl<M: Model> IntoFuture for DeleteMany<M> {
     type IntoFuture = BoxFuture<'static, Self::Output>;
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            if let Some(error) = self.error {
-                return Err(error);
-            }
-            require_filter::<M>("delete_many", &self.filter, self.all)?;
-            let operation = ir::Delete {
-                model: ModelRef(M::def()),
-                filter: self.filter,
-                many: true,
-                returning: false,
-                purge: self.purge,
-                dry_run: false,
-                now: self.handle.now().into(),
-            };
-            match self.handle.execute(Operation::Delete(operation)).await? {
+            let (handle, delete) = self.checked()?.into_ir(true)?;
+            match handle.execute(Operation::Delete(delete)).await? {
                 Outcome::Written { changed, .. } => Ok(changed),
                 _ => Err(wrong_outcome("delete_many")),
+            }
+        })
+    }
+}
+
+/// What a delete would do; awaiting it gives the [`Forecast`].
+///
+/// ```ignore
+/// let forecast = db.delete::<Airport>("PDX").dry_run().await?;
+/// for affected in &forecast.models {
+///     println!("{:?} {}: {:?}", affected.fate, affected.model.name, affected.count);
+/// }
+/// assert!(forecast.restricted.is_empty(), "it would be refused");
+/// ```
+#[must_use = "a dry run runs when it is awaited"]
+pub struct DryRun {
+    delete: Result<(Handle, ir::Delete)>,
+}
+
+impl IntoFuture for DryRun {
+    type Output = Result<Forecast>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let (handle, delete) = self.delete?;
+            let delete = ir::Delete { dry_run: true, returning: false, ..delete };
+            match handle.execute(Operation::Delete(delete)).await? {
+                Outcome::Forecast(forecast) => Ok(forecast),
+                _ => Err(wrong_outcome("dry_run")),
             }
         })
     }

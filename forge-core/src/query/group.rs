@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::update::Number;
+use super::changes::Number;
 use super::{narrow, wrong_outcome};
 use crate::db::Handle;
 use crate::error::{Error, Result};

@@ -24,7 +24,7 @@ mod update;
 mod upsert;
 
 pub use decode::{Dirt, Dirty};
-pub use delete::{Delete, DeleteMany};
+pub use delete::{Delete, DeleteMany, DryRun};
 pub use elements::{Each, EachValue, Push};
 pub use distinct::Distinct;
 pub use find::{Count, Find, Selected};

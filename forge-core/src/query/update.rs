@@ -1,227 +1,160 @@
 use std::future::IntoFuture;
 use std::marker::PhantomData;
 
-use bson::Bson;
+use bson::{Bson, Document, RawDocumentBuf};
 use futures_util::future::BoxFuture;
-use serde::Serialize;
 
+use super::changes::{Moment, Number, Recorder, Whole, change_methods};
+use super::loaded::{self, Expected};
+use super::nested::{IntoLinks, Links};
 use super::{decode, narrow, wrong_outcome};
-use crate::db::Handle;
+use crate::db::{Db, Handle};
 use crate::error::{Error, Result};
-use crate::fields::{Field, Filter};
-use crate::ir::{self, Change, End, Operation, Outcome, Returning};
+use crate::fields::{Filter, IntoSort};
+use crate::ir::{self, Operation, Outcome, Predicate, Returning, SortKey};
 use crate::model::ModelRef;
 use crate::record::Record;
 use crate::traits::{Changes, Model, PatchRecord};
-use crate::value::{IntoValue, to_bson};
 
-/// Numbers that fields can be raised by.
-#[diagnostic::on_unimplemented(message = "`{Self}` is not a number", label = "only number fields have this")]
-pub trait Number: Serialize + 'static {}
-impl Number for i32 {}
-impl Number for i64 {}
-impl Number for f64 {}
-impl Number for Option<i32> {}
-impl Number for Option<i64> {}
-impl Number for Option<f64> {}
-
-/// The changes of an update, shared by [`Update`] and [`UpdateMany`].
+/// What updates of one and of many have in common.
 struct Draft<M> {
     handle: Handle,
     filter: ir::Filter,
-    changes: Vec<Change>,
-    error: Option<Error>,
+    recorder: Recorder,
+    pipeline: Vec<Document>,
+    with_deleted: bool,
     _model: PhantomData<fn() -> M>,
 }
 
 impl<M: Model> Draft<M> {
     fn new(handle: Handle, filter: Result<ir::Filter>) -> Self {
-        let (filter, error) = match filter {
-            Ok(filter) => (filter, None),
-            Err(error) => (ir::Filter::Nothing, Some(error)),
-        };
-        Self { handle, filter, changes: Vec::new(), error, _model: PhantomData }
+        let mut recorder = Recorder::default();
+        let filter = filter.unwrap_or_else(|error| {
+            recorder.fail(error);
+            ir::Filter::Nothing
+        });
+        Self { handle, filter, recorder, pipeline: Vec::new(), with_deleted: false, _model: PhantomData }
     }
 
-    fn push(&mut self, change: Result<Change>) {
-        match change {
-            Ok(change) => self.changes.push(change),
-            Err(error) => self.error = self.error.take().or(Some(error)),
-        }
+    fn narrow(&mut self, filter: Filter<M>) {
+        narrow(&mut self.filter, &mut self.recorder.error, filter);
     }
 
-    fn patch(&mut self, patch: &M::Patch) {
-        let operation = || format!("{}.update", M::def().name);
-        let mut changes = Changes::default();
-        let checked = crate::validate::check(patch, <M::Patch as Record>::shape(), operation)
-            .and_then(|()| patch.changes(&mut changes));
-        match checked {
-            Ok(()) => self.changes.extend(changes.0),
-            Err(error) => self.error = self.error.take().or(Some(error)),
-        }
-    }
-
-    fn into_operation(self, many: bool, returning: Returning) -> Result<(Handle, Operation)> {
-        if let Some(error) = self.error {
+    fn into_ir(self) -> Result<(Handle, ir::Update)> {
+        let Recorder { changes, elements, error, .. } = self.recorder;
+        if let Some(error) = error {
             return Err(error);
         }
-        let operation = ir::Update {
-            changes: self.changes,
-            many,
-            returning,
-            ..ir::Update::new(ModelRef(M::def()), self.filter)
+        loaded::check_changes::<M>(&changes, "update")?;
+        let model = ModelRef(M::def());
+        let (pipeline, with_deleted) = (self.pipeline, self.with_deleted);
+        let update = ir::Update {
+            changes,
+            elements,
+            pipeline,
+            with_deleted,
+            ..ir::Update::new(model, self.filter)
         };
-        Ok((self.handle, Operation::Update(operation)))
+        Ok((self.handle, update))
     }
 }
 
-macro_rules! change_methods {
+/// Records the changes of a patch, after checking it.
+pub(super) fn patch<M: Model>(recorder: &mut Recorder, patch: &M::Patch) {
+    let operation = || format!("{}.update", M::def().name);
+    let mut changes = Changes::default();
+    let checked = crate::validate::check(patch, <M::Patch as Record>::shape(), operation)
+        .and_then(|()| patch.changes(&mut changes));
+    match checked {
+        Ok(()) => recorder.changes.extend(changes.0),
+        Err(error) => recorder.fail(error),
+    }
+}
+
+macro_rules! update_methods {
     ($name:ident) => {
+        change_methods!($name<M: Model>, M::Fields = M::FIELDS);
+
         impl<M: Model> $name<M> {
-            fn change<T>(
-                mut self,
-                field: Field<M, T>,
-                make: impl FnOnce(ir::Path) -> Result<Change>,
-            ) -> Self {
-                self.draft.push(make(field.path().into()));
-                self
-            }
-
-            /// Sets a field.
-            pub fn set<T: Serialize + 'static>(
-                self,
-                field: impl FnOnce(&'static M::Fields) -> Field<M, T>,
-                value: impl IntoValue<T>,
-            ) -> Self {
-                let value = value.into_value();
-                self.change(field(M::FIELDS), |path| to_bson(&value).map(|value| Change::Set(path, value)))
-            }
-
-            /// Removes an optional field.
-            pub fn unset<T>(self, field: impl FnOnce(&'static M::Fields) -> Field<M, Option<T>>) -> Self {
-                self.change(field(M::FIELDS), |path| Ok(Change::Unset(path)))
-            }
-
-            /// Raises a number by `amount`; an absent one counts as 0.
-            pub fn inc<T: Number>(
-                self,
-                field: impl FnOnce(&'static M::Fields) -> Field<M, T>,
-                amount: impl IntoValue<T>,
-            ) -> Self {
-                let amount = amount.into_value();
-                self.change(field(M::FIELDS), |path| to_bson(&amount).map(|value| Change::Inc(path, value)))
-            }
-
-            /// Multiplies a number; an absent one becomes 0.
-            pub fn mul<T: Number>(
-                self,
-                field: impl FnOnce(&'static M::Fields) -> Field<M, T>,
-                factor: impl IntoValue<T>,
-            ) -> Self {
-                let factor = factor.into_value();
-                self.change(field(M::FIELDS), |path| to_bson(&factor).map(|value| Change::Mul(path, value)))
-            }
-
-            /// Lowers a field to `value`, where it is larger or absent.
-            pub fn min<T: Serialize + 'static>(
-                self,
-                field: impl FnOnce(&'static M::Fields) -> Field<M, T>,
-                value: impl IntoValue<T>,
-            ) -> Self {
-                let value = value.into_value();
-                self.change(field(M::FIELDS), |path| to_bson(&value).map(|value| Change::Min(path, value)))
-            }
-
-            /// Raises a field to `value`, where it is smaller or absent.
-            pub fn max<T: Serialize + 'static>(
-                self,
-                field: impl FnOnce(&'static M::Fields) -> Field<M, T>,
-                value: impl IntoValue<T>,
-            ) -> Self {
-                let value = value.into_value();
-                self.change(field(M::FIELDS), |path| to_bson(&value).map(|value| Change::Max(path, value)))
-            }
-
-            /// Appends an element.
-            pub fn push<E: Serialize + 'static>(
-                self,
-                field: impl FnOnce(&'static M::Fields) -> Field<M, Vec<E>>,
-                value: impl IntoValue<E>,
-            ) -> Self {
-                self.push_all(field, [value.into_value()])
-            }
-
-            /// Appends elements.
-            pub fn push_all<E: Serialize + 'static>(
-                self,
-                field: impl FnOnce(&'static M::Fields) -> Field<M, Vec<E>>,
-                values: impl IntoIterator<Item = E>,
-            ) -> Self {
-                let values = list(values);
-                self.change(field(M::FIELDS), |path| values.map(|values| Change::Push(path, values)))
-            }
-
-            /// Appends an element, unless the list holds it already.
-            pub fn add_to_set<E: Serialize + 'static>(
-                self,
-                field: impl FnOnce(&'static M::Fields) -> Field<M, Vec<E>>,
-                value: impl IntoValue<E>,
-            ) -> Self {
-                let values = list([value.into_value()]);
-                self.change(field(M::FIELDS), |path| values.map(|values| Change::AddToSet(path, values)))
-            }
-
-            /// Removes every element that equals `value`.
-            pub fn pull<E: Serialize + 'static>(
-                self,
-                field: impl FnOnce(&'static M::Fields) -> Field<M, Vec<E>>,
-                value: impl IntoValue<E>,
-            ) -> Self {
-                let values = list([value.into_value()]);
-                self.change(field(M::FIELDS), |path| values.map(|values| Change::Pull(path, values)))
-            }
-
-            /// Removes the element at one end.
-            pub fn pop<E>(
-                self,
-                field: impl FnOnce(&'static M::Fields) -> Field<M, Vec<E>>,
-                end: End,
-            ) -> Self {
-                self.change(field(M::FIELDS), |path| Ok(Change::Pop(path, end)))
+            fn recorder(&mut self) -> &mut Recorder {
+                &mut self.draft.recorder
             }
 
             /// Sets what the patch gives, after checking it by the model's `#[validate(…)]` rules.
-            pub fn patch(mut self, patch: M::Patch) -> Self {
-                self.draft.patch(&patch);
+            pub fn patch(mut self, given: M::Patch) -> Self {
+                patch::<M>(&mut self.draft.recorder, &given);
+                self
+            }
+
+            /// Computes the new state by the stages of an aggregation (`$set`, `$unset`, `$project`, `$replaceWith`), in
+            /// place of other changes. Timestamps and the version are kept as by other updates; the rules of the model
+            /// are not looked at.
+            pub fn update_with(mut self, stages: impl IntoIterator<Item = Document>) -> Self {
+                self.draft.pipeline.extend(stages);
+                self
+            }
+
+            /// Soft-deleted documents as well.
+            pub fn with_deleted(mut self) -> Self {
+                self.draft.with_deleted = true;
                 self
             }
         }
     };
 }
 
-fn list<E: Serialize + 'static>(values: impl IntoIterator<Item = E>) -> Result<Vec<Bson>> {
-    values.into_iter().map(|value| to_bson(&value)).collect()
-}
-
 /// A change to the document with one id; awaiting it gives the document as it is afterwards.
 ///
 /// # Errors
-/// [`ErrorCode::NotFound`](crate::ErrorCode::NotFound) where there is no such document.
+/// [`ErrorCode::NotFound`](crate::ErrorCode::NotFound) where there is no such document;
+/// [`ErrorCode::Validation`](crate::ErrorCode::Validation) where a value breaks a rule of the model;
+/// [`ErrorCode::Conflict`](crate::ErrorCode::Conflict) where the document is not as
+/// [`if_unchanged`](Update::if_unchanged) expects.
 #[must_use = "an update runs when it is awaited"]
 pub struct Update<M> {
     draft: Draft<M>,
+    before: bool,
+    expected: Option<Expected>,
+    links: Links,
 }
 
-change_methods!(Update);
+update_methods!(Update);
 
 impl<M: Model> Update<M> {
     pub(crate) fn new(handle: Handle, id: Result<Bson>) -> Self {
-        Self { draft: Draft::new(handle, id.map(|id| ir::Filter::eq("_id", id))) }
+        let draft = Draft::new(handle, id.map(|id| ir::Filter::eq("_id", id)));
+        Self { draft, before: false, expected: None, links: Links::default() }
     }
 
     /// Changes the document only if it also matches `filter`: compare and set.
     pub fn filter(mut self, filter: impl FnOnce(&'static M::Fields) -> Filter<M>) -> Self {
-        narrow(&mut self.draft.filter, &mut self.draft.error, filter(M::FIELDS));
+        self.draft.narrow(filter(M::FIELDS));
+        self
+    }
+
+    /// Changes the document only if nobody has since it was read as `loaded`: its `#[model(version)]` must be the same.
+    pub fn if_unchanged(mut self, loaded: &M) -> Self {
+        match Expected::of(loaded, &mut self.draft.filter) {
+            Ok(expected) => self.expected = Some(expected),
+            Err(error) => self.draft.recorder.fail(error),
+        }
+        self
+    }
+
+    /// Answers with the document as it was before.
+    pub fn before(mut self) -> Self {
+        self.before = true;
+        self
+    }
+
+    /// Creates, connects, disconnects or deletes related documents along with the change, all in one transaction. Only
+    /// documents that belong to this one are ever disconnected or deleted.
+    ///
+    /// ```ignore
+    /// db.update::<Author>(id).with(|a| (a.books.create([third]), a.books.disconnect([first.id]))).await?;
+    /// ```
+    pub fn with<L: IntoLinks<M>>(mut self, links: impl FnOnce(&'static M::Fields) -> L) -> Self {
+        self.links.add::<M>(links(M::FIELDS), self.draft.handle.env());
         self
     }
 }
@@ -231,11 +164,88 @@ impl<M: Model> IntoFuture for Update<M> {
     type IntoFuture = BoxFuture<'static, Self::Output>;
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let (handle, operation) = self.draft.into_operation(false, Returning::After)?;
-            match handle.execute(operation).await? {
-                Outcome::Written { document: Some(document), .. } => decode(&document),
-                Outcome::Written { .. } => Err(Error::not_found(format!("no {} has this id", M::def().name))),
-                _ => Err(wrong_outcome("update")),
+            let (handle, update) = self.draft.into_ir()?;
+            let returning = if self.before { Returning::Before } else { Returning::After };
+            let (update, expected) = (ir::Update { returning, ..update }, self.expected);
+            if self.links.is_empty() {
+                return decode(&run::<M>(&handle, update, expected.as_ref()).await?);
+            }
+            let (db, links) = (Db::of(handle), self.links);
+            let document = db.transaction(async |tx: Db| {
+                let mut update = update.clone();
+                update.changes.extend(links.changes(&tx).await?);
+                let document = run::<M>(&tx.handle, update, expected.as_ref()).await?;
+                links.follow::<M>(&tx, &document).await?;
+                Ok(document)
+            });
+            decode(&document.await?)
+        })
+    }
+}
+
+/// Changes one document; answers with the state that was asked for.
+async fn run<M: Model>(
+    handle: &Handle,
+    update: ir::Update,
+    expected: Option<&Expected>,
+) -> Result<RawDocumentBuf> {
+    match handle.execute(Operation::Update(update)).await? {
+        Outcome::Written { document: Some(document), .. } => Ok(document),
+        Outcome::Written { .. } => Err(match expected {
+            Some(expected) => expected.failure(handle, M::def()).await,
+            None => Error::not_found(format!("no {} has this id", M::def().name)),
+        }),
+        _ => Err(wrong_outcome("update")),
+    }
+}
+
+/// A change to the first document that matches; awaiting it gives the document as it is afterwards, where there was one.
+#[must_use = "an update runs when it is awaited"]
+pub struct UpdateFirst<M> {
+    draft: Draft<M>,
+    sort: Vec<SortKey>,
+    before: bool,
+}
+
+update_methods!(UpdateFirst);
+
+impl<M: Model> UpdateFirst<M> {
+    pub(crate) fn new(handle: Handle) -> Self {
+        Self { draft: Draft::new(handle, Ok(ir::Filter::All)), sort: Vec::new(), before: false }
+    }
+
+    /// Only documents that match; several filters all have to.
+    pub fn filter(mut self, filter: impl FnOnce(&'static M::Fields) -> Filter<M>) -> Self {
+        self.draft.narrow(filter(M::FIELDS));
+        self
+    }
+
+    /// Which one is the first. Ties are broken by the id.
+    pub fn sort<S: IntoSort<M>>(mut self, sort: impl FnOnce(&'static M::Fields) -> S) -> Self {
+        self.sort.extend(sort(M::FIELDS).into_sort());
+        self
+    }
+
+    /// Answers with the document as it was before.
+    pub fn before(mut self) -> Self {
+        self.before = true;
+        self
+    }
+}
+
+impl<M: Model> IntoFuture for UpdateFirst<M> {
+    type Output = Result<Option<M>>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let (handle, update) = self.draft.into_ir()?;
+            let returning = if self.before { Returning::Before } else { Returning::After };
+            let update = ir::Update { returning, sort: self.sort, ..update };
+            match handle.execute(Operation::Update(update)).await? {
+                Outcome::Written { document, .. } => {
+                    document.map(|document| decode(&document)).transpose()
+                }
+                _ => Err(wrong_outcome("update_first")),
             }
         })
     }
@@ -251,7 +261,7 @@ pub struct UpdateMany<M> {
     all: bool,
 }
 
-change_methods!(UpdateMany);
+update_methods!(UpdateMany);
 
 impl<M: Model> UpdateMany<M> {
     pub(crate) fn new(handle: Handle) -> Self {
@@ -260,7 +270,7 @@ impl<M: Model> UpdateMany<M> {
 
     /// Only documents that match; several filters all have to.
     pub fn filter(mut self, filter: impl FnOnce(&'static M::Fields) -> Filter<M>) -> Self {
-        narrow(&mut self.draft.filter, &mut self.draft.error, filter(M::FIELDS));
+        self.draft.narrow(filter(M::FIELDS));
         self
     }
 
@@ -277,8 +287,8 @@ impl<M: Model> IntoFuture for UpdateMany<M> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             require_filter::<M>("update_many", &self.draft.filter, self.all)?;
-            let (handle, operation) = self.draft.into_operation(true, Returning::Nothing)?;
-            match handle.execute(operation).await? {
+            let (handle, update) = self.draft.into_ir()?;
+            match handle.execute(Operation::Update(ir::Update { many: true, ..update })).await? {
                 Outcome::Written { matched, .. } => Ok(matched),
                 _ => Err(wrong_outcome("update_many")),
             }
@@ -288,11 +298,34 @@ impl<M: Model> IntoFuture for UpdateMany<M> {
 
 /// A filter that came out as "everything" is refused unless everything was asked for by name.
 pub(super) fn require_filter<M: Model>(operation: &str, filter: &ir::Filter, all: bool) -> Result<()> {
-    if *filter == ir::Filter::All && !all {
+    if !all && finds_everything(filter) {
         let name = M::def().name;
         return Err(Error::bad_request(format!(
             "{operation}::<{name}>() has no filter; call .all() if every {name} is meant"
         )));
     }
     Ok(())
+}
+
+/// Whether a condition leaves nothing out, whatever the documents are.
+fn finds_everything(filter: &ir::Filter) -> bool {
+    match filter {
+        ir::Filter::All => true,
+        ir::Filter::And(list) => list.iter().all(finds_everything),
+        ir::Filter::Or(list) => list.iter().any(finds_everything),
+        ir::Filter::Not(inner) => finds_nothing(inner),
+        ir::Filter::Field(_, Predicate::NotIn(values)) => values.is_empty(),
+        _ => false,
+    }
+}
+
+fn finds_nothing(filter: &ir::Filter) -> bool {
+    match filter {
+        ir::Filter::Nothing => true,
+        ir::Filter::And(list) => list.iter().any(finds_nothing),
+        ir::Filter::Or(list) => list.iter().all(finds_nothing),
+        ir::Filter::Not(inner) => finds_everything(inner),
+        ir::Filter::Field(_, Predicate::In(values)) => values.is_empty(),
+        _ => false,
+    }
 }

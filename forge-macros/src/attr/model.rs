@@ -37,6 +37,7 @@ const FIELD: Grammar = Grammar {
         ("private", "private"),
         ("readonly", "readonly"),
         ("tenant_key", "tenant_key"),
+        ("version", "version"),
         ("index", "index"),
         ("unique", "unique"),
         ("default", "default = 0"),
@@ -145,6 +146,8 @@ pub(crate) struct Field {
     pub(crate) readonly: Slot<()>,
     /// It says whose the document is.
     pub(crate) tenant_key: Slot<()>,
+    /// It counts the changes of the document.
+    pub(crate) version: Slot<()>,
     pub(crate) indexes: Vec<(Kind, Index)>,
     pub(crate) unique: Slot<()>,
     /// The expression, or `Default::default()`.
@@ -228,6 +231,7 @@ impl Field {
             "private" => self.private.set(diag, item, flag()),
             "readonly" => self.readonly.set(diag, item, flag()),
             "tenant_key" => self.tenant_key.set(diag, item, flag()),
+            "version" => self.version.set(diag, item, flag()),
             "unique" => self.unique.set(diag, item, flag()),
             "embed" => self.embed.set(diag, item, flag()),
             "embed_many" => self.embed_many.set(diag, item, flag()),

@@ -7,6 +7,8 @@ mod element;
 mod filter;
 mod geo;
 mod group;
+mod join;
+mod search;
 mod update;
 mod window;
 
@@ -14,14 +16,18 @@ mod window;
 mod tests;
 
 use bson::{Bson, Document, doc};
-use forge_core::ir::{Count, Distinct, Filter, Path, Predicate, Projection, ReadOptions, Select, SortKey};
+use forge_core::ir::{Count, Distinct, Filter, Path, Predicate, Projection, ReadOptions, SCORE, Select, SortKey};
 use forge_core::model::{DELETED_AT, ModelDef, UPDATED_AT};
 use forge_core::{Error, Result};
 
 pub use filter::{Place, filter};
 pub use group::group;
+pub use join::{
+    COUNTED, Joined, Lookup, count_joined, group_joined, keys_joined, select_joined,
+};
+pub use search::{search_index_name, vector_index_name};
 pub use update::{replace, update, upsert_fixes_id};
-pub use window::{PerParent, select_per_parent};
+pub use window::{PerParent, count_per_parent, select_per_parent};
 
 use crate::artifact::{Command, MongoArtifact};
 
@@ -45,10 +51,18 @@ pub fn is_nothing(condition: &Document) -> bool {
 /// # Errors
 /// As [`filter`].
 pub fn select(op: &Select) -> Result<MongoArtifact> {
+    search::check_score(op)?;
+    if let Some(search) = &op.search {
+        return search::select(op, search);
+    }
     let condition = if op.limit == Some(0) { nothing() } else { filter(&op.filter, Place::Find)? };
     let paged = op.limit.is_some() || op.skip.is_some();
+    let mut fields = projection(&op.projection)?;
+    if op.score {
+        fields.get_or_insert_default().insert(SCORE, search::text_score());
+    }
     let command = Command::Find {
-        projection: projection(&op.projection)?,
+        projection: fields,
         sort: sort(&op.sort, paged && !has_near(&op.filter))?,
         skip: op.skip.filter(|skip| *skip > 0),
         limit: op.limit.filter(|limit| *limit > 0),
@@ -67,13 +81,13 @@ pub fn count(op: &Count) -> Result<MongoArtifact> {
     Ok(artifact(&op.model, Command::Count { filter: condition, limit }).with(&op.options))
 }
 
-/// A `distinct`.
+/// A `distinct`. Which part of the values is wanted is the executor's: servers give all of them.
 ///
 /// # Errors
 /// As [`filter`].
 pub fn distinct(op: &Distinct) -> Result<MongoArtifact> {
     let key = checked_path(&op.path)?.to_owned();
-    let filter = filter(&op.filter, Place::Elsewhere)?;
+    let filter = if op.limit == Some(0) { nothing() } else { filter(&op.filter, Place::Elsewhere)? };
     Ok(artifact(&op.model, Command::Distinct { key, filter }).with(&op.options))
 }
 
@@ -108,7 +122,11 @@ pub fn soft_delete(
     if model.timestamps {
         set.insert(UPDATED_AT, now);
     }
-    let update = doc! { "$set": set }.into();
+    let mut update = doc! { "$set": set };
+    if let Some(version) = model.version {
+        update.insert("$inc", doc! { version: 1_i64 });
+    }
+    let update = update.into();
     let command = if returning && !many {
         Command::FindOneAndUpdate { filter, update, upsert: false, return_after: true, sort: None }
     } else {
@@ -160,7 +178,9 @@ fn sort(keys: &[SortKey], break_ties: bool) -> Result<Option<Document>> {
     for key in keys {
         let path = checked_path(&key.path)?;
         // The first mention of a path decides; a second would silently replace its direction.
-        if !sort.contains_key(path) {
+        if path == SCORE {
+            sort.insert(path, search::text_score());
+        } else if !sort.contains_key(path) {
             sort.insert(path, if key.descending { -1 } else { 1 });
         }
     }

@@ -1,15 +1,19 @@
 //! The adapter: relation filters, includes, cascades and transactions, over a [`Driver`].
 
+mod cascade;
 mod delete;
 mod explain;
 mod hydrate;
+mod join;
 mod keys;
 mod observe;
+mod refresh;
 mod relations;
 mod replace;
 mod retry;
 mod run;
 mod shape;
+mod stream;
 mod tenant;
 mod write;
 
@@ -22,10 +26,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bson::{Bson, RawDocumentBuf};
 use forge_core::adapter::{
-    Adapter, Capabilities, Commit, Exec, Explanation, PushPlan, PushSettings, ResumeToken, Transaction, WatchOptions,
+    Adapter, Capabilities, Commit, Exec, Explanation, PullSettings, PulledFile, PushPlan, PushSettings, ResumeToken, Transaction, WatchOptions,
 };
-use forge_core::ir::{Count, Distinct, Group, Operation, Outcome, Rows};
+use forge_core::ir::{Count, Distinct, Group, Operation, Outcome, Rows, Select};
 use forge_core::transaction::TransactionOptions;
+use forge_core::model::ModelRef;
 use forge_core::{Catalog, Error, Result};
 use futures_core::stream::BoxStream;
 use futures_util::future::BoxFuture;
@@ -33,14 +38,16 @@ use futures_util::future::BoxFuture;
 use crate::artifact::Reply;
 use crate::compile;
 use crate::driver::Driver;
+use crate::pull;
 use crate::push;
 use run::{Run, unexpected};
 
 /// The [`Adapter`] of every engine that runs [`MongoArtifact`](crate::MongoArtifact)s.
 ///
 /// # What callers can rely on
-/// - Relation filters are semi-joins: the keys of the related documents are gathered first (at most 100,000), in the
-///   same transaction; they never match everything.
+/// - Relation filters are semi-joins, in the same transaction: the keys of the related documents are gathered first and
+///   sent along; where they are more than 20,000, reads let the server join, by `$lookup`, if it can. Without, and in
+///   writes, 100,000 keys are the limit. They never match everything.
 /// - An include costs one command for each relation level, whatever its sort, skip and limit.
 /// - A delete of documents that others refer to runs in the caller's transaction, or in one of its own where the
 ///   deployment has transactions; without, it runs command by command, children first, so that a failure half-way leaves
@@ -86,6 +93,15 @@ impl Adapter for MongoAdapter {
 
     async fn execute(&self, exec: &Exec, operation: Operation) -> Result<Outcome> {
         Run::new(&*self.driver, &self.catalog, exec).operation(operation).await
+    }
+
+    async fn stream(
+        &self,
+        exec: &Exec,
+        select: Select,
+        batch: u32,
+    ) -> Result<BoxStream<'static, Result<Rows>>> {
+        stream::open(self.driver.clone(), self.catalog.clone(), exec.clone(), select, batch).await
     }
 
     async fn explain(&self, exec: &Exec, operation: Operation) -> Result<Explanation> {
@@ -134,6 +150,14 @@ impl Adapter for MongoAdapter {
         push::push(&*self.driver, database, catalog, settings).await
     }
 
+    async fn refresh(&self, exec: &Exec, view: ModelRef) -> Result<()> {
+        refresh::refresh(&Run::new(&*self.driver, &self.catalog, exec), view).await
+    }
+
+    async fn pull(&self, database: &str, settings: &PullSettings) -> Result<Vec<PulledFile>> {
+        pull::pull(&*self.driver, database, settings).await
+    }
+
     async fn ping(&self) -> Result<()> {
         self.driver.ping().await
     }
@@ -165,9 +189,19 @@ impl Run<'_> {
     }
 
     async fn counted(&self, mut op: Count) -> Result<Outcome> {
-        op.filter = self.resolve(op.filter).await?;
+        let joined = self.resolve_joined(op.filter).await?;
+        op.filter = joined.own();
         self.record(&op.model, &op.filter);
-        Ok(Outcome::Count(self.count(&compile::count(&op)?).await?))
+        if joined.lookups.is_empty() {
+            return Ok(Outcome::Count(self.count(&compile::count(&op)?).await?));
+        }
+        if op.limit == Some(0) {
+            return Ok(Outcome::Count(0));
+        }
+        let found = self.documents(&compile::count_joined(&op, &joined)?).await?;
+        let counted = found.first().and_then(|row| row.get(compile::COUNTED).ok().flatten());
+        let counted = counted.and_then(|n| n.as_i64().or_else(|| n.as_i32().map(i64::from)));
+        Ok(Outcome::Count(counted.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)))
     }
 
     async fn distinct_values(&self, mut op: Distinct) -> Result<Outcome> {
@@ -175,17 +209,33 @@ impl Run<'_> {
         self.record(&op.model, &op.filter);
         let artifact = compile::distinct(&op)?;
         match self.send(&artifact).await? {
-            Reply::Values(values) => Ok(Outcome::Values(in_bson_order(values)?)),
+            Reply::Values(values) => Ok(Outcome::Values(window(in_bson_order(values)?, &op))),
             other => Err(unexpected(&artifact, &other)),
         }
     }
 
     async fn groups(&self, mut op: Group) -> Result<Outcome> {
-        op.filter = self.resolve(op.filter).await?;
+        let joined = self.resolve_joined(op.filter).await?;
+        op.filter = joined.own();
         self.record(&op.model, &op.filter);
-        let documents = self.documents(&compile::group(&op)?).await?;
+        let artifact = match joined.lookups.as_slice() {
+            [] => compile::group(&op)?,
+            _ => compile::group_joined(op, &joined)?,
+        };
+        let documents = self.documents(&artifact).await?;
         Ok(Outcome::Rows(Rows { documents, included: Vec::new() }))
     }
+}
+
+/// The part of the distinct values that is wanted.
+fn window(mut values: Vec<Bson>, op: &Distinct) -> Vec<Bson> {
+    let bound = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    if op.descending {
+        values.reverse();
+    }
+    values.drain(..bound(op.skip.unwrap_or(0)).min(values.len()));
+    values.truncate(op.limit.map_or(usize::MAX, bound));
+    values
 }
 
 /// Servers answer `distinct` in the order of whatever index they used.

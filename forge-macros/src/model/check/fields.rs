@@ -36,6 +36,7 @@ fn field<'a>(ast: &'a Struct, field: &'a Field, diag: &Diag) -> Stored<'a> {
     let (stored, origin) = match kept {
         Some((stored, origin)) => (stored.to_owned(), origin),
         None if field.attrs.id.is_set() => ("_id".to_owned(), id_origin(inner)),
+        None if field.attrs.version.is_set() => (client.clone(), Origin::Version),
         None if has_default(field) => (client.clone(), Origin::Default),
         None => (client.clone(), Origin::Given),
     };
@@ -45,7 +46,7 @@ fn field<'a>(ast: &'a Struct, field: &'a Field, diag: &Diag) -> Stored<'a> {
     }
     text(field, inner, diag);
     rules::check(field, diag);
-    let access = access(ast, field, kept.is_some(), diag);
+    let access = access(ast, field, kept.is_some() || origin == Origin::Version, diag);
     let embed = embedded(field, inner, diag);
     Stored { field, stored, client, access, origin, optional, embed }
 }
@@ -298,6 +299,7 @@ fn not_for_embeds(field: &Field, diag: &Diag) {
     report(field, &attrs.tenant_key, "a document has one tenant: put the key on the model", diag);
     report(field, &attrs.relation, "put the relation and its key on the model", diag);
     report(field, &attrs.unique, "put the key on the model", diag);
+    report(field, &attrs.version, "it counts the changes of a whole document: put it on the model", diag);
     report(field, &attrs.text, "put the text on the model", diag);
     for (_, index) in &attrs.indexes {
         diag.hint(

@@ -7,6 +7,7 @@ mod relations;
 mod rules;
 mod schema;
 mod tenant;
+mod version;
 
 use syn::Ident;
 
@@ -34,6 +35,8 @@ pub(crate) struct Model<'a> {
     pub(crate) shard_key: Vec<(String, Kind)>,
     /// The stored path of the tenant key.
     pub(crate) tenant: Option<String>,
+    /// The stored path of the version.
+    pub(crate) version: Option<String>,
 }
 
 impl Model<'_> {
@@ -56,9 +59,9 @@ pub(crate) struct Stored<'a> {
 }
 
 impl Stored<'_> {
-    /// Whether only Forge writes it: timestamps and the time of a soft delete.
+    /// Whether only Forge writes it: timestamps, the time of a soft delete, the version.
     pub(crate) fn is_owned(&self) -> bool {
-        matches!(self.origin, Origin::Timestamp | Origin::Deletion)
+        matches!(self.origin, Origin::Timestamp | Origin::Deletion | Origin::Version)
     }
 }
 
@@ -83,6 +86,8 @@ pub(crate) enum Origin {
     Timestamp,
     /// The time of a soft delete.
     Deletion,
+    /// The number of the write: `#[model(version)]`.
+    Version,
 }
 
 /// How a field embeds.
@@ -151,9 +156,10 @@ pub(crate) fn model<'a>(ast: &'a Struct, diag: &Diag) -> Option<Model<'a>> {
     if let Some(tenant) = &tenant {
         tenant::indexes(&mut indexes, tenant);
     }
+    let version = version::version(ast, &fields, diag);
     let shard_key = schema::shard_key(ast, &fields, diag);
     schema::view(ast, diag);
-    Some(Model { ast, collection, fields, id: id?, relations, indexes, shard_key, tenant })
+    Some(Model { ast, collection, fields, id: id?, relations, indexes, shard_key, tenant, version })
 }
 
 fn collection(ast: &Struct, diag: &Diag) -> String {

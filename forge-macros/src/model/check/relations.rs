@@ -110,6 +110,7 @@ fn stored_only(field: &Field, diag: &Diag) {
         attrs.unique.key(),
         attrs.default.key(),
         attrs.text.key(),
+        attrs.version.key(),
         attrs.readonly.key(),
         attrs.embed.key(),
         attrs.embed_many.key(),

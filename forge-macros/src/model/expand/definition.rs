@@ -43,6 +43,9 @@ pub(super) fn definition(model: &Model<'_>, names: &Names) -> TokenStream {
     if let Some(path) = &model.tenant {
         more.extend(quote!(tenant: ::core::option::Option::Some(#path),));
     }
+    if let Some(path) = &model.version {
+        more.extend(quote!(version: ::core::option::Option::Some(#path),));
+    }
     let plain = quote!(__forge::ModelDef::new(#name, #collection, &__FIELDS, #id));
     let definition = if more.is_empty() { plain } else { quote!(__forge::ModelDef { #more ..#plain }) };
     quote! {
@@ -95,6 +98,7 @@ pub(crate) fn field_def(field: &Stored<'_>) -> TokenStream {
         Origin::Generated => Some(quote!(Generated)),
         Origin::Default => Some(quote!(Value)),
         Origin::Timestamp => Some(quote!(Timestamp)),
+        Origin::Version => Some(quote!(Version)),
     };
     more.extend(default.map(|default| quote!(default: __forge::DefaultDef::#default,)));
     if field.optional {

@@ -97,7 +97,7 @@ fn fill(this: &Ident, field: &Stored<'_>) -> Option<TokenStream> {
         Origin::Generated if ty::is_any(ty, &["Uuid"]) => quote!(env.uuid()),
         Origin::Generated => quote!(<#ty>::from_object_id(env.object_id())),
         Origin::Default => default(this, field),
-        Origin::Given | Origin::Timestamp | Origin::Deletion => return None,
+        Origin::Given | Origin::Timestamp | Origin::Deletion | Origin::Version => return None,
     };
     Some(match may_be_left_out(field) {
         true => quote_spanned!(span=> self.#ident.get_or_insert_with(|| #value);),

@@ -15,7 +15,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::Ident;
 
-use super::check::{Model, Stored};
+use super::check::{Model, Origin, Stored};
 use crate::names::plain;
 use crate::spans;
 use record::{Record, Slot, Take};
@@ -135,6 +135,8 @@ pub(crate) fn own_slot<'a>(field: &Stored<'a>) -> Slot<'a> {
     let take = match field.field.serde.default.get() {
         Some(Some(function)) => Take::Or(quote!(#function)),
         Some(None) => Take::Or(quote!(::core::default::Default::default)),
+        // Documents from before the model had a version have none.
+        None if field.origin == Origin::Version => Take::Or(quote!(::core::default::Default::default)),
         None => Take::Required,
     };
     Slot { ident: &field.field.ident, span: spans::of(&field.field.ty), take, optional: field.optional }

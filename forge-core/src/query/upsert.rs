@@ -1,0 +1,213 @@
+use std::future::IntoFuture;
+use std::marker::PhantomData;
+
+use bson::{Bson, RawDocumentBuf};
+use futures_util::future::BoxFuture;
+
+use super::changes::{Moment, Number, Recorder, Whole, change_methods};
+use super::loaded;
+use super::update::patch;
+use super::{KeySet, decode, narrow, wrong_outcome};
+use crate::db::Handle;
+use crate::error::{Details, Error, Result};
+use crate::fields::Filter;
+use crate::ir::{self, Change, Operation, Outcome, Returning};
+use crate::model::{CREATED_AT, ModelRef, UPDATED_AT};
+use crate::traits::Model;
+
+/// How often two upserts of the same key may collide before the collision is reported.
+const ATTEMPTS: u32 = 5;
+
+/// A new document, or a change to the one that is there already.
+///
+/// The document is looked for by the id that was given, by the fields of [`by`](Upsert::by), or by a
+/// [`filter`](Upsert::filter). A change replaces what the new document says about its field, so that
+/// `db.upsert(page).by(|p| p.url).inc(|p| p.hits, 1)` begins with one hit. Without changes, a document that is there
+/// already is left as it is.
+///
+/// ```ignore
+/// let seen = db.upsert(NewPage { url: url.clone(), ..page }).by(|p| p.url).inc(|p| p.hits, 1).await?;
+/// println!("{} hits, new: {}", seen.document.hits, seen.inserted);
+/// ```
+///
+/// # Errors
+/// [`ErrorCode::Validation`](crate::ErrorCode::Validation) by the rules of the model;
+/// [`ErrorCode::UniqueViolation`](crate::ErrorCode::UniqueViolation) where a unique index over other fields is hit;
+/// [`ErrorCode::BadRequest`](crate::ErrorCode::BadRequest) where nothing says which document is meant.
+#[must_use = "an upsert runs when it is awaited"]
+pub struct Upsert<M> {
+    handle: Handle,
+    document: Result<RawDocumentBuf>,
+    filter: ir::Filter,
+    /// The paths of `by`.
+    keys: Vec<ir::Path>,
+    overwrite: bool,
+    recorder: Recorder,
+    _model: PhantomData<fn() -> M>,
+}
+
+/// What an upsert did.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Upserted<M> {
+    /// The document as it is now.
+    pub document: M,
+    /// Whether it is new.
+    pub inserted: bool,
+}
+
+change_methods!(Upsert<M: Model>, M::Fields = M::FIELDS);
+
+impl<M: Model> Upsert<M> {
+    pub(crate) fn new(handle: Handle, document: Result<RawDocumentBuf>) -> Self {
+        Self {
+            handle,
+            document,
+            filter: ir::Filter::All,
+            keys: Vec::new(),
+            overwrite: false,
+            recorder: Recorder::default(),
+            _model: PhantomData,
+        }
+    }
+
+    fn recorder(&mut self) -> &mut Recorder {
+        &mut self.recorder
+    }
+
+    /// The document with the same value of this field, or of all fields of the tuple. They should have a unique index:
+    /// only that keeps two upserts at the same time from inserting twice.
+    pub fn by<K: KeySet<M>>(mut self, keys: impl FnOnce(&'static M::Fields) -> K) -> Self {
+        self.keys.extend(keys(M::FIELDS).paths());
+        self
+    }
+
+    /// The document that matches; several filters all have to. Values that it asks for by `eq` go into a new document.
+    pub fn filter(mut self, filter: impl FnOnce(&'static M::Fields) -> Filter<M>) -> Self {
+        narrow(&mut self.filter, &mut self.recorder.error, filter(M::FIELDS));
+        self
+    }
+
+    /// A document that is there already gets all values of the new one that no other change is about.
+    pub fn overwrite(mut self) -> Self {
+        self.overwrite = true;
+        self
+    }
+
+    /// Changes what the patch gives, after checking it by the model's `#[validate(…)]` rules.
+    pub fn patch(mut self, given: M::Patch) -> Self {
+        patch::<M>(&mut self.recorder, &given);
+        self
+    }
+
+    fn into_ir(self) -> Result<(Handle, ir::Update)> {
+        if let Some(error) = self.recorder.error {
+            return Err(error);
+        }
+        let document = self.document?;
+        let mut filter = self.filter;
+        let mut keys = self.keys;
+        if keys.is_empty() && filter == ir::Filter::All {
+            keys.extend(given_id::<M>()?);
+        }
+        for path in keys {
+            filter.narrow(same(M::def().name, &document, path)?);
+        }
+        let mut changes = self.recorder.changes;
+        loaded::check_changes::<M>(&changes, "upsert")?;
+        if self.overwrite {
+            overwrite(&document, &mut changes)?;
+        }
+        let update = ir::Update {
+            changes,
+            elements: self.recorder.elements,
+            upsert: Some(document),
+            returning: Returning::After,
+            ..ir::Update::new(ModelRef(M::def()), filter)
+        };
+        Ok((self.handle, update))
+    }
+}
+
+impl<M: Model> IntoFuture for Upsert<M> {
+    type Output = Result<Upserted<M>>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let (handle, update) = self.into_ir()?;
+            let paths = equal_paths(&update.filter);
+            let mut attempt = 1;
+            loop {
+                match handle.execute(Operation::Update(update.clone())).await {
+                    Ok(Outcome::Written { document: Some(document), upserted, .. }) => {
+                        return Ok(Upserted { document: decode(&document)?, inserted: upserted });
+                    }
+                    Ok(_) => return Err(wrong_outcome("upsert")),
+                    // Somebody else inserted the same key since it was looked for: now it is there. Inside a
+                    // transaction the failure has ended it.
+                    Err(error) if attempt < ATTEMPTS && !handle.in_transaction() && lost(&error, &paths) => {
+                        attempt += 1;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        })
+    }
+}
+
+/// The id's path, where inserts give the id.
+fn given_id<M: Model>() -> Result<Option<ir::Path>> {
+    if M::def().id_field().default == crate::model::Default::Generated {
+        let name = M::def().name;
+        return Err(Error::bad_request(format!(
+            "upsert::<{name}>() does not say which {name} is meant: its ids are generated; add .by(|f| …) or .filter(|f| …)"
+        )));
+    }
+    Ok(Some("_id".into()))
+}
+
+/// The condition that a document has the same value at `path`.
+fn same(model: &str, document: &RawDocumentBuf, path: ir::Path) -> Result<ir::Filter> {
+    let document = bson::Document::try_from(document)?;
+    let mut parts = path.split('.');
+    let first = parts.next().and_then(|part| document.get(part));
+    let value = parts.fold(first, |value, part| value?.as_document()?.get(part));
+    match value {
+        None | Some(Bson::Null) => Err(Error::bad_request(format!(
+            "an upsert of {model} by {path} needs a value for it, and the new {model} has none"
+        ))),
+        Some(value) => Ok(ir::Filter::eq(path.clone(), value.clone())),
+    }
+}
+
+/// Sets what the new document says, where no change is about it.
+fn overwrite(document: &RawDocumentBuf, changes: &mut Vec<Change>) -> Result<()> {
+    let kept = ["_id", CREATED_AT, UPDATED_AT];
+    let mut more = Vec::new();
+    for (name, value) in bson::Document::try_from(document)? {
+        let within = |path: &str| path.split('.').next() == Some(name.as_str());
+        let changed = changes.iter().any(|change| within(change.path()) || change.other_path().is_some_and(|p| within(p)));
+        if !changed && !kept.contains(&name.as_str()) {
+            more.push(Change::Set(name.into(), value));
+        }
+    }
+    changes.extend(more);
+    Ok(())
+}
+
+/// The paths that a condition compares with one value.
+fn equal_paths(filter: &ir::Filter) -> Vec<String> {
+    match filter {
+        ir::Filter::And(list) => list.iter().flat_map(equal_paths).collect(),
+        ir::Filter::Field(path, ir::Predicate::Eq(_)) => vec![path.to_string()],
+        _ => Vec::new(),
+    }
+}
+
+/// Whether an insert hit the unique index of the very key that was looked for.
+fn lost(error: &Error, paths: &[String]) -> bool {
+    match error.details() {
+        Details::Unique { fields, .. } => !fields.is_empty() && fields.iter().all(|f| paths.contains(f)),
+        _ => false,
+    }
+}
