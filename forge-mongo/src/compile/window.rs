@@ -1,7 +1,8 @@
 //! The documents of many parents with a limit for each parent, in one command.
 
 use bson::{Document, doc};
-use forge_core::ir::{Projection, Select};
+use forge_core::ir::{Filter, Projection, ReadOptions, Select};
+use forge_core::model::ModelDef;
 use forge_core::{Error, Result};
 
 use super::{Place, artifact, checked_path, filter, is_nothing, nothing, projection, sort};
@@ -73,4 +74,24 @@ fn window(per_parent: PerParent<'_>) -> Result<Document> {
         window.insert("$lte", number(per_parent.skip.checked_add(limit))?);
     }
     Ok(window)
+}
+
+/// An `aggregate` that answers with `{_id: key, n: count}` for each key of the documents that match.
+///
+/// # Errors
+/// As [`filter`].
+pub fn count_per_parent(
+    model: &ModelDef,
+    condition: &Filter,
+    key: &str,
+    options: &ReadOptions,
+) -> Result<MongoArtifact> {
+    let condition = filter(condition, Place::Elsewhere)?;
+    let pipeline = if is_nothing(&condition) {
+        vec![doc! { "$match": nothing() }]
+    } else {
+        let key = format!("${}", checked_path(key)?);
+        vec![doc! { "$match": condition }, doc! { "$group": { "_id": key, "n": { "$sum": 1 } } }]
+    };
+    Ok(artifact(model, Command::Aggregate { pipeline }).with(options))
 }

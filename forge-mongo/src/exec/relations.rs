@@ -1,35 +1,91 @@
 //! Relation filters: semi-joins, innermost first.
 
 use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 
 use bson::{Bson, RawDocumentBuf};
 use forge_core::ir::{Filter, Group, Predicate, Projection, Quantifier, RelationFilter, Select};
-use forge_core::model::{ModelDef, ModelRef, RelationDef, RelationKind};
+use forge_core::model::{ModelDef, ModelRef, RelationDef, ThroughDef};
 use forge_core::{Error, Result};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::keys::{Key, owned, values_at};
 use super::run::Run;
-use crate::compile;
+use crate::artifact::MongoArtifact;
+use crate::compile::{self, Joined, Lookup};
 
-/// More related documents than this are not gathered: the condition would come near the largest command (48 MB), and
-/// such a query wants another shape.
+/// More keys than this are not sent: the condition would come near the largest command (48 MB).
 const MAX_KEYS: usize = 100_000;
+
+/// With more keys than this the server does the join itself, where it can: the keys would cost more on the wire, and in
+/// the index, than they save.
+const FEW_KEYS: usize = 20_000;
+
+/// Where conditions go whose keys are too many to be sent.
+type Sink<'s> = Option<&'s Mutex<Joined>>;
 
 impl Run<'_> {
     /// `filter` with every relation filter replaced by a condition on keys; each look-up is recorded as a read.
     pub(super) async fn resolve(&self, filter: Filter) -> Result<Filter> {
-        if filter.has_relations() { self.resolve_deep(filter).await } else { Ok(filter) }
+        self.check_text(&filter)?;
+        if filter.has_relations() { self.resolve_deep(filter, None).await } else { Ok(filter) }
     }
 
-    fn resolve_deep(&self, filter: Filter) -> BoxFuture<'_, Result<Filter>> {
+    /// As [`resolve`](Run::resolve); relation filters with many keys become `$lookup`s, where the server has them.
+    pub(super) async fn resolve_joined(&self, filter: Filter) -> Result<Joined> {
+        if !filter.has_relations() || !self.driver.capabilities().lookup {
+            return Ok(Joined { filter: Some(self.resolve(filter).await?), ..Joined::default() });
+        }
+        self.check_text(&filter)?;
+        let sink = Mutex::new(Joined::default());
+        let filter = self.resolve_deep(filter, Some(&sink)).await?;
+        let joined = sink.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Joined { filter: Some(filter), ..joined })
+    }
+
+    /// The command of a read, its relation filters resolved, and the read recorded.
+    pub(super) async fn reading(&self, select: &mut Select) -> Result<MongoArtifact> {
+        let filter = std::mem::replace(&mut select.filter, Filter::All);
+        let joined = if select.search.is_some() {
+            self.check_search()?;
+            Joined { filter: Some(self.resolve(filter).await?), ..Joined::default() }
+        } else {
+            self.resolve_joined(filter).await?
+        };
+        select.filter = joined.own();
+        self.record(&select.model, &select.filter);
+        if joined.lookups.is_empty() {
+            compile::select(select)
+        } else {
+            compile::select_joined(select, &joined)
+        }
+    }
+
+    fn check_text(&self, filter: &Filter) -> Result<()> {
+        if filter.text().is_none() || self.driver.capabilities().text {
+            return Ok(());
+        }
+        Err(Error::unsupported("this server has no text search ($text); MongoDB and the embedded engine have it"))
+    }
+
+    fn check_search(&self) -> Result<()> {
+        if self.driver.capabilities().search {
+            return Ok(());
+        }
+        Err(Error::unsupported(
+            "this server has no search indexes ($search, $vectorSearch, $rankFusion); MongoDB Atlas has them, and the \
+             embedded engine searches vectors and fuses rankings",
+        ))
+    }
+
+    fn resolve_deep<'f>(&'f self, filter: Filter, sink: Sink<'f>) -> BoxFuture<'f, Result<Filter>> {
         async move {
             match filter {
                 Filter::And(list) => {
                     let mut all = Filter::All;
                     for part in list {
-                        all = all.and(self.resolve(part).await?);
+                        all = all.and(self.resolve_deep(part, sink).await?);
                         // What made it empty is recorded; nothing after it can change the answer.
                         if all == Filter::Nothing {
                             break;
@@ -40,65 +96,120 @@ impl Run<'_> {
                 Filter::Or(list) => {
                     let mut any = Filter::Nothing;
                     for part in list {
-                        any = any.or(self.resolve(part).await?);
+                        any = any.or(self.resolve_deep(part, sink).await?);
                     }
                     Ok(any)
                 }
-                Filter::Not(inner) => Ok(self.resolve(*inner).await?.negate()),
-                Filter::Relation(relation) => self.resolve_relation(relation).await,
+                Filter::Not(inner) => Ok(self.resolve_deep(*inner, sink).await?.negate()),
+                Filter::Relation(relation) => self.resolve_relation(relation, sink).await,
                 other => Ok(other),
             }
         }
         .boxed()
     }
 
-    async fn resolve_relation(&self, condition: RelationFilter) -> Result<Filter> {
+    async fn resolve_relation(&self, condition: RelationFilter, sink: Sink<'_>) -> Result<Filter> {
         let RelationFilter { model, relation: name, quantifier, filter } = condition;
         let Some((_, relation)) = model.relation(&name) else {
             return Err(Error::internal(format!("{} has no relation {name}", model.name)));
         };
         let target = ModelRef((relation.target)());
+        // A join over three collections is left to keys.
+        let sink = if relation.through.is_some() { None } else { sink };
         // All of them match: none fails to.
         let wanted = if quantifier == Quantifier::Every { filter.negate() } else { *filter };
-        let wanted = visible(&target, self.resolve(wanted).await?);
-        let keys = self.related_keys(&model, relation, target, wanted).await?;
-        Ok(match (quantifier, keys.is_empty()) {
-            (Quantifier::Some, true) => Filter::Nothing,
-            (Quantifier::Some, false) => Filter::Field(relation.local().into(), Predicate::In(keys)),
-            (_, true) => Filter::All,
-            (_, false) => Filter::Field(relation.local().into(), Predicate::NotIn(keys)),
+        let mut wanted = match sink {
+            Some(_) => self.resolve_joined(wanted).await?,
+            None => Joined { filter: Some(self.resolve(wanted).await?), ..Joined::default() },
+        };
+        wanted.filter = wanted.filter.map(|filter| visible(&target, filter));
+        self.record(&target, &wanted.own());
+        let most = if sink.is_some() { FEW_KEYS } else { MAX_KEYS };
+        let run = self.resolving(relation);
+        let mut keys = run.related_keys(relation, target, &wanted, most).await?;
+        if let Some(through) = &relation.through
+            && let Some(found) = keys.take()
+        {
+            keys = run.linked_keys(through, found, most).await?;
+        }
+        let related = match (keys, sink) {
+            (Some(keys), _) if keys.is_empty() => Filter::Nothing,
+            (Some(keys), _) => {
+                self.chose(|| format!("{}.{name}: {} keys of {}, sent as $in", model.name, keys.len(), target.name));
+                Filter::Field(relation.local().into(), Predicate::In(keys))
+            }
+            (None, Some(sink)) => {
+                self.chose(|| format!("{}.{name}: more than {most} keys of {}, joined by $lookup", model.name, target.name));
+                let (from, local, foreign) = (target.0.collection, relation.local(), relation.foreign);
+                let lookup = Lookup { from, local, foreign, condition: wanted };
+                sink.lock().unwrap_or_else(PoisonError::into_inner).relate(lookup)
+            }
+            (None, None) => return Err(too_many(&model, relation, target)),
+        };
+        Ok(match (quantifier, related) {
+            (Quantifier::Some, related) => related,
+            (_, Filter::Field(path, Predicate::In(keys))) => Filter::Field(path, Predicate::NotIn(keys)),
+            (_, related) => related.negate(),
         })
     }
 
-    /// The distinct keys of the documents of `target` that match.
+    /// The distinct keys of the documents of `target` that match; none where there are more than `most`.
     async fn related_keys(
         &self,
-        model: &ModelDef,
-        relation: &RelationDef,
+        relation: &'static RelationDef,
         target: ModelRef,
-        filter: Filter,
-    ) -> Result<Vec<Bson>> {
-        self.record(&target, &filter);
-        let most = MAX_KEYS as u64 + 1;
-        let (artifact, path) = if relation.kind == RelationKind::BelongsTo {
-            let only = Projection::Only(vec![relation.foreign.into()]);
-            let select = Select { filter, limit: Some(most), projection: only, ..Select::new(target) };
-            (compile::select(&select)?, relation.foreign)
-        } else {
-            (compile::group(&distinct_keys(target, filter, relation.foreign, most))?, "k0")
+        wanted: &Joined,
+        most: usize,
+    ) -> Result<Option<Vec<Bson>>> {
+        let limit = most as u64 + 1;
+        let (artifact, path) = match &wanted.filter {
+            Some(filter) if wanted.lookups.is_empty() => keys_of(relation, target, filter.clone(), limit)?,
+            _ => (compile::keys_joined(target.0.collection, relation.foreign, wanted, limit)?, "_id"),
         };
-        let keys = distinct(&self.documents(&artifact).await?, path)?;
-        if keys.len() > MAX_KEYS {
-            return Err(Error::too_large(format!(
-                "the filter on {}.{} finds more than {MAX_KEYS} {} documents; narrow it, or store what it asks for on {} itself",
-                model.name, relation.name, target.name, model.name
-            )));
-        }
-        Ok(keys)
+        let keys = distinct(&self.resolving(relation).documents(&artifact).await?, path)?;
+        Ok((keys.len() <= most).then_some(keys))
     }
 }
 
-/// Grouping on the server: many documents may share a key.
+impl Run<'_> {
+    /// The keys of this side, in the documents of the model between that lead to `keys`; none where there are more than
+    /// `most`.
+    async fn linked_keys(&self, through: &ThroughDef, keys: Vec<Bson>, most: usize) -> Result<Option<Vec<Bson>>> {
+        if keys.is_empty() {
+            return Ok(Some(keys));
+        }
+        let between = ModelRef((through.model)());
+        let filter = visible(&between, Filter::Field(through.foreign.into(), Predicate::In(keys)));
+        self.record(&between, &filter);
+        let artifact = compile::group(&distinct_keys(between, filter, through.local, most as u64 + 1))?;
+        let keys = distinct(&self.documents(&artifact).await?, "k0")?;
+        Ok((keys.len() <= most).then_some(keys))
+    }
+}
+
+fn too_many(model: &ModelDef, relation: &RelationDef, target: ModelRef) -> Error {
+    Error::too_large(format!(
+        "the filter on {}.{} finds more than {MAX_KEYS} {} documents; narrow it, or store what it asks for on {} itself",
+        model.name, relation.name, target.name, model.name
+    ))
+}
+
+/// The command for the keys of related documents, and where they are in its answer.
+fn keys_of(
+    relation: &RelationDef,
+    target: ModelRef,
+    filter: Filter,
+    limit: u64,
+) -> Result<(MongoArtifact, &'static str)> {
+    if relation.foreign == "_id" {
+        let projection = Projection::Only(vec![relation.foreign.into()]);
+        let select = Select { filter, limit: Some(limit), projection, ..Select::new(target) };
+        return Ok((compile::select(&select)?, relation.foreign));
+    }
+    // Grouping on the server: many documents may share a key.
+    Ok((compile::group(&distinct_keys(target, filter, relation.foreign, limit))?, "k0"))
+}
+
 fn distinct_keys(model: ModelRef, filter: Filter, path: &'static str, limit: u64) -> Group {
     Group {
         model,

@@ -6,7 +6,7 @@ use bson::RawDocumentBuf;
 use forge_core::adapter::{Exec, ExplainStep};
 use forge_core::error::Details;
 use forge_core::ir::Filter;
-use forge_core::model::ModelDef;
+use forge_core::model::{ModelDef, RelationDef};
 use forge_core::{Catalog, Error, Result};
 use futures_util::FutureExt;
 
@@ -23,15 +23,44 @@ pub(super) struct Run<'a> {
     pub(super) exec: &'a Exec,
     /// Where each command is explained before it runs.
     pub(super) steps: Option<&'a Mutex<Vec<ExplainStep>>>,
+    /// Where the ways that were chosen are told.
+    pub(super) choices: Option<&'a Mutex<Vec<String>>>,
+    /// What the present command is for, where it is not the operation itself.
+    pub(super) purpose: Option<(&'static str, &'static str)>,
+    /// How many relations lead to it.
+    pub(super) depth: u32,
 }
 
 impl<'a> Run<'a> {
     pub(super) fn new(driver: &'a dyn Driver, catalog: &'a Catalog, exec: &'a Exec) -> Self {
-        Self { driver, catalog, exec, steps: None }
+        Self { driver, catalog, exec, steps: None, choices: None, purpose: None, depth: 0 }
+    }
+
+    /// The same for the commands of an include or of a count of related documents.
+    pub(super) fn within(self, relation: &'static RelationDef, count: bool) -> Self {
+        let verb = if count { "count" } else { "include" };
+        Self { purpose: Some((verb, relation.name)), depth: self.depth + 1, ..self }
+    }
+
+    /// The same for the commands that resolve a filter on a relation.
+    pub(super) fn resolving(self, relation: &'static RelationDef) -> Self {
+        Self { purpose: Some(("filter", relation.name)), depth: self.depth + 1, ..self }
+    }
+
+    /// Whether a command cannot find anything.
+    pub(super) fn nothing_to_ask(&self, artifact: &MongoArtifact) -> bool {
+        answer_without_asking(&artifact.command).is_some()
     }
 
     pub(super) fn database(&self) -> &'a str {
         self.exec.database.as_deref().unwrap_or_else(|| self.driver.default_database())
+    }
+
+    /// Tells which way was chosen, where somebody wants to know.
+    pub(super) fn chose(&self, way: impl FnOnce() -> String) {
+        if let Some(choices) = self.choices {
+            choices.lock().unwrap_or_else(PoisonError::into_inner).push(way());
+        }
     }
 
     /// Records that what this command reads makes a difference.
@@ -48,7 +77,9 @@ impl<'a> Run<'a> {
             return Ok(reply);
         }
         if let Some(steps) = self.steps {
-            let step = self.driver.explain(self.database(), artifact).await?;
+            let mut step = self.driver.explain(self.database(), artifact).await?;
+            step.purpose = self.purpose.map(|(verb, relation)| format!("{verb} {relation}"));
+            step.depth = self.depth;
             steps.lock().unwrap_or_else(PoisonError::into_inner).push(step);
         }
         let answer = match &self.exec.observers {
