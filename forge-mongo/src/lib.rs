@@ -8,6 +8,7 @@ mod exec;
 mod faults;
 #[cfg(feature = "driver")]
 mod official;
+mod pull;
 mod push;
 mod refusal;
 #[cfg(test)]

@@ -150,6 +150,10 @@ pub(crate) struct Fake {
     pub(crate) capabilities: Capabilities,
     /// How many writes fail with a write conflict before they work.
     pub(crate) conflicts: AtomicU32,
+    /// Every administrative command, with its database.
+    pub(crate) admin: Mutex<Vec<(String, Document)>>,
+    /// What they answer, by name.
+    pub(crate) replies: Mutex<BTreeMap<&'static str, Document>>,
     /// What inserts answer.
     pub(crate) insert_failures: Mutex<Vec<(usize, crate::artifact::WriteFailure)>>,
     /// Every command, with whether it ran in a transaction.
@@ -168,6 +172,8 @@ impl Fake {
             indexes: Mutex::default(),
             capabilities,
             conflicts: AtomicU32::new(0),
+            admin: Mutex::default(),
+            replies: Mutex::default(),
             insert_failures: Mutex::default(),
             log: Arc::default(),
             begun: AtomicU32::new(0),
@@ -319,6 +325,17 @@ impl Driver for Fake {
         list.retain(|index| index.get_str("name").unwrap() != name);
         assert_eq!(list.len() + 1, before, "no index {name}");
         Ok(())
+    }
+    async fn admin(&self, database: &str, command: &Document) -> Result<Document> {
+        self.admin.lock().unwrap().push((database.to_owned(), command.clone()));
+        let name = command.keys().next().unwrap().as_str();
+        if let Some(change) = command.get_document("index").ok().filter(|_| name == "collMod") {
+            let mut indexes = self.indexes.lock().unwrap();
+            let list = indexes.get_mut(command.get_str("collMod").unwrap()).unwrap();
+            let index = list.iter_mut().find(|index| index.get("name") == change.get("name")).unwrap();
+            index.extend(change.clone());
+        }
+        Ok(self.replies.lock().unwrap().get(name).cloned().unwrap_or_default())
     }
     async fn ping(&self) -> Result<()> {
         Ok(())

@@ -4,6 +4,7 @@ mod check;
 mod json;
 mod rules;
 mod validator;
+mod vector;
 
 use bson::Document;
 use serde::Serialize;
@@ -16,6 +17,7 @@ pub(crate) use check::{check_indexes, check_shard_key, check_view};
 pub use json::bson_of;
 pub(crate) use rules::apply;
 pub use validator::json_schema;
+pub use vector::{Similarity, VectorDef};
 pub(crate) use validator::stored_as;
 
 /// A rule of `#[validate(…)]` that schemas can say.
@@ -128,6 +130,14 @@ impl Stages for Vec<Document> {
 impl<const N: usize> Stages for [Document; N] {
     fn stages(self) -> Result<Vec<Document>> {
         Ok(self.into())
+    }
+}
+
+impl Stages for &str {
+    fn stages(self) -> Result<Vec<Document>> {
+        serde_json::from_str::<serde_json::Value>(self)
+            .map_err(|error| Error::bad_request(format!("a pipeline in JSON cannot be read: {error}")))?
+            .stages()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Scalar types with one meaning in BSON, JSON, JSON Schema and Rust.
 
+mod any;
 mod bytes;
 mod calendar;
 mod datetime;
@@ -11,6 +12,7 @@ mod polygon;
 pub(crate) mod sphere;
 mod uuid;
 
+pub use any::Any;
 pub use bytes::Bytes;
 pub use calendar::{CalendarParseError, Date, Time};
 pub use datetime::{DateTime, DateTimeParseError};

@@ -9,13 +9,14 @@ mod indexes;
 mod options;
 mod run;
 mod session;
+mod stream;
 mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bson::{Document, doc};
+use bson::{Document, RawDocumentBuf, doc};
 use forge_core::adapter::{Capabilities, Commit, ExplainStep, ResumeToken, Transaction, WatchOptions};
 use forge_core::transaction::TransactionOptions;
 use forge_core::{Error, Result};
@@ -84,6 +85,15 @@ impl Driver for OfficialDriver {
     ) -> Result<(Reply, Option<u64>)> {
         // Versions of commits come with the change stream: answers to writes do not carry them.
         run::run(self, database, artifact, session).await.map(|reply| (reply, None))
+    }
+
+    async fn stream(
+        &self,
+        database: &str,
+        artifact: &MongoArtifact,
+        batch: u32,
+    ) -> Result<BoxStream<'static, Result<Vec<RawDocumentBuf>>>> {
+        stream::open(self, database, artifact, batch).await
     }
 
     async fn explain(&self, database: &str, artifact: &MongoArtifact) -> Result<ExplainStep> {

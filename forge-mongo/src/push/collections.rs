@@ -18,10 +18,13 @@ impl Collections {
     pub(crate) async fn list(driver: &dyn Driver, database: &str) -> Result<Self> {
         let command = doc! { "listCollections": 1, "cursor": { "batchSize": 100_000 } };
         let reply = match driver.admin(database, &command).await {
-            Err(error) if matches!(error.code(), ErrorCode::Forbidden | ErrorCode::Unsupported) => Document::new(),
+            Err(error) if matches!(error.code(), ErrorCode::Forbidden | ErrorCode::Unsupported) => {
+                Document::new()
+            }
             reply => reply?,
         };
-        let all = first_batch(&reply).filter_map(|one| Some((one.get_str("name").ok()?.to_owned(), one.clone())));
+        let all =
+            first_batch(&reply).filter_map(|one| Some((one.get_str("name").ok()?.to_owned(), one.clone())));
         Ok(Self(all.collect()))
     }
 
@@ -103,7 +106,8 @@ pub(super) fn view(model: &ModelDef, view: &ViewDef, present: &Collections) -> R
     let decided = |action, note| Decision::new(model, PushKind::View, action, note);
     let (name, is_view) = (model.collection, present.is_view(model.collection));
     if view.refresh.is_some() {
-        let note = format!("a view is there, and {} stores its documents: drop it, and push again", model.name);
+        let note =
+            format!("a view is there, and {} stores its documents: drop it, and push again", model.name);
         return Ok(is_view.then(|| decided(PushAction::Conflict, Some(note))));
     }
     let (source, pipeline) = ((view.source)().collection, (view.pipeline)()?);
@@ -114,7 +118,8 @@ pub(super) fn view(model: &ModelDef, view: &ViewDef, present: &Collections) -> R
         return Ok(Some(decided(PushAction::Create, Some(format!("over {source}"))).by(create)));
     }
     if !is_view {
-        let note = format!("a collection is there, and {} is a view: rename or drop it, and push again", model.name);
+        let note =
+            format!("a collection is there, and {} is a view: rename or drop it, and push again", model.name);
         return Ok(Some(decided(PushAction::Conflict, Some(note))));
     }
     let options = present.options(name).cloned().unwrap_or_default();
@@ -141,7 +146,11 @@ pub(super) fn pre_images(model: &ModelDef, present: &Collections, capable: bool)
         return decided(PushAction::Keep, None);
     }
     let exists = present.contains(model.collection);
-    let mut command = if exists { doc! { "collMod": model.collection } } else { doc! { "create": model.collection } };
+    let mut command = if exists {
+        doc! { "collMod": model.collection }
+    } else {
+        doc! { "create": model.collection }
+    };
     command.insert(OPTION, doc! { "enabled": true });
     let action = if exists { PushAction::Modify } else { PushAction::Create };
     decided(action, None).by(command)
@@ -179,7 +188,11 @@ pub(super) fn validator(model: &ModelDef, present: &Collections) -> Option<Decis
     }
     let note = Some(format!("{}, {}", declared.level(), declared.action()));
     let exists = present.contains(model.collection);
-    let mut command = if exists { doc! { "collMod": model.collection } } else { doc! { "create": model.collection } };
+    let mut command = if exists {
+        doc! { "collMod": model.collection }
+    } else {
+        doc! { "create": model.collection }
+    };
     command.extend(wanted);
     let action = if there.is_some() { PushAction::Modify } else { PushAction::Create };
     Some(decided(action, note).by(command))

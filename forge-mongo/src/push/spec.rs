@@ -1,18 +1,20 @@
-//! Index definitions in their `createIndexes` form, and what of it makes two indexes equal.
+//! Index definitions in their `createIndexes` form.
 
 use bson::{Bson, Document, doc};
 use forge_core::model::{IndexDef, IndexKey, ModelDef};
+use forge_core::schema::bson_of;
 use forge_core::{Error, Result};
-use serde_json::Value;
+
+use super::fingerprint::Fingerprint;
 
 /// The `createIndexes` forms of everything that `model` declares, in its order. All text keys make one index: a
 /// collection has at most one.
 ///
 /// # Errors
-/// `internal` for a partial filter that is not a JSON object.
+/// `internal` for a partial filter or a projection that is not a JSON object.
 pub(super) fn wanted(model: &ModelDef) -> Result<Vec<Document>> {
     let all = model.all_indexes();
-    let (text, plain): (Vec<_>, Vec<_>) = all.iter().partition(|index| index.keys.iter().any(is_text));
+    let (text, plain): (Vec<_>, Vec<_>) = all.iter().partition(|index| index.is_text());
     let mut specs: Vec<Document> = Vec::new();
     for index in plain {
         let spec =
@@ -22,21 +24,23 @@ pub(super) fn wanted(model: &ModelDef) -> Result<Vec<Document>> {
         }
     }
     if !text.is_empty() {
-        specs.push(text_spec(model, &text));
+        specs.push(text_spec(model, &text)?);
     }
     Ok(specs)
 }
 
-fn is_text(key: &(&str, IndexKey)) -> bool {
-    matches!(key.1, IndexKey::Text(_))
+fn spec(index: &IndexDef) -> Result<Document> {
+    let mut spec = doc! { "key": keys(index.keys)?, "name": index.name() };
+    options(&mut spec, index)?;
+    Ok(spec)
 }
 
-fn spec(index: &IndexDef) -> Result<Document> {
-    let mut key = Document::new();
-    for (path, kind) in index.keys {
-        key.insert(*path, kind_of(*kind)?);
-    }
-    let mut spec = doc! { "key": key, "name": index.name() };
+/// Keys as servers name their kinds.
+pub(super) fn keys(keys: &[(&str, IndexKey)]) -> Result<Document> {
+    keys.iter().map(|(path, kind)| Ok(((*path).to_owned(), kind_of(*kind)?))).collect()
+}
+
+fn options(spec: &mut Document, index: &IndexDef) -> Result<()> {
     if index.unique {
         spec.insert("unique", true);
     }
@@ -47,12 +51,18 @@ fn spec(index: &IndexDef) -> Result<Document> {
         spec.insert("expireAfterSeconds", i64::from(seconds));
     }
     if let Some(partial) = index.partial {
-        spec.insert("partialFilterExpression", partial_filter(partial)?);
+        spec.insert("partialFilterExpression", object(partial, "partial filter")?);
     }
     if let Some((locale, strength)) = index.collation {
         spec.insert("collation", doc! { "locale": locale, "strength": i32::from(strength) });
     }
-    Ok(spec)
+    if let Some(projection) = index.projection {
+        spec.insert("wildcardProjection", object(projection, "wildcard projection")?);
+    }
+    if index.hidden {
+        spec.insert("hidden", true);
+    }
+    Ok(())
 }
 
 fn kind_of(key: IndexKey) -> Result<Bson> {
@@ -60,134 +70,116 @@ fn kind_of(key: IndexKey) -> Result<Bson> {
         IndexKey::Ascending => 1.into(),
         IndexKey::Descending => (-1).into(),
         IndexKey::Sphere => "2dsphere".into(),
+        IndexKey::Planar => "2d".into(),
+        IndexKey::Hashed => "hashed".into(),
         IndexKey::Text(_) => "text".into(),
         other => return Err(Error::internal(format!("this adapter does not know the index kind {other:?}"))),
     })
 }
 
-fn text_spec(model: &ModelDef, indexes: &[&IndexDef]) -> Document {
+/// The one text index. Keys that are not text stay where they stand among the others; the first index that gives an
+/// option decides it.
+fn text_spec(model: &ModelDef, indexes: &[&IndexDef]) -> Result<Document> {
     let (mut key, mut weights) = (Document::new(), Document::new());
     for (path, kind) in indexes.iter().flat_map(|index| index.keys) {
+        key.insert(*path, kind_of(*kind)?);
         if let IndexKey::Text(weight) = kind {
-            key.insert(*path, "text");
             weights.insert(*path, i64::from(*weight));
         }
     }
-    doc! { "key": key, "name": format!("forge_{}_fts", model.collection), "weights": weights }
+    let given = indexes.iter().find_map(|index| index.name);
+    let name = given.map_or_else(|| format!("forge_{}_fts", model.collection), str::to_owned);
+    let mut spec = doc! { "key": key, "name": name, "weights": weights };
+    if let Some(language) = indexes.iter().find_map(|index| index.language) {
+        spec.insert("default_language", language);
+    }
+    for index in indexes {
+        options(&mut spec, index)?;
+    }
+    Ok(spec)
 }
 
-fn partial_filter(json: &str) -> Result<Document> {
+fn object(json: &str, what: &str) -> Result<Document> {
     match serde_json::from_str(json).map(bson_of) {
-        Ok(Bson::Document(filter)) => Ok(filter),
-        _ => Err(Error::internal(format!("the partial filter {json} is not a JSON object"))),
+        Ok(Bson::Document(object)) => Ok(object),
+        _ => Err(Error::internal(format!("the {what} {json} is not a JSON object"))),
     }
 }
 
-fn bson_of(value: Value) -> Bson {
-    match value {
-        Value::Null => Bson::Null,
-        Value::Bool(value) => value.into(),
-        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(n), _) => i32::try_from(n).map_or(Bson::Int64(n), Bson::Int32),
-            (None, n) => n.map_or(Bson::Null, Bson::Double),
-        },
-        Value::String(text) => text.into(),
-        Value::Array(list) => list.into_iter().map(bson_of).collect::<Vec<_>>().into(),
-        Value::Object(fields) => {
-            fields.into_iter().map(|(k, v)| (k, bson_of(v))).collect::<Document>().into()
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What makes two indexes equal, in one form: without names, versions, and the defaults that servers fill in.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Fingerprint {
-    /// Which documents are in it, and under which keys: a server keeps one index of each.
-    signature: Document,
-    /// What can differ between indexes of one signature.
-    options: Document,
-}
-
-impl Fingerprint {
-    /// Of a `createIndexes` or `listIndexes` form.
-    pub(super) fn of(spec: &Document) -> Self {
-        let (mut signature, mut options) = (doc! { "key": key_of(spec) }, Document::new());
-        if let Ok(weights) = spec.get_document("weights") {
-            let mut weights: Vec<_> =
-                weights.iter().map(|(path, weight)| (path.clone(), number(weight))).collect();
-            weights.sort_by(|a, b| a.0.cmp(&b.0));
-            options.insert("weights", weights.into_iter().collect::<Document>());
-        }
-        for flag in ["unique", "sparse"] {
-            if is_set(spec, flag) {
-                signature.insert(flag, true);
-            }
-        }
-        if let Some(partial) = spec.get("partialFilterExpression") {
-            signature.insert("partialFilterExpression", number(partial));
-        }
-        if let Some((locale, strength)) = collation_of(spec) {
-            signature.insert("collation", doc! { "locale": locale, "strength": strength });
-        }
-        if let Some(seconds) = spec.get("expireAfterSeconds") {
-            options.insert("expireAfterSeconds", number(seconds));
-        }
-        Self { signature, options }
+    fn made(index: IndexDef) -> Document {
+        spec(&index).unwrap()
     }
 
-    /// Whether a server would take the one for the other, and refuse to keep both.
-    pub(super) fn same_place(&self, other: &Self) -> bool {
-        self.signature == other.signature || (self.is_text() && other.is_text())
-    }
+    const UP: IndexKey = IndexKey::Ascending;
 
-    /// Whether no two documents may share a key.
-    pub(super) fn is_unique(&self) -> bool {
-        self.signature.contains_key("unique")
-    }
-
-    fn is_text(&self) -> bool {
-        self.signature.get_document("key").is_ok_and(|key| key.contains_key("_fts"))
-    }
-}
-
-/// The keys with numbers of one type. Text keys appear as servers list them; the paths are in the weights.
-fn key_of(spec: &Document) -> Document {
-    let Ok(key) = spec.get_document("key") else { return Document::new() };
-    let mut out = Document::new();
-    for (path, kind) in key {
-        match kind {
-            Bson::String(kind) if kind == "text" => out.extend(doc! { "_fts": "text", "_ftsx": 1_i64 }),
-            kind => _ = out.insert(path.clone(), number(kind)),
+    #[test]
+    fn every_kind_has_its_form() {
+        let kinds = [
+            (UP, Bson::Int32(1), "a_1"),
+            (IndexKey::Descending, Bson::Int32(-1), "a_-1"),
+            (IndexKey::Sphere, "2dsphere".into(), "a_2dsphere"),
+            (IndexKey::Planar, "2d".into(), "a_2d"),
+            (IndexKey::Hashed, "hashed".into(), "a_hashed"),
+        ];
+        for (kind, form, name) in kinds {
+            let keys: &'static _ = Box::leak(Box::new([("a", kind)]));
+            assert_eq!(made(IndexDef::new(keys)), doc! { "key": { "a": form }, "name": name });
         }
     }
-    out
-}
 
-/// Numbers as servers store them come back in whatever type was convenient.
-fn number(value: &Bson) -> Bson {
-    match value {
-        Bson::Int32(n) => Bson::Int64((*n).into()),
-        Bson::Double(n) if n.fract() == 0.0 => Bson::Int64(*n as i64),
-        Bson::Document(inner) => {
-            inner.iter().map(|(k, v)| (k.clone(), number(v))).collect::<Document>().into()
+    #[test]
+    fn every_option_has_its_form() {
+        let index = IndexDef::new(&[("home.city", UP)]);
+        let cases = [
+            (IndexDef { unique: true, ..index.clone() }, doc! { "unique": true }),
+            (IndexDef { sparse: true, ..index.clone() }, doc! { "sparse": true }),
+            (
+                IndexDef { ttl_seconds: Some(86_400), ..index.clone() },
+                doc! { "expireAfterSeconds": 86_400_i64 },
+            ),
+            (
+                IndexDef {
+                    partial: Some(r#"{"at": {"$gt": {"$date": "1970-01-01T00:00:01Z"}}}"#),
+                    ..index.clone()
+                },
+                doc! { "partialFilterExpression": { "at": { "$gt": bson::DateTime::from_millis(1_000) } } },
+            ),
+            (
+                IndexDef { collation: Some(("de", 2)), ..index.clone() },
+                doc! { "collation": { "locale": "de", "strength": 2 } },
+            ),
+            (IndexDef { hidden: true, ..index.clone() }, doc! { "hidden": true }),
+        ];
+        for (index, options) in cases {
+            let mut expected = doc! { "key": { "home.city": 1 }, "name": "home.city_1" };
+            expected.extend(options);
+            assert_eq!(made(index), expected);
         }
-        Bson::Array(list) => list.iter().map(number).collect::<Vec<_>>().into(),
-        value => value.clone(),
+        let wildcard = IndexDef { projection: Some(r#"{"secret": 0}"#), ..IndexDef::new(&[("$**", UP)]) };
+        let expected = doc! { "key": { "$**": 1 }, "name": "$**_1", "wildcardProjection": { "secret": 0 } };
+        assert_eq!(made(wildcard), expected);
     }
-}
 
-fn is_set(spec: &Document, flag: &str) -> bool {
-    match spec.get(flag).map(number) {
-        Some(Bson::Boolean(set)) => set,
-        Some(Bson::Int64(n)) => n != 0,
-        _ => false,
+    #[test]
+    fn text_keys_make_one_index_with_weights_and_language() {
+        static INDEXES: [IndexDef; 2] = [
+            IndexDef {
+                language: Some("german"),
+                ..IndexDef::new(&[("state", UP), ("name", IndexKey::Text(10))])
+            },
+            IndexDef::new(&[("home.city", IndexKey::Text(1))]),
+        ];
+        let model = ModelDef { indexes: &INDEXES, ..ModelDef::new("Airport", "airports", &[], 0) };
+        let expected = doc! {
+            "key": { "state": 1, "name": "text", "home.city": "text" },
+            "name": "forge_airports_fts",
+            "weights": { "name": 10_i64, "home.city": 1_i64 },
+            "default_language": "german",
+        };
+        assert_eq!(wanted(&model).unwrap(), [expected]);
     }
-}
-
-/// Locale and strength. Servers list every field of a collation, most of them defaults.
-fn collation_of(spec: &Document) -> Option<(String, Bson)> {
-    let collation = spec.get_document("collation").ok()?;
-    let locale = collation.get_str("locale").ok()?;
-    let strength = collation.get("strength").map_or(Bson::Int64(3), number);
-    (locale != "simple").then(|| (locale.to_owned(), strength))
 }
