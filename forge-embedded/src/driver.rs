@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bson::{Document, doc};
+use bson::{Document, RawDocumentBuf, doc};
 use forge_core::adapter::{Capabilities, Commit, ExplainStep, ResumeToken, Transaction, WatchOptions};
 use forge_core::{DateTime, Env, Error, Result};
 use forge_mongo::{Command, Driver, MongoArtifact, Reply};
 use futures_core::stream::BoxStream;
+use futures_util::StreamExt;
 #[cfg(feature = "file")]
 use futures_util::future::BoxFuture;
 use redb::Database;
@@ -18,6 +19,7 @@ use redb::backends::InMemoryBackend;
 use crate::admin::{self, Admin};
 use crate::engine::Engine;
 use crate::read::{Clock, View};
+use crate::stream;
 use crate::store::{Tables, storage};
 use crate::tx::EmbeddedTransaction;
 use crate::watch;
@@ -103,6 +105,11 @@ impl EmbeddedDriver {
             .ok_or_else(|| Error::bad_request("the transaction belongs to another database connection"))
     }
 
+    fn is_view(&self, database: &str, collection: &str) -> Result<bool> {
+        let (_, catalog) = self.engine.snapshot()?;
+        Ok(catalog.collection(database, collection).is_some_and(|found| found.view.is_some()))
+    }
+
     fn read(&self, database: &str, artifact: &MongoArtifact) -> Result<Reply> {
         let (snapshot, catalog) = self.engine.snapshot()?;
         let tables = Tables::read(&snapshot)?;
@@ -149,6 +156,23 @@ impl Driver for EmbeddedDriver {
         }
     }
 
+    async fn stream(
+        &self,
+        database: &str,
+        artifact: &MongoArtifact,
+        batch: u32,
+    ) -> Result<BoxStream<'static, Result<Vec<RawDocumentBuf>>>> {
+        if stream::is_plain(artifact) && !self.is_view(database, &artifact.collection)? {
+            return stream::open(&self.engine, database, artifact, batch);
+        }
+        match self.read(database, artifact)? {
+            Reply::Documents(documents) => {
+                Ok(futures_util::stream::once(std::future::ready(Ok(documents))).boxed())
+            }
+            _ => Err(Error::internal(format!("{} cannot be streamed", artifact.command.name()))),
+        }
+    }
+
     async fn explain(&self, database: &str, artifact: &MongoArtifact) -> Result<ExplainStep> {
         let (snapshot, catalog) = self.engine.snapshot()?;
         let tables = Tables::read(&snapshot)?;
@@ -191,7 +215,8 @@ impl Driver for EmbeddedDriver {
         let (_, catalog) = self.engine.snapshot()?;
         let Some(collection) = catalog.collection(database, collection) else { return Ok(Vec::new()) };
         let id = doc! { "v": 2, "key": { "_id": 1 }, "name": "_id_" };
-        Ok(std::iter::once(id).chain(collection.indexes.iter().map(|index| index.spec.clone())).collect())
+        let listed = collection.indexes.iter().filter(|index| index.vector.is_none());
+        Ok(std::iter::once(id).chain(listed.map(|index| index.spec.clone())).collect())
     }
 
     async fn create_index(&self, database: &str, collection: &str, spec: &Document) -> Result<()> {

@@ -57,6 +57,7 @@
 //!
 //! [redb]: https://docs.rs/redb
 
+mod admin;
 mod aggregate;
 mod catalog;
 mod driver;
@@ -74,9 +75,14 @@ mod project;
 mod queue;
 mod read;
 mod store;
+mod stream;
+mod text;
 mod tx;
 mod update;
+mod validate;
+mod vector;
 mod watch;
+mod wildcard;
 mod write;
 
 pub use driver::EmbeddedDriver;

@@ -9,6 +9,7 @@ use forge_core::matcher::distance_at;
 use forge_core::{DateTime, Env, Error, GeoPoint, Result};
 use forge_mongo::{Command, MongoArtifact, Reply};
 
+use crate::aggregate::MEMORY_LIMIT;
 use crate::catalog::{Catalog, Collection};
 use crate::filter::{self, conjuncts};
 use crate::index::integer;
@@ -17,6 +18,7 @@ use crate::matching::Matching;
 use crate::plan::{self, Access, Plan};
 use crate::project::Projection;
 use crate::store::{Tables, doc_key, storage};
+use crate::text::{self, SCORE};
 
 /// What a reading command sees.
 pub(crate) struct View<'v, 't> {
@@ -32,6 +34,7 @@ pub(crate) struct View<'v, 't> {
 
 /// Counts the documents that a command looks at, and stops it when its time is over.
 pub(crate) struct Clock {
+    env: Option<Env>,
     deadline: Option<(Env, DateTime)>,
     examined: std::cell::Cell<u64>,
 }
@@ -40,12 +43,23 @@ impl Clock {
     /// A clock for a command.
     pub(crate) fn new(env: &Env, artifact: &MongoArtifact) -> Self {
         let deadline = artifact.options.max_time.map(|limit| (env.clone(), env.now().saturating_add(limit)));
-        Self { deadline, examined: std::cell::Cell::new(0) }
+        Self { env: Some(env.clone()), deadline, examined: std::cell::Cell::new(0) }
     }
 
     /// A clock that never runs out.
     pub(crate) fn unlimited() -> Self {
-        Self { deadline: None, examined: std::cell::Cell::new(0) }
+        Self { env: None, deadline: None, examined: std::cell::Cell::new(0) }
+    }
+
+    /// The present moment.
+    pub(crate) fn now(&self) -> DateTime {
+        self.env.as_ref().map_or(DateTime::UNIX_EPOCH, Env::now)
+    }
+
+    /// An unpredictable number.
+    pub(crate) fn random(&self) -> u64 {
+        let bytes = self.env.as_ref().map_or([0; 16], |env| env.uuid().bytes());
+        bytes.iter().fold(0, |number, byte| number.rotate_left(8) ^ u64::from(*byte))
     }
 
     /// One more document is looked at.
@@ -77,24 +91,33 @@ impl Clock {
 /// Which documents, in which order.
 #[derive(Debug, Clone)]
 pub(crate) struct Query {
-    filter: Filter,
-    sort: Vec<SortKey>,
-    skip: usize,
-    limit: Option<usize>,
-    near: Option<(String, GeoPoint)>,
+    pub(crate) filter: Filter,
+    pub(crate) sort: Vec<SortKey>,
+    pub(crate) skip: usize,
+    pub(crate) limit: Option<usize>,
+    pub(crate) near: Option<(String, GeoPoint)>,
+    /// Whether documents that are found by words carry their score.
+    pub(crate) scored: bool,
+    /// What the expressions of the filter see.
+    variables: Vec<(String, Bson)>,
 }
 
 impl Query {
     /// Every document that `filter` finds, in no particular order.
     pub(crate) fn new(filter: &Document) -> Result<Self> {
-        let filter = filter::parse(filter)?;
+        Self::within(filter, &[])
+    }
+
+    /// As [`Query::new`]; the expressions of `filter` see `variables`.
+    pub(crate) fn within(filter: &Document, variables: &[(String, Bson)]) -> Result<Self> {
+        let filter = filter::sharpened(filter::parse(filter)?, variables);
         let near = conjuncts(&filter).iter().find_map(|condition| match condition {
             Filter::Field(path, Predicate::Near { point: [longitude, latitude], .. }) => {
                 Some(GeoPoint::new(*longitude, *latitude).map(|point| (path.to_string(), point)))
             }
             _ => None,
         });
-        Ok(Self { filter, sort: Vec::new(), skip: 0, limit: None, near: near.transpose()? })
+        Ok(Self { filter, sort: Vec::new(), skip: 0, limit: None, near: near.transpose()?, scored: false, variables: variables.to_vec() })
     }
 
     /// The same in an order; an order asked for replaces that of `$near`.
@@ -103,7 +126,19 @@ impl Query {
         if !self.sort.is_empty() {
             self.near = None;
         }
+        self.scored |= self.sort.iter().any(|key| key.path == SCORE);
         Ok(self)
+    }
+
+    /// The same with scores, where documents are found by words.
+    pub(crate) fn scored(mut self) -> Self {
+        self.scored = true;
+        self
+    }
+
+    /// Whether the documents carry their score.
+    pub(crate) fn carries_scores(&self) -> bool {
+        self.scored && self.filter.text().is_some()
     }
 
     /// A part of the same.
@@ -115,8 +150,18 @@ impl Query {
     }
 
     /// What is to be checked on the documents that a plan reads.
-    fn residual(&self, plan: &Plan) -> Result<Matching> {
-        Matching::new(if plan.exact { &Filter::All } else { &self.filter })
+    pub(crate) fn residual(&self, plan: &Plan, clock: &Clock) -> Result<Matching> {
+        self.matching(if plan.exact { &Filter::All } else { &self.filter }, clock)
+    }
+
+    /// A condition, with what its expressions see.
+    fn matching(&self, filter: &Filter, clock: &Clock) -> Result<Matching> {
+        if !filter.has_expressions() {
+            return Matching::new(filter);
+        }
+        let now = ("NOW".to_owned(), clock.now().into());
+        let variables: Vec<_> = self.variables.iter().cloned().chain([now]).collect();
+        Matching::within(filter, &variables)
     }
 
     /// The condition.
@@ -133,6 +178,10 @@ pub(crate) fn sort_keys(sort: Option<&Document>) -> Result<Vec<SortKey>> {
         let descending = match integer(direction) {
             Some(1) => false,
             Some(-1) => true,
+            _ if text::is_score(direction) => {
+                keys.push(SortKey { path: SCORE.into(), descending: true });
+                continue;
+            }
             _ if matches!(direction, Bson::Document(_)) => {
                 return Err(Error::unsupported(format!(
                     "the embedded engine has no sort of `{path}` by {direction}"
@@ -149,7 +198,7 @@ pub(crate) fn sort_keys(sort: Option<&Document>) -> Result<Vec<SortKey>> {
 type Candidates<'c> = (&'c Collection, &'c Plan, &'c Matching);
 
 /// What a scan does with a document: true goes on.
-type Visit<'f> = &'f mut dyn FnMut(&[u8], &RawDocument) -> Result<bool>;
+pub(crate) type Visit<'f> = &'f mut dyn FnMut(&[u8], &RawDocument) -> Result<bool>;
 
 impl View<'_, '_> {
     /// The collection of that name, where it exists.
@@ -158,7 +207,7 @@ impl View<'_, '_> {
     }
 
     /// Calls `visit` with the documents that a plan reads, whether they match or not, each once.
-    fn scan(&self, collection: &Collection, plan: &Plan, visit: Visit<'_>) -> Result<()> {
+    pub(crate) fn scan(&self, collection: &Collection, plan: &Plan, visit: Visit<'_>) -> Result<()> {
         match &plan.access {
             Access::Ids(ids) => {
                 let mut step = |key: &Vec<u8>| match self.tables.doc(key)? {
@@ -214,12 +263,18 @@ impl View<'_, '_> {
         query: &Query,
         make: &dyn Fn(&[u8], &RawDocument) -> Result<T>,
     ) -> Result<Vec<T>> {
+        if let Some(rows) = self.view_rows(collection)? {
+            return of_view(&rows, query, self.clock, make);
+        }
         let Some(collection) = self.collection(collection) else {
             // A condition that means nothing is an error everywhere.
-            return Matching::new(&query.filter).map(|_| Vec::new());
+            return query.matching(&query.filter, self.clock).map(|_| Vec::new());
         };
+        if query.filter.text().is_some() {
+            return self.by_words(collection, query, make);
+        }
         let plan = plan::plan(collection, &query.filter, &query.sort);
-        let matching = query.residual(&plan)?;
+        let matching = query.residual(&plan, self.clock)?;
         if let Some((path, centre)) = &query.near {
             return self.nearest((collection, &plan, &matching), query, path, *centre, make);
         }
@@ -239,7 +294,14 @@ impl View<'_, '_> {
             out.push(make(id_key, document)?);
             Ok(query.limit.is_none_or(|limit| out.len() < limit))
         })?;
+        matching.outcome()?;
         Ok(out)
+    }
+
+    /// What a view shows, where `name` is one.
+    fn view_rows(&self, name: &str) -> Result<Option<Vec<RawDocumentBuf>>> {
+        let Some(view) = self.collection(name).and_then(|found| found.view.clone()) else { return Ok(None) };
+        crate::aggregate::run(self, &view.on, &view.pipeline).map(Some)
     }
 
     /// Sorts in memory; what the plan has settled of the order already lets a limit end the scan early.
@@ -251,7 +313,7 @@ impl View<'_, '_> {
     ) -> Result<Vec<T>> {
         let wanted = query.limit.map(|limit| limit.saturating_add(query.skip));
         let settled = &query.sort[..plan.sorted];
-        let mut last_group = Vec::new();
+        let (mut last_group, mut held) = (Vec::new(), 0);
         let mut rows: Vec<(Vec<u8>, T)> = Vec::new();
         self.scan(collection, plan, &mut |id_key, document| {
             if !matching.matches(document) {
@@ -270,8 +332,13 @@ impl View<'_, '_> {
                 }
             }
             rows.push((keys::sort_key(document, &query.sort), make(id_key, document)?));
+            if wanted.is_none() {
+                held += document.as_bytes().len();
+                check_sort(held, query)?;
+            }
             Ok(true)
         })?;
+        matching.outcome()?;
         rows.sort_by(|a, b| a.0.cmp(&b.0));
         let limit = query.limit.unwrap_or(usize::MAX);
         Ok(rows.into_iter().skip(query.skip).take(limit).map(|(_, row)| row).collect())
@@ -293,6 +360,7 @@ impl View<'_, '_> {
             }
             Ok(true)
         })?;
+        matching.outcome()?;
         rows.sort_by(|a, b| a.0.total_cmp(&b.0));
         let limit = query.limit.unwrap_or(usize::MAX);
         Ok(rows.into_iter().skip(query.skip).take(limit).map(|(_, row)| row).collect())
@@ -304,9 +372,7 @@ impl View<'_, '_> {
         match &artifact.command {
             Command::Find { filter, projection, sort, skip, limit } => {
                 let query = Query::new(filter)?.sorted(sort.as_ref())?.window(*skip, *limit);
-                let projection = projection.as_ref().map_or(Ok(Projection::Whole), Projection::parse)?;
-                let documents = self.select(collection, &query, &|_, document| projection.apply(document))?;
-                Ok(Reply::Documents(documents))
+                self.projected(collection, query, projection.as_ref()).map(Reply::Documents)
             }
             Command::Count { filter, limit } => {
                 self.count(collection, &Query::new(filter)?, *limit).map(Reply::Count)
@@ -319,13 +385,37 @@ impl View<'_, '_> {
         }
     }
 
+    fn projected(&self, collection: &str, query: Query, form: Option<&Document>) -> Result<Vec<RawDocumentBuf>> {
+        let none = Document::new();
+        let (plain, scores) = text::without_scores(form.unwrap_or(&none));
+        let projection = Projection::parse(&plain)?;
+        let query = if scores.is_empty() { query } else { query.scored() };
+        if !query.scored {
+            return self.select(collection, &query, &|_, document| projection.apply(document));
+        }
+        if !query.carries_scores() {
+            return Err(Error::bad_request("there is no score without a text condition"));
+        }
+        self.select(collection, &query, &|_, document| {
+            text::with_scores(&*projection.apply(document)?, document, &scores)
+        })
+    }
+
     fn count(&self, collection: &str, query: &Query, limit: Option<u64>) -> Result<u64> {
+        if query.filter.text().is_some() {
+            let limited = query.clone().window(None, limit);
+            return Ok(self.select(collection, &limited, &|_, _| Ok(()))?.len() as u64);
+        }
+        if self.collection(collection).is_some_and(|found| found.view.is_some()) {
+            let query = query.clone().window(None, limit);
+            return Ok(self.select(collection, &query, &|_, _| Ok(()))?.len() as u64);
+        }
         let Some(collection) = self.collection(collection) else {
-            return Matching::new(&query.filter).map(|_| 0);
+            return query.matching(&query.filter, self.clock).map(|_| 0);
         };
         let limit = limit.filter(|limit| *limit > 0).unwrap_or(u64::MAX);
         let plan = plan::plan(collection, &query.filter, &[]);
-        let matching = query.residual(&plan)?;
+        let matching = query.residual(&plan, self.clock)?;
         let mut count = 0;
         // Entries alone tell the number where they tell everything.
         match &plan.access {
@@ -347,6 +437,7 @@ impl View<'_, '_> {
                 Ok(count < limit)
             })?,
         }
+        matching.outcome()?;
         Ok(count)
     }
 
@@ -386,14 +477,27 @@ impl View<'_, '_> {
             _ => return Ok(()),
         };
         let query = Query::new(filter)?.sorted(sort)?;
+        if let Some(view) = self.collection(&artifact.collection).and_then(|found| found.view.clone()) {
+            // What it reads is told by its own pipeline.
+            let command = Command::Aggregate { pipeline: view.pipeline.clone() };
+            let of_source = MongoArtifact { collection: view.on.clone(), command, ..artifact.clone() };
+            self.explain(&of_source, step)?;
+            step.sorts_in_memory |= !query.sort.is_empty();
+            return Ok(());
+        }
         let Some(collection) = self.collection(&artifact.collection) else {
             // As servers say it: a collection that is not there is not scanned either.
             step.index = Some("(nothing to read)".to_owned());
             return Ok(());
         };
-        let plan = plan::plan(collection, &query.filter, &query.sort);
-        step.sorts_in_memory = plan.sorted < query.sort.len();
-        step.index = plan.access.index_name();
+        if query.filter.text().is_some() {
+            step.index = Some(text::text_index(collection)?.0.name.clone());
+            step.sorts_in_memory = !query.sort.is_empty();
+        } else {
+            let plan = plan::plan(collection, &query.filter, &query.sort);
+            step.sorts_in_memory = plan.sorted < query.sort.len();
+            step.index = plan.access.index_name();
+        }
         match &artifact.command {
             Command::Find { .. }
             | Command::Count { .. }
@@ -421,6 +525,45 @@ impl View<'_, '_> {
     pub(crate) fn hits(&self, collection: &str, query: &Query) -> Result<Vec<(Vec<u8>, RawDocumentBuf)>> {
         self.select(collection, query, &|id_key, document| Ok((id_key.to_vec(), document.to_owned())))
     }
+}
+
+/// The documents of a query among the rows of a view.
+fn of_view<T>(
+    rows: &[RawDocumentBuf],
+    query: &Query,
+    clock: &Clock,
+    make: &dyn Fn(&[u8], &RawDocument) -> Result<T>,
+) -> Result<Vec<T>> {
+    if query.near.is_some() {
+        return Err(Error::unsupported("the embedded engine has no `$near` over a view; ask its source"));
+    }
+    let matching = query.matching(&query.filter, clock)?;
+    let mut found: Vec<_> = rows.iter().filter(|row| matching.matches(row)).collect();
+    matching.outcome()?;
+    if !query.sort.is_empty() {
+        found.sort_by_cached_key(|row| keys::sort_key(row, &query.sort));
+    }
+    let part = found.into_iter().skip(query.skip).take(query.limit.unwrap_or(usize::MAX));
+    part.map(|row| {
+        let mut id = Vec::new();
+        keys::encode(row.get("_id")?.unwrap_or(RawBsonRef::Null), &mut id);
+        make(&id, row)
+    })
+    .collect()
+}
+
+/// Refuses to hold more than [`MEMORY_LIMIT`] bytes for a sort.
+fn check_sort(held: usize, query: &Query) -> Result<()> {
+    if held <= MEMORY_LIMIT {
+        return Ok(());
+    }
+    let paths: Vec<&str> = query.sort.iter().map(|key| &*key.path).collect();
+    Err(Error::too_large(format!(
+        "the sort by {} would hold more than {} MiB in memory, the limit of the embedded engine; add a limit, or an index \
+         with this order",
+        paths.join(", "),
+        MEMORY_LIMIT >> 20
+    )))
 }
 
 fn bounded(limit: u64) -> usize {

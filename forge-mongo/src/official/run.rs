@@ -68,6 +68,8 @@ macro_rules! with_elements {
     }};
 }
 
+pub(super) use shape;
+
 type Documents = Collection<RawDocumentBuf>;
 
 fn modification(update: &Modification) -> (UpdateModifications, Vec<Document>) {
@@ -209,13 +211,19 @@ async fn read(
 async fn gather(mut batches: impl Stream<Item = DriverResult<RawBatch>> + Unpin) -> DriverResult<Reply> {
     let mut documents = Vec::new();
     while let Some(batch) = batches.next().await {
-        for document in batch?.doc_slices()? {
-            if let RawBsonRef::Document(document) = document? {
-                documents.push(document.to_owned());
-            }
-        }
+        copy_into(&mut documents, &batch?)?;
     }
     Ok(Reply::Documents(documents))
+}
+
+/// Copies each document of a batch to its own buffer.
+pub(super) fn copy_into(documents: &mut Vec<RawDocumentBuf>, batch: &RawBatch) -> DriverResult<()> {
+    for document in batch.doc_slices()? {
+        if let RawBsonRef::Document(document) = document? {
+            documents.push(document.to_owned());
+        }
+    }
+    Ok(())
 }
 
 /// As [`inserted`], of the action for one document.
