@@ -3,6 +3,7 @@
 
 pub mod artifact;
 pub mod compile;
+mod doctor;
 mod driver;
 mod exec;
 mod faults;
@@ -11,6 +12,7 @@ mod official;
 mod pull;
 mod push;
 mod refusal;
+mod scans;
 #[cfg(test)]
 mod testing;
 
@@ -18,5 +20,6 @@ pub use artifact::{Command, MongoArtifact, Reply};
 pub use driver::Driver;
 pub use exec::MongoAdapter;
 pub use refusal::Refusal;
+pub use scans::ScanLogging;
 #[cfg(feature = "driver")]
 pub use official::OfficialDriver;

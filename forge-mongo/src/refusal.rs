@@ -6,17 +6,15 @@ use std::fmt;
 use forge_core::Error;
 
 /// A namespace that does not exist.
-pub const NAMESPACE_NOT_FOUND: i32 = 26;
-/// A command that the server does not know.
-pub const COMMAND_NOT_FOUND: i32 = 59;
+pub(crate) const NAMESPACE_NOT_FOUND: i32 = 26;
 /// `CannotCreateIndex`: the definition is not allowed.
-pub const CANNOT_CREATE_INDEX: i32 = 67;
+pub(crate) const CANNOT_CREATE_INDEX: i32 = 67;
 /// `IndexAlreadyExists`.
-pub const INDEX_ALREADY_EXISTS: i32 = 68;
+pub(crate) const INDEX_ALREADY_EXISTS: i32 = 68;
 /// `IndexOptionsConflict`: an index over the same fields has other options, or another name.
-pub const INDEX_OPTIONS_CONFLICT: i32 = 85;
+pub(crate) const INDEX_OPTIONS_CONFLICT: i32 = 85;
 /// `IndexKeySpecsConflict`: an index of the same name has other fields or options.
-pub const INDEX_KEY_SPECS_CONFLICT: i32 = 86;
+pub(crate) const INDEX_KEY_SPECS_CONFLICT: i32 = 86;
 
 /// That a server refused a command, and with which of its codes: a source of errors.
 #[derive(Debug)]

@@ -45,6 +45,13 @@ pub(crate) fn check_view(model: &'static ModelDef, models: &[&'static ModelDef],
             model.name, source.name
         ));
     }
+    if !view_is_kept_apart(model, source) {
+        problems.push(format!(
+            "the view {} shows {}, whose documents belong to tenants: declare its tenant_key on the view as well, over a \
+             field that the pipeline keeps",
+            model.name, source.name
+        ));
+    }
     // A ring is at most as long as there are models.
     for _ in 0..models.len() {
         if std::ptr::eq(source, model) {
@@ -66,6 +73,11 @@ pub(crate) fn check_view(model: &'static ModelDef, models: &[&'static ModelDef],
             }
         }
     }
+}
+
+/// Whether reads of the view are narrowed to a tenant where those of its source are.
+fn view_is_kept_apart(view: &ModelDef, source: &ModelDef) -> bool {
+    source.tenant.is_none() || view.tenant.is_some()
 }
 
 /// The field at the end of a stored path, where its type is known; none below maps and other types that may hold anything.

@@ -15,6 +15,7 @@ mod run;
 mod shape;
 mod stream;
 mod tenant;
+mod views;
 mod write;
 
 #[cfg(test)]
@@ -26,20 +27,22 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bson::{Bson, RawDocumentBuf};
 use forge_core::adapter::{
-    Adapter, Capabilities, Commit, Exec, Explanation, PullSettings, PulledFile, PushPlan, PushSettings, ResumeToken, Transaction, WatchOptions,
+    Adapter, Capabilities, Commit, Exec, Explanation, Finding, PullSettings, PulledFile, PushPlan, PushSettings, ResumeToken, Transaction, WatchOptions,
 };
 use forge_core::ir::{Count, Distinct, Group, Operation, Outcome, Rows, Select};
 use forge_core::transaction::TransactionOptions;
 use forge_core::model::ModelRef;
-use forge_core::{Catalog, Error, Result};
+use forge_core::{Catalog, DateTime, Error, Result};
 use futures_core::stream::BoxStream;
 use futures_util::future::BoxFuture;
 
 use crate::artifact::Reply;
 use crate::compile;
 use crate::driver::Driver;
+use crate::doctor;
 use crate::pull;
 use crate::push;
+use crate::scans::{ScanLog, ScanLogging};
 use run::{Run, unexpected};
 
 /// The [`Adapter`] of every engine that runs [`MongoArtifact`](crate::MongoArtifact)s.
@@ -57,12 +60,19 @@ use run::{Run, unexpected};
 pub struct MongoAdapter {
     driver: Arc<dyn Driver>,
     catalog: Arc<Catalog>,
+    scans: ScanLog,
 }
 
 impl MongoAdapter {
     /// An adapter over `driver`; the catalog says who refers to whom.
     pub fn new(driver: Arc<dyn Driver>, catalog: Arc<Catalog>) -> Self {
-        Self { driver, catalog }
+        Self { driver, catalog, scans: ScanLog::default() }
+    }
+
+    /// The same, remembering queries that no index serves; [`examine`](Adapter::examine) tells about them.
+    #[must_use]
+    pub fn log_scans(self, logging: ScanLogging) -> Self {
+        Self { scans: ScanLog::new(logging), ..self }
     }
 
     /// The driver below.
@@ -92,7 +102,7 @@ impl Adapter for MongoAdapter {
     }
 
     async fn execute(&self, exec: &Exec, operation: Operation) -> Result<Outcome> {
-        Run::new(&*self.driver, &self.catalog, exec).operation(operation).await
+        Run::new(&*self.driver, &self.catalog, exec).watched_by(&self.scans).operation(operation).await
     }
 
     async fn stream(
@@ -148,6 +158,10 @@ impl Adapter for MongoAdapter {
         settings: &PushSettings,
     ) -> Result<PushPlan> {
         push::push(&*self.driver, database, catalog, settings).await
+    }
+
+    async fn examine(&self, database: &str, catalog: &Catalog, now: DateTime) -> Result<Vec<Finding>> {
+        doctor::examine(&*self.driver, database, catalog, &self.scans, now).await
     }
 
     async fn refresh(&self, exec: &Exec, view: ModelRef) -> Result<()> {

@@ -10,10 +10,11 @@ use forge_core::model::{ModelDef, RelationDef};
 use forge_core::{Catalog, Error, Result};
 use futures_util::FutureExt;
 
-use super::tenant;
+use super::{tenant, views};
 use crate::artifact::{Command, MongoArtifact, Reply};
 use crate::compile;
 use crate::driver::Driver;
+use crate::scans::ScanLog;
 
 /// One operation under way.
 #[derive(Clone, Copy)]
@@ -25,6 +26,8 @@ pub(super) struct Run<'a> {
     pub(super) steps: Option<&'a Mutex<Vec<ExplainStep>>>,
     /// Where the ways that were chosen are told.
     pub(super) choices: Option<&'a Mutex<Vec<String>>>,
+    /// Where queries without an index are remembered.
+    pub(super) scans: Option<&'a ScanLog>,
     /// What the present command is for, where it is not the operation itself.
     pub(super) purpose: Option<(&'static str, &'static str)>,
     /// How many relations lead to it.
@@ -33,7 +36,12 @@ pub(super) struct Run<'a> {
 
 impl<'a> Run<'a> {
     pub(super) fn new(driver: &'a dyn Driver, catalog: &'a Catalog, exec: &'a Exec) -> Self {
-        Self { driver, catalog, exec, steps: None, choices: None, purpose: None, depth: 0 }
+        Self { driver, catalog, exec, steps: None, choices: None, scans: None, purpose: None, depth: 0 }
+    }
+
+    /// The same, with a log of queries that no index serves.
+    pub(super) fn watched_by(self, scans: &'a ScanLog) -> Self {
+        Self { scans: Some(scans).filter(|scans| scans.is_on()), ..self }
     }
 
     /// The same for the commands of an include or of a count of related documents.
@@ -67,6 +75,12 @@ impl<'a> Run<'a> {
     pub(super) fn record(&self, model: &ModelDef, filter: &Filter) {
         // Without a tenant there is nothing to read, and the command says so.
         let Ok(tenant) = self.exec.tenant.condition(model) else { return };
+        if let Some(sources) = views::sources(model) {
+            for source in &sources {
+                self.exec.record_read(self.database(), source, || Filter::All);
+            }
+            return;
+        }
         self.exec.record_read(self.database(), model.collection, || tenant.and(filter.clone()));
     }
 
@@ -81,6 +95,10 @@ impl<'a> Run<'a> {
             step.purpose = self.purpose.map(|(verb, relation)| format!("{verb} {relation}"));
             step.depth = self.depth;
             steps.lock().unwrap_or_else(PoisonError::into_inner).push(step);
+        }
+        if let Some(scans) = self.scans {
+            let shape = super::shape::shape(artifact);
+            scans.look(self.driver, self.database(), self.catalog, artifact, shape).boxed().await;
         }
         let answer = match &self.exec.observers {
             Some(observers) => self.observed(observers, artifact).boxed().await,
