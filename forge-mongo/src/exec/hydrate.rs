@@ -22,7 +22,11 @@ impl Run<'_> {
     pub(super) async fn rows(&self, mut select: Select) -> Result<Rows> {
         let artifact = self.prepared(&mut select).await?;
         let documents = self.documents(&artifact).await?;
-        let included = self.hydrate(select.model, &documents, &select.include).await?;
+        // The usual read includes nothing: it does without the box that a recursion needs.
+        let included = match select.include.as_slice() {
+            [] => Vec::new(),
+            includes => self.hydrate(select.model, &documents, includes).await?,
+        };
         Ok(Rows { documents, included })
     }
 

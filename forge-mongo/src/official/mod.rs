@@ -1,5 +1,6 @@
 //! The official MongoDB driver, as a [`Driver`].
 
+mod collections;
 mod connect;
 mod errors;
 mod events;
@@ -22,10 +23,11 @@ use forge_core::transaction::TransactionOptions;
 use forge_core::{Error, Result};
 use futures_core::stream::BoxStream;
 use futures_util::future::BoxFuture;
-use mongodb::Client;
+use mongodb::{Client, Collection};
 
 use crate::artifact::{MongoArtifact, Reply};
 use crate::driver::Driver;
+use collections::Collections;
 use connect::{Connected, Deployment};
 use session::Session;
 
@@ -38,6 +40,7 @@ pub struct OfficialDriver {
     client: Client,
     default_database: String,
     deployment: Deployment,
+    collections: Collections,
 }
 
 impl OfficialDriver {
@@ -48,12 +51,16 @@ impl OfficialDriver {
     /// user name or password is refused: one line each, never with the password.
     pub async fn connect(uri: &str) -> Result<Self> {
         let Connected { client, default_database, deployment } = connect::connect(uri).await?;
-        Ok(Self { client, default_database, deployment })
+        Ok(Self { client, default_database, deployment, collections: Collections::default() })
     }
 
     /// The driver's own client, for what Forge does not cover.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    fn collection(&self, database: &str, name: &str) -> Collection<RawDocumentBuf> {
+        self.collections.get(&self.client, database, name)
     }
 }
 

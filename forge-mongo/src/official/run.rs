@@ -88,7 +88,7 @@ pub(super) async fn run(
     artifact: &MongoArtifact,
     transaction: Option<&dyn Transaction>,
 ) -> Result<Reply> {
-    let collection = driver.client().database(database).collection(&artifact.collection);
+    let collection = driver.collection(database, &artifact.collection);
     let mut guard = match transaction {
         Some(transaction) => Some(Session::of(transaction).await?),
         None => None,
@@ -175,16 +175,16 @@ async fn read(
 ) -> DriverResult<Reply> {
     let options = &artifact.options;
     match &artifact.command {
-        Command::Find { filter, projection, sort, skip, limit: Some(1) } => {
-            let action = shape!(on.find_one(filter.clone()), projection, sort, skip, options);
-            Ok(Reply::Documents(send!(action, session)?.into_iter().collect()))
-        }
         Command::Find { filter, projection, sort, skip, limit } => {
-            let action = on.find(filter.clone()).batch_size(BATCH_SIZE);
-            let mut action = shape!(action, projection, sort, skip, options);
-            if let Some(limit) = limit {
-                action = action.limit(i64::try_from(*limit).unwrap_or(i64::MAX));
-            }
+            let action = shape!(on.find(filter.clone()), projection, sort, skip, options);
+            let action = match limit {
+                // A negative limit is a single batch, after which the server keeps no cursor.
+                Some(1) => action.limit(-1),
+                Some(limit) => {
+                    action.limit(i64::try_from(*limit).unwrap_or(i64::MAX)).batch_size(BATCH_SIZE)
+                }
+                None => action.batch_size(BATCH_SIZE),
+            };
             read_out!(action, session)
         }
         Command::Aggregate { pipeline } => {
