@@ -17,6 +17,7 @@ mod commands;
 mod console;
 mod http;
 pub mod idempotency;
+pub mod jobs;
 mod json;
 mod limits;
 mod live;

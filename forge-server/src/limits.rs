@@ -46,6 +46,12 @@ pub struct Limits {
     /// The longest that the answer to a mutation waits for the change feed, where only the feed knows versions.
     /// Default: 50 ms.
     pub version_wait: Duration,
+    /// Scheduled mutations of one database that this process runs at the same time; 0 leaves them to other processes.
+    /// Default: 8.
+    pub jobs: usize,
+    /// How long a scheduled mutation is held by a process without a sign of life: after this, another process runs those
+    /// of one that died. The clocks of all processes must agree better than this. Default: 30 s.
+    pub job_lease: Duration,
     /// How long a drain may take. Default: 10 s.
     pub drain: Duration,
     /// Answers kept for `Idempotency-Key`s. Default: 10,000.
@@ -76,6 +82,8 @@ impl Default for Limits {
             refresh_max: Duration::from_millis(250),
             hold: Duration::from_millis(100),
             version_wait: Duration::from_millis(50),
+            jobs: 8,
+            job_lease: Duration::from_secs(30),
             drain: Duration::from_secs(10),
             idempotency_keys: 10_000,
             idempotency_age: Duration::from_secs(24 * 60 * 60),

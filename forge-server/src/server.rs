@@ -15,6 +15,7 @@ use crate::Limits;
 use crate::calls::Calls;
 use crate::http::Routes;
 use crate::idempotency::IdempotencyStore;
+use crate::jobs::Jobs;
 use crate::live::hub::Hub;
 use crate::origin::Origins;
 
@@ -27,6 +28,7 @@ pub struct Server {
     calls: Calls,
     router: Router,
     draining: watch::Sender<bool>,
+    jobs: Option<Jobs>,
 }
 
 impl std::fmt::Debug for Server {
@@ -48,7 +50,13 @@ impl Server {
         let draining = watch::Sender::new(false);
         let calls = Calls::new(runtime, hub, Arc::new(limits), store, draining.subscribe());
         let router = Routes::new(calls.clone(), origins).router(own, index);
-        Self { calls, router, draining }
+        Self { calls, router, draining, jobs: None }
+    }
+
+    /// The same server, which also runs jobs until it drains.
+    pub(crate) fn with_jobs(mut self, jobs: Jobs) -> Self {
+        self.jobs = Some(jobs);
+        self
     }
 
     /// The routes, to call without a network or to nest in another server.
@@ -92,8 +100,8 @@ impl Server {
         let deadline = Instant::now() + self.calls.limits.drain;
         self.draining.send_replace(true);
         sleep(NOTICE.min(self.calls.limits.drain)).await;
-        if timeout_at(deadline, self.calls.idle()).await.is_err() {
-            tracing::warn!("mutations that are still under way are cut off");
+        if timeout_at(deadline, self.idle()).await.is_err() {
+            tracing::warn!("mutations and jobs that are still under way are cut off");
         }
         self.calls.hub.shut_down();
         finish.send_replace(true);
@@ -111,8 +119,18 @@ impl Server {
     pub async fn shut_down(&self) {
         let deadline = Instant::now() + self.calls.limits.drain;
         self.draining.send_replace(true);
-        let _ = timeout_at(deadline, self.calls.idle()).await;
+        let _ = timeout_at(deadline, self.idle()).await;
         self.drain(deadline).await;
+    }
+
+    /// Waits until no mutation is under way and no job runs; none is begun any more.
+    async fn idle(&self) {
+        let jobs = async {
+            if let Some(jobs) = &self.jobs {
+                jobs.stop().await;
+            }
+        };
+        tokio::join!(self.calls.idle(), jobs);
     }
 
     async fn drain(&self, deadline: Instant) {

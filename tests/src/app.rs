@@ -188,6 +188,55 @@ async fn wipe(ctx: &MutationCtx) -> Result<u64> {
     ctx.db.delete_many::<Note>().all().await
 }
 
+/// Adds a note later; answers with the id of the job.
+#[mutation]
+async fn add_later(ctx: &MutationCtx, board: String, title: String, millis: u32) -> Result<String> {
+    let args = LateNote { board, title };
+    ctx.schedule_in(std::time::Duration::from_millis(millis.into()), "add_late", args).await
+}
+
+/// Adds a note later, and then fails.
+#[mutation(transaction)]
+async fn add_later_and_fail(ctx: &MutationCtx, board: String) -> Result<String> {
+    let args = LateNote { board, title: "gone".to_owned() };
+    ctx.schedule_in(std::time::Duration::ZERO, "add_late", args).await?;
+    Err(Error::conflict("changed my mind"))
+}
+
+#[mutation]
+async fn cancel_later(ctx: &MutationCtx, id: String) -> Result<bool> {
+    ctx.cancel_scheduled(&id).await
+}
+
+/// The arguments of [`add_late`].
+#[derive(serde::Serialize)]
+struct LateNote {
+    board: String,
+    title: String,
+}
+
+/// Adds a note; one titled `flaky` only the second time that it is tried, one titled `slow` after a while.
+#[mutation(internal, transaction)]
+async fn add_late(ctx: &MutationCtx, board: String, title: String) -> Result<()> {
+    static TRIED: AtomicU64 = AtomicU64::new(0);
+    ctx.db.insert(new_note(&board, &title)).await?;
+    match title.as_str() {
+        "flaky" if TRIED.fetch_add(1, Ordering::SeqCst) == 0 => Err(Error::unavailable("not yet")),
+        "slow" => {
+            tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Every new year.
+#[cron("0 0 1 1 *", transaction)]
+async fn celebrate(ctx: &MutationCtx) -> Result<()> {
+    ctx.db.insert(new_note("calendar", "new year")).await?;
+    Ok(())
+}
+
 /// A note with nothing but what is required.
 pub fn new_note(board: &str, title: &str) -> NewNote {
     NewNote {

@@ -47,9 +47,17 @@ impl TestServer {
 
     /// A server in memory with `limits`.
     pub async fn with(limits: Limits) -> Self {
-        let url = format!("memory:{:016x}", random());
         let inner = EmbeddedDriver::memory(forge::system_env()).unwrap();
-        let driver = Arc::new(Counting::new(Arc::new(inner), "forge".to_owned()));
+        Self::on(Arc::new(Counting::new(Arc::new(inner), "forge".to_owned())), limits).await
+    }
+
+    /// Another server on the same database.
+    pub async fn beside(&self, limits: Limits) -> Self {
+        Self::on(self.driver.clone(), limits).await
+    }
+
+    async fn on(driver: Arc<Counting>, limits: Limits) -> Self {
+        let url = format!("memory:{:016x}", random());
         with_drivers(|drivers| drop(drivers.insert(url.clone(), driver.clone())));
         let server = App::<Counted>::new().database(url).limits(limits).build().await.unwrap();
         let db = server.db().clone();

@@ -13,7 +13,8 @@ pub(crate) fn manifest(registry: &Registry, catalog: &Catalog) -> String {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let handlers: Vec<_> =
         registry.iter().filter(|handler| !handler.internal).map(|def| handler(def, &mut generator)).collect();
-    let models: Vec<_> = catalog.models().iter().map(|def| model(def, &mut generator)).collect();
+    let models: Vec<_> =
+        catalog.models().iter().filter(|def| !def.is_own()).map(|def| model(def, &mut generator)).collect();
     let definitions = generator.take_definitions(true);
     json!({ "protocol": 1, "handlers": handlers, "models": models, "$defs": definitions }).to_string()
 }

@@ -1,0 +1,161 @@
+//! Mutations that run later: kept, run once among processes, tried again, made up for.
+
+use std::time::{Duration, Instant};
+
+use forge::DateTime;
+use forge::server::Limits;
+use forge::server::jobs::{Job, JobState};
+use forge_tests::app::Note;
+use forge_tests::engine::{URI_VARIABLE, random, skip_without_server};
+use forge_tests::program::Program;
+use forge_tests::server::TestServer;
+use serde_json::{Value, json};
+
+const PROBE: &str = env!("CARGO_BIN_EXE_probe");
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.job_lease = Duration::from_millis(600);
+    limits
+}
+
+async fn later(server: &TestServer, board: &str, title: &str, millis: u32) -> Value {
+    server.http().mutate("add_later", json!({ "board": board, "title": title, "millis": millis })).await
+}
+
+async fn notes(server: &TestServer, board: &str) -> u64 {
+    server.db.find::<Note>().filter(|n| n.board.eq(board)).count().await.unwrap()
+}
+
+async fn job(server: &TestServer, id: &Value) -> Job {
+    server.db.get::<Job>(id.as_str().unwrap().parse::<forge::Id<Job>>().unwrap()).await.unwrap().unwrap()
+}
+
+async fn ended(server: &TestServer, id: &Value) -> Job {
+    let begin = Instant::now();
+    loop {
+        let job = job(server, id).await;
+        if matches!(job.state, JobState::Done | JobState::Failed) {
+            return job;
+        }
+        assert!(begin.elapsed() < PATIENCE, "{job:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_scheduled_mutation_runs_when_it_is_due_and_its_effect_is_live() {
+    let server = TestServer::start().await;
+    let mut socket = server.socket().await;
+    socket.follow(1, "note_count", json!({ "board": "b" })).await;
+    let begin = Instant::now();
+    let id = later(&server, "b", "t", 300).await;
+    assert_eq!(notes(&server, "b").await, 0);
+    socket.until(1, |data| *data == json!(1)).await;
+    assert!(begin.elapsed() >= Duration::from_millis(300), "{:?}", begin.elapsed());
+    assert_eq!(ended(&server, &id).await.attempts, 1);
+}
+
+#[tokio::test]
+async fn what_a_failed_transaction_scheduled_never_runs() {
+    let server = TestServer::with(limits()).await;
+    let answer = server.http().call("mutation", "add_later_and_fail", &json!({ "board": "b" })).await;
+    assert_eq!(answer.code(), "conflict");
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!(notes(&server, "b").await, 0);
+    let waiting = server.db.find::<Job>().filter(|j| j.handler.eq("add_late")).count().await.unwrap();
+    assert_eq!(waiting, 0);
+}
+
+#[tokio::test]
+async fn a_cancelled_job_does_not_run() {
+    let server = TestServer::start().await;
+    let id = later(&server, "b", "t", 60_000).await;
+    assert_eq!(server.http().mutate("cancel_later", json!({ "id": id })).await, json!(true));
+    assert_eq!(server.http().mutate("cancel_later", json!({ "id": id })).await, json!(false));
+    let answer = server.http().call("mutation", "cancel_later", &json!({ "id": "nonsense" })).await;
+    assert_eq!(answer.code(), "bad_request");
+}
+
+#[tokio::test]
+async fn a_failed_run_is_undone_and_tried_again() {
+    let server = TestServer::with(limits()).await;
+    let id = later(&server, "b", "flaky", 0).await;
+    let job = ended(&server, &id).await;
+    assert_eq!((job.state, job.attempts, job.error), (JobState::Done, 2, None));
+    assert_eq!(notes(&server, "b").await, 1, "the first attempt left nothing behind");
+}
+
+#[tokio::test]
+async fn a_call_that_can_never_succeed_fails_for_good() {
+    let server = TestServer::with(limits()).await;
+    let id = later(&server, "b", "", 0).await;
+    let job = ended(&server, &id).await;
+    assert_eq!((job.state, job.attempts), (JobState::Failed, 1));
+    assert!(job.error.as_deref().is_some_and(|error| error.contains("title")), "{job:?}");
+}
+
+#[tokio::test]
+async fn two_processes_run_each_job_once() {
+    let server = TestServer::with(limits()).await;
+    let other = server.beside(limits()).await;
+    let mut ids = Vec::new();
+    for n in 0..20 {
+        let by = if n % 2 == 0 { &server } else { &other };
+        ids.push(later(by, "b", &format!("t{n}"), 50).await);
+    }
+    for id in &ids {
+        assert_eq!(ended(&server, id).await.state, JobState::Done);
+    }
+    assert_eq!(notes(&server, "b").await, 20);
+}
+
+#[tokio::test]
+async fn the_next_cron_job_waits_once_and_runs_when_it_is_due() {
+    let server = TestServer::with(limits()).await;
+    let _other = server.beside(limits()).await;
+    let find = || server.db.find::<Job>().filter(|j| j.handler.eq("celebrate"));
+    let begin = Instant::now();
+    while find().count().await.unwrap() == 0 {
+        assert!(begin.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let jobs = find().await.unwrap();
+    let [job] = &jobs[..] else { panic!("{jobs:?}") };
+    assert!(job.due.to_string().ends_with("-01-01T00:00:00.000Z"), "{}", job.due);
+    // As if the time had come while nobody ran.
+    server.db.update::<Job>(job.id).set(|j| j.due, DateTime::from_millis(0)).await.unwrap();
+    ended(&server, &json!(job.id.to_string())).await;
+    assert_eq!(notes(&server, "calendar").await, 1);
+}
+
+#[tokio::test]
+async fn clients_are_not_told_of_jobs_and_cannot_run_cron_mutations() {
+    let server = TestServer::start().await;
+    let manifest = server.http().get("/api/manifest").await.json().to_string();
+    assert!(!manifest.contains("Job") && !manifest.contains("celebrate"), "{manifest}");
+    assert_eq!(server.http().call("mutation", "celebrate", &json!({})).await.status, 404);
+}
+
+/// One process takes the job and is killed in the middle of it; the other runs it, and it takes effect once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_job_of_a_killed_process_is_run_by_another() {
+    let Ok(uri) = std::env::var(URI_VARIABLE) else { return skip_without_server() };
+    let (base, query) = uri.split_once('?').map_or((&*uri, String::new()), |(a, b)| (a, format!("?{b}")));
+    let url = format!("{}/tjobs_{:08x}{query}", base.trim_end_matches('/'), random() as u32);
+    let first = Program::start(PROBE, &url).await;
+    let args = json!({ "board": "b", "title": "slow", "millis": 0 });
+    first.http().mutate("add_later", args).await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    first.kill().await;
+    let second = Program::start(PROBE, &url).await;
+    let begin = Instant::now();
+    while second.http().query("note_count", json!({ "board": "b" })).await == json!(0) {
+        assert!(begin.elapsed() < PATIENCE, "nobody took the job over");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(1_000)).await;
+    assert_eq!(second.http().query("note_count", json!({ "board": "b" })).await, json!(1));
+}
