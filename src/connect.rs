@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use forge_core::adapter::Adapter;
 use forge_core::{Catalog, Env, Error, Result};
-use forge_mongo::{Driver, MongoAdapter};
+use forge_mongo::{Driver, MongoAdapter, ScanLogging};
 
 /// Opens the database behind `url`.
 ///
@@ -16,7 +16,18 @@ use forge_mongo::{Driver, MongoAdapter};
 /// [`ErrorCode::BadRequest`](crate::ErrorCode::BadRequest) for a URL of another form;
 /// [`ErrorCode::Unavailable`](crate::ErrorCode::Unavailable) where the database cannot be reached or opened.
 pub async fn connect(url: &str, catalog: Arc<Catalog>, env: &Env) -> Result<Arc<dyn Adapter>> {
-    Ok(Arc::new(MongoAdapter::new(open(url, env).await?, catalog)))
+    Ok(Arc::new(MongoAdapter::new(open(url, env).await?, catalog).log_scans(scan_logging())))
+}
+
+/// What `FORGE_SCAN_LOG` says: `off`, `process` (the default of debug builds) or `database`.
+fn scan_logging() -> ScanLogging {
+    let default = if cfg!(debug_assertions) { ScanLogging::Process } else { ScanLogging::Off };
+    match std::env::var("FORGE_SCAN_LOG").as_deref() {
+        Ok("off") => ScanLogging::Off,
+        Ok("process") => ScanLogging::Process,
+        Ok("database") => ScanLogging::Database,
+        _ => default,
+    }
 }
 
 #[cfg_attr(

@@ -12,6 +12,7 @@ use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 
 use crate::idempotency::{IdempotencyStore, MemoryStore};
+use crate::jobs::Jobs;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::{Limits, bind, commands, console};
@@ -64,17 +65,8 @@ struct Cli {
 enum Command {
     /// Serve HTTP and WebSocket (the default)
     Serve,
-    /// Create the indexes that the models declare
-    Push {
-        /// Only say what would be done
-        #[arg(long)]
-        dry_run: bool,
-        /// Print the plan as JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Check settings, models, handlers and the database
-    Doctor,
+    #[command(flatten)]
+    Admin(commands::Admin),
 }
 
 /// What ended a program.
@@ -83,6 +75,8 @@ enum Failure {
     Start(Error),
     /// It started, and failed: exit code 1.
     Run(Error),
+    /// It has said all itself, and ends with this code.
+    Code(i32),
 }
 
 impl From<Error> for Failure {
@@ -172,7 +166,8 @@ impl<P: Platform> App<P> {
     ///
     /// This is the end of `main`: a failure is printed to standard error as one line and the process exits, with code
     /// 2 where the program could not start (a wrong setting or argument, an unreachable or damaged database, a port
-    /// in use) and code 1 where it started and then failed.
+    /// in use) and code 1 where it started and then failed. `doctor` ends with 3 where it has warnings, and 4 where
+    /// something does not work.
     ///
     /// # Errors
     /// None: see above. The type lets `main` return it.
@@ -182,6 +177,7 @@ impl<P: Platform> App<P> {
             Ok(()) => return Ok(()),
             Err(Failure::Start(error)) => (error, 2),
             Err(Failure::Run(error)) => (error, 1),
+            Err(Failure::Code(code)) => std::process::exit(code),
         };
         console::error(&error);
         std::process::exit(code)
@@ -192,17 +188,14 @@ impl<P: Platform> App<P> {
         let settings = Settings::from_env(self.database.clone())?;
         match command {
             Command::Serve => self.serve(&settings).await,
-            Command::Push { dry_run, json } => {
+            Command::Admin(admin) => {
                 let runtime = self.connect(&settings).await?;
-                let pushed = commands::push(&runtime, dry_run, json).await;
+                let done = admin.run(&runtime, &settings).await;
                 runtime.db().adapter().close().await;
-                pushed.map_err(Failure::Run)
-            }
-            Command::Doctor => {
-                let runtime = self.connect(&settings).await?;
-                let checked = commands::doctor(&runtime, &settings).await;
-                runtime.db().adapter().close().await;
-                checked.map_err(Failure::Run)
+                match done.map_err(Failure::Run)? {
+                    0 => Ok(()),
+                    code => Err(Failure::Code(code)),
+                }
             }
         }
     }
@@ -252,10 +245,14 @@ impl<P: Platform> App<P> {
             work(db.clone()).await?;
         }
         let limits = self.limits;
+        let jobs = Jobs::new(limits.jobs, limits.job_lease);
+        let runtime = runtime.with_scheduler(Arc::new(jobs.clone()));
+        jobs.start(runtime.clone())?;
         let store = self
             .idempotency
             .unwrap_or_else(|| Arc::new(MemoryStore::new(limits.idempotency_keys, limits.idempotency_age)));
-        Ok(Server::new(runtime, limits, store, settings.origins.clone(), self.router, self.index))
+        let server = Server::new(runtime, limits, store, settings.origins.clone(), self.router, self.index);
+        Ok(server.with_jobs(jobs))
     }
 
     async fn connect(&self, settings: &Settings) -> Result<Runtime> {
@@ -282,10 +279,11 @@ fn log_plan(plan: &PushPlan) {
                 tracing::debug!(collection, index, note, "index created");
             }
             PushAction::Rebuild => tracing::info!(collection, index, note, "index rebuilt"),
+            PushAction::Modify => tracing::info!(collection, index, note, "schema changed in place"),
             PushAction::Conflict => {
-                tracing::warn!(collection, index, note, "index differs and is left as it is");
+                tracing::warn!(collection, index, note, "schema differs and is left as it is");
             }
-            PushAction::Skip => tracing::warn!(collection, index, note, "index not supported here"),
+            PushAction::Skip => tracing::warn!(collection, index, note, "not supported here"),
             _ => tracing::debug!(collection, index, note, "index kept"),
         }
     }

@@ -10,6 +10,11 @@ pub(crate) fn out(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
+/// Prints a line about work under way to standard error, beside what a command answers.
+pub(crate) fn progress(line: &str) {
+    let _ = writeln!(std::io::stderr(), "… {line}");
+}
+
 /// Prints an error to standard error, as one line.
 pub(crate) fn error(error: &Error) {
     let lines: Vec<_> = error.message().lines().map(str::trim).collect();

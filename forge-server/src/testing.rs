@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bson::{Bson, RawDocumentBuf, rawdoc};
 use forge_core::adapter::{
-    Adapter, Capabilities, ChangeEvent, ChangeKind, Commit, Exec, Explanation, PushPlan, ResumeToken,
-    Transaction,
+    Adapter, Capabilities, ChangeEvent, ChangeKind, Commit, Exec, Explanation, PushPlan, PushSettings,
+    ResumeToken, Transaction,
 };
 use forge_core::ir::{Change, Filter, Operation, Outcome, Predicate, Rows};
 use forge_core::{Catalog, DateTime, Db, Env, Error, MutationCtx, QueryCtx, Registry, Result, Runtime};
@@ -209,7 +209,7 @@ impl Adapter for FakeAdapter {
             }
         }
     }
-    async fn push(&self, _: &str, _: &Catalog, _: bool) -> Result<PushPlan> {
+    async fn push_with(&self, _: &str, _: &Catalog, _: &PushSettings) -> Result<PushPlan> {
         Ok(PushPlan::default())
     }
     async fn ping(&self) -> Result<()> {

@@ -1,0 +1,35 @@
+//! The commands of operators: `push`, `doctor`, `pull`.
+
+mod doctor;
+mod pull;
+mod push;
+
+use clap::Subcommand;
+use forge_core::{Result, Runtime};
+
+use crate::settings::Settings;
+
+/// Commands that need a database, and serve nothing.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Admin {
+    /// Bring indexes, validators and views to what the models declare
+    Push(push::Args),
+    /// Check settings, models, handlers and the database
+    Doctor(doctor::Args),
+    /// Write models that describe what is in the database
+    Pull(pull::Args),
+}
+
+impl Admin {
+    /// Runs the command; answers with the exit code.
+    ///
+    /// # Errors
+    /// What keeps it from its work.
+    pub(crate) async fn run(self, runtime: &Runtime, settings: &Settings) -> Result<i32> {
+        match self {
+            Self::Push(args) => push::push(runtime, args).await.map(|()| 0),
+            Self::Doctor(args) => doctor::doctor(runtime, settings, args).await,
+            Self::Pull(args) => pull::pull(runtime, args).await.map(|()| 0),
+        }
+    }
+}
