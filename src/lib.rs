@@ -7,6 +7,8 @@
 //! | `server` | yes | HTTP, WebSocket, live queries and [`App`] |
 
 #[cfg(any(feature = "embedded", feature = "mongodb"))]
+mod clusters;
+#[cfg(any(feature = "embedded", feature = "mongodb"))]
 mod connect;
 #[cfg(all(feature = "server", any(feature = "embedded", feature = "mongodb")))]
 mod platform;
@@ -15,12 +17,14 @@ mod system;
 
 pub use forge_core::traits::{NewRecord, PatchRecord};
 pub use forge_core::{
-    BelongsTo, Caller, Catalog, DateTime, Db, Embed, Env, Error, ErrorCode, GeoPoint, HasMany, HasOne, Id,
+    BelongsTo, Caller, Catalog, DateTime, Db, Embed, Env, Error, ErrorCode, GeoPoint, GeoPolygon, HasMany, HasOne, Id,
     Model, MutationCtx, QueryCtx, ReadOnly, ReadWrite, Registry, Result, Runtime, Uuid,
 };
-pub use forge_core::{adapter, env, error, ir, model, query, types};
-pub use forge_macros::{Embed, Model, mutation, query};
+pub use forge_core::{adapter, env, error, ir, model, observe, query, transaction, types, watch};
+pub use forge_macros::{Embed, Model, Projection, cron, mutation, query};
 
+#[cfg(any(feature = "embedded", feature = "mongodb"))]
+pub use clusters::{CLUSTER_VARIABLE, Clusters};
 #[cfg(any(feature = "embedded", feature = "mongodb"))]
 pub use connect::connect;
 #[cfg(any(feature = "embedded", feature = "mongodb"))]
@@ -33,11 +37,11 @@ pub use platform::{App, Machine};
 
 /// What a program that uses Forge imports: `use forge::prelude::*;`.
 pub mod prelude {
-    pub use forge_core::query::count;
+    pub use forge_core::query::{Ranked, Scored, Search, TextQuery, all, any, count, none, score};
     pub use forge_core::{
-        BelongsTo, DateTime, Db, GeoPoint, HasMany, HasOne, Id, MutationCtx, QueryCtx, ReadOnly, Result, Uuid,
+        BelongsTo, DateTime, Db, GeoPoint, GeoPolygon, HasMany, HasOne, Id, MutationCtx, QueryCtx, ReadOnly, Result, Uuid,
     };
-    pub use forge_macros::{Embed, Model, mutation, query};
+    pub use forge_macros::{Embed, Model, Projection, cron, mutation, query};
 }
 
 #[doc(hidden)]

@@ -66,14 +66,16 @@ pub mod __private {
     };
     pub use crate::model::{
         Access, Default as DefaultDef, EmbedDef, FieldDef, IndexDef, IndexKey, ModelDef, OnDelete, Refresh,
-        RelationDef, RelationKind, Rule, ShardKeyDef, ThroughDef, ValidatorDef, ViewDef,
+        RelationDef, RelationKind, Rule, ShardKeyDef, ThroughDef, ValidatorDef, ViewDef, Similarity, VectorDef,
     };
+    pub use crate::query::{Asked, Projection, ReadAs, Row, count_of};
     pub use crate::record::{
-        Reader, Record, Role, Shape, Writer, deserialize, schema_of, serialize, shape_schema,
+        Reader, Record, Role, Shape, Writer, deserialize, projected_field, projection_shape, schema_of, serialize,
+        serialize_shape, shape_schema,
     };
     pub use crate::relation::{BelongsTo, HasMany, HasOne, Related};
     pub use crate::schema::stages_of;
-    pub use crate::traits::{Changes, Embed, Model, NewRecord, NoWrites, PatchRecord, id_path, key_path};
+    pub use crate::traits::{Changes, Embed, Model, NewRecord, NoWrites, PatchRecord, id_path, key_path, list_path};
     pub use crate::types::{DateTime, Id, Uuid};
     pub use crate::value::IntoValue;
     pub use futures_util::future::BoxFuture;

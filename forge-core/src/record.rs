@@ -14,6 +14,7 @@ use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, Ma
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::model::{Access, Default as DefaultDef, FieldDef, RelationDef};
+use crate::query::ReadAs;
 use crate::relation::RelationField;
 
 /// The name under which clients read how many related documents there are: `{"_count": {"departures": 12}}`.
@@ -342,16 +343,49 @@ pub fn serialize_with<R: Record, S: Serializer>(
     serializer: S,
     more: impl FnOnce(&mut Writer<S::SerializeMap>) -> Result<(), S::Error>,
 ) -> Result<S::Ok, S::Error> {
+    serialize_shape(R::shape(), serializer, |writer| {
+        record.write(writer)?;
+        more(writer)
+    })
+}
+
+/// Serializes what `write` writes, as `shape` describes it.
+pub fn serialize_shape<S: Serializer>(
+    shape: &'static Shape,
+    serializer: S,
+    write: impl FnOnce(&mut Writer<S::SerializeMap>) -> Result<(), S::Error>,
+) -> Result<S::Ok, S::Error> {
     let human = serializer.is_human_readable();
-    let mut writer =
-        Writer { map: serializer.serialize_map(None)?, shape: R::shape(), human, counts: Vec::new() };
-    record.write(&mut writer)?;
-    more(&mut writer)?;
+    let mut writer = Writer { map: serializer.serialize_map(None)?, shape, human, counts: Vec::new() };
+    write(&mut writer)?;
     if !writer.counts.is_empty() {
         let counts: BTreeMap<_, _> = writer.counts.drain(..).collect();
         writer.map.serialize_entry(COUNTS, &counts)?;
     }
     writer.map.end()
+}
+
+/// The shape of a projection: private parts of its model do not reach clients. Made once for each type, and kept.
+pub fn projection_shape(name: &'static str, fields: Vec<FieldDef>) -> Shape {
+    let pick: Vec<usize> = (0..fields.len()).collect();
+    let (fields, pick) = (Box::leak(fields.into_boxed_slice()), Box::leak(pick.into_boxed_slice()));
+    Shape { name, role: Role::Model, fields, pick, relations: &[] }
+}
+
+/// A field of a projection that is read from `part` of its model.
+pub fn projected_field<T: schemars::JsonSchema, P: ReadAs<T>>(
+    part: P,
+    name: &'static str,
+    client: &'static str,
+    optional: bool,
+    docs: &'static str,
+) -> FieldDef {
+    FieldDef {
+        access: part.access_of(),
+        optional,
+        docs,
+        ..FieldDef::new(name, client, client, schema_of::<T>)
+    }
 }
 
 /// The schema of a field's type: what [`FieldDef::schema`] points to.
@@ -383,6 +417,9 @@ pub fn shape_schema(shape: &'static Shape, generator: &mut SchemaGenerator) -> S
             if relation.is_to_one() { link } else { serde_json::json!({ "type": "array", "items": link }) };
         properties.insert(relation.client.into(), schema);
     }
+    if let Some(counts) = counts_schema(shape) {
+        properties.insert(COUNTS.into(), counts);
+    }
     let mut schema =
         schemars::json_schema!({ "type": "object", "title": shape.name, "properties": properties });
     if !required.is_empty() {
@@ -392,6 +429,22 @@ pub fn shape_schema(shape: &'static Shape, generator: &mut SchemaGenerator) -> S
         schema.insert("additionalProperties".into(), false.into());
     }
     schema
+}
+
+/// What clients read of relations that were counted.
+fn counts_schema(shape: &Shape) -> Option<serde_json::Value> {
+    let many = shape.relations.iter().filter(|relation| !relation.is_to_one());
+    let many = many.filter(|relation| relation.access != Access::Private);
+    let count = serde_json::json!({ "type": "integer", "minimum": 0 });
+    let counts: serde_json::Map<_, _> =
+        many.map(|relation| (relation.client.to_owned(), count.clone())).collect();
+    (!counts.is_empty()).then(|| {
+        serde_json::json!({
+            "type": "object",
+            "description": "How many related documents there are, where that was asked for.",
+            "properties": counts,
+        })
+    })
 }
 
 fn is_required(role: Role, field: &FieldDef) -> bool {

@@ -71,6 +71,23 @@ pub trait Key<I> {}
 impl<I> Key<I> for I {}
 impl<I> Key<I> for Option<I> {}
 
+/// Types of fields that can hold a list of ids.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a key of type `{Self}` cannot hold the ids of the other model, `{I}`s",
+    label = "this key has another type than a list of the ids that it holds",
+    note = "give the key the type `Vec<…>` of the other model's ids"
+)]
+pub trait KeyList<I> {}
+impl<I> KeyList<I> for Vec<I> {}
+impl<I> KeyList<I> for Option<Vec<I>> {}
+
+/// The stored path of the id of `T`, to which a list of type `K` refers.
+#[doc(hidden)]
+pub const fn list_path<T: Model, K: KeyList<T::Id>>() -> &'static str {
+    "_id"
+}
+
 /// The stored path of the id of `T`, to which a key of type `K` refers.
 #[doc(hidden)]
 pub const fn id_path<T: Model, K: Key<T::Id>>() -> &'static str {

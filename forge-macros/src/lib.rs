@@ -13,6 +13,7 @@ mod embed;
 mod handler;
 mod model;
 mod names;
+mod projection;
 mod spans;
 #[cfg(test)]
 mod tests;
@@ -148,6 +149,44 @@ pub fn derive_model(input: TokenStream) -> TokenStream {
 #[proc_macro_derive(Embed, attributes(model, serde, validate))]
 pub fn derive_embed(input: TokenStream) -> TokenStream {
     embed::derive(input.into()).into()
+}
+
+/// Makes a struct a part of a model: what `.project::<…>()` reads, and nothing else is sent by the database.
+///
+/// ```ignore
+/// use forge::prelude::*;
+///
+/// #[derive(Debug, Projection)]
+/// #[projection(model = Airport)]
+/// pub struct AirportCard {
+///     pub iata: String,
+///     pub name: String,
+///     #[projection(path = address.city)]
+///     pub city: Option<String>,
+///     #[projection(count = departures)]
+///     pub flights: u64,
+///     pub departures: Vec<FlightCard>,
+/// }
+///
+/// let cards = db.find::<Airport>().include(|a| a.departures.limit(3)).project::<AirportCard>().await?;
+/// ```
+///
+/// Every field is read from the field of the model with its name, or from the one that `path` names. The compiler checks
+/// that the model has it and that the types agree: a field is read as its own type or an `Option` of it, a relation to one
+/// as `Option<P>`, a relation to many as `Vec<P>`, where `P` is a model or another projection.
+///
+/// | form | where | meaning |
+/// |---|---|---|
+/// | `model = Airport` | struct | The model. Required. |
+/// | `crate = "my_forge"` | struct | The path of the `forge` crate, where it has another name. |
+/// | `path = address.city` | field | The field of the model, where it has another name or is inside of an embed. |
+/// | `count = departures` | field | The number of related documents: a `u64`. |
+///
+/// It makes `Serialize` and `JsonSchema`, by the names of the struct; `#[serde(rename = "…")]` and
+/// `#[serde(rename_all = "…")]` change them. What is private in the model is read, and does not reach clients.
+#[proc_macro_derive(Projection, attributes(projection, serde))]
+pub fn derive_projection(input: TokenStream) -> TokenStream {
+    projection::derive(input.into()).into()
 }
 
 /// Makes a function a query: callers run it by its name, and its results can be live.

@@ -3,8 +3,11 @@
 
 pub(crate) mod index;
 pub(crate) mod model;
+pub(crate) mod projection;
+mod relation;
 pub(crate) mod schema;
 pub(crate) mod serde;
+pub(crate) mod vector;
 
 use proc_macro2::{Group, TokenStream};
 use quote::{ToTokens, quote};

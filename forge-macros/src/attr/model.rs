@@ -3,7 +3,10 @@
 use syn::{Expr, Ident, LitStr};
 
 use super::index::{Index, Kind};
+use super::relation;
+pub(crate) use super::relation::{OnDelete, Relation, RelationKind, Through};
 use super::schema::{self, Schema, ShardKey, View};
+use super::vector::{self, Vector};
 use super::{Grammar, Item, Slot, Value};
 use crate::diag::Diag;
 use crate::names;
@@ -42,18 +45,15 @@ const FIELD: Grammar = Grammar {
         ("unique", "unique"),
         ("default", "default = 0"),
         ("text", "text(weight = 10)"),
+        ("vector", "vector(dims = 384, similarity = cosine)"),
         ("embed", "embed"),
         ("embed_many", "embed_many"),
         ("belongs_to", "belongs_to(key = origin_id, on_delete = cascade)"),
         ("has_many", "has_many(key = origin_id)"),
         ("has_one", "has_one(key = origin_id)"),
+        ("references_many", "references_many(key = tag_ids)"),
+        ("many_to_many", "many_to_many(through = Enrolment, key = student_id, other = course_id)"),
     ],
-};
-
-const RELATION: Grammar = Grammar {
-    around: ("#[model(belongs_to(", "))]"),
-    of: "a relation",
-    keys: &[("key", "key = origin_id"), ("on_delete", "key = origin_id, on_delete = cascade")],
 };
 
 const TEXT: Grammar =
@@ -154,65 +154,10 @@ pub(crate) struct Field {
     pub(crate) default: Slot<Option<Expr>>,
     /// The weight.
     pub(crate) text: Slot<u32>,
+    pub(crate) vector: Slot<Vector>,
     pub(crate) embed: Slot<()>,
     pub(crate) embed_many: Slot<()>,
     pub(crate) relation: Slot<Relation>,
-}
-
-/// A relation attribute.
-#[derive(Debug, Clone)]
-pub(crate) struct Relation {
-    pub(crate) kind: RelationKind,
-    pub(crate) key: Ident,
-    pub(crate) on_delete: Slot<OnDelete>,
-}
-
-/// Which relation attribute it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RelationKind {
-    BelongsTo,
-    HasMany,
-    HasOne,
-}
-
-impl RelationKind {
-    pub(crate) const ALL: [Self; 3] = [Self::BelongsTo, Self::HasMany, Self::HasOne];
-
-    /// The attribute.
-    pub(crate) fn attribute(self) -> &'static str {
-        match self {
-            Self::BelongsTo => "belongs_to",
-            Self::HasMany => "has_many",
-            Self::HasOne => "has_one",
-        }
-    }
-
-    /// The type of the field.
-    pub(crate) fn wrapper(self) -> &'static str {
-        match self {
-            Self::BelongsTo => "BelongsTo",
-            Self::HasMany => "HasMany",
-            Self::HasOne => "HasOne",
-        }
-    }
-}
-
-/// What becomes of documents that refer to a deleted one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OnDelete {
-    Cascade,
-    SetNull,
-    Restrict,
-    NoAction,
-}
-
-impl OnDelete {
-    const ALL: [(&'static str, Self); 4] = [
-        ("cascade", Self::Cascade),
-        ("set_null", Self::SetNull),
-        ("restrict", Self::Restrict),
-        ("no_action", Self::NoAction),
-    ];
 }
 
 impl Field {
@@ -238,9 +183,12 @@ impl Field {
             "index" => self.indexes.extend(Index::of_field(diag, &FIELD, item)),
             "default" => self.default.set(diag, item, default(diag, item)),
             "text" => self.text.set(diag, item, text(diag, item)),
+            "vector" => self.vector.set(diag, item, vector::vector(diag, &FIELD, item)),
             "belongs_to" => self.relation(diag, item, RelationKind::BelongsTo),
             "has_many" => self.relation(diag, item, RelationKind::HasMany),
             "has_one" => self.relation(diag, item, RelationKind::HasOne),
+            "references_many" => self.relation(diag, item, RelationKind::ReferencesMany),
+            "many_to_many" => self.relation(diag, item, RelationKind::ManyToMany),
             known if STRUCT.keys.iter().any(|(key, _)| *key == known) => diag.hint(
                 item,
                 format_args!("`{known}` is an attribute of the struct, not of a field"),
@@ -261,7 +209,11 @@ impl Field {
                     "remove one of the two",
                 );
             }
-            _ => self.relation.set(diag, item, relation(diag, item, kind)),
+            _ => {
+                let parts = FIELD.list(diag, item);
+                let relation = parts.and_then(|parts| relation::relation(diag, item, &parts, kind));
+                self.relation.set(diag, item, relation);
+            }
         }
     }
 }
@@ -294,54 +246,4 @@ fn text(diag: &Diag, item: &Item) -> Option<u32> {
         weight.set(diag, part, given);
     }
     weight.get().copied()
-}
-
-fn relation(diag: &Diag, item: &Item, kind: RelationKind) -> Option<Relation> {
-    let (mut key, mut on_delete) = (Slot::default(), Slot::default());
-    for part in &FIELD.list(diag, item)? {
-        match names::plain(&part.key).as_str() {
-            "key" => {
-                let given = part.ident().cloned();
-                if given.is_none() {
-                    RELATION.malformed(diag, part, part, "is the name of a field");
-                }
-                key.set(diag, part, given);
-            }
-            "on_delete" if kind == RelationKind::BelongsTo => on_delete.set(diag, part, action(diag, part)),
-            "on_delete" => diag.hint(
-                part,
-                format_args!("`on_delete` is not for `{}`", kind.attribute()),
-                "put it on the `belongs_to` of the other model, which holds the key",
-            ),
-            _ => RELATION.unknown(diag, part),
-        }
-    }
-    if !key.is_set() {
-        let example = if kind == RelationKind::BelongsTo {
-            "a field of this struct"
-        } else {
-            "a field of the other model"
-        };
-        diag.hint(
-            item,
-            format_args!("`{}` needs a key", kind.attribute()),
-            format_args!("write `{}(key = …)` with {example}", kind.attribute()),
-        );
-    }
-    Some(Relation { kind, key: key.get()?.clone(), on_delete })
-}
-
-fn action(diag: &Diag, item: &Item) -> Option<OnDelete> {
-    let name = item.ident().map(names::plain);
-    let action =
-        OnDelete::ALL.iter().find(|(known, _)| Some(*known) == name.as_deref()).map(|(_, action)| *action);
-    if action.is_none() {
-        let known = OnDelete::ALL.iter().map(|(known, _)| *known);
-        diag.hint(
-            item,
-            "unknown action of `on_delete`",
-            format_args!("it is one of {}, without quotes", names::listed(known)),
-        );
-    }
-    action
 }

@@ -7,18 +7,20 @@ mod relations;
 mod rules;
 mod schema;
 mod tenant;
+mod vectors;
 mod version;
 
 use syn::Ident;
 
 use super::ast::{Field, Struct};
 use crate::attr::index::Kind;
-use crate::attr::model::{OnDelete, RelationKind};
+use crate::attr::model::{OnDelete, RelationKind, Through};
 use crate::diag::Diag;
 use crate::names as words;
 
 pub(crate) use fields::{embed, owned_form};
 pub(crate) use rules::is_nested;
+pub(crate) use vectors::Vector;
 
 /// A model that can be expanded.
 #[derive(Debug)]
@@ -37,6 +39,7 @@ pub(crate) struct Model<'a> {
     pub(crate) tenant: Option<String>,
     /// The stored path of the version.
     pub(crate) version: Option<String>,
+    pub(crate) vectors: Vec<Vector>,
 }
 
 impl Model<'_> {
@@ -105,7 +108,9 @@ pub(crate) struct Relation<'a> {
     pub(crate) kind: RelationKind,
     pub(crate) target: &'a syn::Type,
     pub(crate) key: &'a Ident,
-    /// For `belongs_to`: the position of the key in the stored fields.
+    /// The model between, of `many_to_many`.
+    pub(crate) through: Option<&'a Through>,
+    /// For `belongs_to` and `references_many`: the position of the key in the stored fields.
     pub(crate) local: Option<usize>,
     pub(crate) on_delete: OnDelete,
     pub(crate) access: Access,
@@ -159,7 +164,8 @@ pub(crate) fn model<'a>(ast: &'a Struct, diag: &Diag) -> Option<Model<'a>> {
     let version = version::version(ast, &fields, diag);
     let shard_key = schema::shard_key(ast, &fields, diag);
     schema::view(ast, diag);
-    Some(Model { ast, collection, fields, id: id?, relations, indexes, shard_key, tenant, version })
+    let vectors = vectors::check(ast, &fields, diag);
+    Some(Model { ast, collection, fields, id: id?, relations, indexes, shard_key, tenant, version, vectors })
 }
 
 fn collection(ast: &Struct, diag: &Diag) -> String {

@@ -47,19 +47,20 @@ fn relation<'a>(
 ) -> Option<Relation<'a>> {
     let kind = attribute.kind;
     let target = ty::argument(&field.ty, kind.wrapper());
-    if found != Some(kind) || target.is_none() {
+    let fits = found.is_some_and(|found| found.wrapper() == kind.wrapper());
+    if !fits || target.is_none() {
         diag.hint(
             &field.ty,
             format_args!("`{}` is for a `{}<…>`", kind.attribute(), kind.wrapper()),
             match found {
-                Some(found) if found != kind => format!("write #[model({}(key = …))]", found.attribute()),
+                Some(found) if !fits => format!("write #[model({}(key = …))]", found.attribute()),
                 _ => format!("write `{}: {}<Target>`", field.name, kind.wrapper()),
             },
         );
     }
-    let local = if kind == RelationKind::BelongsTo { local_key(ast, attribute, fields, diag) } else { None };
+    let local = if kind.holds_key() { local_key(ast, attribute, fields, diag) } else { None };
     let access = fields::declared_access(ast, field, diag);
-    if kind == RelationKind::BelongsTo && local.is_none() {
+    if kind.holds_key() && local.is_none() {
         return None;
     }
     Some(Relation {
@@ -68,13 +69,14 @@ fn relation<'a>(
         kind,
         target: target?,
         key: &attribute.key,
+        through: attribute.through.as_ref(),
         local,
         on_delete: attribute.on_delete.get().copied().unwrap_or(OnDelete::NoAction),
         access,
     })
 }
 
-/// The position of the key of a `belongs_to` among the stored fields.
+/// The position of the key of a `belongs_to` or `references_many` among the stored fields.
 fn local_key(ast: &Struct, attribute: &attr::Relation, fields: &[Stored<'_>], diag: &Diag) -> Option<usize> {
     let key = words::plain(&attribute.key);
     let Some(position) = fields.iter().position(|field| field.field.name == key) else {
@@ -82,13 +84,25 @@ fn local_key(ast: &Struct, attribute: &attr::Relation, fields: &[Stored<'_>], di
         let hint = match words::closest(&key, known.clone()) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!(
-                "the key is a field of this struct that holds the other's id; there are {}",
+                "the key is a field of this struct that holds the other's id{}; there are {}",
+                if attribute.kind == RelationKind::ReferencesMany { "s" } else { "" },
                 words::listed(known)
             ),
         };
         diag.hint(&attribute.key, format_args!("`{}` has no stored field `{key}`", ast.ident), hint);
         return None;
     };
+    let (ty, _) = ty::required(&fields[position].field.ty);
+    if attribute.kind == RelationKind::ReferencesMany {
+        if ty::argument(ty, "Vec").is_none() {
+            diag.hint(
+                &fields[position].field.ty,
+                format_args!("`{key}` holds one id, and `references_many` leads to many"),
+                format_args!("write `{key}: Vec<…>`, or `belongs_to` with a `BelongsTo<…>`"),
+            );
+        }
+        return Some(position);
+    }
     if attribute.on_delete.get() == Some(&OnDelete::SetNull) && !fields[position].optional {
         diag.hint(
             &fields[position].field.ty,
@@ -110,6 +124,7 @@ fn stored_only(field: &Field, diag: &Diag) {
         attrs.unique.key(),
         attrs.default.key(),
         attrs.text.key(),
+        attrs.vector.key(),
         attrs.version.key(),
         attrs.readonly.key(),
         attrs.embed.key(),

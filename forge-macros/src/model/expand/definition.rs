@@ -1,13 +1,14 @@
 //! The static data of a model: fields, relations, indexes.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 
-use super::super::check::{Access, Index, Model, Origin, Relation, Stored};
+use super::super::check::{Access, Index, Model, Origin, Relation, Stored, Vector};
 use super::Names;
 use super::bounds::bounds;
 use crate::attr::index::Kind;
 use crate::attr::model::{OnDelete, RelationKind};
+use crate::attr::vector::Similarity;
 use crate::names::plain;
 use crate::{spans, ty};
 
@@ -40,6 +41,10 @@ pub(super) fn definition(model: &Model<'_>, names: &Names) -> TokenStream {
         }
     }
     more.extend(schema(model));
+    if !model.vectors.is_empty() {
+        let vectors = model.vectors.iter().map(vector_def);
+        more.extend(quote!(vectors: &[#(#vectors),*],));
+    }
     if let Some(path) = &model.tenant {
         more.extend(quote!(tenant: ::core::option::Option::Some(#path),));
     }
@@ -53,6 +58,23 @@ pub(super) fn definition(model: &Model<'_>, names: &Names) -> TokenStream {
         static __RELATIONS: [__forge::RelationDef; #relation_count] = [#(#relations),*];
         static __DEF: __forge::ModelDef = #definition;
         __forge::inventory::submit! { __forge::Registered(&__DEF) }
+    }
+}
+
+fn vector_def(vector: &Vector) -> TokenStream {
+    let Vector { path, dims, similarity, filters } = vector;
+    let similarity = match similarity {
+        Similarity::Cosine => quote!(Cosine),
+        Similarity::DotProduct => quote!(DotProduct),
+        Similarity::Euclidean => quote!(Euclidean),
+    };
+    quote! {
+        __forge::VectorDef {
+            path: #path,
+            dims: #dims,
+            similarity: __forge::Similarity::#similarity,
+            filters: &[#(#filters),*],
+        }
     }
 }
 
@@ -139,17 +161,37 @@ fn relation_def(model: &Model<'_>, relation: &Relation<'_>) -> TokenStream {
         RelationKind::BelongsTo => quote!(BelongsTo),
         RelationKind::HasMany => quote!(HasMany),
         RelationKind::HasOne => quote!(HasOne),
+        RelationKind::ReferencesMany => quote!(ReferencesMany),
+        RelationKind::ManyToMany => quote!(ManyToMany),
     };
     // A key that the other model does not have, or of another type, is an error of the compiler at the user's own span.
     let (this, key_span) = (&model.ast.ident, spans::of(key));
-    let foreign = match relation.local {
-        Some(local) => {
+    let key_on = |of: &TokenStream, holder: &TokenStream, key: &syn::Ident| {
+        quote_spanned!(spans::of(key)=> __forge::key_path::<#of, #holder, _>(<#holder as __forge::Model>::FIELDS.#key))
+    };
+    let (own, other) = (quote!(#this), quote!(#target));
+    let (foreign, through) = match (relation.local, relation.through) {
+        (Some(local), _) => {
             let key_type = &model.fields[local].field.ty;
-            quote_spanned!(key_span=> __forge::id_path::<#target, #key_type>())
+            let check = match relation.kind {
+                RelationKind::ReferencesMany => quote_spanned!(key_span=> list_path),
+                _ => quote_spanned!(key_span=> id_path),
+            };
+            (quote_spanned!(key_span=> __forge::#check::<#target, #key_type>()), None)
         }
-        None => {
-            quote_spanned!(key_span=> __forge::key_path::<#this, #target, _>(<#target as __forge::Model>::FIELDS.#key))
+        (None, None) => (key_on(&own, &other, key), None),
+        (None, Some(through)) => {
+            let between = through.model.to_token_stream();
+            let (local, foreign) = (key_on(&own, &between, key), key_on(&other, &between, &through.other));
+            let between = quote_spanned!(spans::of(&through.model)=> <#between as __forge::Model>::def);
+            let definition =
+                quote!(__forge::ThroughDef { model: #between, local: #local, foreign: #foreign });
+            (quote!("_id"), Some(definition))
         }
+    };
+    let through = match through {
+        Some(through) => quote!(::core::option::Option::Some(#through)),
+        None => quote!(::core::option::Option::None),
     };
     let on_delete = match relation.on_delete {
         OnDelete::Cascade => quote!(Cascade),
@@ -167,6 +209,7 @@ fn relation_def(model: &Model<'_>, relation: &Relation<'_>) -> TokenStream {
             target: #definition,
             local_key: &[(#local, __forge::IndexKey::Ascending)],
             foreign: #foreign,
+            through: #through,
             on_delete: __forge::OnDelete::#on_delete,
             access: #access,
         }

@@ -8,7 +8,6 @@ use super::super::ast::Struct;
 use super::super::check::{Embedded, Model, OWNED, Stored, owned};
 use super::definition::embedded_type;
 use super::{Names, docs};
-use crate::attr::model::RelationKind;
 
 /// The struct of a model's handles.
 pub(super) fn structure(model: &Model<'_>, names: &Names) -> TokenStream {
@@ -28,10 +27,7 @@ pub(super) fn structure(model: &Model<'_>, names: &Names) -> TokenStream {
     });
     let relations = model.relations.iter().map(|relation| {
         let (ident, target, docs) = (&relation.field.ident, relation.target, docs(&relation.field.docs));
-        let handle = match relation.kind {
-            RelationKind::HasMany => quote!(ToMany),
-            RelationKind::BelongsTo | RelationKind::HasOne => quote!(ToOne),
-        };
+        let handle = if relation.kind.is_to_one() { quote!(ToOne) } else { quote!(ToMany) };
         quote!(#docs pub #ident: #forge::#handle<#this, #target>,)
     });
     let text = format!("Typed fields of [`{this}`], as closures receive them.");
@@ -54,10 +50,7 @@ pub(super) fn handles(model: &Model<'_>, names: &Names) -> TokenStream {
     });
     let relations = model.relations.iter().enumerate().map(|(position, relation)| {
         let ident = &relation.field.ident;
-        let handle = match relation.kind {
-            RelationKind::HasMany => quote!(ToMany),
-            RelationKind::BelongsTo | RelationKind::HasOne => quote!(ToOne),
-        };
+        let handle = if relation.kind.is_to_one() { quote!(ToOne) } else { quote!(ToMany) };
         quote!(#ident: __forge::#handle::new(#position),)
     });
     let ident = &names.fields;
