@@ -5,7 +5,7 @@
 //! | `format` | `{version, store}`: the format of the file and its random identity |
 //! | `next` | `{id}`: the next free id |
 //! | `d:ID` | `{name}`: a database |
-//! | `c:ID` | `{database, name, indexes: [{id, spec, multikey}]}`: a collection |
+//! | `c:ID` | `{database, name, indexes: [{id, spec, multikey}], view?, validator?}`: a collection or a view |
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use redb::{ReadableTable, Table};
 use crate::index::Index;
 use crate::keys;
 use crate::store::storage;
+use crate::validate::Validator;
 
 /// The version of the file format that this code reads and writes.
 pub(crate) const FORMAT: i32 = 1;
@@ -48,6 +49,19 @@ pub(crate) struct Collection {
     pub(crate) name: Arc<str>,
     /// Its secondary indexes; `_id` has none of its own, since documents are stored by it.
     pub(crate) indexes: Vec<Arc<Index>>,
+    /// What it shows, if it is a view: it has no documents then.
+    pub(crate) view: Option<Arc<ViewOf>>,
+    /// What its documents must fulfil.
+    pub(crate) validator: Option<Arc<Validator>>,
+}
+
+/// What a view shows.
+#[derive(Debug, Clone)]
+pub(crate) struct ViewOf {
+    /// The collection or view that it reads.
+    pub(crate) on: String,
+    /// The stages.
+    pub(crate) pipeline: Vec<Document>,
 }
 
 type MetaTable<'t> = Table<'t, &'static str, &'static [u8]>;
@@ -136,7 +150,14 @@ impl Catalog {
         check_collection_name(name)?;
         let database_id = self.ensure_database(meta, database)?;
         let id = self.take_id(meta)?;
-        let collection = Collection { database: database_id, id, name: name.into(), indexes: Vec::new() };
+        let collection = Collection {
+            database: database_id,
+            id,
+            name: name.into(),
+            indexes: Vec::new(),
+            view: None,
+            validator: None,
+        };
         self.replace_collection(meta, database, collection)
     }
 
@@ -153,6 +174,15 @@ impl Catalog {
         self.collection(database, &name)
             .cloned()
             .ok_or_else(|| Error::internal("a collection without a database"))
+    }
+
+    /// Forgets a collection.
+    pub(crate) fn remove_collection(&mut self, meta: &mut MetaTable<'_>, database: &str, name: &str) -> Result<()> {
+        let Some(entry) = self.databases.get_mut(database) else { return Ok(()) };
+        if let Some(dropped) = Arc::make_mut(entry).collections.remove(name) {
+            meta.remove(format!("c:{}", dropped.id).as_str()).map_err(storage)?;
+        }
+        Ok(())
     }
 
     /// Forgets the collections of a database; the database keeps its number and its feed.
@@ -173,7 +203,14 @@ impl Catalog {
 impl Collection {
     fn to_row(&self) -> Document {
         let indexes: Vec<Bson> = self.indexes.iter().map(|index| Bson::Document(index.to_row())).collect();
-        doc! { "database": i64::from(self.database), "name": &*self.name, "indexes": indexes }
+        let mut row = doc! { "database": i64::from(self.database), "name": &*self.name, "indexes": indexes };
+        if let Some(view) = &self.view {
+            row.insert("view", doc! { "viewOn": &view.on, "pipeline": view.pipeline.clone() });
+        }
+        if let Some(validator) = &self.validator {
+            row.insert("validator", validator.options.clone());
+        }
+        row
     }
 
     fn from_row(id: u32, row: &Document) -> Result<Self> {
@@ -182,11 +219,24 @@ impl Collection {
             let index = index.as_document().ok_or_else(|| damaged("an index that is no document"))?;
             indexes.push(Arc::new(Index::from_row(index)?));
         }
+        let view = match row.get_document("view") {
+            Ok(view) => Some(Arc::new(ViewOf {
+                on: view.get_str("viewOn").map_err(damaged)?.to_owned(),
+                pipeline: crate::admin::stages(view)?,
+            })),
+            Err(_) => None,
+        };
+        let validator = match row.get_document("validator") {
+            Ok(options) => Validator::from_options(options)?.map(Arc::new),
+            Err(_) => None,
+        };
         Ok(Self {
             database: unsigned(row.get_i64("database").map_err(damaged)?)?,
             id,
             name: row.get_str("name").map_err(damaged)?.into(),
             indexes,
+            view,
+            validator,
         })
     }
 

@@ -4,15 +4,21 @@ use std::collections::BTreeSet;
 
 use bson::{Bson, Document, RawBsonRef, RawDocument, doc};
 use forge_core::ir::Filter;
-use forge_core::{Error, Result};
+use forge_core::{Error, Result, order};
+use forge_mongo::Refusal;
 
 use crate::catalog::{damaged, unsigned};
 use crate::keys::{self, PathValues, class};
+pub(crate) use crate::wildcard::Wildcard;
 use crate::matching::Matching;
+use crate::text::TextIndex;
+use crate::vector::VectorIndex;
 use crate::{filter, geo};
 
+/// The server's code for a definition that is not allowed.
+const CANNOT_CREATE_INDEX: i32 = 67;
 /// The most entries that one document may have in one index.
-const MAX_ENTRIES: usize = 10_000;
+pub(crate) const MAX_ENTRIES: usize = 10_000;
 
 /// What one field of an index holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +29,19 @@ pub(crate) enum KeyKind {
     Descending,
     /// Cells of the sphere.
     Sphere,
+    /// Whether there is a point of a plane: this engine looks at the documents for the rest.
+    Planar,
+    /// Single values; the order of servers, which keep hashes, is nobody's to rely on.
+    Hashed,
+    /// The values of every path; see [`Wildcard`].
+    Wildcard,
+}
+
+impl KeyKind {
+    /// Whether documents without a place are left out, and the order of the keys means nothing.
+    pub(crate) fn is_geo(self) -> bool {
+        matches!(self, Self::Sphere | Self::Planar)
+    }
 }
 
 /// One field of an index.
@@ -51,10 +70,18 @@ pub(crate) struct Index {
     pub(crate) unique: bool,
     /// Documents without any of the fields are left out.
     pub(crate) sparse: bool,
+    /// Which paths are in it, where it is over many.
+    pub(crate) wildcard: Option<Wildcard>,
+    /// Queries do not use it.
+    pub(crate) hidden: bool,
     /// Only documents that match are in it.
     pub(crate) partial: Option<Partial>,
     /// Documents go this many seconds after the date in the field.
     pub(crate) expire_after: Option<i64>,
+    /// The words of which fields it holds, where it is a text index. It has no `keys` then.
+    pub(crate) text: Option<TextIndex>,
+    /// How vectors compare, where it is a vector index. It has no `keys` and no entries then.
+    pub(crate) vector: Option<VectorIndex>,
 }
 
 /// The condition of a partial index.
@@ -74,8 +101,12 @@ impl Index {
     pub(crate) fn from_spec(id: u32, spec: &Document) -> Result<Self> {
         let key =
             spec.get_document("key").map_err(|_| Error::bad_request("an index needs a `key` document"))?;
-        let keys = key.iter().map(|(path, kind)| index_key(path, kind)).collect::<Result<Vec<_>>>()?;
-        if keys.is_empty() {
+        let text = TextIndex::from_spec(key, spec)?;
+        let vector = VectorIndex::from_spec(spec)?;
+        let special = text.is_some() || vector.is_some();
+        let plain = key.iter().filter(|_| !special);
+        let keys = plain.map(|(path, kind)| index_key(path, kind)).collect::<Result<Vec<_>>>()?;
+        if keys.is_empty() && !special {
             return Err(Error::bad_request("the `key` of an index names at least one field"));
         }
         let mut index = Self {
@@ -85,8 +116,12 @@ impl Index {
             keys,
             unique: false,
             sparse: false,
+            wildcard: None,
+            hidden: false,
             partial: None,
             expire_after: None,
+            text,
+            vector,
         };
         for (option, value) in spec {
             index.option(option, value)?;
@@ -97,6 +132,8 @@ impl Index {
                 index.name
             )));
         }
+        index.wildcard = Wildcard::of(&index.keys, spec)?;
+        index.check()?;
         index.spec = index.describe(key, spec.get("partialFilterExpression"));
         Ok(index)
     }
@@ -107,7 +144,8 @@ impl Index {
             "name" => value.as_str().unwrap_or_default().clone_into(&mut self.name),
             "unique" => self.unique = truthy(value),
             "sparse" => self.sparse = truthy(value),
-            "hidden" if !truthy(value) => {}
+            "hidden" => self.hidden = truthy(value),
+            "wildcardProjection" => {}
             "expireAfterSeconds" => {
                 let seconds = integer(value).filter(|seconds| (0..=i64::from(i32::MAX)).contains(seconds));
                 self.expire_after = Some(seconds.ok_or_else(|| {
@@ -125,6 +163,8 @@ impl Index {
                 self.partial = Some(Partial { matching: Matching::new(&filter)?, filter });
             }
             "collation" if simple_collation(value) => {}
+            "type" | "definition" if self.vector.is_some() => {}
+            "weights" | "default_language" | "language_override" | "textIndexVersion" if self.text.is_some() => {}
             option => {
                 return Err(Error::unsupported(format!(
                     "the embedded engine has no index option `{option}` (index {})",
@@ -136,6 +176,21 @@ impl Index {
             return Err(Error::bad_request(format!("{:?} is no name for an index", self.name)));
         }
         Ok(())
+    }
+
+    /// Reports options that do not go together, as servers do.
+    fn check(&self) -> Result<()> {
+        let hashed = self.keys.iter().filter(|key| key.kind == KeyKind::Hashed).count();
+        let wrong = match () {
+            () if hashed > 1 => "hashes one field at most",
+            () if hashed > 0 && self.unique => "is hashed and cannot be unique",
+            () if self.wildcard.is_some() && self.unique => "is over every path and cannot be unique",
+            () if self.wildcard.is_some() && self.expire_after.is_some() => "is over every path and expires nothing",
+            () if self.sparse && self.partial.is_some() => "is sparse or partial, not both",
+            () => return Ok(()),
+        };
+        let error = Error::bad_request(format!("the index {} {wrong}", self.name));
+        Err(error.with_source(Refusal::new(CANNOT_CREATE_INDEX)))
     }
 
     fn describe(&self, key: &Document, partial: Option<&Bson>) -> Document {
@@ -151,6 +206,12 @@ impl Index {
         }
         if let Some(partial) = partial {
             spec.insert("partialFilterExpression", partial.clone());
+        }
+        if let Some(text) = &self.text {
+            text.describe(&mut spec);
+        }
+        if let Some(vector) = &self.vector {
+            vector.describe(&mut spec);
         }
         spec
     }
@@ -174,7 +235,11 @@ impl Index {
 
     /// The paths, in the order of the index.
     pub(crate) fn paths(&self) -> Vec<String> {
-        self.keys.iter().map(|key| key.path.clone()).collect()
+        if let Some(vector) = &self.vector {
+            return vec![vector.path().to_owned()];
+        }
+        let plain = || self.keys.iter().map(|key| key.path.clone()).collect();
+        self.text.as_ref().map_or_else(plain, TextIndex::paths)
     }
 
     /// The entries of `document`, each once. `arrays` learns which fields hold arrays.
@@ -189,6 +254,15 @@ impl Index {
         {
             return Ok(BTreeSet::new());
         }
+        if self.vector.is_some() {
+            return Ok(BTreeSet::new());
+        }
+        if let Some(text) = &self.text {
+            return text.entries(self.id, document, id_key);
+        }
+        if let Some(wildcard) = &self.wildcard {
+            return wildcard.entries(self, document, id_key);
+        }
         let mut heads = vec![self.id.to_be_bytes().to_vec()];
         let mut exists = false;
         for (position, key) in self.keys.iter().enumerate() {
@@ -199,7 +273,7 @@ impl Index {
             }
             heads = product(&heads, &parts, &self.name)?;
         }
-        let sphere = self.keys.iter().any(|key| key.kind == KeyKind::Sphere);
+        let sphere = self.keys.iter().any(|key| key.kind.is_geo());
         if !exists && (self.sparse || sphere) {
             return Ok(BTreeSet::new());
         }
@@ -235,8 +309,10 @@ fn product(heads: &[Vec<u8>], parts: &[Vec<u8>], index: &str) -> Result<Vec<Vec<
 impl IndexKey {
     /// The encoded values of the field, whether the field exists, and whether an array was met.
     fn parts(&self, document: &RawDocument, index: &str) -> Result<(Vec<Vec<u8>>, bool, bool)> {
-        if self.kind == KeyKind::Sphere {
-            return self.cells(document, index);
+        match self.kind {
+            KeyKind::Sphere => return self.cells(document, index),
+            KeyKind::Planar => return self.place(document, index),
+            _ => {}
         }
         let found = PathValues::of(document, &self.path);
         let mut parts = Vec::with_capacity(found.values.len());
@@ -248,6 +324,9 @@ impl IndexKey {
             }
             parts.push(part);
         }
+        if found.multikey && self.kind == KeyKind::Hashed {
+            return Err(Error::bad_request(format!("index {index}: `{}` is hashed and holds no arrays", self.path)));
+        }
         if found.multikey {
             parts.sort();
             parts.dedup();
@@ -255,17 +334,38 @@ impl IndexKey {
         Ok((parts, found.exists, found.multikey))
     }
 
+    /// Whether there is a pair of numbers, as `[x, y]` or the fields of a document.
+    fn place(&self, document: &RawDocument, index: &str) -> Result<(Vec<Vec<u8>>, bool, bool)> {
+        let number = |value: RawBsonRef<'_>| order::as_f64(value).is_some_and(f64::is_finite);
+        let part = vec![vec![class::SHAPE]];
+        let pair = match geo::value_at(document, &self.path) {
+            None | Some(RawBsonRef::Null) => return Ok((vec![vec![class::NULL]], false, false)),
+            Some(RawBsonRef::Array(pair)) => pair.into_iter().flatten().take(3).map(number).collect::<Vec<_>>(),
+            Some(RawBsonRef::Document(pair)) => {
+                pair.iter().flatten().take(2).map(|(_, value)| number(value)).collect()
+            }
+            Some(_) => Vec::new(),
+        };
+        if pair == [true, true] {
+            return Ok((part, true, false));
+        }
+        Err(Error::bad_request(format!("index {index}: `{}` is no pair of numbers, as [x, y]", self.path)))
+    }
+
     fn cells(&self, document: &RawDocument, index: &str) -> Result<(Vec<Vec<u8>>, bool, bool)> {
         let value = match geo::value_at(document, &self.path) {
             None | Some(RawBsonRef::Null) => return Ok((vec![vec![class::NULL]], false, false)),
             Some(value) => value,
         };
-        let point = geo::point_of(value).ok_or_else(|| {
-            Error::bad_request(format!(
-                "index {index}: `{}` is no GeoJSON point ({{type: \"Point\", coordinates: [longitude, latitude]}})",
+        let Some(point) = geo::point_of(value) else {
+            if geo::polygon_of(value).is_some() {
+                return Ok((vec![vec![class::SHAPE]], true, false));
+            }
+            return Err(Error::bad_request(format!(
+                "index {index}: `{}` is neither a GeoJSON point ({{type: \"Point\", coordinates: [longitude, latitude]}}) nor a polygon",
                 self.path
-            ))
-        })?;
+            )));
+        };
         let mut part = vec![class::CELL];
         part.extend_from_slice(&geo::cell(point).to_be_bytes());
         Ok((vec![part], true, false))
@@ -273,14 +373,22 @@ impl IndexKey {
 }
 
 fn index_key(path: &str, kind: &Bson) -> Result<IndexKey> {
-    if path.is_empty() || path.starts_with('$') || path.split('.').any(str::is_empty) {
+    let wildcard = path == "$**" || path.ends_with(".$**");
+    let named = path.strip_suffix("$**").filter(|_| wildcard).unwrap_or(path);
+    let sound = |path: &str| !path.starts_with('$') && !path.split('.').any(str::is_empty);
+    if !sound(named.strip_suffix('.').unwrap_or(named)) && path != "$**" {
         return Err(Error::bad_request(format!("{path:?} is no field of an index")));
     }
-    if path.contains("$**") {
-        return Err(Error::unsupported("the embedded engine has no wildcard indexes (`$**`)"));
+    if wildcard {
+        return match integer(kind) {
+            Some(1 | -1) => Ok(IndexKey { path: path.to_owned(), kind: KeyKind::Wildcard, multikey: true }),
+            _ => Err(Error::unsupported(format!("the embedded engine has no `{kind}` index over `{path}`"))),
+        };
     }
     let kind = match kind {
         Bson::String(kind) if kind == "2dsphere" => KeyKind::Sphere,
+        Bson::String(kind) if kind == "2d" => KeyKind::Planar,
+        Bson::String(kind) if kind == "hashed" => KeyKind::Hashed,
         Bson::String(kind) => {
             return Err(Error::unsupported(format!(
                 "the embedded engine has no `{kind}` indexes (on `{path}`)"

@@ -132,7 +132,7 @@ fn by_id(collection: &Collection, conditions: &[Filter], sort: &[SortKey]) -> (P
 }
 
 fn by_index(index: &Arc<Index>, conditions: &[Filter], sort: &[SortKey]) -> Option<(Plan, i64)> {
-    if index.text.is_some() || !contains_all(index, conditions) {
+    if index.keys.is_empty() || !contains_all(index, conditions) {
         return None;
     }
     let mut heads = vec![index.id.to_be_bytes().to_vec()];

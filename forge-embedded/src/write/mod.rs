@@ -2,6 +2,7 @@
 //!
 //! A command that fails leaves nothing behind: what it changed so far is changed back before the error is answered.
 
+mod collections;
 mod schema;
 mod store;
 
@@ -312,6 +313,9 @@ impl<'w, 't> Writing<'w, 't> {
     /// The collection of that name, created where it is new.
     pub(crate) fn ensure_collection(&mut self, database: &str, name: &str) -> Result<Arc<Collection>> {
         if let Some(found) = self.pending.catalog.collection(database, name) {
+            if found.view.is_some() {
+                return Err(Error::unsupported(format!("{name} is a view and cannot be written")));
+            }
             return Ok(found.clone());
         }
         self.pending.catalog_changed = true;

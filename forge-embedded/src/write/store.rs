@@ -66,6 +66,9 @@ impl Writing<'_, '_> {
         step: &Step<'_>,
         check: bool,
     ) -> Result<Option<Duplicate>> {
+        if let (true, Some(validator), Some(after)) = (check, &collection.validator, step.after) {
+            validator.admit(&collection.name, step.before, after)?;
+        }
         let mut arrays = Vec::new();
         let mut moves: Vec<(BTreeSet<Entry>, BTreeSet<Entry>)> = Vec::with_capacity(collection.indexes.len());
         for index in &collection.indexes {
