@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `embedded` | yes | the embedded engine: `embedded:PATH` and `memory:` |
 //! | `mongodb` | yes | the official MongoDB driver: `mongodb://…` and `mongodb+srv://…` |
+//! | `jwt` | yes | callers known by JSON Web Tokens |
 //! | `server` | yes | HTTP, WebSocket, live queries and [`App`] |
 
 #[cfg(any(feature = "embedded", feature = "mongodb"))]
@@ -17,7 +18,7 @@ mod system;
 
 pub use forge_core::traits::{NewRecord, PatchRecord};
 pub use forge_core::{
-    BelongsTo, Caller, Catalog, DateTime, Db, Embed, Env, Error, ErrorCode, GeoPoint, GeoPolygon, HasMany, HasOne, Id,
+    Auth, BelongsTo, Caller, Catalog, DateTime, Db, Embed, Env, Error, ErrorCode, GeoPoint, GeoPolygon, HasMany, HasOne, Id,
     Model, MutationCtx, QueryCtx, ReadOnly, ReadWrite, Registry, Result, Runtime, Uuid,
 };
 pub use forge_core::{adapter, env, error, ir, model, observe, query, transaction, types, watch};

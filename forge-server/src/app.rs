@@ -11,9 +11,10 @@ use forge_core::{Catalog, Db, Env, Error, Registry, Result, Runtime};
 use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 
+use crate::auth::{AuthResolver, Authenticator};
 use crate::idempotency::{IdempotencyStore, MemoryStore};
 use crate::jobs::Jobs;
-use crate::server::Server;
+use crate::server::{Parts, Server};
 use crate::settings::Settings;
 use crate::{Limits, bind, commands, console};
 
@@ -45,6 +46,7 @@ pub struct App<P> {
     limits: Limits,
     database: Option<String>,
     idempotency: Option<Arc<dyn IdempotencyStore>>,
+    auth: Option<Arc<dyn AuthResolver>>,
 }
 
 impl<P> std::fmt::Debug for App<P> {
@@ -103,6 +105,7 @@ impl<P: Platform> App<P> {
             limits: Limits::default(),
             database: None,
             idempotency: None,
+            auth: None,
         }
     }
 
@@ -159,6 +162,18 @@ impl<P: Platform> App<P> {
     #[must_use]
     pub fn idempotency(mut self, store: impl IdempotencyStore) -> Self {
         self.idempotency = Some(Arc::new(store));
+        self
+    }
+
+    /// How callers are known: by an [`auth::Jwt`](crate::auth::Jwt), or an async closure over
+    /// [`auth::Credentials`](crate::auth::Credentials). Without one, tokens are refused, unless the environment sets up
+    /// JSON Web Tokens.
+    ///
+    /// It is asked for every HTTP request and when a WebSocket opens, with or without a token; for the `auth` frames of
+    /// a WebSocket; and again every [`Limits::auth_recheck`] while the socket is open.
+    #[must_use]
+    pub fn auth(mut self, resolver: impl AuthResolver) -> Self {
+        self.auth = Some(Arc::new(resolver));
         self
     }
 
@@ -251,8 +266,13 @@ impl<P: Platform> App<P> {
         let store = self
             .idempotency
             .unwrap_or_else(|| Arc::new(MemoryStore::new(limits.idempotency_keys, limits.idempotency_age)));
-        let server = Server::new(runtime, limits, store, settings.origins.clone(), self.router, self.index);
-        Ok(server.with_jobs(jobs))
+        let auth = match self.auth {
+            Some(resolver) => Authenticator::new(Some(resolver)),
+            None => settings.auth.clone(),
+        };
+        let origins = settings.origins.clone();
+        let parts = Parts { limits, store, auth, origins, router: self.router, index: self.index };
+        Ok(Server::new(runtime, parts).with_jobs(jobs))
     }
 
     async fn connect(&self, settings: &Settings) -> Result<Runtime> {

@@ -1,6 +1,7 @@
 //! Calls of handlers, the same for every transport: bounded in time, safe against panics, at most once under a key.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +9,14 @@ use std::time::Duration;
 use forge_core::context::Seen;
 use forge_core::handler::HandlerKind;
 use forge_core::runtime::MutationAnswer;
-use forge_core::{Caller, Error, ErrorCode, Result, Runtime};
+use forge_core::{Auth, Caller, Error, ErrorCode, Result, Runtime};
 use futures_util::FutureExt as _;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use crate::Limits;
+use crate::auth::{self, Authenticator};
 use crate::idempotency::{Claim, IdempotencyKey, IdempotencyStore, StoredAnswer};
 use crate::json;
 use crate::live::hub::Hub;
@@ -28,6 +30,7 @@ pub(crate) struct Calls {
     pub(crate) runtime: Runtime,
     pub(crate) hub: Hub,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) auth: Authenticator,
     store: Arc<dyn IdempotencyStore>,
     /// Mutations under way.
     active: watch::Sender<usize>,
@@ -48,10 +51,33 @@ impl Calls {
         runtime: Runtime,
         hub: Hub,
         limits: Arc<Limits>,
+        auth: Authenticator,
         store: Arc<dyn IdempotencyStore>,
         draining: watch::Receiver<bool>,
     ) -> Self {
-        Self { runtime, hub, limits, store, active: watch::Sender::new(0), draining }
+        Self { runtime, hub, limits, auth, store, active: watch::Sender::new(0), draining }
+    }
+
+    /// The caller behind the headers of a request.
+    ///
+    /// # Errors
+    /// As [`Calls::identify`], for the token of an `Authorization: Bearer` header.
+    pub(crate) async fn caller(&self, headers: BTreeMap<String, String>) -> Result<Caller> {
+        let mut caller = Caller { headers: Arc::new(headers), ..Caller::default() };
+        caller.auth = self.identify(auth::bearer(&caller.headers)?, &caller.headers).await?;
+        Ok(caller)
+    }
+
+    /// The identity behind a token and headers.
+    ///
+    /// # Errors
+    /// As [`Authenticator::identify`].
+    pub(crate) async fn identify(
+        &self,
+        token: Option<String>,
+        headers: &Arc<BTreeMap<String, String>>,
+    ) -> Result<Option<Arc<Auth>>> {
+        self.auth.identify(token, headers, self.runtime.db(), self.limits.deadline).await
     }
 
     /// Whether the server stops.
@@ -208,16 +234,21 @@ fn raw(args: &Map<String, Value>) -> Result<Box<RawValue>> {
     Ok(RawValue::from_string(json::canonical(args))?)
 }
 
-/// Callers are told apart by their credentials: a key that somebody else guesses is of no use to them.
+/// Callers are told apart by who they are or else by their credentials: a key that somebody else guesses is of no use to
+/// them, and one stays good when its owner's token is renewed.
 fn idempotency_key(name: &str, caller: &Caller, key: &str) -> Result<IdempotencyKey> {
     if key.is_empty() || key.len() > MAX_KEY || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Error::bad_request(format!(
             "an idempotency key has 1 to {MAX_KEY} visible ASCII characters and no spaces"
         )));
     }
-    let credentials =
-        ["authorization", "cookie"].map(|name| caller.headers.get(name).map_or("", String::as_str));
-    let caller = json::short_hash(format!("{:?}{:?}", credentials, caller.database).as_bytes());
+    let header = |name: &str| caller.headers.get(name).map_or("", String::as_str);
+    let who = match &caller.auth {
+        Some(auth) => ["subject", &auth.subject],
+        None => [header("authorization"), header("cookie")],
+    };
+    let signed_in = caller.auth.is_some();
+    let caller = json::short_hash(format!("{signed_in}{who:?}{:?}", caller.database).as_bytes());
     Ok(IdempotencyKey { handler: name.into(), caller: caller.into(), key: key.into() })
 }
 

@@ -11,6 +11,7 @@
 extern crate forge_core as forge;
 
 mod app;
+pub mod auth;
 mod bind;
 mod calls;
 mod commands;
@@ -28,6 +29,8 @@ mod settings;
 #[cfg(test)]
 mod testing;
 mod ws;
+#[cfg(test)]
+mod ws_auth_tests;
 #[cfg(test)]
 mod ws_tests;
 

@@ -24,6 +24,8 @@ pub struct Limits {
     pub subscriptions: usize,
     /// The arguments of one subscription, as JSON, in bytes: they are kept as long as it is. Default: 32 KiB.
     pub subscription_bytes: usize,
+    /// By how many items the window of a live query may become longer than its first page. Default: 10,000.
+    pub window: u64,
     /// Queries and mutations of one socket that are under way at the same time. Default: 64.
     pub calls: usize,
     /// Bytes that wait for one socket before it is closed with 1013. Default: 16 MiB.
@@ -34,6 +36,9 @@ pub struct Limits {
     pub heartbeat: Duration,
     /// The silence after which a socket counts as dead. Default: 60 s.
     pub dead: Duration,
+    /// How often the token of an open socket is looked at again, so that one which was revoked, or whose roles changed,
+    /// is noticed. Default: 60 s.
+    pub auth_recheck: Duration,
     /// Live queries that run at the same time, over all sockets. Default: 64.
     pub live_runs: usize,
     /// The shortest time between two runs of one live query. Default: 50 ms. A query that takes longer itself
@@ -72,11 +77,13 @@ impl Default for Limits {
             sockets: 20_000,
             subscriptions: 1_000,
             subscription_bytes: 32 * 1024,
+            window: 10_000,
             calls: 64,
             queued_bytes: 16 * MIB,
             send: Duration::from_secs(10),
             heartbeat: Duration::from_secs(25),
             dead: Duration::from_secs(60),
+            auth_recheck: Duration::from_secs(60),
             live_runs: 64,
             refresh_min: Duration::from_millis(50),
             refresh_max: Duration::from_millis(250),

@@ -1,5 +1,7 @@
 //! The frames of the WebSocket protocol, version 1: one JSON object each.
 
+use std::num::NonZeroU64;
+
 use forge_core::{Error, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -14,11 +16,11 @@ const MAX_ID: u64 = (1 << 53) - 1;
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Request {
-    /// Says who the client is. There are no resolvers of tokens yet: everybody is anonymous.
+    /// Says who the client is.
     Auth {
-        /// The token.
-        #[serde(default, rename = "token")]
-        _token: Value,
+        /// The token; none to be anonymous again.
+        #[serde(default)]
+        token: Option<String>,
     },
     /// Starts a live query.
     Subscribe {
@@ -35,6 +37,9 @@ pub(crate) enum Request {
         /// Whether the client takes `delta` in place of `data`. Whole results are always allowed.
         #[serde(default)]
         delta: bool,
+        /// By how much the window is longer than its first page, where the client had loaded more before.
+        #[serde(default)]
+        more: u64,
     },
     /// Ends a live query.
     Unsubscribe {
@@ -69,8 +74,7 @@ pub(crate) enum Request {
         /// The number of the live query.
         id: SubId,
         /// How many more.
-        #[serde(rename = "more")]
-        _more: u64,
+        more: NonZeroU64,
     },
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::Limits;
+use crate::auth::Authenticator;
 use crate::calls::Calls;
 use crate::http::Routes;
 use crate::idempotency::IdempotencyStore;
@@ -22,6 +23,18 @@ use crate::origin::Origins;
 /// How long `/readyz` fails before anything ends, so that whoever sends requests here can look elsewhere.
 const NOTICE: Duration = Duration::from_millis(250);
 const POLL: Duration = Duration::from_millis(10);
+
+/// What a server is made of, beside its handlers and its database.
+pub(crate) struct Parts {
+    pub(crate) limits: Limits,
+    pub(crate) store: Arc<dyn IdempotencyStore>,
+    pub(crate) auth: Authenticator,
+    pub(crate) origins: Origins,
+    /// The program's own routes.
+    pub(crate) router: Router,
+    /// The page at `/`.
+    pub(crate) index: Option<&'static str>,
+}
 
 /// A started program: connected, its indexes in place, its live queries running. It does not listen by itself.
 pub struct Server {
@@ -38,18 +51,12 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    pub(crate) fn new(
-        runtime: Runtime,
-        limits: Limits,
-        store: Arc<dyn IdempotencyStore>,
-        origins: Origins,
-        own: Router,
-        index: Option<&'static str>,
-    ) -> Self {
-        let hub = Hub::start(runtime.clone(), limits.clone());
+    pub(crate) fn new(runtime: Runtime, parts: Parts) -> Self {
+        let hub = Hub::start(runtime.clone(), parts.limits.clone());
         let draining = watch::Sender::new(false);
-        let calls = Calls::new(runtime, hub, Arc::new(limits), store, draining.subscribe());
-        let router = Routes::new(calls.clone(), origins).router(own, index);
+        let limits = Arc::new(parts.limits);
+        let calls = Calls::new(runtime, hub, limits, parts.auth, parts.store, draining.subscribe());
+        let router = Routes::new(calls.clone(), parts.origins).router(parts.router, parts.index);
         Self { calls, router, draining, jobs: None }
     }
 

@@ -1,7 +1,11 @@
 //! Settings from environment variables.
 
+#[cfg(feature = "jwt")]
+use std::sync::Arc;
+
 use forge_core::{Error, Result};
 
+use crate::auth::Authenticator;
 use crate::origin::Origins;
 
 const DATABASE_VARIABLES: [&str; 3] = ["FORGE_DATABASE_URL", "MONGODB_URI", "MONGO_URI"];
@@ -26,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) origins: Origins,
+    /// How callers are known, where the program does not say.
+    pub(crate) auth: Authenticator,
 }
 
 impl Settings {
@@ -40,6 +46,7 @@ impl Settings {
             host: host(read("FORGE_HOST"))?,
             port: port(read("FORGE_PORT"))?,
             origins: Origins::parse(&origins)?,
+            auth: auth(read)?,
         })
     }
 
@@ -51,6 +58,23 @@ impl Settings {
         // Text that is not Unicode cannot be right; its replacement characters make it fail with the variable's name.
         Self::read(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()), url)
     }
+}
+
+#[cfg(feature = "jwt")]
+fn auth(read: impl Fn(&str) -> Option<String>) -> Result<Authenticator> {
+    Ok(Authenticator::new(crate::auth::Jwt::from_settings(read)?.map(|jwt| Arc::new(jwt) as _)))
+}
+
+#[cfg(not(feature = "jwt"))]
+fn auth(read: impl Fn(&str) -> Option<String>) -> Result<Authenticator> {
+    let set = ["FORGE_JWT_SECRET", "FORGE_JWT_PUBLIC_KEY", "FORGE_JWT_JWKS"]
+        .into_iter()
+        .find(|name| read(name).is_some());
+    set.map_or(Ok(Authenticator::default()), |name| {
+        Err(Error::bad_request(format!(
+            "{name} is set, and the program was built without the cargo feature `jwt`"
+        )))
+    })
 }
 
 fn database(read: &impl Fn(&str) -> Option<String>, url: Option<String>) -> Result<Database> {

@@ -11,15 +11,17 @@ use forge_core::adapter::{
     ResumeToken, Transaction,
 };
 use forge_core::ir::{Change, Filter, Operation, Outcome, Predicate, Rows};
-use forge_core::{Catalog, DateTime, Db, Env, Error, MutationCtx, QueryCtx, Registry, Result, Runtime};
+use forge_core::{Auth, Catalog, DateTime, Db, Env, Error, MutationCtx, QueryCtx, Registry, Result, Runtime};
 use forge_macros::{Model, mutation, query};
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use tokio::sync::mpsc;
 
+use crate::auth::{AuthResolver, Authenticator, Credentials};
 use crate::idempotency::MemoryStore;
 use crate::origin::Origins;
+use crate::server::Parts;
 use crate::{Limits, Server};
 
 /// A number.
@@ -42,6 +44,46 @@ async fn counter(ctx: &QueryCtx, id: i32) -> Result<i32> {
 #[query]
 async fn language(ctx: &QueryCtx) -> Result<Option<String>> {
     Ok(ctx.headers.get("accept-language").map(str::to_owned))
+}
+
+#[query]
+async fn whoami(ctx: &QueryCtx) -> Result<Option<String>> {
+    Ok(ctx.auth.subject().map(str::to_owned))
+}
+
+/// For admins, the same for all of them.
+#[query(roles("admin", "root"))]
+async fn secrets(ctx: &QueryCtx) -> Result<i32> {
+    Ok(ctx.db.get::<Counter>(1).await?.map_or(0, |counter| counter.n))
+}
+
+#[mutation(auth)]
+async fn sign(ctx: &MutationCtx, text: String) -> Result<String> {
+    ctx.db.update_many::<Counter>().filter(|c| c.id.eq(9)).inc(|c| c.n, 1).await?;
+    Ok(format!("{text} {}", ctx.auth.require()?))
+}
+
+/// Five numbers, two a page.
+#[query]
+async fn numbers(ctx: &QueryCtx) -> Result<Vec<u64>> {
+    Ok((0..ctx.window(2).min(5)).collect())
+}
+
+/// Tokens are names; `admin…` has the role, `gone` is not known any more, `old` has expired.
+pub(crate) fn names() -> Arc<dyn AuthResolver> {
+    Arc::new(async |credentials: Credentials| {
+        let cookie = credentials.headers.get("cookie").and_then(|cookie| cookie.strip_prefix("user="));
+        let Some(name) = credentials.token.as_deref().or(cookie) else { return Ok(None) };
+        // A renewed token names the same user.
+        let auth = Auth::new(name.trim_end_matches('+'));
+        match name {
+            "gone" => Ok(None),
+            "broken" => panic!("secret"),
+            "old" => Ok(Some(auth.expires_at(DateTime::from_millis(1_699_999_999_999)))),
+            name if name.starts_with("admin") => Ok(Some(auth.role("admin"))),
+            _ => Ok(Some(auth)),
+        }
+    })
 }
 
 #[query(internal)]
@@ -73,8 +115,17 @@ async fn add_slowly(ctx: &MutationCtx, id: i32, by: i32) -> Result<i32> {
     Ok(by)
 }
 
-/// A server on `adapter`.
+/// A server on `adapter` where everybody is anonymous.
 pub(crate) fn server(adapter: Arc<FakeAdapter>, limits: Limits) -> Server {
+    server_with(adapter, limits, None)
+}
+
+/// A server on `adapter`.
+pub(crate) fn server_with(
+    adapter: Arc<FakeAdapter>,
+    limits: Limits,
+    auth: Option<Arc<dyn AuthResolver>>,
+) -> Server {
     struct Source;
     impl forge_core::env::Source for Source {
         fn now(&self) -> DateTime {
@@ -88,7 +139,9 @@ pub(crate) fn server(adapter: Arc<FakeAdapter>, limits: Limits) -> Server {
     let store = Arc::new(MemoryStore::new(limits.idempotency_keys, limits.idempotency_age));
     let origins = Origins::parse("https://app.example").unwrap();
     let runtime = Runtime::new(Registry::collect().unwrap(), db);
-    Server::new(runtime, limits, store, origins, axum::Router::new(), None)
+    let auth = Authenticator::new(auth);
+    let parts = Parts { limits, store, auth, origins, router: axum::Router::new(), index: None };
+    Server::new(runtime, parts)
 }
 
 /// A commit without changes.

@@ -1,5 +1,7 @@
 //! The WebSocket endpoint: one task that reads a socket, one that writes it, one for each call under way.
 
+mod identity;
+
 use std::sync::Arc;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
@@ -10,14 +12,15 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout, timeout_at};
 
 use crate::calls::Calls;
 use crate::json;
 use crate::live::event::SubId;
-use crate::live::hub::Subscriber;
+use crate::live::hub::{Start, Subscriber};
 use crate::live::outbox::{Closing, Outbox, Outgoing};
 use crate::protocol::{self, Malformed, Request};
+use identity::Identity;
 
 /// Serves a socket until it closes.
 pub(crate) async fn serve(socket: WebSocket, calls: Calls, caller: Caller) {
@@ -29,13 +32,13 @@ pub(crate) async fn serve(socket: WebSocket, calls: Calls, caller: Caller) {
             return;
         }
     };
-    let session = calls.runtime.db().env().uuid().to_string();
+    let session: Arc<str> = calls.runtime.db().env().uuid().to_string().into();
     let outbox = subscriber.outbox.clone();
     outbox.text(protocol::ready(&session, calls.hub.version()));
     let writer = tokio::spawn(write(sink, outbox.clone(), calls.clone()));
     let abort = writer.abort_handle();
-    let reader =
-        Reader { slots: Arc::new(Semaphore::new(calls.limits.calls)), calls, caller, session, subscriber };
+    let identity = Identity::new(&calls, caller, session, subscriber.clone());
+    let reader = Reader { slots: Arc::new(Semaphore::new(calls.limits.calls)), calls, identity, subscriber };
     tokio::select! {
         () = reader.read(stream) => {}
         _ = writer => {}
@@ -85,20 +88,28 @@ fn close(code: u16, reason: &str) -> Message {
 
 struct Reader {
     calls: Calls,
-    caller: Caller,
-    session: String,
+    identity: Identity,
     subscriber: Arc<Subscriber>,
     slots: Arc<Semaphore>,
 }
 
 impl Reader {
-    async fn read(self, mut stream: SplitStream<WebSocket>) {
+    async fn read(mut self, mut stream: SplitStream<WebSocket>) {
         // Dropping the set ends the queries of a client that went away.
         let mut tasks = JoinSet::new();
         let outbox = self.subscriber.outbox.clone();
+        let mut heard = Instant::now();
         loop {
             while tasks.try_join_next().is_some() {}
-            let message = match timeout(self.calls.limits.dead, stream.next()).await {
+            let message = tokio::select! {
+                message = timeout_at(heard + self.calls.limits.dead, stream.next()) => message,
+                () = sleep_until(self.identity.due()) => {
+                    self.identity.check().await;
+                    continue;
+                }
+            };
+            heard = Instant::now();
+            let message = match message {
                 Ok(Some(Ok(message))) => message,
                 Ok(Some(Err(error))) => return refuse_frame(&outbox, error).await,
                 // Silent for too long, or gone.
@@ -116,42 +127,34 @@ impl Reader {
         }
     }
 
-    async fn take(&self, text: &str, tasks: &mut JoinSet<()>) {
-        let outbox = &self.subscriber.outbox;
+    async fn take(&mut self, text: &str, tasks: &mut JoinSet<()>) {
         match protocol::parse(text, self.calls.limits.depth) {
             Ok(request) => self.obey(request, tasks).await,
-            Err(Malformed { id, error }) => outbox.text(protocol::error(id, &error)),
+            Err(Malformed { id, error }) => self.subscriber.outbox.text(protocol::error(id, &error)),
         }
     }
 
-    async fn obey(&self, request: Request, tasks: &mut JoinSet<()>) {
-        let outbox = &self.subscriber.outbox;
+    async fn obey(&mut self, request: Request, tasks: &mut JoinSet<()>) {
+        // Not even in the moment before it is noticed does an identity that expired count.
+        if self.identity.due() <= Instant::now() {
+            self.identity.check().await;
+        }
         match request {
-            Request::Auth { .. } => outbox.text(protocol::ready(&self.session, self.calls.hub.version())),
-            Request::Subscribe { id, query, args, hash, delta } => {
-                if let Err(error) = self.subscribe(id, &query, &args, hash, delta).await {
-                    outbox.text(protocol::error(Some(id), &error));
+            Request::Auth { token } => self.identity.authenticate(token).await,
+            Request::Subscribe { id, query, args, hash, delta, more } => {
+                let start = Start { id, hash, delta, more };
+                if let Err(error) = self.subscribe(&query, &args, start).await {
+                    self.subscriber.outbox.text(protocol::error(Some(id), &error));
                 }
             }
             Request::Unsubscribe { id } => self.subscriber.unsubscribe(id).await,
             Request::Query { id, query, args } => self.query(id, query, args, tasks),
             Request::Mutate { id, mutation, args, key } => self.mutate(id, mutation, args, key, tasks),
-            Request::Page { id, .. } => {
-                let error =
-                    Error::unsupported("page is not supported yet; subscribe again with a larger limit");
-                outbox.text(protocol::error(Some(id), &error));
-            }
+            Request::Page { id, more } => self.subscriber.page(id, more.get()).await,
         }
     }
 
-    async fn subscribe(
-        &self,
-        id: SubId,
-        query: &str,
-        args: &Map<String, Value>,
-        hash: Option<String>,
-        delta: bool,
-    ) -> Result<()> {
+    async fn subscribe(&self, query: &str, args: &Map<String, Value>, mut start: Start) -> Result<()> {
         self.calls.runtime.registry().public(HandlerKind::Query, query)?;
         let (args, max) = (json::canonical(args), self.calls.limits.subscription_bytes);
         if args.len() > max {
@@ -159,15 +162,19 @@ impl Reader {
                 "the arguments of a subscription have at most {max} bytes"
             )));
         }
+        let longest = self.calls.limits.window;
+        if start.more > longest {
+            return Err(Error::too_large(format!("a window can be made longer by {longest} in all")));
+        }
         // A hash of another length is none of ours: not kept.
-        let hash = hash.filter(|hash| hash.len() == json::HASH_LENGTH);
-        self.subscriber.subscribe(id, query, args, self.caller.clone(), hash, delta).await;
+        start.hash = start.hash.filter(|hash| hash.len() == json::HASH_LENGTH);
+        self.subscriber.subscribe(query, args, self.identity.caller.clone(), start).await;
         Ok(())
     }
 
     fn query(&self, id: SubId, query: String, args: Map<String, Value>, tasks: &mut JoinSet<()>) {
         let (calls, caller, outbox) =
-            (self.calls.clone(), self.caller.clone(), self.subscriber.outbox.clone());
+            (self.calls.clone(), self.identity.caller.clone(), self.subscriber.outbox.clone());
         self.start(id, tasks, async move {
             match calls.query(&query, &args, caller).await {
                 Ok(answer) => outbox.text(protocol::result(id, &answer.json)),
@@ -186,7 +193,8 @@ impl Reader {
         key: Option<String>,
         tasks: &mut JoinSet<()>,
     ) {
-        let (calls, caller, subscriber) = (self.calls.clone(), self.caller.clone(), self.subscriber.clone());
+        let (calls, caller, subscriber) =
+            (self.calls.clone(), self.identity.caller.clone(), self.subscriber.clone());
         self.start(id, tasks, async move {
             // A drain waits until the answer is queued, so that it goes out before the socket is closed.
             let _busy = calls.busy();

@@ -5,23 +5,24 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use forge_core::Error;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::Limits;
-use crate::testing::{FakeAdapter, server};
+use crate::auth::AuthResolver;
+use crate::testing::{FakeAdapter, server_with};
 
-struct Running {
-    address: SocketAddr,
-    adapter: Arc<FakeAdapter>,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) adapter: Arc<FakeAdapter>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<forge_core::Result<()>>,
 }
@@ -31,7 +32,15 @@ async fn start(limits: Limits) -> Running {
 }
 
 async fn start_on(adapter: Arc<FakeAdapter>, limits: Limits) -> Running {
-    let server = server(adapter.clone(), limits);
+    start_with(adapter, limits, None).await
+}
+
+pub(crate) async fn start_with(
+    adapter: Arc<FakeAdapter>,
+    limits: Limits,
+    auth: Option<Arc<dyn AuthResolver>>,
+) -> Running {
+    let server = server_with(adapter.clone(), limits, auth);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
@@ -39,17 +48,33 @@ async fn start_on(adapter: Arc<FakeAdapter>, limits: Limits) -> Running {
     Running { address, adapter, stop, task }
 }
 
-struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(crate) struct Client(pub(crate) WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Client {
-    async fn connect(running: &Running) -> Self {
-        let (socket, _) = connect_async(format!("ws://{}/ws", running.address)).await.unwrap();
-        let mut client = Self(socket);
-        assert_eq!(client.next().await["op"], "ready");
-        client
+    pub(crate) async fn connect(running: &Running) -> Self {
+        Self::connect_with(running, &[]).await.unwrap()
     }
 
-    async fn send(&mut self, frame: Value) {
+    /// Connects with headers; the HTTP status where that is refused.
+    pub(crate) async fn connect_with(
+        running: &Running,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, u16> {
+        let mut request = format!("ws://{}/ws", running.address).into_client_request().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let socket = match connect_async(request).await {
+            Ok((socket, _)) => socket,
+            Err(Error::Http(response)) => return Err(response.status().as_u16()),
+            Err(other) => panic!("{other}"),
+        };
+        let mut client = Self(socket);
+        assert_eq!(client.next().await["op"], "ready");
+        Ok(client)
+    }
+
+    pub(crate) async fn send(&mut self, frame: Value) {
         self.0.send(Message::text(frame.to_string())).await.unwrap();
     }
 
@@ -57,7 +82,7 @@ impl Client {
         timeout(Duration::from_secs(5), self.0.next()).await.expect("a frame").unwrap().unwrap()
     }
 
-    async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         loop {
             match self.message().await {
                 Message::Text(text) => return serde_json::from_str(&text).unwrap(),
@@ -68,7 +93,7 @@ impl Client {
     }
 
     /// The next frame with this `op`, and those before it.
-    async fn until(&mut self, op: &str) -> (Value, Vec<Value>) {
+    pub(crate) async fn until(&mut self, op: &str) -> (Value, Vec<Value>) {
         let mut before = Vec::new();
         loop {
             let frame = self.next().await;
@@ -179,7 +204,7 @@ async fn whatever_is_wrong_is_answered_and_the_socket_stays() {
             json!({ "op": "subscribe", "id": 1, "query": "language", "args": { "x": "y".repeat(40_000) } }),
             "too_large",
         ),
-        (json!({ "op": "page", "id": 1, "more": 5 }), "unsupported"),
+        (json!({ "op": "page", "id": 1, "more": 5 }), "bad_request"),
     ];
     for (frame, code) in cases {
         client.send(frame.clone()).await;
@@ -236,7 +261,7 @@ async fn a_frame_over_the_limit_closes_with_1009() {
 #[tokio::test]
 async fn without_change_feeds_a_subscription_says_so() {
     let adapter = Arc::new(FakeAdapter::default());
-    adapter.fail_watch(Error::unsupported("a standalone server has no change streams"));
+    adapter.fail_watch(forge_core::Error::unsupported("a standalone server has no change streams"));
     let running = start_on(adapter, Limits::default()).await;
     let mut client = Client::connect(&running).await;
     client.send(subscribe(1, 7)).await;

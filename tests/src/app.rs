@@ -107,6 +107,38 @@ async fn language(ctx: &QueryCtx) -> Result<String> {
     Ok(ctx.headers.get("accept-language").unwrap_or("none").to_owned())
 }
 
+/// The notes on the caller's own board.
+#[query(auth)]
+async fn my_notes(ctx: &QueryCtx) -> Result<Vec<Note>> {
+    let me = ctx.auth.require()?.to_owned();
+    ctx.db.find::<Note>().filter(|n| n.board.eq(me)).sort(|n| n.title.asc()).await
+}
+
+/// How many notes there are, for those who look after them.
+#[query(roles("moderator"))]
+async fn all_notes(ctx: &QueryCtx) -> Result<u64> {
+    ctx.db.find::<Note>().count().await
+}
+
+/// Asks one that is for moderators.
+#[query]
+async fn through(ctx: &QueryCtx) -> Result<u64> {
+    ctx.run_query("all_notes", serde_json::json!({})).await
+}
+
+/// Notes of a board by title, three a page.
+#[query]
+async fn pages(ctx: &QueryCtx, board: String) -> Result<Vec<String>> {
+    let notes = ctx.db.find::<Note>().filter(|n| n.board.eq(board)).sort(|n| n.title.asc());
+    Ok(notes.limit(ctx.window(3)).await?.into_iter().map(|note| note.title).collect())
+}
+
+#[mutation(auth)]
+async fn add_mine(ctx: &MutationCtx, title: String) -> Result<Note> {
+    let me = ctx.auth.require()?.to_owned();
+    ctx.db.insert(new_note(&me, &title)).await
+}
+
 /// Only other handlers may call this.
 #[query(internal)]
 async fn whisper(_ctx: &QueryCtx) -> Result<String> {
@@ -179,7 +211,7 @@ async fn count_runs(_ctx: &MutationCtx, label: String) -> Result<String> {
 }
 
 #[mutation]
-async fn wipe_board(ctx: &MutationCtx, board: String) -> Result<u64> {
+async fn clear_board(ctx: &MutationCtx, board: String) -> Result<u64> {
     ctx.db.delete_many::<Note>().filter(|n| n.board.eq(board)).await
 }
 

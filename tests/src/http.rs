@@ -107,6 +107,15 @@ impl Client {
             .unwrap()
     }
 
+    /// Calls a handler with a token.
+    pub async fn signed(&self, kind: &str, name: &str, token: &str, args: &Value) -> Answer {
+        let token = format!("Bearer {token}");
+        let headers = [("content-type", "application/json"), ("authorization", token.as_str())];
+        self.send("POST", &format!("/api/{kind}/{name}"), &headers, args.to_string().as_bytes())
+            .await
+            .unwrap()
+    }
+
     /// The result of a query that has to succeed.
     pub async fn query(&self, name: &str, args: Value) -> Value {
         self.succeed("query", name, &args).await

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use forge::adapter::Adapter;
+use forge::server::auth::AuthResolver;
 use forge::server::{App, Limits, Platform};
 use forge::{Catalog, Db, Env, Result};
 use forge_embedded::EmbeddedDriver;
@@ -47,19 +48,28 @@ impl TestServer {
 
     /// A server in memory with `limits`.
     pub async fn with(limits: Limits) -> Self {
+        Self::set_up(Self::memory(), |app| app.limits(limits)).await
+    }
+
+    /// A server in memory where callers are known by `resolver`.
+    pub async fn with_auth(resolver: impl AuthResolver) -> Self {
+        Self::set_up(Self::memory(), |app| app.auth(resolver)).await
+    }
+
+    fn memory() -> Arc<Counting> {
         let inner = EmbeddedDriver::memory(forge::system_env()).unwrap();
-        Self::on(Arc::new(Counting::new(Arc::new(inner), "forge".to_owned())), limits).await
+        Arc::new(Counting::new(Arc::new(inner), "forge".to_owned()))
     }
 
     /// Another server on the same database.
     pub async fn beside(&self, limits: Limits) -> Self {
-        Self::on(self.driver.clone(), limits).await
+        Self::set_up(self.driver.clone(), |app| app.limits(limits)).await
     }
 
-    async fn on(driver: Arc<Counting>, limits: Limits) -> Self {
+    async fn set_up(driver: Arc<Counting>, configure: impl FnOnce(App<Counted>) -> App<Counted>) -> Self {
         let url = format!("memory:{:016x}", random());
         with_drivers(|drivers| drop(drivers.insert(url.clone(), driver.clone())));
-        let server = App::<Counted>::new().database(url).limits(limits).build().await.unwrap();
+        let server = configure(App::new().database(url)).build().await.unwrap();
         let db = server.db().clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -17,6 +17,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
+use forge_core::auth::SeenAuth;
 use forge_core::{Error, ErrorCode};
 use tokio::time::{Duration, timeout};
 
@@ -119,8 +120,9 @@ async fn query(
     body: Body,
 ) -> Result<Response, ApiError> {
     let name = handler_name(name)?;
+    let caller = server.calls.caller(request::texts(&headers)).await?;
     let args = request::arguments(&headers, body, &server.calls.limits).await?;
-    let answer = server.calls.query(&name, &args, request::caller(&headers)).await?;
+    let answer = server.calls.query(&name, &args, caller).await?;
     Ok(answer::json(answer.json.as_bytes().to_vec()))
 }
 
@@ -133,9 +135,12 @@ async fn get_query(
     let name = handler_name(name)?;
     let Query(parameters) = parameters.map_err(|_| Error::bad_request("the query string is malformed"))?;
     let args = request::query_arguments(&parameters, &server.calls.limits)?;
-    let answer = server.calls.query(&name, &args, request::caller(&headers)).await?;
+    let caller = server.calls.caller(request::texts(&headers)).await?;
+    let answer = server.calls.query(&name, &args, caller).await?;
     let mut response = Tagged::new(answer.json).answer(&headers);
-    for name in &answer.seen.headers {
+    let by_identity: &[&str] =
+        if answer.seen.auth == SeenAuth::default() { &[] } else { &["authorization", "cookie"] };
+    for name in answer.seen.headers.iter().map(String::as_str).chain(by_identity.iter().copied()) {
         if let Ok(name) = HeaderValue::from_str(name) {
             response.headers_mut().append(header::VARY, name);
         }
@@ -150,10 +155,11 @@ async fn mutation(
     body: Body,
 ) -> Result<Response, ApiError> {
     let name = handler_name(name)?;
+    let caller = server.calls.caller(request::texts(&headers)).await?;
     let args = request::arguments(&headers, body, &server.calls.limits).await?;
     // A key that is no text is passed on as one that is refused.
     let key = headers.get(IDEMPOTENCY_KEY).map(|key| key.to_str().unwrap_or(""));
-    let answer = server.calls.mutation(&name, &args, request::caller(&headers), key).await;
+    let answer = server.calls.mutation(&name, &args, caller, key).await;
     if !answer.is_ok() {
         return Ok(answer::refused(&answer));
     }
@@ -176,7 +182,8 @@ async fn upgrade(
     if server.calls.is_draining() {
         return Err(Error::unavailable("the server is stopping").into());
     }
-    let (calls, caller) = (server.calls, request::caller(&headers));
+    let calls = server.calls;
+    let caller = calls.caller(request::texts(&headers)).await?;
     let max = calls.limits.frame_bytes;
     let upgrade = upgrade.max_message_size(max).max_frame_size(max);
     // The default buffers are 128 KiB each, for every idle socket.

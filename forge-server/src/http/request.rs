@@ -1,11 +1,11 @@
 //! What requests bring: arguments, headers, the caller.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
-use forge_core::{Caller, Error};
+use forge_core::Error;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
@@ -75,9 +75,9 @@ pub(crate) fn query_arguments(
     }
 }
 
-/// The caller behind these headers. Values that are not text are left out; of several values of one name, all count.
-pub(crate) fn caller(headers: &HeaderMap) -> Caller {
-    let mut map = std::collections::BTreeMap::<String, String>::new();
+/// The headers by name. Values that are not text are left out; of several values of one name, all count.
+pub(crate) fn texts(headers: &HeaderMap) -> BTreeMap<String, String> {
+    let mut map = BTreeMap::<String, String>::new();
     for (name, value) in headers {
         let Ok(value) = value.to_str() else { continue };
         map.entry(name.as_str().to_owned())
@@ -87,7 +87,7 @@ pub(crate) fn caller(headers: &HeaderMap) -> Caller {
             })
             .or_insert_with(|| value.to_owned());
     }
-    Caller { headers: Arc::new(map), ..Caller::default() }
+    map
 }
 
 #[cfg(test)]

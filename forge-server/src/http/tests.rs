@@ -11,7 +11,7 @@ use forge_core::Error;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-use crate::testing::{FakeAdapter, server};
+use crate::testing::{FakeAdapter, names, server, server_with};
 use crate::{Limits, Server};
 
 struct Answer {
@@ -256,4 +256,55 @@ async fn the_default_page_lists_handlers_and_escapes_their_docs() {
     let (_server, router, _) = start(Limits::default());
     let page = get(&router, "/", &[]).await.text;
     assert!(page.contains("POST /api/query/counter") && page.contains("&lt;live&gt;"), "{page}");
+}
+
+fn start_named() -> (Server, Router) {
+    let server = server_with(Arc::new(FakeAdapter::default()), Limits::default(), Some(names()));
+    let router = server.router();
+    (server, router)
+}
+
+#[tokio::test]
+async fn without_a_resolver_a_token_is_refused_and_other_schemes_are_the_programs() {
+    let (_server, router, _) = start(Limits::default());
+    let refused = get(&router, "/api/query/whoami", &[("authorization", "Bearer x")]).await;
+    assert!(refused.refused(401, "unauthorized").contains("App::auth"));
+    assert_eq!(refused.headers["www-authenticate"], "Bearer");
+    assert_eq!(get(&router, "/api/query/whoami", &[("authorization", "Basic dTpw")]).await.text, "null");
+}
+
+#[tokio::test]
+async fn callers_are_known_by_their_token_or_cookie() {
+    let (_server, router) = start_named();
+    let who = async |headers: &[(&str, &str)]| get(&router, "/api/query/whoami", headers).await;
+    let ann = who(&[("authorization", "Bearer ann")]).await;
+    assert_eq!(ann.text, "\"ann\"");
+    let vary: Vec<_> = ann.headers.get_all("vary").iter().collect();
+    assert_eq!(vary, ["authorization", "cookie"]);
+    assert_eq!(who(&[("cookie", "user=bob")]).await.text, "\"bob\"");
+    assert_eq!(who(&[]).await.text, "null");
+    for token in ["Bearer gone", "Bearer old", "Bearer"] {
+        who(&[("authorization", token)]).await.refused(401, "unauthorized");
+    }
+    who(&[("authorization", "Bearer broken")]).await.refused(500, "internal");
+}
+
+#[tokio::test]
+async fn guards_let_only_those_pass_who_may() {
+    let (_server, router) = start_named();
+    let path = "/api/query/secrets";
+    get(&router, path, &[]).await.refused(401, "unauthorized");
+    get(&router, path, &[("authorization", "Bearer ann")]).await.refused(403, "forbidden");
+    assert_eq!(get(&router, path, &[("authorization", "Bearer admin")]).await.text, "0");
+    let sign = |token: &str| {
+        let headers = [("authorization", token)];
+        request(
+            "POST",
+            "/api/mutation/sign",
+            r#"{"text":"x"}"#,
+            if token.is_empty() { &[] } else { &headers },
+        )
+    };
+    send(&router, sign("")).await.refused(401, "unauthorized");
+    assert_eq!(send(&router, sign("Bearer ann")).await.text, "\"x ann\"");
 }

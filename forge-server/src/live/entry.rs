@@ -29,8 +29,10 @@ pub(crate) struct Sub {
     pub(crate) delta: bool,
     /// The result that it holds, or that is on its way.
     pub(crate) has: Option<Arc<str>>,
-    /// Whether it was told anything since it subscribed.
+    /// Whether it was told anything since it subscribed, or asked for more.
     pub(crate) answered: bool,
+    /// Whether it was ever told anything.
+    pub(crate) holds: bool,
     /// The message of the error that it was told last.
     pub(crate) told: Option<Arc<str>>,
 }
@@ -49,14 +51,20 @@ impl Sub {
             }
             _ => Content::Whole,
         };
-        (self.has, self.answered, self.told) = (Some(data.hash.clone()), true, None);
+        (self.has, self.answered, self.holds, self.told) = (Some(data.hash.clone()), true, true, None);
         Some(Item { id, data: data.clone(), content })
+    }
+
+    /// Makes the next result a full answer, as if nothing had been sent so far.
+    pub(crate) fn forget(&mut self) {
+        (self.has, self.answered, self.told) = (None, false, None);
     }
 
     /// Whether the subscriber must be told of `error`, having not been told the same before.
     pub(crate) fn tell(&mut self, error: &Error) -> bool {
         let repeated = self.told.as_deref() == Some(error.message());
-        (self.has, self.answered, self.told) = (None, true, Some(error.message().into()));
+        (self.has, self.answered, self.holds) = (None, true, true);
+        self.told = Some(error.message().into());
         !repeated
     }
 }
@@ -87,6 +95,8 @@ pub(crate) struct Entry {
     pub(crate) seen: Seen,
     /// Who wants it.
     pub(crate) subs: BTreeMap<(SocketId, SubId), Sub>,
+    /// A result that the first one is likely to be near: that of the same query with a shorter window.
+    pub(crate) base: Option<Data>,
     /// The last result.
     pub(crate) result: Option<Result<Data, Failure>>,
     /// What the last run read.
@@ -120,6 +130,7 @@ impl Entry {
             key,
             seen,
             subs: BTreeMap::new(),
+            base: None,
             result: None,
             reads: Vec::new(),
             postings: HashSet::new(),
@@ -137,7 +148,10 @@ impl Entry {
 
     /// The result that the next one can be told from, where a subscriber wants that.
     pub(crate) fn before(&self) -> Option<Data> {
-        let Some(Ok(data)) = &self.result else { return None };
+        let data = match &self.result {
+            Some(result) => result.as_ref().ok()?,
+            None => self.base.as_ref()?,
+        };
         self.subs.values().any(|sub| sub.delta).then(|| data.clone())
     }
 

@@ -43,6 +43,10 @@ pub(crate) enum Event {
         /// Whether the client takes differences in place of whole results.
         delta: bool,
     },
+    /// A client asks for a window that is longer by `more`.
+    Page { socket: SocketId, id: SubId, more: u64 },
+    /// Behind a socket is another caller from now on. Where a `session` is given, the socket is told.
+    Identify { socket: SocketId, caller: Caller, session: Option<Arc<str>> },
     /// A client has seen enough.
     Unsubscribe { socket: SocketId, id: SubId },
     /// A socket is gone, with all its subscriptions.
@@ -138,6 +142,10 @@ pub(crate) enum Frame {
     Error { id: SubId, error: Arc<Error> },
     /// The end of a subscription.
     Unsubscribed { id: SubId },
+    /// The socket's caller is the new one.
+    Ready { session: Arc<str>, version: u64 },
+    /// What waits to be sent of the subscription was meant for the caller before. Nothing is sent.
+    Retracted { id: SubId },
 }
 
 /// One result of an update.

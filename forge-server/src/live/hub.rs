@@ -60,6 +60,19 @@ pub(crate) struct Subscriber {
     pub(crate) outbox: Arc<Outbox>,
 }
 
+/// How a subscription begins.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// The client's number for it.
+    pub(crate) id: SubId,
+    /// The hash of the result that the client has already.
+    pub(crate) hash: Option<String>,
+    /// Whether it takes differences.
+    pub(crate) delta: bool,
+    /// By how much its window is longer than the first page.
+    pub(crate) more: u64,
+}
+
 impl Hub {
     /// Starts the hub and opens the change feed of the default database.
     pub(crate) fn start(runtime: Runtime, limits: Limits) -> Self {
@@ -159,20 +172,24 @@ impl Hub {
 }
 
 impl Subscriber {
-    /// Starts a live query; `hash` is that of the result that the client has already.
-    pub(crate) async fn subscribe(
-        &self,
-        id: SubId,
-        query: &str,
-        args: String,
-        caller: Caller,
-        hash: Option<String>,
-        delta: bool,
-    ) {
+    /// Starts a live query.
+    pub(crate) async fn subscribe(&self, query: &str, args: String, caller: Caller, start: Start) {
+        let Start { id, hash, delta, more } = start;
+        let caller = Caller { more, ..caller };
         let database = caller.database.clone().unwrap_or_else(|| self.hub.0.database.clone());
         let wanted = Wanted { database, query: query.into(), args: args.into() };
         let hash = hash.map(Into::into);
         self.send(Event::Subscribe { socket: self.id, id, wanted, caller, hash, delta }).await;
+    }
+
+    /// Makes the window of a live query longer.
+    pub(crate) async fn page(&self, id: SubId, more: u64) {
+        self.send(Event::Page { socket: self.id, id, more }).await;
+    }
+
+    /// Goes on with another caller; with a `session`, the socket is told when that is so.
+    pub(crate) async fn identify(&self, caller: Caller, session: Option<Arc<str>>) {
+        self.send(Event::Identify { socket: self.id, caller, session }).await;
     }
 
     /// Ends a live query.
@@ -214,6 +231,7 @@ fn config(limits: &Limits) -> Config {
         refresh_max: millis(limits.refresh_max).max(millis(limits.refresh_min)),
         hold: millis(limits.hold),
         subscriptions: limits.subscriptions,
+        window: limits.window,
     }
 }
 
@@ -267,7 +285,10 @@ impl Task {
             Command::Event(event) => {
                 // What a socket asked for just before it closed must not bring it back.
                 let socket = match &event {
-                    Event::Subscribe { socket, .. } | Event::Unsubscribe { socket, .. } => Some(socket),
+                    Event::Subscribe { socket, .. }
+                    | Event::Page { socket, .. }
+                    | Event::Identify { socket, .. }
+                    | Event::Unsubscribe { socket, .. } => Some(socket),
                     Event::RunFinished { run, .. } => {
                         self.runs.remove(run);
                         None

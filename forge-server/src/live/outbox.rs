@@ -63,8 +63,7 @@ impl Outbox {
     /// Adds a text frame.
     pub(crate) fn text(&self, text: String) {
         let Some(mut state) = self.open_state() else { return };
-        state.bytes += text.len();
-        state.texts.push_back(text);
+        state.push(text);
         self.filled(state);
     }
 
@@ -76,14 +75,14 @@ impl Outbox {
             Frame::Update { version, results } => state.merge(version, results),
             Frame::Error { id, error } => {
                 state.forget(id);
-                let text = protocol::error(Some(id), &error);
-                state.bytes += text.len();
-                state.texts.push_back(text);
+                state.push(protocol::error(Some(id), &error));
             }
             Frame::Unsubscribed { id } => {
                 state.forget(id);
-                state.texts.push_back(protocol::unsubscribed(id));
+                state.push(protocol::unsubscribed(id));
             }
+            Frame::Ready { session, version } => state.push(protocol::ready(&session, version)),
+            Frame::Retracted { id } => state.forget(id),
         }
         self.filled(state);
     }
@@ -117,6 +116,11 @@ impl Outbox {
 impl State {
     fn len(&self) -> usize {
         self.texts.len() + self.update.as_ref().map_or(0, |(_, items)| items.len())
+    }
+
+    fn push(&mut self, text: String) {
+        self.bytes += text.len();
+        self.texts.push_back(text);
     }
 
     fn merge(&mut self, version: u64, results: Vec<Item>) {
@@ -233,6 +237,7 @@ mod tests {
             delta: true,
             has: None,
             answered: false,
+            holds: false,
             told: None,
         };
         let mut before: Option<Data> = None;

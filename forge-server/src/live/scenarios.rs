@@ -168,7 +168,7 @@ fn a_known_hash_is_answered_with_unchanged() {
     let run = run_of(machine.handle(0, event)).next().unwrap();
     match machine.handle(1, finished(run, 1, "same")).as_slice() {
         [Action::Send { frame: Frame::Update { results, .. }, .. }] => {
-            assert_eq!(results[0].content, Content::Unchanged)
+            assert_eq!(results[0].content, Content::Unchanged);
         }
         other => panic!("{other:?}"),
     }

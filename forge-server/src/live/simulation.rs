@@ -16,7 +16,8 @@ use super::event::{
 };
 use super::machine::{Config, Machine};
 
-pub(super) const CONFIG: Config = Config { refresh_min: 50, refresh_max: 250, hold: 100, subscriptions: 50 };
+pub(super) const CONFIG: Config =
+    Config { refresh_min: 50, refresh_max: 250, hold: 100, subscriptions: 50, window: 100 };
 const LONGEST_RUN: u64 = 60;
 /// A run in flight, the throttle, a run that is withheld, one that is not, and the wait for related results.
 const BOUND: u64 = LONGEST_RUN + 2 * LONGEST_RUN + 2 * LONGEST_RUN + CONFIG.hold;
@@ -29,6 +30,8 @@ type Docs = Vec<(i32, i32)>;
 pub(super) enum Op {
     Subscribe { socket: u64, id: SubId, query: &'static str, arg: i32 },
     Unsubscribe { socket: u64, id: SubId },
+    Page { socket: u64, id: SubId },
+    Identify { socket: u64, language: usize },
     Close { socket: u64 },
     Write { socket: Option<u64>, changes: Vec<(usize, i32, i32)>, pre_images: bool },
     LoseHistory,
@@ -43,16 +46,23 @@ pub(super) enum Happening {
     Check { version: u64, since: u64 },
 }
 
+/// What a client is to the queries that look.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Look {
+    language: &'static str,
+    more: u64,
+}
+
 struct Job {
     wanted: Wanted,
-    language: String,
+    look: Look,
     before: Option<Data>,
     steps: u32,
     seen: Vec<Docs>,
 }
 
-#[derive(Default)]
 struct Client {
+    language: &'static str,
     version: u64,
     awaits: u64,
     subs: HashMap<SubId, ClientSub>,
@@ -61,8 +71,16 @@ struct Client {
 struct ClientSub {
     query: String,
     arg: i32,
+    more: u64,
     since: u64,
-    result: Option<Result<String, String>>,
+    /// What it received, and as whom.
+    result: Option<(Result<String, String>, Look)>,
+}
+
+impl Client {
+    fn look(&self, sub: &ClientSub) -> Look {
+        Look { language: self.language, more: sub.more }
+    }
 }
 
 pub(super) struct World {
@@ -80,7 +98,7 @@ pub(super) struct World {
 }
 
 /// What a query answers, and how many reads it takes.
-fn evaluate(query: &str, arg: i32, language: &str, docs: &Docs, then: &Docs) -> Result<String, String> {
+fn evaluate(query: &str, arg: i32, look: Look, docs: &Docs, then: &Docs) -> Result<String, String> {
     let group = |docs: &Docs, arg| {
         docs.iter().enumerate().filter(|(_, d)| d.0 == arg).map(|(i, d)| (i, d.1)).collect::<Vec<_>>()
     };
@@ -90,7 +108,11 @@ fn evaluate(query: &str, arg: i32, language: &str, docs: &Docs, then: &Docs) -> 
         "all" => Ok(rows(&docs.iter().map(|d| d.1).enumerate().collect::<Vec<_>>())),
         // The second read depends on the first.
         "follow" => Ok(rows(&group(then, docs[arg as usize].0))),
-        "spoken" => Ok(format!("[{language:?},{}]", rows(&group(docs, arg)))),
+        "windowed" => {
+            let window = docs.iter().map(|d| d.1).enumerate().take(1 + look.more as usize);
+            Ok(rows(&window.collect::<Vec<_>>()))
+        }
+        "spoken" => Ok(format!("[{:?},{}]", look.language, rows(&group(docs, arg)))),
         "fussy" if group(docs, arg).iter().any(|(_, value)| *value == 3) => {
             Err(format!("group {arg} holds a three"))
         }
@@ -137,7 +159,7 @@ fn reads(query: &str, arg: i32, docs: &Docs) -> Vec<Read> {
     let group = |g: i32| read(Filter::Field("group".into(), Predicate::Eq(g.into())));
     match query {
         "doc" => vec![read(Filter::eq("_id", arg))],
-        "all" => vec![read(Filter::All)],
+        "all" | "windowed" => vec![read(Filter::All)],
         "follow" => vec![read(Filter::eq("_id", arg)), group(docs[arg as usize].0)],
         _ => vec![group(arg)],
     }
@@ -151,12 +173,8 @@ pub(super) fn wanted(query: &str, arg: i32) -> Wanted {
     Wanted { database: "db".into(), query: query.into(), args: arg.to_string().into() }
 }
 
-fn language(socket: u64) -> &'static str {
-    LANGUAGES[(socket % 2) as usize]
-}
-
-fn caller(socket: u64) -> Caller {
-    let headers = [("lang".to_owned(), language(socket).to_owned()), ("key".to_owned(), socket.to_string())];
+fn caller(socket: u64, language: &str) -> Caller {
+    let headers = [("lang".to_owned(), language.to_owned()), ("key".to_owned(), socket.to_string())];
     Caller { headers: Arc::new(headers.into()), ..Caller::default() }
 }
 
@@ -210,12 +228,14 @@ impl World {
     }
 
     fn start(&mut self, run: RunId, wanted: Wanted, caller: &Caller, before: Option<Data>) {
-        let language = caller.headers["lang"].clone();
-        // Until the first run tells what "spoken" looks at, callers may be served by two entries.
-        let twin = |job: &Job| job.wanted == wanted && &*wanted.query != "spoken";
+        let language = LANGUAGES.into_iter().find(|known| *known == caller.headers["lang"]).unwrap();
+        let look = Look { language, more: caller.more };
+        // Those that look at their caller are served by several entries.
+        let looks = ["spoken", "windowed"].contains(&&*wanted.query);
+        let twin = |job: &Job| job.wanted == wanted && !looks;
         assert!(!self.jobs.values().any(twin), "two runs of {wanted:?} in flight");
         self.runs += 1;
-        let job = Job { wanted, language, before, steps: 0, seen: Vec::new() };
+        let job = Job { wanted, look, before, steps: 0, seen: Vec::new() };
         self.jobs.insert(run, job);
         let time = self.now + self.below(LONGEST_RUN / 3);
         self.at(time, Happening::Step(run));
@@ -233,7 +253,7 @@ impl World {
         }
         let job = self.jobs.remove(&run).unwrap();
         let arg = job.wanted.args.parse().unwrap();
-        let result = evaluate(&job.wanted.query, arg, &job.language, &job.seen[0], &job.seen[1]);
+        let result = evaluate(&job.wanted.query, arg, job.look, &job.seen[0], &job.seen[1]);
         let result = result
             .map(|json| match &job.before {
                 Some(before) => Data::new(json).after(before),
@@ -244,6 +264,7 @@ impl World {
         if &*job.wanted.query == "spoken" {
             seen.headers.insert("lang".into());
         }
+        seen.window = &*job.wanted.query == "windowed";
         let reads = reads(&job.wanted.query, arg, &job.seen[0]);
         self.feed(Event::RunFinished { run, outcome: Outcome { reads, seen, result } });
     }
@@ -251,22 +272,24 @@ impl World {
     fn receive(&mut self, socket: u64, frame: Frame) {
         let client = self.clients.get_mut(&socket).expect("frames only go to open sockets");
         match frame {
-            Frame::Unsubscribed { .. } => {}
+            Frame::Unsubscribed { .. } | Frame::Ready { .. } | Frame::Retracted { .. } => {}
             Frame::Error { id, error } => {
-                client.subs.get_mut(&id).expect("errors belong to a subscription").result =
-                    Some(Err(error.to_string()));
+                let look = client.look(client.subs.get(&id).expect("errors belong to a subscription"));
+                client.subs.get_mut(&id).unwrap().result = Some((Err(error.to_string()), look));
             }
             Frame::Update { version, results } => {
                 assert!(version >= client.version, "the version of a socket went back");
                 client.version = version;
                 for item in results {
-                    let sub = client.subs.get_mut(&item.id).expect("results belong to a subscription");
+                    let look =
+                        client.look(client.subs.get(&item.id).expect("results belong to a subscription"));
+                    let sub = client.subs.get_mut(&item.id).unwrap();
                     let held = match &sub.result {
-                        Some(Ok(json)) => Some(json.as_str()),
+                        Some((Ok(json), _)) => Some(json.as_str()),
                         _ => None,
                     };
                     let json = received(held, &item, wants_delta(socket));
-                    sub.result = Some(Ok(json));
+                    sub.result = Some((Ok(json), look));
                 }
                 self.check_includes(socket, version);
             }
@@ -276,9 +299,9 @@ impl World {
     /// Every result that the client has includes everything up to `version`.
     fn check_includes(&self, socket: u64, version: u64) {
         for (id, sub) in &self.clients[&socket].subs {
-            let Some(result) = &sub.result else { continue };
+            let Some((result, look)) = &sub.result else { continue };
             assert!(
-                self.is_from(sub, socket, result, version),
+                self.is_from(sub, *look, result, version),
                 "{}({}) of {socket}/{id} is {result:?} at {version}, which lacks an earlier commit",
                 sub.query,
                 sub.arg
@@ -287,10 +310,10 @@ impl World {
     }
 
     /// Whether `result` is what the query answers in some state from `version` on.
-    fn is_from(&self, sub: &ClientSub, socket: u64, result: &Result<String, String>, version: u64) -> bool {
+    fn is_from(&self, sub: &ClientSub, look: Look, result: &Result<String, String>, version: u64) -> bool {
         let mut states = self.history[version as usize..].iter();
         let single = sub.query != "follow";
-        !single || states.any(|docs| evaluate(&sub.query, sub.arg, language(socket), docs, docs) == *result)
+        !single || states.any(|docs| evaluate(&sub.query, sub.arg, look, docs, docs) == *result)
     }
 
     fn write(&mut self, socket: Option<u64>, changes: &[(usize, i32, i32)], pre_images: bool) {
@@ -327,9 +350,9 @@ impl World {
     fn check(&self, version: u64, since: u64) {
         for (socket, client) in &self.clients {
             for sub in client.subs.values().filter(|sub| sub.since < since) {
-                let result = sub.result.as_ref().expect("subscribed long ago, and not answered");
+                let (result, _) = sub.result.as_ref().expect("subscribed long ago, and not answered");
                 assert!(
-                    self.is_from(sub, *socket, result, version),
+                    self.is_from(sub, client.look(sub), result, version),
                     "{}({}) of {socket} is {result:?}, without version {version} of {since}, at {}",
                     sub.query,
                     sub.arg,
@@ -356,13 +379,19 @@ impl World {
     fn operate(&mut self, op: Op) {
         match op {
             Op::Subscribe { socket, id, query, arg } => {
-                let client = self.clients.entry(socket).or_default();
+                let client = self.clients.entry(socket).or_insert_with(|| Client {
+                    language: LANGUAGES[(socket % 2) as usize],
+                    version: 0,
+                    awaits: 0,
+                    subs: HashMap::new(),
+                });
+                let language = client.language;
                 if client.subs.contains_key(&id) {
                     return;
                 }
-                let sub = ClientSub { query: query.into(), arg, since: self.now, result: None };
+                let sub = ClientSub { query: query.into(), arg, more: 0, since: self.now, result: None };
                 client.subs.insert(id, sub);
-                let (wanted, caller) = (wanted(query, arg), caller(socket));
+                let (wanted, caller) = (wanted(query, arg), caller(socket, language));
                 let (hash, delta) = (None, wants_delta(socket));
                 self.feed(Event::Subscribe { socket: SocketId(socket), id, wanted, caller, hash, delta });
             }
@@ -370,6 +399,20 @@ impl World {
                 if self.clients.get_mut(&socket).is_some_and(|client| client.subs.remove(&id).is_some()) {
                     self.feed(Event::Unsubscribe { socket: SocketId(socket), id });
                 }
+            }
+            Op::Page { socket, id } => {
+                let sub = self.clients.get_mut(&socket).and_then(|client| client.subs.get_mut(&id));
+                if let Some(sub) = sub.filter(|sub| sub.query == "windowed" && sub.more < 10) {
+                    (sub.more, sub.since) = (sub.more + 2, self.now);
+                    self.feed(Event::Page { socket: SocketId(socket), id, more: 2 });
+                }
+            }
+            Op::Identify { socket, language } => {
+                let Some(client) = self.clients.get_mut(&socket) else { return };
+                client.language = LANGUAGES[language];
+                client.subs.values_mut().for_each(|sub| sub.since = self.now);
+                let caller = caller(socket, LANGUAGES[language]);
+                self.feed(Event::Identify { socket: SocketId(socket), caller, session: Some("s".into()) });
             }
             Op::Close { socket } => {
                 self.clients.remove(&socket);
@@ -415,19 +458,27 @@ impl World {
                 client.awaits
             );
             for (id, sub) in &client.subs {
-                let fresh = evaluate(&sub.query, sub.arg, language(*socket), self.docs(), self.docs());
-                assert_eq!(sub.result.as_ref(), Some(&fresh), "{}({}) of {socket}/{id}", sub.query, sub.arg);
+                let fresh = evaluate(&sub.query, sub.arg, client.look(sub), self.docs(), self.docs());
+                assert_eq!(
+                    sub.result.as_ref().map(|(result, _)| result),
+                    Some(&fresh),
+                    "{}({}) of {socket}/{id}",
+                    sub.query,
+                    sub.arg
+                );
             }
         }
     }
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    let query = prop::sample::select(vec!["group", "doc", "all", "follow", "spoken", "fussy"]);
+    let query = prop::sample::select(vec!["group", "doc", "all", "follow", "spoken", "windowed", "fussy"]);
     let change = (0..5_usize, 0..3, 0..5);
     prop_oneof![
         4 => (0..4_u64, 0..6_u64, query, 0..3).prop_map(|(socket, id, query, arg)| Op::Subscribe { socket, id, query, arg }),
         1 => (0..4_u64, 0..6_u64).prop_map(|(socket, id)| Op::Unsubscribe { socket, id }),
+        2 => (0..4_u64, 0..6_u64).prop_map(|(socket, id)| Op::Page { socket, id }),
+        2 => (0..4_u64, 0..2_usize).prop_map(|(socket, language)| Op::Identify { socket, language }),
         1 => (0..4_u64).prop_map(|socket| Op::Close { socket }),
         8 => (prop::option::of(0..4_u64), prop::collection::vec(change, 1..4), any::<bool>())
             .prop_map(|(socket, changes, pre_images)| Op::Write { socket, changes, pre_images }),

@@ -1,40 +1,90 @@
 //! What a handler saw of its caller, as part of the key under which results are shared.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use forge_core::Caller;
+use forge_core::auth::{Auth, SeenAuth};
 use forge_core::context::Seen;
+use serde_json::{Map, Value, json};
 
 /// The facts named by `seen`, with this caller's values: equal for callers who get equal results. None where the handler
 /// looks at nothing, so that everybody shares.
 pub(crate) fn view(caller: &Caller, seen: &Seen) -> Option<Arc<str>> {
-    if seen.headers.is_empty() {
+    if *seen == Seen::default() {
         return None;
     }
-    let facts: BTreeMap<&str, Option<&String>> =
-        seen.headers.iter().map(|name| (name.as_str(), caller.headers.get(name))).collect();
-    // A map of strings always has a JSON form; were it ever not so, its debug form separates callers as well.
-    Some(serde_json::to_string(&facts).unwrap_or_else(|_| format!("{facts:?}")).into())
+    let mut facts = Map::new();
+    let headers = seen.headers.iter().map(|name| (name.clone(), caller.headers.get(name).cloned().into()));
+    facts.insert("headers".into(), Value::Object(headers.collect()));
+    facts.insert("auth".into(), identity(caller.auth.as_deref(), &seen.auth).into());
+    if seen.window {
+        facts.insert("more".into(), caller.more.into());
+    }
+    Some(crate::json::canonical(&facts).into())
+}
+
+fn identity(auth: Option<&Auth>, seen: &SeenAuth) -> Map<String, Value> {
+    let mut facts = Map::new();
+    if seen.signed_in {
+        facts.insert("signedIn".into(), auth.is_some().into());
+    }
+    if seen.subject {
+        facts.insert("subject".into(), auth.map(|auth| auth.subject.as_str()).into());
+    }
+    let has = |role: &String| auth.is_some_and(|auth| auth.roles.contains(role));
+    let roles = seen.roles.iter().map(|role| (role.clone(), has(role).into()));
+    facts.insert("roles".into(), Value::Object(roles.collect()));
+    if seen.all_roles {
+        facts.insert("allRoles".into(), json!(auth.map(|auth| &auth.roles)));
+    }
+    // A list, since a claim that is null is not one that is missing.
+    let claim =
+        |name: &String| auth.and_then(|auth| auth.claims.get(name)).into_iter().cloned().collect::<Value>();
+    let claims = seen.claims.iter().map(|name| (name.clone(), claim(name)));
+    facts.insert("claims".into(), Value::Object(claims.collect()));
+    if seen.all_claims {
+        facts.insert("allClaims".into(), json!(auth.map(|auth| &auth.claims)));
+    }
+    if seen.expiry {
+        let expires = auth.and_then(|auth| auth.expires_at);
+        facts.insert("expires".into(), expires.map(forge_core::DateTime::millis).into());
+    }
+    facts
 }
 
 /// Whether `wide` holds everything in `narrow`.
 pub(crate) fn covers(wide: &Seen, narrow: &Seen) -> bool {
-    narrow.headers.is_subset(&wide.headers)
+    let mut both = wide.clone();
+    extend(&mut both, narrow);
+    both == *wide
 }
 
 /// Adds everything in `more` to `seen`.
 pub(crate) fn extend(seen: &mut Seen, more: &Seen) {
     seen.headers.extend(more.headers.iter().cloned());
+    seen.window |= more.window;
+    let (auth, more) = (&mut seen.auth, &more.auth);
+    auth.roles.extend(more.roles.iter().cloned());
+    auth.claims.extend(more.claims.iter().cloned());
+    auth.signed_in |= more.signed_in;
+    auth.subject |= more.subject;
+    auth.all_roles |= more.all_roles;
+    auth.all_claims |= more.all_claims;
+    auth.expiry |= more.expiry;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use forge_core::DateTime;
 
     fn caller(pairs: &[(&str, &str)]) -> Caller {
         let headers = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Caller { headers: Arc::new(headers), ..Caller::default() }
+    }
+
+    fn signed_in(auth: Auth) -> Caller {
+        Caller { auth: Some(Arc::new(auth)), ..Caller::default() }
     }
 
     #[test]
@@ -54,5 +104,77 @@ mod tests {
         seen.headers.insert("lang".into());
         assert_ne!(view(&caller(&[]), &seen), view(&caller(&[("lang", "")]), &seen));
         assert_ne!(view(&caller(&[]), &seen), view(&caller(&[("lang", "null")]), &seen));
+    }
+
+    #[test]
+    fn each_fact_of_an_identity_counts_alone() {
+        let base = || Auth::new("ann").role("r").claim("c", 1);
+        let until = |millis| base().expires_at(DateTime::from_millis(millis));
+        type See = fn(&mut SeenAuth);
+        // What is looked at, one who differs in it from `base`, and one who does not.
+        let cases: [(See, Caller, Caller); 8] = [
+            (|seen| seen.signed_in = true, Caller::default(), signed_in(Auth::new("bob"))),
+            (|seen| seen.subject = true, signed_in(Auth::new("bob")), signed_in(Auth::new("ann"))),
+            (
+                |seen| seen.roles.extend(["r".to_owned()]),
+                Caller::default(),
+                signed_in(Auth::new("bob").role("r")),
+            ),
+            (|seen| seen.roles.extend(["x".to_owned()]), signed_in(base().role("x")), Caller::default()),
+            (
+                |seen| seen.all_roles = true,
+                signed_in(base().role("x")),
+                signed_in(Auth::new("bob").role("r")),
+            ),
+            (
+                |seen| seen.claims.extend(["c".to_owned()]),
+                signed_in(base().claim("c", "1")),
+                signed_in(until(5)),
+            ),
+            (
+                |seen| seen.all_claims = true,
+                signed_in(base().claim("d", 1)),
+                signed_in(Auth::new("bob").claim("c", 1)),
+            ),
+            (|seen| seen.expiry = true, signed_in(until(5)), Caller::default()),
+        ];
+        for (at, (see, other, alike)) in cases.into_iter().enumerate() {
+            let mut seen = Seen::default();
+            see(&mut seen.auth);
+            let of = |caller: &Caller| view(caller, &seen).unwrap();
+            assert_ne!(of(&signed_in(base())), of(&other), "case {at}");
+            assert_eq!(of(&signed_in(base())), of(&alike), "case {at}");
+        }
+    }
+
+    #[test]
+    fn a_claim_that_is_null_is_not_a_missing_one() {
+        let mut seen = Seen::default();
+        seen.auth.claims.insert("c".into());
+        let (null, none) = (Auth::new("a").claim("c", Value::Null), Auth::new("a"));
+        assert_ne!(view(&signed_in(null), &seen), view(&signed_in(none), &seen));
+    }
+
+    #[test]
+    fn everything_that_can_be_seen_is_covered_only_by_itself() {
+        let all: [fn(&mut Seen); 9] = [
+            |seen| seen.headers.extend(["h".to_owned()]),
+            |seen| seen.window = true,
+            |seen| seen.auth.signed_in = true,
+            |seen| seen.auth.subject = true,
+            |seen| seen.auth.roles.extend(["r".to_owned()]),
+            |seen| seen.auth.all_roles = true,
+            |seen| seen.auth.claims.extend(["c".to_owned()]),
+            |seen| seen.auth.all_claims = true,
+            |seen| seen.auth.expiry = true,
+        ];
+        for see in all {
+            let mut one = Seen::default();
+            see(&mut one);
+            assert!(!covers(&Seen::default(), &one), "{one:?}");
+            let mut extended = Seen::default();
+            extend(&mut extended, &one);
+            assert_eq!(extended, one);
+        }
     }
 }

@@ -222,7 +222,7 @@ async fn differences_lead_to_what_a_fresh_query_answers() {
         json_patch::patch(&mut held, &patch).unwrap();
         assert_eq!(held, http.query("notes", args.clone()).await, "{patch}");
     }
-    http.mutate("wipe_board", json!({ "board": "b" })).await;
+    http.mutate("clear_board", json!({ "board": "b" })).await;
     assert_eq!(socket.result(1).await["data"], json!([]), "what is shorter as a whole comes whole");
 }
 

@@ -21,6 +21,7 @@ mod strings;
 mod transactions;
 mod updates;
 
+mod auth;
 mod hostile;
 mod http;
 mod live;

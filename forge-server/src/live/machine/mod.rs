@@ -7,6 +7,7 @@
 //! - The version of a frame is what *everything* on the socket has reached, and never goes back. A result is only
 //!   sent to a socket that was not told of a version which the result may lack.
 
+mod callers;
 mod changes;
 mod results;
 mod runs;
@@ -34,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) hold: u64,
     /// Subscriptions of one socket.
     pub(crate) subscriptions: usize,
+    /// By how many items a window may be longer than the handler made it.
+    pub(crate) window: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,9 +92,11 @@ impl Machine {
         self.fire_timers();
         match event {
             Event::Subscribe { socket, id, wanted, caller, hash, delta } => {
-                let sub = Sub { caller, delta, has: hash, answered: false, told: None };
+                let sub = Sub { caller, delta, has: hash, answered: false, holds: false, told: None };
                 self.subscribe(socket, id, wanted, sub);
             }
+            Event::Page { socket, id, more } => self.page(socket, id, more),
+            Event::Identify { socket, caller, session } => self.identify(socket, &caller, session),
             Event::Unsubscribe { socket, id } => {
                 self.detach(socket, id);
                 self.send(socket, Frame::Unsubscribed { id });

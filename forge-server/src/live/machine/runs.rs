@@ -169,8 +169,9 @@ impl Machine {
             (entry.key, entry.seen) = (key, all.clone());
         }
         for (socket, sub_id) in leaving {
+            let lacks = self.lacks(socket, sub_id);
             if let Some(sub) = self.detach(socket, sub_id) {
-                self.attach(socket, sub_id, wanted.clone(), sub);
+                self.join(socket, sub_id, wanted.clone(), sub, None, lacks);
             }
         }
     }
@@ -196,6 +197,7 @@ impl Machine {
         entry.withheld = false;
         entry.stale_since = self.now;
         entry.result = Some(result);
+        entry.base = None;
         self.set_stale(id, missed);
         self.deliver(id, None);
         if missed.is_some() {

@@ -7,7 +7,7 @@ use forge_core::context::Seen;
 
 use super::{Machine, Timer};
 use crate::live::entry::{Entry, Key, Sub};
-use crate::live::event::{Action, Frame, SocketId, SubId, Wanted};
+use crate::live::event::{Action, Data, Frame, SocketId, SubId, Wanted};
 use crate::live::index::EntryId;
 use crate::live::socket::Socket;
 use crate::live::view::view;
@@ -21,21 +21,32 @@ impl Machine {
         } else if state.subs.len() >= max {
             Error::too_large(format!("this socket has {max} subscriptions, which is the limit"))
         } else {
-            return self.attach(socket, id, wanted, sub);
+            self.attach(socket, id, wanted, sub, None);
+            return;
         };
         self.send(socket, Frame::Error { id, error: Arc::new(refusal) });
     }
 
-    /// Joins the entry that serves `sub`, or makes one.
-    pub(super) fn attach(&mut self, socket: SocketId, id: SubId, wanted: Wanted, sub: Sub) {
+    /// Joins the entry that serves `sub`, or makes one. `base` is a result that its first one is likely to be near.
+    pub(super) fn attach(
+        &mut self,
+        socket: SocketId,
+        id: SubId,
+        wanted: Wanted,
+        sub: Sub,
+        base: Option<Data>,
+    ) -> EntryId {
         let seen = self.seen.get(&wanted.query).cloned().unwrap_or_default();
         let key = Key { wanted, view: view(&sub.caller, &seen) };
         let entry_id = match self.keys.get(&key) {
             Some(id) => *id,
             None => self.create(key, seen),
         };
-        let Some(entry) = self.entries.get_mut(&entry_id) else { return };
+        let Some(entry) = self.entries.get_mut(&entry_id) else { return entry_id };
         entry.subs.insert((socket, id), sub);
+        if entry.result.is_none() {
+            entry.base = entry.base.take().or(base);
+        }
         if let Some(state) = self.sockets.get_mut(&socket) {
             state.subs.insert(id, entry_id);
             state.stale.extend(entry.stale_from.map(|from| (from, entry_id)));
@@ -45,6 +56,7 @@ impl Machine {
         } else if entry.due.is_none() {
             self.start(entry_id);
         }
+        entry_id
     }
 
     pub(super) fn create(&mut self, key: Key, seen: Seen) -> EntryId {
