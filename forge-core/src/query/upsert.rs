@@ -7,10 +7,10 @@ use futures_util::future::BoxFuture;
 use super::changes::{Moment, Number, Recorder, Whole, change_methods};
 use super::loaded;
 use super::update::patch;
-use super::{KeySet, decode, narrow, wrong_outcome};
+use super::{decode, narrow, wrong_outcome};
 use crate::db::Handle;
 use crate::error::{Details, Error, Result};
-use crate::fields::Filter;
+use crate::fields::{Field, Filter};
 use crate::ir::{self, Change, Operation, Outcome, Returning};
 use crate::model::{CREATED_AT, ModelRef, UPDATED_AT};
 use crate::traits::Model;
@@ -46,6 +46,38 @@ pub struct Upsert<M> {
     _model: PhantomData<fn() -> M>,
 }
 
+/// What tells one document from all others: a field, or a tuple of fields.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot tell which document is meant",
+    label = "not a field",
+    note = "`.by` takes a field (`|f| f.email`) or a tuple of fields"
+)]
+pub trait Key<M> {
+    #[doc(hidden)]
+    fn paths(&self) -> Vec<ir::Path>;
+}
+
+impl<M, T> Key<M> for Field<M, T> {
+    fn paths(&self) -> Vec<ir::Path> {
+        vec![(*self).path().into()]
+    }
+}
+
+macro_rules! key_tuples {
+    ($(($($name:ident),+))+) => {
+        $(impl<M, $($name: Key<M>),+> Key<M> for ($($name,)+) {
+            #[allow(non_snake_case, reason = "the type's name is the variable's")]
+            fn paths(&self) -> Vec<ir::Path> {
+                let ($($name,)+) = self;
+                let mut all = Vec::new();
+                $(all.extend($name.paths());)+
+                all
+            }
+        })+
+    };
+}
+key_tuples! { (A, B) (A, B, C) (A, B, C, D) }
+
 /// What an upsert did.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -77,7 +109,7 @@ impl<M: Model> Upsert<M> {
 
     /// The document with the same value of this field, or of all fields of the tuple. They should have a unique index:
     /// only that keeps two upserts at the same time from inserting twice.
-    pub fn by<K: KeySet<M>>(mut self, keys: impl FnOnce(&'static M::Fields) -> K) -> Self {
+    pub fn by<K: Key<M>>(mut self, keys: impl FnOnce(&'static M::Fields) -> K) -> Self {
         self.keys.extend(keys(M::FIELDS).paths());
         self
     }
