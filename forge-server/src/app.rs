@@ -285,7 +285,11 @@ impl<P: Platform> App<P> {
             .map_err(|error| error.context(database.variable))?;
         adapter.ping().await.map_err(|error| error.context(database.variable))?;
         tracing::info!(adapter = adapter.name(), database = adapter.default_database(), "connected");
-        Ok(Runtime::new(registry, Db::new(adapter, catalog, env)))
+        let db = Db::new(adapter, catalog, env);
+        if settings.slow.is_some() {
+            db.log_slower_than(settings.slow);
+        }
+        Ok(Runtime::new(registry, db))
     }
 }
 

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "jwt")]
 use std::sync::Arc;
+use std::time::Duration;
 
 use forge_core::{Error, Result};
 
@@ -30,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) origins: Origins,
+    /// Commands of the database that take this long are logged.
+    pub(crate) slow: Option<Duration>,
     /// How callers are known, where the program does not say.
     pub(crate) auth: Authenticator,
 }
@@ -46,6 +49,7 @@ impl Settings {
             host: host(read("FORGE_HOST"))?,
             port: port(read("FORGE_PORT"))?,
             origins: Origins::parse(&origins)?,
+            slow: slow(read("FORGE_SLOW_MS"))?,
             auth: auth(read)?,
         })
     }
@@ -108,6 +112,15 @@ fn host(value: Option<String>) -> Result<String> {
     }
 }
 
+fn slow(value: Option<String>) -> Result<Option<Duration>> {
+    let Some(value) = value else { return Ok(None) };
+    let millis = value.trim().parse().map_err(|_| {
+        let shown: String = value.chars().take(32).collect();
+        Error::bad_request(format!("FORGE_SLOW_MS is {shown:?}; it must be a number of milliseconds, as in 100"))
+    })?;
+    Ok(Some(Duration::from_millis(millis)))
+}
+
 fn port(value: Option<String>) -> Result<u16> {
     let Some(value) = value else { return Ok(DEFAULT_PORT) };
     value.trim().parse().map_err(|_| {
@@ -134,6 +147,13 @@ mod tests {
         let settings = read(&[]).unwrap();
         assert_eq!(settings.database.url, "embedded:.forge");
         assert_eq!((settings.host.as_str(), settings.port), ("127.0.0.1", 4000));
+    }
+
+    #[test]
+    fn slow_commands_are_logged_from_a_number_of_milliseconds_on() {
+        assert_eq!(read(&[]).unwrap().slow, None);
+        assert_eq!(read(&[("FORGE_SLOW_MS", "250")]).unwrap().slow, Some(Duration::from_millis(250)));
+        assert!(read(&[("FORGE_SLOW_MS", "soon")]).unwrap_err().message().contains("FORGE_SLOW_MS"));
     }
 
     #[test]

@@ -6,12 +6,17 @@
 
 pub mod app;
 pub mod counting;
+pub mod courses;
 pub mod engine;
 pub mod http;
 pub mod models;
+pub mod orders;
 pub mod program;
+pub mod search;
+pub mod schema_models;
 pub mod server;
 pub mod socket;
+pub mod tenants;
 
 pub use counting::Counting;
 pub use engine::{Engine, Fixture};

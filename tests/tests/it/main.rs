@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod cascades;
+mod compares;
 mod deletes;
 mod feed;
 mod filters;
@@ -12,18 +13,32 @@ mod groups;
 mod includes;
 mod indexes;
 mod inserts;
+mod lists;
+mod locking;
+mod mass;
 mod names;
+mod nested;
+mod observe;
+mod operators;
 mod reads;
 mod relations;
+mod search;
+mod schema;
+mod selects;
 mod shapes;
 mod sorts;
 mod strings;
+mod tenants;
 mod transactions;
 mod updates;
+mod upserts;
+mod views;
+mod watch;
 
 mod auth;
 mod hostile;
 mod http;
+mod jobs;
 mod live;
 mod process;
 mod ws;
