@@ -210,6 +210,10 @@ pub struct Capabilities {
     pub pre_images: bool,
     /// All of them do, whatever the collection.
     pub always_pre_images: bool,
+    /// `$lookup` by fields with a pipeline: joins that are too large for keys to be sent.
+    pub lookup: bool,
+    /// Vector indexes and `$vectorSearch`, and on servers `$search` and `$rankFusion`.
+    pub search: bool,
 }
 
 /// An open transaction of an [`Adapter`].
@@ -391,6 +395,9 @@ pub struct Explanation {
     pub steps: Vec<ExplainStep>,
     /// What a person should know: collection scans, in-memory sorts.
     pub warnings: Vec<String>,
+    /// Which way was taken where there are several: how each relation filter was joined.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<String>,
 }
 
 /// One command of an [`Explanation`].

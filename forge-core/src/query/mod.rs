@@ -1,15 +1,18 @@
 //! The query builders: typed, awaited to run, compiled to the [IR](crate::ir).
 
+mod aggregate;
 mod changes;
 mod cursor;
 mod decode;
 mod delete;
 mod distinct;
 mod elements;
+pub mod expr;
 mod find;
 mod group;
 mod include;
 mod page;
+pub mod pipeline;
 mod reading;
 mod selection;
 mod scored;
@@ -28,8 +31,11 @@ pub use delete::{Delete, DeleteMany, DryRun};
 pub use elements::{Each, EachValue, Push};
 pub use distinct::Distinct;
 pub use find::{Count, Find, Selected};
-pub use group::{Agg, AggregateSet, GroupBy, GroupFilter, KeySet, count};
+pub use aggregate::{Agg, GroupFilter, GroupOrder, NamedAgg, Percentiles, accumulator, count};
+pub use expr::{Expr, IntoExpr, NamedExpr, TimeUnit};
+pub use group::{AggregateSet, GroupBy, GroupKey, KeySet};
 pub use include::{Counted, Include, IntoIncludes, SelectedInclude};
+pub use pipeline::Pipeline;
 pub use page::{Page, Paged, Pages};
 pub use reading::{Lenient, Results};
 pub use selection::{As, Asked, CountOf, Omit, Optional, Projection, ReadAs, Row, Selection, count_of};
@@ -40,7 +46,7 @@ pub use nested::{IntoLinks, Nested};
 pub use replace::Replace;
 pub use restore::{Restore, RestoreMany};
 pub use update::{Update, UpdateFirst, UpdateMany};
-pub use upsert::{Upsert, Upserted};
+pub use upsert::{Key, Upsert, Upserted};
 
 pub use crate::fields::{
     Comparable, Element, EmbedMany, EmbedOne, Field, Filter, IntoSort, Order, Place, Shaped, Text, ToMany, ToOne,
