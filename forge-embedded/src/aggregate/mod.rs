@@ -8,6 +8,7 @@ mod context;
 mod expr;
 mod group;
 mod join;
+mod search;
 mod select;
 mod shape;
 mod stages;
@@ -46,9 +47,13 @@ pub(crate) fn run(
     pipeline: &[Document],
 ) -> Result<Vec<RawDocumentBuf>> {
     let cx = Context::new(view);
+    if let Some((rows, rest)) = search::begin(&cx, collection, pipeline)? {
+        return through(&cx, rows, rest)?.into_iter().map(bare).collect();
+    }
     let (query, rest) = start(&cx, pipeline)?;
     if query.carries_scores() {
-        return scored(&cx, collection, &query, rest);
+        let rows = view.select(collection, &query, &|_, document| Ok(Document::try_from(document)?))?;
+        return through(&cx, rows, rest)?.into_iter().map(bare).collect();
     }
     if rest.is_empty() {
         return view.select(collection, &query, &|_, document| Ok(document.to_owned()));
@@ -88,24 +93,19 @@ pub(crate) fn condition(expression: &Bson, variables: &[(String, Bson)]) -> Resu
     }))
 }
 
-/// Runs a pipeline whose documents carry the score of a search, which stays inside.
-fn scored(
-    cx: &Context<'_, '_>,
-    collection: &str,
-    query: &Query,
-    rest: &[Document],
-) -> Result<Vec<RawDocumentBuf>> {
-    let rows = cx.view()?.select(collection, query, &|_, document| Ok(Document::try_from(document)?))?;
-    let rows = through(cx, rows, rest)?;
-    let bare = |mut row: Document| {
-        row.remove(SCORE);
-        keys::to_raw(&row)
-    };
-    rows.into_iter().map(bare).collect()
+/// A row as it is answered: the score of a search stays inside.
+fn bare(mut row: Document) -> Result<RawDocumentBuf> {
+    row.remove(SCORE);
+    keys::to_raw(&row)
 }
 
 /// Runs a pipeline inside another one.
 fn nested(cx: &Context<'_, '_>, collection: &str, pipeline: &[Document]) -> Result<Rows> {
+    if let Some((rows, rest)) = search::begin(cx, collection, pipeline)? {
+        let mut rows = through(cx, rows, rest)?;
+        rows.iter_mut().for_each(|row| drop(row.remove(SCORE)));
+        return Ok(rows);
+    }
     let (query, rest) = start(cx, pipeline)?;
     let rows = cx.view()?.select(collection, &query, &|_, document| {
         cx.charge(document.as_bytes().len())?;

@@ -255,7 +255,6 @@ mod tests {
     fn what_is_missing_is_named() {
         for filter in [
             doc! { "$where": "1" },
-            doc! { "$expr": {} },
             doc! { "a": { "$mod": [2, 0] } },
             doc! { "a": { "$geoWithin": { "$polygon": [[0, 0], [1, 1]] } } },
             doc! { "$or": [{ "$text": { "$search": "x" } }] },
