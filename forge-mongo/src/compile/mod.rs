@@ -7,6 +7,7 @@ mod element;
 mod filter;
 mod geo;
 mod group;
+mod pipeline;
 mod join;
 mod search;
 mod update;
@@ -22,9 +23,11 @@ use forge_core::{Error, Result};
 
 pub use filter::{Place, filter};
 pub use group::group;
+pub use pipeline::pipeline;
 pub use join::{
     COUNTED, Joined, Lookup, count_joined, group_joined, keys_joined, select_joined,
 };
+pub(crate) use search::filter_paths;
 pub use search::{search_index_name, vector_index_name};
 pub use update::{replace, update, upsert_fixes_id};
 pub use window::{PerParent, count_per_parent, select_per_parent};

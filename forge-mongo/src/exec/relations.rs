@@ -211,17 +211,7 @@ fn keys_of(
 }
 
 fn distinct_keys(model: ModelRef, filter: Filter, path: &'static str, limit: u64) -> Group {
-    Group {
-        model,
-        filter,
-        keys: vec![path.into()],
-        aggregates: Vec::new(),
-        having: Filter::All,
-        sort: Vec::new(),
-        skip: None,
-        limit: Some(limit),
-        with_deleted: true,
-    }
+    Group { filter, keys: vec![path.into()], limit: Some(limit), with_deleted: true, ..Group::new(model) }
 }
 
 /// `filter`, without soft-deleted documents.

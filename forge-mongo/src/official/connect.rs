@@ -15,6 +15,8 @@ use super::errors;
 const DEFAULT_DATABASE: &str = "forge";
 /// MongoDB 6.0, which has pre-images.
 const WIRE_VERSION_6_0: i32 = 17;
+/// MongoDB 5.0, whose `$lookup` takes fields and a pipeline.
+const WIRE_VERSION_5_0: i32 = 13;
 /// MongoDB 4.2, which has all kinds of transactions.
 const WIRE_VERSION_4_2: i32 = 8;
 
@@ -132,7 +134,16 @@ async fn look(client: &Client, hosts: Vec<String>) -> Result<Deployment, DriverE
     let hello = admin.run_command(doc! { "hello": 1 }).await?;
     // Not every user may ask for it, and not every server knows it.
     let build = admin.run_command(doc! { "buildInfo": 1 }).await.unwrap_or_default();
-    Ok(deployment(hosts, &hello, &build))
+    let mut deployment = deployment(hosts, &hello, &build);
+    deployment.capabilities.search = has_search(client).await;
+    Ok(deployment)
+}
+
+/// Whether there are search indexes: only deployments that have them know the stage that lists them.
+async fn has_search(client: &Client) -> bool {
+    let database = client.default_database().unwrap_or_else(|| client.database(DEFAULT_DATABASE));
+    let list = doc! { "aggregate": "forge_search", "pipeline": [{ "$listSearchIndexes": {} }], "cursor": {} };
+    database.run_command(list).await.is_ok()
 }
 
 fn deployment(hosts: Vec<String>, hello: &Document, build: &Document) -> Deployment {
@@ -150,6 +161,7 @@ fn deployment(hosts: Vec<String>, hello: &Document, build: &Document) -> Deploym
     capabilities.change_streams = replicated;
     // Of collections that keep them: push asks for that where the model does.
     capabilities.pre_images = replicated && wire_version >= WIRE_VERSION_6_0;
+    capabilities.lookup = wire_version >= WIRE_VERSION_5_0;
     // The one server of those in use that is known to have none.
     capabilities.text = !build.contains_key("secantusVersion");
     let version = build.get_str("version").unwrap_or("unknown");
