@@ -4,6 +4,7 @@ pub(crate) mod collections;
 mod drift;
 mod fingerprint;
 mod indexes;
+mod search;
 pub(crate) mod shards;
 mod spec;
 #[cfg(test)]
@@ -51,6 +52,7 @@ pub(crate) async fn push(
             };
             plan.steps.push(step);
         }
+        plan.steps.extend(search::push(driver, database, model, settings).await?);
         if model.pre_images && !driver.capabilities().always_pre_images {
             // The steps before may have created the collection.
             let present = Collections::list(driver, database).await?;
