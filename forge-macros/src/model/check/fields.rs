@@ -301,6 +301,7 @@ fn not_for_embeds(field: &Field, diag: &Diag) {
     report(field, &attrs.unique, "put the key on the model", diag);
     report(field, &attrs.version, "it counts the changes of a whole document: put it on the model", diag);
     report(field, &attrs.text, "put the text on the model", diag);
+    report(field, &attrs.vector, "put the vectors on the model", diag);
     for (_, index) in &attrs.indexes {
         diag.hint(
             &index.at.key,

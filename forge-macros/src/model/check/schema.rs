@@ -39,7 +39,8 @@ pub(super) fn view(ast: &Struct, diag: &Diag) {
         );
         if view.materialized.is_none() {
             let index = field.attrs.indexes.iter().map(|(_, index)| &index.at.key);
-            for key in index.chain(field.attrs.unique.key()).chain(field.attrs.text.key()) {
+            let search = field.attrs.text.key().into_iter().chain(field.attrs.vector.key());
+            for key in index.chain(field.attrs.unique.key()).chain(search) {
                 no_index(key, diag);
             }
         }
