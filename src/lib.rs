@@ -18,8 +18,8 @@ mod system;
 
 pub use forge_core::traits::{NewRecord, PatchRecord};
 pub use forge_core::{
-    Auth, BelongsTo, Caller, Catalog, DateTime, Db, Embed, Env, Error, ErrorCode, GeoPoint, GeoPolygon, HasMany, HasOne, Id,
-    Model, MutationCtx, QueryCtx, ReadOnly, ReadWrite, Registry, Result, Runtime, Uuid,
+    Auth, BelongsTo, Bytes, Caller, Catalog, Date, DateTime, Db, Decimal, Embed, Env, Error, ErrorCode, GeoPoint, GeoPolygon, HasMany, HasOne, Id, Int64,
+    Model, MutationCtx, QueryCtx, ReadOnly, ReadWrite, Registry, Result, Runtime, Time, Uuid,
 };
 pub use forge_core::{adapter, env, error, ir, model, observe, query, transaction, types, watch};
 pub use forge_macros::{Embed, Model, Projection, cron, mutation, query};

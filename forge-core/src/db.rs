@@ -17,6 +17,7 @@ use crate::ir::{self, Operation, Outcome};
 use crate::model::ModelRef;
 use crate::observe::Observers;
 use crate::plan::plan;
+use crate::query::pipeline::{Documents, Pipeline, Whole};
 use crate::query::{Find, GroupBy, KeySet, decode, wrong_outcome};
 use crate::traits::Model;
 use crate::types::DateTime;
@@ -198,12 +199,17 @@ impl<A> Db<A> {
         }
     }
 
-    /// Groups of documents of `M` by one field or a tuple of fields.
-    pub fn group_by<M: Model, K: KeySet<M>>(
+    /// Groups of documents of `M` by one field or expression, or by a tuple of them.
+    pub fn group_by<M: Model, K: KeySet>(
         &self,
         keys: impl FnOnce(&'static M::Fields) -> K,
     ) -> GroupBy<M, K> {
         GroupBy::new(self.handle.clone(), &keys(M::FIELDS))
+    }
+
+    /// Documents of `M`, sent through typed stages: see [`Pipeline`].
+    pub fn pipeline<M: Model>(&self) -> Pipeline<Documents<M>, Whole<A>> {
+        Pipeline::new(self.handle.clone())
     }
 
     pub(crate) fn recording(&self, reads: Arc<ReadLog>) -> Self {

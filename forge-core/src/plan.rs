@@ -9,7 +9,8 @@ use crate::types::DateTime;
 /// The operation as adapters run it.
 ///
 /// - Reads and updates of models with soft delete leave deleted documents out, unless `with_deleted` says otherwise.
-///   Includes and relation filters are completed by the executor, level by level, with [`live_only`].
+///   Includes and relation filters are completed by the executor, level by level, with [`live_only`]. So do pipelines, at
+///   their source and wherever they join another model; raw stages are left as they are.
 /// - Updates of models with timestamps set `updatedAt`, and of models with a version raise it, where they change anything
 ///   at all. A replacement keeps what it was created with: see [`Replace`].
 pub fn plan(mut operation: Operation, now: DateTime) -> Operation {
@@ -19,6 +20,10 @@ pub fn plan(mut operation: Operation, now: DateTime) -> Operation {
         Operation::Count(op) => (&mut op.filter, op.with_deleted),
         Operation::Distinct(op) => (&mut op.filter, op.with_deleted),
         Operation::Group(op) => (&mut op.filter, op.with_deleted),
+        Operation::Pipeline(op) => {
+            op.source.narrow(&live_only);
+            return operation;
+        }
         Operation::Update(op) => {
             if op.changes_anything() {
                 keep(op, now);

@@ -4,14 +4,18 @@
 //! operations can be printed, compared and kept as snapshots.
 
 mod filter;
+mod group;
 mod options;
+pub mod pipeline;
 mod read;
 mod search;
 mod write;
 
 pub use filter::{Area, Comparison, Filter, Geometry, Predicate, Quantifier, RelationFilter};
 pub use options::{Collation, ReadConcern, ReadOptions};
-pub use read::{Aggregate, Count, Distinct, Group, Include, Projection, Select, SortKey};
+pub use group::{Aggregate, Group, Operand};
+pub use pipeline::{Bounds, Graph, Lookup, Pipeline, Source, Stage, WindowFunction};
+pub use read::{Count, Distinct, Include, Projection, Select, SortKey};
 pub use search::{
     Compound, IndexSearch, RankedBy, Ranking, SCORE, Search, SearchOperator, TextQuery, VectorSearch,
 };
@@ -43,6 +47,8 @@ pub enum Operation {
     Distinct(Distinct),
     /// Answered by [`Outcome::Rows`], documents of `k0`… and `a0`….
     Group(Group),
+    /// Answered by [`Outcome::Rows`], documents of any shape.
+    Pipeline(Pipeline),
     /// Answered by [`Outcome::Inserted`].
     Insert(Insert),
     /// Answered by [`Outcome::Written`].
@@ -61,6 +67,7 @@ impl Operation {
             Operation::Count(op) => op.model,
             Operation::Distinct(op) => op.model,
             Operation::Group(op) => op.model,
+            Operation::Pipeline(op) => op.source.model,
             Operation::Insert(op) => op.model,
             Operation::Update(op) => op.model,
             Operation::Replace(op) => op.model,
@@ -72,7 +79,11 @@ impl Operation {
     pub fn is_read(&self) -> bool {
         matches!(
             self,
-            Operation::Select(_) | Operation::Count(_) | Operation::Distinct(_) | Operation::Group(_)
+            Operation::Select(_)
+                | Operation::Count(_)
+                | Operation::Distinct(_)
+                | Operation::Group(_)
+                | Operation::Pipeline(Pipeline { writes: false, .. })
         )
     }
 
@@ -83,6 +94,7 @@ impl Operation {
             Operation::Count(_) => "count",
             Operation::Distinct(_) => "distinct",
             Operation::Group(_) => "group_by",
+            Operation::Pipeline(_) => "pipeline",
             Operation::Insert(_) => "insert",
             Operation::Update(_) => "update",
             Operation::Replace(_) => "replace",

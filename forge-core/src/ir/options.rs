@@ -17,6 +17,9 @@ pub struct ReadOptions {
     /// Which state of a replica set is read. The embedded engine reads the last commit whatever it says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_concern: Option<ReadConcern>,
+    /// Let the server use its disk for sorts and groups that do not fit its memory.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_disk_use: bool,
     /// A text for logs and profiles of the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,

@@ -62,6 +62,16 @@ impl Pattern {
     }
 }
 
+/// A pattern in MongoDB's form (PCRE, with the options `i`, `m`, `s` and `x`) as one that runs in linear time.
+///
+/// `place` says in messages where it stands.
+///
+/// # Errors
+/// `unsupported` names what needs backtracking; `bad_request` says what is malformed, `too_large` that it is too large.
+pub fn pattern(place: &str, pattern: &str, options: &str) -> Result<Regex> {
+    Pattern::new(place, pattern, options).map(|pattern| pattern.regex)
+}
+
 fn refusal(path: &str, source: regex::Error) -> Error {
     if let regex::Error::CompiledTooBig(limit) = source {
         return Error::too_large(format!("the pattern for `{path}` compiles to more than {limit} bytes"));

@@ -1,143 +1,64 @@
 use std::future::IntoFuture;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use bson::RawDocument;
 use bson::raw::RawBsonRef;
 use futures_util::future::BoxFuture;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::changes::Number;
+use super::aggregate::{Agg, GroupFilter, GroupOrder, SLOTS};
+use super::expr::Expr;
 use super::{narrow, wrong_outcome};
+use crate::adapter::Explanation;
 use crate::db::Handle;
 use crate::error::{Error, Result};
-use crate::fields::{Field, Filter, Order};
-use crate::ir::{self, Aggregate, Operation, Outcome, Predicate, SortKey};
+use crate::fields::{Field, Filter, IntoSort};
+use crate::ir::{self, Aggregate, Operand, Operation, Outcome, SortKey};
 use crate::model::ModelRef;
 use crate::traits::Model;
-use crate::value::{self, IntoValue, to_bson};
+use crate::value;
 
-const SLOTS: [&str; 6] = ["a0", "a1", "a2", "a3", "a4", "a5"];
 const KEYS: [&str; 6] = ["k0", "k1", "k2", "k3", "k4", "k5"];
 
-/// A computed value of a group, of type `T`.
-pub struct Agg<M, T> {
-    aggregate: Aggregate,
-    slot: usize,
-    _types: PhantomData<fn() -> (M, T)>,
+/// What makes a group: a field, or an expression.
+pub trait GroupKey {
+    /// Its type.
+    type Value: DeserializeOwned + Send + 'static;
+    #[doc(hidden)]
+    fn operand(&self) -> Result<Operand>;
 }
 
-impl<M, T> Agg<M, T> {
-    fn new(aggregate: Aggregate) -> Self {
-        Self { aggregate, slot: 0, _types: PhantomData }
-    }
-
-    fn at(&self, slot: usize) -> Self {
-        Self { aggregate: self.aggregate.clone(), slot, _types: PhantomData }
-    }
-
-    /// Sorts groups from small to large.
-    pub fn asc(&self) -> GroupOrder<M> {
-        GroupOrder(Order::new(SLOTS[self.slot], false))
-    }
-
-    /// Sorts groups from large to small.
-    pub fn desc(&self) -> GroupOrder<M> {
-        GroupOrder(Order::new(SLOTS[self.slot], true))
+impl<M, T: DeserializeOwned + Send + 'static> GroupKey for Field<M, T> {
+    type Value = T;
+    fn operand(&self) -> Result<Operand> {
+        Ok((*self).path().into())
     }
 }
 
-/// A sort key of groups.
-pub struct GroupOrder<M>(Order<M>);
-
-/// A condition on groups.
-pub struct GroupFilter<M>(Result<ir::Filter>, PhantomData<fn() -> M>);
-
-impl<M> std::ops::BitAnd for GroupFilter<M> {
-    type Output = Self;
-    fn bitand(self, other: Self) -> Self {
-        Self(self.0.and_then(|a| Ok(a.and(other.0?))), PhantomData)
-    }
-}
-impl<M> std::ops::BitOr for GroupFilter<M> {
-    type Output = Self;
-    fn bitor(self, other: Self) -> Self {
-        Self(self.0.and_then(|a| Ok(a.or(other.0?))), PhantomData)
+impl<T: DeserializeOwned + Send + 'static> GroupKey for Expr<T> {
+    type Value = T;
+    fn operand(&self) -> Result<Operand> {
+        self.clone().into_bson().map(Operand::Expr)
     }
 }
 
-macro_rules! agg_comparisons {
-    ($($(#[$doc:meta])* $name:ident => $predicate:ident;)*) => {
-        impl<M, T: Serialize + 'static> Agg<M, T> {
-            $($(#[$doc])*
-            pub fn $name(&self, value: impl IntoValue<T>) -> GroupFilter<M> {
-                let slot = SLOTS[self.slot];
-                let filter = to_bson(&value.into_value()).map(|v| ir::Filter::Field(slot.into(), Predicate::$predicate(v)));
-                GroupFilter(filter, PhantomData)
-            })*
-        }
-    };
-}
-agg_comparisons! {
-    /// Groups whose value equals `value`.
-    eq => Eq;
-    /// Groups whose value is another than `value`.
-    ne => Ne;
-    /// Groups whose value is greater.
-    gt => Gt;
-    /// Groups whose value is greater or equal.
-    gte => Gte;
-    /// Groups whose value is less.
-    lt => Lt;
-    /// Groups whose value is less or equal.
-    lte => Lte;
-}
-
-/// How many documents a group has.
-pub fn count<M>() -> Agg<M, i64> {
-    Agg::new(Aggregate::Count)
-}
-
-impl<M, T: Number> Field<M, T> {
-    /// The sum over a group; 0 without numbers.
-    pub fn sum(self) -> Agg<M, T> {
-        Agg::new(Aggregate::Sum(self.path().into()))
-    }
-
-    /// The mean over a group; none without numbers.
-    pub fn avg(self) -> Agg<M, Option<f64>> {
-        Agg::new(Aggregate::Avg(self.path().into()))
-    }
-}
-
-impl<M, T> Field<M, T> {
-    /// The smallest value of a group; none where no document has one.
-    pub fn smallest(self) -> Agg<M, Option<T>> {
-        Agg::new(Aggregate::Min(self.path().into()))
-    }
-
-    /// The largest value of a group; none where no document has one.
-    pub fn largest(self) -> Agg<M, Option<T>> {
-        Agg::new(Aggregate::Max(self.path().into()))
-    }
-}
-
-/// The fields that make a group: one, or a tuple.
-pub trait KeySet<M> {
-    /// The values of the fields.
+/// What makes a group: one field or expression, or a tuple of them.
+pub trait KeySet {
+    /// The values.
     type Output: Send + 'static;
     #[doc(hidden)]
-    fn paths(&self) -> Vec<ir::Path>;
+    fn operands(&self) -> Result<Vec<Operand>>;
     #[doc(hidden)]
     fn read(row: &RawDocument) -> Result<Self::Output>;
 }
 
 /// The computed values of a group: one, or a tuple.
-pub trait AggregateSet<M> {
+pub trait AggregateSet {
     /// The values.
     type Output: Send + 'static;
     #[doc(hidden)]
-    fn aggregates(&self) -> Vec<Aggregate>;
+    fn aggregates(&self) -> Result<Vec<Aggregate>>;
     #[doc(hidden)]
     fn numbered(&self) -> Self;
     #[doc(hidden)]
@@ -149,20 +70,31 @@ fn read_at<T: DeserializeOwned>(row: &RawDocument, key: &str) -> Result<T> {
     value::from_raw(value.unwrap_or(RawBsonRef::Null))
 }
 
-impl<M, T: DeserializeOwned + Send + 'static> KeySet<M> for Field<M, T> {
-    type Output = T;
-    fn paths(&self) -> Vec<ir::Path> {
-        vec![(*self).path().into()]
-    }
-    fn read(row: &RawDocument) -> Result<T> {
-        read_at(row, KEYS[0])
-    }
+macro_rules! single_key {
+    ($(<$($generic:ident),+> $key:ty;)+) => {
+        $(impl<$($generic),+> KeySet for $key
+        where
+            $key: GroupKey,
+        {
+            type Output = <$key as GroupKey>::Value;
+            fn operands(&self) -> Result<Vec<Operand>> {
+                Ok(vec![self.operand()?])
+            }
+            fn read(row: &RawDocument) -> Result<Self::Output> {
+                read_at(row, KEYS[0])
+            }
+        })+
+    };
+}
+single_key! {
+    <M, T> Field<M, T>;
+    <T> Expr<T>;
 }
 
-impl<M, T: DeserializeOwned + Send + 'static> AggregateSet<M> for Agg<M, T> {
+impl<T: DeserializeOwned + Send + 'static> AggregateSet for Agg<T> {
     type Output = T;
-    fn aggregates(&self) -> Vec<Aggregate> {
-        vec![self.aggregate.clone()]
+    fn aggregates(&self) -> Result<Vec<Aggregate>> {
+        Ok(vec![self.aggregate()?])
     }
     fn numbered(&self) -> Self {
         self.at(0)
@@ -175,19 +107,19 @@ impl<M, T: DeserializeOwned + Send + 'static> AggregateSet<M> for Agg<M, T> {
 macro_rules! tuples {
     ($(($($name:ident $index:tt),+))+) => {
         $(
-        impl<M, $($name: DeserializeOwned + Send + 'static),+> KeySet<M> for ($(Field<M, $name>,)+) {
-            type Output = ($($name,)+);
-            fn paths(&self) -> Vec<ir::Path> {
-                vec![$(self.$index.path().into()),+]
+        impl<$($name: GroupKey),+> KeySet for ($($name,)+) {
+            type Output = ($($name::Value,)+);
+            fn operands(&self) -> Result<Vec<Operand>> {
+                Ok(vec![$(self.$index.operand()?),+])
             }
             fn read(row: &RawDocument) -> Result<Self::Output> {
-                Ok(($(read_at::<$name>(row, KEYS[$index])?,)+))
+                Ok(($(read_at::<$name::Value>(row, KEYS[$index])?,)+))
             }
         }
-        impl<M, $($name: DeserializeOwned + Send + 'static),+> AggregateSet<M> for ($(Agg<M, $name>,)+) {
+        impl<$($name: DeserializeOwned + Send + 'static),+> AggregateSet for ($(Agg<$name>,)+) {
             type Output = ($($name,)+);
-            fn aggregates(&self) -> Vec<Aggregate> {
-                vec![$(self.$index.aggregate.clone()),+]
+            fn aggregates(&self) -> Result<Vec<Aggregate>> {
+                Ok(vec![$(self.$index.aggregate()?),+])
             }
             fn numbered(&self) -> Self {
                 ($(self.$index.at($index),)+)
@@ -210,6 +142,8 @@ tuples! { (A 0, B 1) (A 0, B 1, C 2) (A 0, B 1, C 2, D 3) (A 0, B 1, C 2, D 3, E
 ///     .sort(|(n, _)| n.desc())
 ///     .limit(10)
 ///     .await?;
+/// let by_month: Vec<((i32, i32), i64)> =
+///     db.group_by::<Flight, _>(|f| (f.date.year(), f.date.month())).select(|_| count()).await?;
 /// ```
 #[must_use = "a query runs when it is awaited"]
 pub struct GroupBy<M, K, V = ()> {
@@ -220,29 +154,27 @@ pub struct GroupBy<M, K, V = ()> {
     _types: PhantomData<fn() -> (M, K)>,
 }
 
-impl<M: Model, K: KeySet<M>> GroupBy<M, K> {
+impl<M: Model, K: KeySet> GroupBy<M, K> {
     pub(crate) fn new(handle: Handle, keys: &K) -> Self {
-        let group = ir::Group {
-            model: ModelRef(M::def()),
-            filter: ir::Filter::All,
-            keys: keys.paths(),
-            aggregates: Vec::new(),
-            having: ir::Filter::All,
-            sort: Vec::new(),
-            skip: None,
-            limit: None,
-            with_deleted: false,
-        };
-        Self { handle, group, values: (), error: None, _types: PhantomData }
+        let mut group = ir::Group::new(ModelRef(M::def()));
+        let mut error = None;
+        match keys.operands() {
+            Ok(keys) => group.keys = keys,
+            Err(failure) => error = Some(failure),
+        }
+        Self { handle, group, values: (), error, _types: PhantomData }
     }
 
     /// What to compute of each group: one value, or a tuple.
-    pub fn select<V: AggregateSet<M>>(
+    pub fn select<V: AggregateSet>(
         mut self,
         select: impl FnOnce(&'static M::Fields) -> V,
     ) -> GroupBy<M, K, V> {
         let values = select(M::FIELDS).numbered();
-        self.group.aggregates = values.aggregates();
+        match values.aggregates() {
+            Ok(aggregates) => self.group.aggregates = aggregates,
+            Err(error) => self.error = self.error.or(Some(error)),
+        }
         GroupBy { handle: self.handle, group: self.group, values, error: self.error, _types: PhantomData }
     }
 }
@@ -251,6 +183,12 @@ impl<M: Model, K, V> GroupBy<M, K, V> {
     /// Only documents that match take part.
     pub fn filter(mut self, filter: impl FnOnce(&'static M::Fields) -> Filter<M>) -> Self {
         narrow(&mut self.group.filter, &mut self.error, filter(M::FIELDS));
+        self
+    }
+
+    /// The order in which documents come into their groups: what `first`, `last` and `push` go by.
+    pub fn order<S: IntoSort<M>>(mut self, order: impl FnOnce(&'static M::Fields) -> S) -> Self {
+        self.group.order.extend(order(M::FIELDS).into_sort());
         self
     }
 
@@ -265,11 +203,41 @@ impl<M: Model, K, V> GroupBy<M, K, V> {
         self.group.limit = Some(n);
         self
     }
+
+    /// Soft-deleted documents take part as well.
+    pub fn with_deleted(mut self) -> Self {
+        self.group.with_deleted = true;
+        self
+    }
+
+    /// The longest that the database may work on it.
+    pub fn max_time(mut self, limit: Duration) -> Self {
+        self.group.options.max_time = Some(limit);
+        self
+    }
+
+    /// Lets the server use its disk for groups that do not fit its memory. The embedded engine has no such place: it
+    /// refuses what is too large, whatever this says.
+    pub fn allow_disk_use(mut self) -> Self {
+        self.group.options.allow_disk_use = true;
+        self
+    }
+
+    /// How the database would run this: its commands, indexes and warnings.
+    ///
+    /// # Errors
+    /// What the database answers.
+    pub async fn explain(self) -> Result<Explanation> {
+        match self.error {
+            Some(error) => Err(error),
+            None => self.handle.explain(Operation::Group(self.group)).await,
+        }
+    }
 }
 
-impl<M: Model, K: KeySet<M>, V: AggregateSet<M>> GroupBy<M, K, V> {
+impl<M: Model, K: KeySet, V: AggregateSet> GroupBy<M, K, V> {
     /// Only groups whose values match.
-    pub fn having(mut self, having: impl FnOnce(&V) -> GroupFilter<M>) -> Self {
+    pub fn having(mut self, having: impl FnOnce(&V) -> GroupFilter) -> Self {
         match having(&self.values).0 {
             Ok(filter) => self.group.having.narrow(filter),
             Err(error) => self.error = self.error.or(Some(error)),
@@ -278,13 +246,13 @@ impl<M: Model, K: KeySet<M>, V: AggregateSet<M>> GroupBy<M, K, V> {
     }
 
     /// The order of the groups by one computed value. Further calls add keys; the group's own key decides ties.
-    pub fn sort(mut self, sort: impl FnOnce(&V) -> GroupOrder<M>) -> Self {
-        self.group.sort.push(sort(&self.values).0.key);
+    pub fn sort(mut self, sort: impl FnOnce(&V) -> GroupOrder) -> Self {
+        self.group.sort.push(sort(&self.values).0);
         self
     }
 }
 
-impl<M: Model, K: KeySet<M> + 'static, V: AggregateSet<M> + Send + 'static> IntoFuture for GroupBy<M, K, V> {
+impl<M: Model, K: KeySet + 'static, V: AggregateSet + Send + 'static> IntoFuture for GroupBy<M, K, V> {
     type Output = Result<Vec<(K::Output, V::Output)>>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
     fn into_future(mut self) -> Self::IntoFuture {

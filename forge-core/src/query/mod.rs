@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod changes;
+mod computed;
 mod cursor;
 mod decode;
 mod delete;
@@ -27,6 +28,7 @@ mod update;
 mod upsert;
 
 pub use decode::{Dirt, Dirty};
+pub use computed::Stages;
 pub use delete::{Delete, DeleteMany, DryRun};
 pub use elements::{Each, EachValue, Push};
 pub use distinct::Distinct;

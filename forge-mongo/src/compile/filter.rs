@@ -118,10 +118,11 @@ impl Conjunction {
             Filter::Relation(relation) => {
                 return Err(unresolved(format_args!("{}.{}", relation.model.name, relation.relation)));
             }
-            Filter::Compare(..) if self.place == Place::Element => return Err(comparison_in_element()),
+            Filter::Compare(..) | Filter::Expr(_) if self.place == Place::Element => return Err(comparison_in_element()),
             Filter::Compare(left, comparison, right) => {
                 self.push("$expr", comparison_of(left, *comparison, right)?.into());
             }
+            Filter::Expr(expression) => self.push("$expr", expression.clone()),
             Filter::Text(text) if self.takes_text() => self.push("$text", text_of(text).into()),
             Filter::Text(_) => return Err(misplaced_text()),
             other => return Err(unknown(other)),

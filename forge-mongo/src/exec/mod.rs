@@ -8,6 +8,7 @@ mod join;
 mod keys;
 mod observe;
 mod refresh;
+mod pipeline;
 mod relations;
 mod replace;
 mod retry;
@@ -192,6 +193,7 @@ impl Run<'_> {
             Operation::Count(op) => self.counted(op).await,
             Operation::Distinct(op) => self.distinct_values(op).await,
             Operation::Group(op) => self.groups(op).await,
+            Operation::Pipeline(op) => self.pipeline(op).await,
             Operation::Insert(op) => self.insert(op).await,
             Operation::Update(op) => self.update(op).await,
             Operation::Replace(op) => self.replace(op).await,

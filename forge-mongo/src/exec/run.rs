@@ -178,8 +178,13 @@ fn answer_without_asking(command: &Command) -> Option<Reply> {
             Some(Reply::Document(None))
         }
         Command::Aggregate { pipeline } => {
+            // These answer, read or write something even where nothing comes to them.
+            let goes_on = |stage: &bson::Document| {
+                ["$facet", "$unionWith", "$out", "$merge"].iter().any(|name| stage.contains_key(name))
+            };
             let first = pipeline.first()?.get_document("$match").ok()?;
-            empty(first).then(|| Reply::Documents(Vec::new()))
+            let nothing = empty(first) && !pipeline.iter().any(goes_on);
+            nothing.then(|| Reply::Documents(Vec::new()))
         }
         _ => None,
     }

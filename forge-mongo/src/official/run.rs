@@ -189,7 +189,10 @@ async fn read(
         }
         Command::Aggregate { pipeline } => {
             let action = on.aggregate(pipeline.iter().cloned()).batch_size(BATCH_SIZE);
-            let action = with_options!(action, options);
+            let mut action = with_options!(action, options);
+            if options.allow_disk_use {
+                action = action.allow_disk_use(true);
+            }
             read_out!(action, session)
         }
         Command::Count { filter, limit } => {

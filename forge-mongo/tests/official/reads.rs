@@ -88,7 +88,7 @@ async fn includes_keep_limits_and_order_per_parent() {
 async fn pages_counts_groups_and_distinct_values() {
     let Some(database) = filled("aggregates").await else { return };
     let live = || Filter::eq("deletedAt", Bson::Null);
-    let count = Count { model: ModelRef(&FLIGHT), filter: live(), limit: None, with_deleted: false };
+    let count = Count::new(ModelRef(&FLIGHT), live());
     let counted = async |op: Count| match database.run(Operation::Count(op)).await.unwrap() {
         Outcome::Count(count) => count,
         other => panic!("{other:?}"),
@@ -98,22 +98,20 @@ async fn pages_counts_groups_and_distinct_values() {
     assert_eq!(counted(Count { limit: Some(0), ..count }).await, 0);
 
     let distinct =
-        Distinct { model: ModelRef(&FLIGHT), path: "delay".into(), filter: live(), with_deleted: false };
+        Distinct { filter: live(), ..Distinct::new(ModelRef(&FLIGHT), "delay") };
     let Outcome::Values(values) = database.run(Operation::Distinct(distinct)).await.unwrap() else {
         panic!()
     };
     assert_eq!(values, [0, 11, 13, 15].map(Bson::Int32));
 
     let group = Group {
-        model: ModelRef(&FLIGHT),
-        filter: Filter::All,
         keys: vec!["destination_id".into()],
         aggregates: vec![Aggregate::Count, Aggregate::Avg("delay".into()), Aggregate::Max("delay".into())],
         having: Filter::Field("a0".into(), Predicate::Gt(0.into())),
         sort: vec![by("a0", true)],
-        skip: None,
         limit: Some(5),
         with_deleted: true,
+        ..Group::new(ModelRef(&FLIGHT))
     };
     let Outcome::Rows(rows) = database.run(Operation::Group(group)).await.unwrap() else { panic!() };
     let groups = documents(&rows);
@@ -139,7 +137,7 @@ async fn near_finds_the_nearest_first_and_counts_as_a_circle() {
         found.sort_by(|a, b| b.cmp(a));
     }
     assert_eq!(found, ["C", "B"]);
-    let count = Count { model: ModelRef(&AIRPORT), filter, limit: None, with_deleted: false };
+    let count = Count::new(ModelRef(&AIRPORT), filter);
     assert!(matches!(database.run(Operation::Count(count)).await.unwrap(), Outcome::Count(2)));
     database.close().await;
 }

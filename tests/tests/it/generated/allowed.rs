@@ -2,7 +2,7 @@
 //! embedded engine does what MongoDB's documentation says. On MongoDB itself nothing is allowed to differ.
 
 use bson::Bson;
-use forge::ir::{Aggregate, Filter, Predicate};
+use forge::ir::{Aggregate, Filter, Operand, Predicate};
 
 use super::strategy::Step;
 
@@ -75,9 +75,10 @@ fn truth_as_number(values: &[Bson]) -> Vec<String> {
 
 fn path(aggregate: &Aggregate) -> Option<&str> {
     match aggregate {
-        Aggregate::Sum(path) | Aggregate::Avg(path) | Aggregate::Min(path) | Aggregate::Max(path) => {
-            Some(path)
-        }
+        Aggregate::Sum(Operand::Path(path))
+        | Aggregate::Avg(Operand::Path(path))
+        | Aggregate::Min(Operand::Path(path))
+        | Aggregate::Max(Operand::Path(path)) => Some(path),
         _ => None,
     }
 }

@@ -69,41 +69,21 @@ fn artifact(step: &Step) -> Result<MongoArtifact> {
             sort.push(SortKey { path: "_id".into(), descending: false });
             compile::select(&Select { filter, sort, skip, limit, ..Select::new(model) })
         }
-        Step::Count(filter) => compile::count(&Count { model, filter, limit: None, with_deleted: false }),
+        Step::Count(filter) => compile::count(&Count::new(model, filter)),
         Step::Distinct(path, filter) => {
-            compile::distinct(&Distinct { model, path: path.into(), filter, with_deleted: false })
+            compile::distinct(&Distinct { filter, ..Distinct::new(model, path) })
         }
         Step::Group { filter, keys, aggregates } => {
             let sort = (0..keys.len())
                 .map(|i| SortKey { path: format!("k{i}").into(), descending: false })
                 .collect();
             let keys = keys.into_iter().map(Into::into).collect();
-            let having = Filter::All;
-            compile::group(&Group {
-                model,
-                filter,
-                keys,
-                aggregates,
-                having,
-                sort,
-                skip: None,
-                limit: None,
-                with_deleted: false,
-            })
+            compile::group(&Group { filter, keys, aggregates, sort, ..Group::new(model) })
         }
         Step::Update { filter, changes, many } => {
             // Which one of several is changed would be a matter of taste.
             let filter = if many { filter } else { filter.and(Filter::eq("_id", 1)) };
-            let returning = Returning::Nothing;
-            compile::update(&Update {
-                model,
-                filter,
-                changes,
-                many,
-                upsert: None,
-                returning,
-                with_deleted: false,
-            })
+            compile::update(&Update { changes, many, ..Update::new(model, filter) })
         }
         Step::Delete(filter) => compile::delete(model.0, &filter, true, false),
     }

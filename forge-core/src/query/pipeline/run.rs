@@ -1,0 +1,174 @@
+use std::future::IntoFuture;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use bson::Document;
+use futures_util::future::BoxFuture;
+use serde::de::DeserializeOwned;
+
+use super::{Columns, Documents, Pipeline, Whole};
+use crate::adapter::Explanation;
+use crate::db::{CanWrite, Handle};
+use crate::error::{Error, Result};
+use crate::ir::{self, Operation, Outcome, Stage};
+use crate::model::ModelRef;
+use crate::query::wrong_outcome;
+use crate::schema::Stages;
+use crate::traits::Model;
+
+/// The stages in extended JSON, canonical or relaxed: an array of objects, each a stage.
+///
+/// # Errors
+/// `bad_request` for what is no list of stages; `forbidden` for stages that write or run code on the server.
+///
+/// ```
+/// use forge_core::query::pipeline::from_json;
+///
+/// let stages = from_json(r#"[{ "$match": { "at": { "$gt": { "$date": "2001-01-01T00:00:00Z" } } } }]"#)?;
+/// assert_eq!(stages.len(), 1);
+/// assert!(from_json(r#"[{ "$out": "elsewhere" }]"#).is_err());
+/// # Ok::<(), forge_core::Error>(())
+/// ```
+pub fn from_json(stages: &str) -> Result<Vec<Document>> {
+    let stages = stages.stages()?;
+    stages.iter().try_for_each(ir::pipeline::check_raw)?;
+    Ok(stages)
+}
+
+impl<M: Model, A> Pipeline<Documents<M>, Whole<A>> {
+    pub(crate) fn new(handle: Handle) -> Self {
+        let host = Whole { handle, _access: PhantomData };
+        Self::over(ir::Source::new(ModelRef(M::def())), Some(host))
+    }
+
+    /// Documents that a search finds, the best first; a condition before any other stage narrows them.
+    pub fn ranked_by(mut self, search: ir::Search) -> Self {
+        self.search = Some(Box::new(search));
+        self
+    }
+}
+
+impl<R: Columns, A> Pipeline<R, Whole<A>> {
+    /// The longest that the database may work on it.
+    pub fn max_time(mut self, limit: Duration) -> Self {
+        self.options.max_time = Some(limit);
+        self
+    }
+
+    /// How strings compare, in conditions, sorts and groups.
+    pub fn collation(mut self, collation: ir::Collation) -> Self {
+        self.options.collation = Some(collation);
+        self
+    }
+
+    /// The name of the index to use for the first conditions.
+    pub fn hint(mut self, index: impl Into<String>) -> Self {
+        self.options.hint = Some(index.into());
+        self
+    }
+
+    /// A text for logs and profiles of the server.
+    pub fn comment(mut self, comment: impl Into<String>) -> Self {
+        self.options.comment = Some(comment.into());
+        self
+    }
+
+    /// Lets the server use its disk for what does not fit its memory. The embedded engine has no such place: it refuses
+    /// what is too large, whatever this says.
+    pub fn allow_disk_use(mut self) -> Self {
+        self.options.allow_disk_use = true;
+        self
+    }
+
+    /// The operation that awaiting this would run.
+    ///
+    /// # Errors
+    /// What a stage found wrong with what it was given.
+    pub fn to_ir(self) -> Result<ir::Pipeline> {
+        self.into_operation().map(|(_, operation)| operation)
+    }
+
+    fn into_operation(self) -> Result<(Handle, ir::Pipeline)> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        let host = self.host.ok_or_else(|| Error::internal("a part of a pipeline cannot be run"))?;
+        let (source, search, options) = (self.source, self.search, self.options);
+        Ok((host.handle, ir::Pipeline { search, options, ..ir::Pipeline::new(source) }))
+    }
+
+    /// The documents, as values of any type.
+    ///
+    /// # Errors
+    /// What the database answers; [`ErrorCode::Internal`](crate::ErrorCode::Internal) where a document is not a `T`.
+    pub async fn fetch<T: DeserializeOwned>(self) -> Result<Vec<T>> {
+        let (handle, operation) = self.into_operation()?;
+        let model = operation.source.model;
+        match handle.execute(Operation::Pipeline(operation)).await? {
+            Outcome::Rows(rows) => {
+                let decode = |row: &bson::RawDocumentBuf| {
+                    bson::deserialize_from_slice(row.as_bytes()).map_err(|error| {
+                        Error::internal(format!(
+                            "a pipeline over {} gives what is not a {}: {error}",
+                            model.name,
+                            std::any::type_name::<T>()
+                        ))
+                        .with_source(error)
+                    })
+                };
+                rows.documents.iter().map(decode).collect()
+            }
+            _ => Err(wrong_outcome("pipeline")),
+        }
+    }
+
+    /// The first document, where there is one.
+    ///
+    /// # Errors
+    /// As [`fetch`](Self::fetch).
+    pub async fn fetch_one<T: DeserializeOwned>(self) -> Result<Option<T>> {
+        Ok(self.limit(1).fetch().await?.into_iter().next())
+    }
+
+    /// How the database would run this: its commands, indexes and warnings.
+    ///
+    /// # Errors
+    /// What the database answers.
+    pub async fn explain(self) -> Result<Explanation> {
+        let (handle, operation) = self.into_operation()?;
+        handle.explain(Operation::Pipeline(operation)).await
+    }
+
+    /// Ends the pipeline with a stage that writes, in MongoDB's own form: `$merge` or `$out`. It goes past models, their
+    /// rules and their relations.
+    ///
+    /// # Errors
+    /// What the database answers; [`ErrorCode::Unsupported`](crate::ErrorCode::Unsupported) on the embedded engine.
+    pub async fn write(self, stage: Document) -> Result<()>
+    where
+        A: CanWrite,
+    {
+        let writes = stage.len() == 1 && (stage.contains_key("$merge") || stage.contains_key("$out"));
+        if !writes {
+            return Err(Error::bad_request(format!("a pipeline writes by `$merge` or `$out`, not {stage}")));
+        }
+        let (handle, mut operation) = self.into_operation()?;
+        operation.source.stages.push(Stage::Raw(stage));
+        operation.writes = true;
+        match handle.execute(Operation::Pipeline(operation)).await? {
+            Outcome::Rows(_) => Ok(()),
+            _ => Err(wrong_outcome("pipeline")),
+        }
+    }
+}
+
+impl<R: Columns + 'static, A: 'static> IntoFuture for Pipeline<R, Whole<A>>
+where
+    R::Owner: DeserializeOwned + Send,
+{
+    type Output = Result<Vec<R::Owner>>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.fetch())
+    }
+}
