@@ -12,6 +12,7 @@ pub mod context;
 mod databases;
 pub mod db;
 pub mod env;
+mod explain;
 pub mod error;
 pub mod fields;
 pub mod handler;

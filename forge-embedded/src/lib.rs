@@ -66,6 +66,7 @@ mod feed;
 #[cfg(feature = "file")]
 mod file;
 mod filter;
+mod gaps;
 mod geo;
 mod index;
 mod keys;

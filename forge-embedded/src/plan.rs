@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use bson::{Bson, RawBsonRef};
-use forge_core::GeoPoint;
+use forge_core::{Error, GeoPoint, Result};
 use forge_core::ir::{Filter, Predicate, SortKey};
 
 use crate::catalog::Collection;
 use crate::filter::conjuncts;
+use crate::gaps;
 use crate::geo;
 use crate::index::{Index, IndexKey, KeyKind};
 use crate::keys::{self, class, invert, successor};
@@ -41,6 +42,8 @@ pub(crate) enum Access {
     Documents { span: Span, bounded: bool },
     /// Through an index.
     Index { index: Arc<Index>, spans: Vec<Span> },
+    /// Every document that one of these reads.
+    Any(Vec<Access>),
 }
 
 impl Access {
@@ -50,19 +53,31 @@ impl Access {
             Access::Ids(_) | Access::Documents { bounded: true, .. } => Some("_id_".to_owned()),
             Access::Documents { bounded: false, .. } => None,
             Access::Index { index, .. } => Some(index.name.clone()),
+            Access::Any(branches) => {
+                let mut names = branches.iter().map(Access::index_name).collect::<Option<Vec<_>>>()?;
+                names.dedup();
+                Some(names.join(" or "))
+            }
         }
+    }
+
+    /// Whether it leaves anything of the collection out.
+    fn is_bounded(&self) -> bool {
+        !matches!(self, Access::Documents { bounded: false, .. })
     }
 }
 
 /// A range of the bytes of one field.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Bytes {
-    low: Vec<u8>,
+pub(crate) struct Bytes {
+    /// The first key.
+    pub(crate) low: Vec<u8>,
     /// Values that start with `low` are behind the range.
-    above_low: bool,
-    high: Vec<u8>,
+    pub(crate) above_low: bool,
+    /// The last key.
+    pub(crate) high: Vec<u8>,
     /// Values that start with `high` are behind the range.
-    below_high: bool,
+    pub(crate) below_high: bool,
 }
 
 /// What a filter says about one field.
@@ -92,7 +107,37 @@ pub(crate) fn plan(collection: &Collection, filter: &Filter, sort: &[SortKey]) -
             (best, best_score) = (plan, score);
         }
     }
+    if best_score <= ORDER_ALONE
+        && let Some(access) = by_branches(collection, conditions)
+    {
+        return Plan { access, reverse: false, sorted: 0, exact: false };
+    }
     best
+}
+
+/// What an index scores that only has the order.
+const ORDER_ALONE: i64 = 30;
+
+/// The most branches of an `$or` that are read one by one.
+const MAX_BRANCHES: usize = 100;
+
+/// The alternatives of a condition, where each of them has an index of its own.
+fn by_branches(collection: &Collection, conditions: &[Filter]) -> Option<Access> {
+    let alternatives = conditions.iter().filter_map(|condition| match condition {
+        Filter::Or(branches) if (1..=MAX_BRANCHES).contains(&branches.len()) => Some(branches),
+        _ => None,
+    });
+    let mut plans = alternatives.filter_map(|branches| {
+        let accesses = branches.iter().map(|branch| {
+            let access = match branch {
+                Filter::Nothing => Access::Ids(Vec::new()),
+                branch => plan(collection, branch, &[]).access,
+            };
+            access.is_bounded().then_some(access)
+        });
+        accesses.collect::<Option<Vec<_>>>()
+    });
+    plans.next().map(Access::Any)
 }
 
 fn all_fulfilled(conditions: &[Filter]) -> u64 {
@@ -125,13 +170,62 @@ fn by_id(collection: &Collection, conditions: &[Filter], sort: &[SortKey]) -> (P
                 bounds.ranges.first().map_or_else(|| Span::prefix(&prefix), |range| span(&prefix, range));
             (Access::Documents { span: range, bounded: true }, 45)
         }
-        None => (Access::Documents { span: Span::prefix(&prefix), bounded: false }, 0),
+        None => (whole(&prefix, conditions, sort), 0),
     };
     let score = score + if order.0 == sort.len() && !sort.is_empty() { 30 } else { 0 };
     (Plan { access, reverse: order.1, sorted: order.0, exact }, score)
 }
 
+/// All documents; read in the order of their ids, those whose ids no condition rules out.
+fn whole(prefix: &[u8], conditions: &[Filter], sort: &[SortKey]) -> Access {
+    let by_id = sort.first().is_none_or(|key| key.path == "_id");
+    let left = if by_id { gaps::left_over("_id", false, conditions) } else { None };
+    let Some(left) = left else { return Access::Documents { span: Span::prefix(prefix), bounded: false } };
+    let (Some(first), Some(last)) = (left.first(), left.last()) else { return Access::Ids(Vec::new()) };
+    let all = Bytes { low: first.low.clone(), above_low: false, high: last.high.clone(), below_high: true };
+    let bounded = !all.low.is_empty() || all.high.first() != Some(&u8::MAX);
+    Access::Documents { span: span(prefix, &all), bounded }
+}
+
+/// The plan that reads by the index of this name.
+///
+/// # Errors
+/// `bad_request`: there is none, or it does not hold every document that matches.
+pub(crate) fn hinted(
+    collection: &Collection,
+    filter: &Filter,
+    sort: &[SortKey],
+    name: &str,
+) -> Result<Plan> {
+    let conditions = conjuncts(filter);
+    if name == "_id_" {
+        return Ok(by_id(collection, conditions, sort).0);
+    }
+    let Some(index) = collection.indexes.iter().find(|index| index.name == name) else {
+        return Err(Error::bad_request(format!("{} has no index {name} to follow as a hint", collection.name)));
+    };
+    let usable = !index.keys.is_empty()
+        && !index.hidden
+        && !index.keys.iter().any(|key| key.kind.is_geo())
+        && contains_all(index, conditions);
+    if !usable {
+        return Err(Error::bad_request(format!(
+            "the index {name} of {} cannot be followed as a hint: it does not hold every document that may match",
+            collection.name
+        )));
+    }
+    if let Some((plan, _)) = by_index(index, conditions, sort) {
+        return Ok(plan);
+    }
+    let (sorted, reverse) = provided(&index.keys, &[], &[], sort);
+    let access = Access::Index { index: index.clone(), spans: vec![Span::of_id(index.id)] };
+    Ok(Plan { access, reverse, sorted, exact: false })
+}
+
 fn by_index(index: &Arc<Index>, conditions: &[Filter], sort: &[SortKey]) -> Option<(Plan, i64)> {
+    if index.wildcard.is_some() {
+        return by_wildcard(index, conditions);
+    }
     if index.keys.is_empty() || !contains_all(index, conditions) {
         return None;
     }
@@ -172,10 +266,23 @@ fn by_index(index: &Arc<Index>, conditions: &[Filter], sort: &[SortKey]) -> Opti
     }
     let arrays = index.keys.iter().any(|key| key.multikey || key.kind.is_geo());
     let exact = !arrays && is_exact(conditions, fulfilled);
-    let spans = spans.unwrap_or_else(|| heads.iter().map(|head| Span::prefix(head)).collect());
+    let spans = spans.unwrap_or_else(|| rest(&heads, index.keys.get(singles.len()), conditions, sort));
     // Of equally good indexes the narrower one.
     let score = score * 16 - i64::try_from(index.keys.len()).unwrap_or(16).min(15);
     Some((Plan { access: Access::Index { index: index.clone(), spans }, reverse, sorted, exact }, score / 16))
+}
+
+/// What is read below `heads`; where the order is that of the next key, only what no condition rules out.
+fn rest(heads: &[Vec<u8>], next: Option<&IndexKey>, conditions: &[Filter], sort: &[SortKey]) -> Vec<Span> {
+    let left = next
+        .filter(|key| sort.iter().any(|wanted| wanted.path == key.path) && !key.kind.is_geo())
+        .and_then(|key| Some((key, gaps::left_over(&key.path, key.multikey, conditions)?)));
+    let Some((key, mut left)) = left else { return heads.iter().map(|head| Span::prefix(head)).collect() };
+    if key.kind == KeyKind::Descending {
+        left.iter_mut().for_each(Bytes::invert);
+        left.reverse();
+    }
+    heads.iter().flat_map(|head| left.iter().map(|range| span(head, range))).collect()
 }
 
 /// The best single path of an index over all paths. Documents without the path are not in it, and arrays may be anywhere.
@@ -300,7 +407,10 @@ fn bounds_of(key: &IndexKey, conditions: &[Filter]) -> Option<Bounds> {
         let points = on_field().filter_map(|(position, predicate)| points(position, predicate, key.multikey));
         match points.min_by_key(|bounds| bounds.ranges.len()) {
             Some(points) => points,
-            None => range(on_field(), key.multikey)?,
+            None => match range(on_field(), key.multikey) {
+                Some(range) => range,
+                None => on_field().find_map(|(_, predicate)| beginning(predicate))?,
+            },
         }
     };
     if key.kind == KeyKind::Descending {
@@ -367,8 +477,45 @@ fn range<'f>(on_field: impl Iterator<Item = (usize, &'f Predicate)>, multikey: b
     found
 }
 
+/// The texts that begin as a pattern demands, and stored patterns, which a pattern finds as well.
+fn beginning(predicate: &Predicate) -> Option<Bounds> {
+    let Predicate::Regex { pattern, options } = predicate else { return None };
+    let prefix = literal_prefix(pattern).filter(|_| options.is_empty())?;
+    let mut text = keys::encoded(&Bson::String(prefix));
+    // Without its end: what follows is anything.
+    text.truncate(text.len().saturating_sub(keys::STRING_END));
+    let ranges = vec![Bytes::point(text), Bytes::point(vec![class::REGEX])];
+    Some(Bounds { ranges, points: false, fulfilled: 0 })
+}
+
+/// The characters with which every match of `pattern` begins, at the beginning of the text; none where there are none.
+fn literal_prefix(pattern: &str) -> Option<String> {
+    let rest = pattern.strip_prefix('^')?;
+    if rest.contains('|') {
+        return None;
+    }
+    let mut prefix = String::new();
+    let mut chars = rest.chars().peekable();
+    while let Some(c) = chars.next() {
+        let literal = match c {
+            '\\' => match chars.next() {
+                Some(escaped) if escaped.is_ascii_punctuation() => escaped,
+                _ => break,
+            },
+            '.' | '[' | ']' | '(' | ')' | '{' | '}' | '*' | '+' | '?' | '$' | '^' => break,
+            plain => plain,
+        };
+        // The character before a quantifier may not be there at all.
+        if matches!(chars.peek(), Some('*' | '?' | '{')) {
+            break;
+        }
+        prefix.push(literal);
+    }
+    (!prefix.is_empty()).then_some(prefix)
+}
+
 /// The values above or below `value` in its bracket.
-fn one_sided(value: &Bson, low: bool, inclusive: bool) -> Option<Bytes> {
+pub(crate) fn one_sided(value: &Bson, low: bool, inclusive: bool) -> Option<Bytes> {
     let not_a_number = keys::with_raw(value, forge_core::order::as_f64).is_some_and(f64::is_nan);
     let unusable = matches!(
         value,
@@ -461,4 +608,32 @@ fn span(head: &[u8], range: &Bytes) -> Span {
     let start = if range.above_low { successor(&low).unwrap_or(low) } else { low };
     let end = if range.below_high { Some(high) } else { successor(&high) };
     Span { start, end }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_a_pattern_is_known_as_far_as_it_is_literal() {
+        for (pattern, prefix) in [
+            ("^abc", Some("abc")),
+            ("^a\\.b\\-c", Some("a.b-c")),
+            ("^ab*", Some("a")),
+            ("^ab?c", Some("a")),
+            ("^ab{0}", Some("a")),
+            ("^ab+", Some("ab")),
+            ("^a.c", Some("a")),
+            ("^a\\d", Some("a")),
+            ("^Ü$", Some("Ü")),
+            ("abc", None),
+            ("^a|b", None),
+            ("^(a|b)", None),
+            ("^[a]", None),
+            ("^", None),
+            ("^*", None),
+        ] {
+            assert_eq!(literal_prefix(pattern).as_deref(), prefix, "{pattern}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf};
 use forge_core::adapter::ExplainStep;
-use forge_core::ir::{Filter, Predicate, SortKey};
+use forge_core::ir::{ReadOptions, Filter, Predicate, SortKey};
 use forge_core::matcher::distance_at;
 use forge_core::{DateTime, Env, Error, GeoPoint, Result};
 use forge_mongo::{Command, MongoArtifact, Reply};
@@ -100,6 +100,8 @@ pub(crate) struct Query {
     pub(crate) scored: bool,
     /// What the expressions of the filter see.
     variables: Vec<(String, Bson)>,
+    /// The name of the index to follow.
+    hint: Option<String>,
 }
 
 impl Query {
@@ -117,7 +119,7 @@ impl Query {
             }
             _ => None,
         });
-        Ok(Self { filter, sort: Vec::new(), skip: 0, limit: None, near: near.transpose()?, scored: false, variables: variables.to_vec() })
+        Ok(Self { filter, sort: Vec::new(), skip: 0, limit: None, near: near.transpose()?, scored: false, variables: variables.to_vec(), hint: None })
     }
 
     /// The same in an order; an order asked for replaces that of `$near`.
@@ -128,6 +130,23 @@ impl Query {
         }
         self.scored |= self.sort.iter().any(|key| key.path == SCORE);
         Ok(self)
+    }
+
+    /// The same, run as `options` say.
+    ///
+    /// # Errors
+    /// `unsupported` for collations that compare more than letters and accents.
+    pub(crate) fn with(mut self, options: &ReadOptions) -> Result<Self> {
+        self.hint.clone_from(&options.hint);
+        Ok(self)
+    }
+
+    /// How the documents of `collection` are read.
+    pub(crate) fn plan(&self, collection: &Collection) -> Result<Plan> {
+        match &self.hint {
+            Some(name) => plan::hinted(collection, &self.filter, &self.sort, name),
+            None => Ok(plan::plan(collection, &self.filter, &self.sort)),
+        }
     }
 
     /// The same with scores, where documents are found by words.
@@ -208,13 +227,27 @@ impl View<'_, '_> {
 
     /// Calls `visit` with the documents that a plan reads, whether they match or not, each once.
     pub(crate) fn scan(&self, collection: &Collection, plan: &Plan, visit: Visit<'_>) -> Result<()> {
-        match &plan.access {
+        self.scan_access(collection, &plan.access, plan.reverse, visit).map(|_| ())
+    }
+
+    /// As [`scan`](View::scan); false where `visit` ended it.
+    fn scan_access(&self, collection: &Collection, access: &Access, reverse: bool, visit: Visit<'_>) -> Result<bool> {
+        match access {
+            Access::Any(branches) => {
+                let mut seen = HashSet::new();
+                let mut step = |branch: &Access| {
+                    self.scan_access(collection, branch, reverse, &mut |id_key, document| {
+                        if seen.insert(id_key.to_vec()) { visit(id_key, document) } else { Ok(true) }
+                    })
+                };
+                each(branches, reverse, &mut step)
+            }
             Access::Ids(ids) => {
                 let mut step = |key: &Vec<u8>| match self.tables.doc(key)? {
                     Some(bytes) => self.visit(&key[4..], bytes.value(), visit),
                     None => Ok(true),
                 };
-                each(ids, plan.reverse, &mut step).map(|_| ())
+                each(ids, reverse, &mut step)
             }
             Access::Documents { span, .. } => {
                 let rows = self.tables.docs(span)?;
@@ -223,7 +256,7 @@ impl View<'_, '_> {
                         row.map_err(storage)?;
                     self.visit(&key.value()[4..], value.value(), visit)
                 };
-                if plan.reverse { until(rows.rev(), &mut step) } else { until(rows, &mut step) }.map(|_| ())
+                if reverse { until(rows.rev(), &mut step) } else { until(rows, &mut step) }
             }
             Access::Index { index, spans } => {
                 let repeats = index.keys.iter().any(|key| key.multikey);
@@ -244,9 +277,9 @@ impl View<'_, '_> {
                             }
                         }
                     };
-                    if plan.reverse { until(entries.rev(), &mut step) } else { until(entries, &mut step) }
+                    if reverse { until(entries.rev(), &mut step) } else { until(entries, &mut step) }
                 };
-                each(spans, plan.reverse, &mut step).map(|_| ())
+                each(spans, reverse, &mut step)
             }
         }
     }
@@ -273,7 +306,7 @@ impl View<'_, '_> {
         if query.filter.text().is_some() {
             return self.by_words(collection, query, make);
         }
-        let plan = plan::plan(collection, &query.filter, &query.sort);
+        let plan = query.plan(collection)?;
         let matching = query.residual(&plan, self.clock)?;
         if let Some((path, centre)) = &query.near {
             return self.nearest((collection, &plan, &matching), query, path, *centre, make);
@@ -371,13 +404,13 @@ impl View<'_, '_> {
         let collection = &artifact.collection;
         match &artifact.command {
             Command::Find { filter, projection, sort, skip, limit } => {
-                let query = Query::new(filter)?.sorted(sort.as_ref())?.window(*skip, *limit);
+                let query = Query::new(filter)?.sorted(sort.as_ref())?.window(*skip, *limit).with(&artifact.options)?;
                 self.projected(collection, query, projection.as_ref()).map(Reply::Documents)
             }
             Command::Count { filter, limit } => {
-                self.count(collection, &Query::new(filter)?, *limit).map(Reply::Count)
+                self.count(collection, &Query::new(filter)?.with(&artifact.options)?, *limit).map(Reply::Count)
             }
-            Command::Distinct { key, filter } => self.distinct(collection, key, filter).map(Reply::Values),
+            Command::Distinct { key, filter } => self.distinct(collection, key, Query::new(filter)?.with(&artifact.options)?).map(Reply::Values),
             Command::Aggregate { pipeline } => {
                 crate::aggregate::run(self, collection, pipeline).map(Reply::Documents)
             }
@@ -414,7 +447,7 @@ impl View<'_, '_> {
             return query.matching(&query.filter, self.clock).map(|_| 0);
         };
         let limit = limit.filter(|limit| *limit > 0).unwrap_or(u64::MAX);
-        let plan = plan::plan(collection, &query.filter, &[]);
+        let plan = query.plan(collection)?;
         let matching = query.residual(&plan, self.clock)?;
         let mut count = 0;
         // Entries alone tell the number where they tell everything.
@@ -441,8 +474,7 @@ impl View<'_, '_> {
         Ok(count)
     }
 
-    fn distinct(&self, collection: &str, path: &str, filter: &Document) -> Result<Vec<Bson>> {
-        let query = Query::new(filter)?;
+    fn distinct(&self, collection: &str, path: &str, query: Query) -> Result<Vec<Bson>> {
         let found = std::cell::RefCell::new(std::collections::BTreeMap::new());
         self.select(collection, &query, &|_, document| {
             let values = PathValues::of(document, path);
@@ -476,7 +508,7 @@ impl View<'_, '_> {
             Command::Aggregate { pipeline } => crate::aggregate::head(pipeline).unwrap_or((&none, None)),
             _ => return Ok(()),
         };
-        let query = Query::new(filter)?.sorted(sort)?;
+        let query = Query::new(filter)?.sorted(sort)?.with(&artifact.options)?;
         if let Some(view) = self.collection(&artifact.collection).and_then(|found| found.view.clone()) {
             // What it reads is told by its own pipeline.
             let command = Command::Aggregate { pipeline: view.pipeline.clone() };
@@ -494,7 +526,7 @@ impl View<'_, '_> {
             step.index = Some(text::text_index(collection)?.0.name.clone());
             step.sorts_in_memory = !query.sort.is_empty();
         } else {
-            let plan = plan::plan(collection, &query.filter, &query.sort);
+            let plan = query.plan(collection)?;
             step.sorts_in_memory = plan.sorted < query.sort.len();
             step.index = plan.access.index_name();
         }

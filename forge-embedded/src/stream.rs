@@ -14,7 +14,7 @@ use redb::ReadTransaction;
 
 use crate::catalog::Catalog;
 use crate::engine::Engine;
-use crate::plan::{self, Access};
+use crate::plan::Access;
 use crate::project::Projection;
 use crate::read::{Clock, Query, View};
 use crate::store::{Span, Tables, doc_key};
@@ -65,7 +65,7 @@ impl Reading {
         let Command::Find { filter, sort, skip, limit, .. } = &self.artifact.command else {
             return Err(Error::internal(format!("{} cannot be streamed", self.artifact.command.name())));
         };
-        Ok(Query::new(filter)?.sorted(sort.as_ref())?.window(*skip, *limit))
+        Query::new(filter)?.sorted(sort.as_ref())?.window(*skip, *limit).with(&self.artifact.options)
     }
 
     fn with_view<R>(&self, read: impl FnOnce(&View<'_, '_>) -> Result<R>) -> Result<R> {
@@ -79,10 +79,11 @@ impl Reading {
         self.with_view(|view| {
             let name = &self.artifact.collection;
             let Some(collection) = view.collection(name) else { return Ok(Rest::Ids(Vec::new().into_iter())) };
-            let plan = plan::plan(collection, &query.filter, &query.sort);
+            let plan = query.plan(collection)?;
             if let Access::Documents { span, .. } = plan.access
                 && plan.sorted >= query.sort.len()
                 && query.near.is_none()
+                && query.filter.text().is_none()
             {
                 let left = query.limit.unwrap_or(usize::MAX);
                 return Ok(Rest::Span { span, skip: query.skip, left });
@@ -118,7 +119,7 @@ impl Reading {
     ) -> Result<Vec<RawDocumentBuf>> {
         let query = self.query()?;
         let Some(collection) = view.collection(&self.artifact.collection) else { return Ok(Vec::new()) };
-        let mut plan = plan::plan(collection, &query.filter, &query.sort);
+        let mut plan = query.plan(collection)?;
         plan.access = Access::Documents { span: span.clone(), bounded: true };
         let matching = query.residual(&plan, view.clock)?;
         let wanted = self.batch.min(*left);
