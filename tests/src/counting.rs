@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bson::Document;
+use bson::{Document, RawDocumentBuf};
 use forge::Result;
 use forge::adapter::{Capabilities, Commit, ExplainStep, ResumeToken, Transaction, WatchOptions};
 use forge_core::transaction::TransactionOptions;
@@ -80,6 +80,16 @@ impl Driver for Counting {
     ) -> Result<(Reply, Option<u64>)> {
         self.commands.lock().unwrap_or_else(PoisonError::into_inner).push(artifact.clone());
         self.inner.run(database, artifact, session).await
+    }
+
+    async fn stream(
+        &self,
+        database: &str,
+        artifact: &MongoArtifact,
+        batch: u32,
+    ) -> Result<BoxStream<'static, Result<Vec<RawDocumentBuf>>>> {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner).push(artifact.clone());
+        self.inner.stream(database, artifact, batch).await
     }
 
     async fn explain(&self, database: &str, artifact: &MongoArtifact) -> Result<ExplainStep> {

@@ -12,6 +12,7 @@ pub mod http;
 pub mod models;
 pub mod orders;
 pub mod program;
+pub mod proxy;
 pub mod search;
 pub mod schema_models;
 pub mod server;

@@ -21,15 +21,7 @@ fn json(artifact: &MongoArtifact) -> String {
 }
 
 fn update_of(filter: Filter, changes: Vec<Change>) -> Update {
-    Update {
-        model: ModelRef(&FLIGHT),
-        filter,
-        changes,
-        many: true,
-        upsert: None,
-        returning: Returning::Nothing,
-        with_deleted: false,
-    }
+    Update { changes, many: true, ..Update::new(ModelRef(&FLIGHT), filter) }
 }
 
 fn operators(op: &Update) -> String {
@@ -81,14 +73,13 @@ fn a_limit_of_zero_finds_nothing_in_place_of_everything() {
         panic!()
     };
     assert!(is_nothing(&filter) && limit.is_none());
-    let none = Count { model: ModelRef(&FLIGHT), filter: Filter::All, limit: Some(0), with_deleted: false };
+    let none = Count { limit: Some(0), ..Count::new(ModelRef(&FLIGHT), Filter::All) };
     let Command::Count { filter, limit } = count(&none).unwrap().command else { panic!() };
     assert!(is_nothing(&filter) && limit.is_none());
 }
 
 fn busiest() -> Group {
     Group {
-        model: ModelRef(&FLIGHT),
         filter: Filter::eq("state", "CA"),
         keys: vec!["origin_id".into(), "year".into()],
         aggregates: vec![Aggregate::Count, Aggregate::Avg("delay".into())],
@@ -96,7 +87,7 @@ fn busiest() -> Group {
         sort: vec![by("a0", true)],
         skip: Some(1),
         limit: Some(3),
-        with_deleted: false,
+        ..Group::new(ModelRef(&FLIGHT))
     }
 }
 
@@ -158,6 +149,60 @@ fn changes_become_operators() {
 }
 
 #[test]
+fn options_conditions_and_elements_become_operators() {
+    let by_qty = forge_core::ir::PushSort::Paths(vec![by("qty", true)]);
+    let options = forge_core::ir::PushOptions { position: Some(0), sort: Some(by_qty), slice: Some(-3) };
+    let changes = vec![
+        Change::PushWith("a".into(), vec![1.into()], options),
+        Change::PullWhere("b".into(), Filter::eq("x", 1).and(Filter::Field("y".into(), Predicate::Gt(2.into())))),
+        Change::PullWhere("c".into(), Filter::Field("".into(), Predicate::Gte(5.into()))),
+        Change::Rename("d".into(), "e".into()),
+        Change::CurrentDate("f".into()),
+        Change::Bit("g".into(), forge_core::ir::BitOp::Xor, 3.into()),
+        Change::Set("h.$[e0].z".into(), 1.into()),
+        Change::Inc("i.$[]".into(), 1.into()),
+    ];
+    let elements = vec![forge_core::ir::ElementFilter { name: "e0".into(), filter: Filter::eq("z", 0) }];
+    let op = Update { elements, ..update_of(Filter::All, changes) };
+    insta::assert_snapshot!(
+        operators(&op),
+        @r#"{"operators":{"$push":{"a":{"$each":[1],"$position":0,"$sort":{"qty":-1},"$slice":-3}},"$pull":{"b":{"x":1,"y":{"$gt":2}},"c":{"$gte":5}},"$rename":{"d":"e"},"$currentDate":{"f":true},"$bit":{"g":{"xor":3}},"$set":{"h.$[e0].z":1},"$inc":{"i.$[]":1}},"arrayFilters":[{"e0.z":0}]}"#
+    );
+    let either = Filter::Or(vec![Filter::eq("", 1), Filter::eq("", 2)]);
+    let involved = update(&update_of(Filter::All, vec![Change::PullWhere("c".into(), either)])).unwrap_err();
+    assert_eq!(involved.code(), ErrorCode::BadRequest, "{involved}");
+}
+
+#[test]
+fn an_order_makes_it_a_find_and_modify() {
+    let sorted = Update {
+        many: false,
+        sort: vec![by("delay", true)],
+        ..update_of(Filter::All, vec![Change::Unset("a".into())])
+    };
+    insta::assert_snapshot!(
+        json(&update(&sorted).unwrap()),
+        @r#"{"collection":"flights","op":"findOneAndUpdate","args":{"filter":{},"update":{"$unset":{"a":""}},"upsert":false,"returnAfter":false,"sort":{"delay":-1,"_id":1}}}"#
+    );
+    let many = update(&Update { many: true, ..sorted }).unwrap_err();
+    assert_eq!(many.code(), ErrorCode::BadRequest);
+}
+
+#[test]
+fn stages_stand_alone_and_are_those_of_updates() {
+    let stages = |pipeline| Update { pipeline, ..update_of(Filter::All, Vec::new()) };
+    insta::assert_snapshot!(
+        operators(&stages(vec![doc! { "$set": { "a": "$b" } }, doc! { "$unset": "b" }])),
+        @r#"[{"$set":{"a":"$b"}},{"$unset":"b"}]"#
+    );
+    for wrong in [doc! { "$match": {} }, doc! { "$set": {}, "$unset": "a" }, doc! {}] {
+        assert_eq!(update(&stages(vec![wrong])).unwrap_err().code(), ErrorCode::BadRequest);
+    }
+    let both = Update { changes: vec![Change::Unset("a".into())], ..stages(vec![doc! { "$unset": "b" }]) };
+    assert_eq!(update(&both).unwrap_err().code(), ErrorCode::BadRequest);
+}
+
+#[test]
 fn two_changes_of_one_value_are_refused_by_name() {
     let twice = vec![Change::Set("a".into(), 1.into()), Change::Inc("a".into(), 1.into())];
     let inside = vec![Change::Set("a".into(), 1.into()), Change::Unset("a.b".into())];
@@ -209,7 +254,7 @@ fn a_soft_delete_marks_what_is_not_marked_yet() {
     let artifact = soft_delete(&FLIGHT, &Filter::eq("_id", 1).and(not_deleted()), now, false, false).unwrap();
     let Command::Update { filter, update, many: false, upsert: false } = artifact.command else { panic!() };
     assert_eq!(filter, doc! { "_id": 1, "deletedAt": null });
-    assert_eq!(update, doc! { "$set": { "deletedAt": now, "updatedAt": now } });
+    assert_eq!(update, doc! { "$set": { "deletedAt": now, "updatedAt": now } }.into());
     let gone = delete(&AIRPORT, &Filter::eq("_id", "A"), false, true).unwrap();
     assert_eq!(gone.command, Command::FindOneAndDelete { filter: doc! { "_id": "A" } });
 }

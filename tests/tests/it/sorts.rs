@@ -96,7 +96,7 @@ conformance! {
         let mut select = Select::new(ModelRef(Author::def()));
         select.projection = Projection::Only(vec!["name".into()]);
         let (relation, _) = Author::def().relation("bio").unwrap();
-        select.include = vec![forge::ir::Include { relation, select: include }];
+        select.include = vec![forge::ir::Include { relation, select: include, count: false }];
         let outcome = t.adapter.execute(&Default::default(), forge::ir::Operation::Select(select)).await?;
         let forge::ir::Outcome::Rows(rows) = outcome else { panic!("{outcome:?}") };
         assert_eq!(rows.included[0].groups, [[0]], "the relation came back empty");
@@ -129,7 +129,7 @@ conformance! {
             doc! { "_id": 4 },
             doc! { "_id": 5, "v": "x" },
         ]).await?;
-        let distinct = forge::ir::Distinct { model: ModelRef(Item::def()), path: "v".into(), filter: Filter::All, with_deleted: false };
+        let distinct = forge::ir::Distinct::new(ModelRef(Item::def()), "v");
         let outcome = t.adapter.execute(&Default::default(), forge::ir::Operation::Distinct(distinct)).await?;
         let forge::ir::Outcome::Values(values) = outcome else { panic!("{outcome:?}") };
         assert_eq!(values.len(), 4, "{values:?}");
