@@ -14,6 +14,7 @@ const BEFORE: &str = "\
 # async fn example(ctx: &forge::MutationCtx) -> forge::Result<()> {
 # let db = &ctx.db;
 # let (id, job, from, to): (Id<Flight>, Id<Job>, Id<Account>, Id<Account>) = given();
+# let (order, page, book): (Id<Order>, Id<Page>, Id<Book>) = given();
 # let (date, since, limit): (DateTime, DateTime, DateTime) = given();
 # let (origin_id, destination_id, me): (String, String, String) = given();
 # let (patch, flights): (FlightPatch, Vec<NewFlight>) = given();

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::ir::{self, Change, ElementFilter};
-use crate::types::DateTime;
+use crate::types::{DateTime, Decimal, Int64};
 use crate::value::to_bson;
 
 /// Numbers that fields can be raised by.
@@ -14,9 +14,17 @@ pub trait Number: Serialize + 'static {}
 impl Number for i32 {}
 impl Number for i64 {}
 impl Number for f64 {}
+impl Number for u32 {}
+impl Number for f32 {}
+impl Number for Decimal {}
+impl Number for Int64 {}
 impl Number for Option<i32> {}
 impl Number for Option<i64> {}
 impl Number for Option<f64> {}
+impl Number for Option<u32> {}
+impl Number for Option<f32> {}
+impl Number for Option<Decimal> {}
+impl Number for Option<Int64> {}
 
 /// Whole numbers, whose bits can be changed.
 #[diagnostic::on_unimplemented(

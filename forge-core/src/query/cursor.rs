@@ -129,9 +129,18 @@ impl Place {
     }
 }
 
+/// What comes before a place: all that is neither there nor after it.
+pub(crate) fn before(place: &Place, sort: &[SortKey]) -> Filter {
+    let here = match (sort.last(), place.0.last()) {
+        (Some(key), Some(value)) => Side::new(key, value).here(),
+        _ => Filter::All,
+    };
+    beyond(sort, &place.0).or(here).negate()
+}
+
 /// Whether documents may hold a list at `path`, so that each element counts. Only what the model says to be no list
 /// needs no guard against that; a document that says otherwise cannot be read.
-fn may_be_list(model: &ModelDef, path: &str) -> bool {
+pub(crate) fn may_be_list(model: &ModelDef, path: &str) -> bool {
     if path == "_id" || [CREATED_AT, UPDATED_AT, DELETED_AT].contains(&path) {
         return false;
     }

@@ -3,6 +3,7 @@
 use bson::raw::RawBsonRef;
 use bson::{Bson, RawDocument, RawDocumentBuf};
 use serde::{Deserialize, Deserializer};
+use validator::Validate;
 
 use super::{decode::shown, wrong_outcome};
 use crate::db::Handle;
@@ -107,15 +108,20 @@ pub(crate) fn stored<M: Model>(model: &M) -> Result<RawDocumentBuf> {
     })
 }
 
-/// Checks the fields of a document by the rules of its model, whichever fields there are.
+/// Checks a whole document by the rules of its model.
 ///
 /// # Errors
 /// `validation` by the rules; `bad_request` where a field has another type than the model says.
 pub(crate) fn check<M: Model>(document: &RawDocument, operation: &str) -> Result<()> {
-    let Partial(patch) = crate::codec::decode::<Partial<M::Patch>>(document)
+    crate::schema::not_a_view(M::def(), operation)?;
+    check_as::<M, M::New>(document, operation)
+}
+
+/// Checks those fields of a model that `R` has.
+fn check_as<M: Model, R: Record + Validate>(document: &RawDocument, operation: &str) -> Result<()> {
+    let Partial(record) = crate::codec::decode::<Partial<R>>(document)
         .map_err(|error| Error::bad_request(format!("{}.{operation}: {error}", M::def().name)))?;
-    let name = || format!("{}.{operation}", M::def().name);
-    crate::validate::check(&patch, <M::Patch as Record>::shape(), name)
+    crate::validate::check(&record, R::shape(), || format!("{}.{operation}", M::def().name))
 }
 
 /// Checks what is set as a whole, and that nothing else than Forge changes the version.
@@ -137,7 +143,7 @@ pub(crate) fn check_changes<M: Model>(changes: &[Change], operation: &str) -> Re
             document.append(bson::raw::CString::try_from(&**path)?, bson::RawBson::try_from(value.clone())?);
         }
     }
-    if document.is_empty() { Ok(()) } else { check::<M>(&document, operation) }
+    if document.is_empty() { Ok(()) } else { check_as::<M, M::Patch>(&document, operation) }
 }
 
 struct Partial<R>(R);

@@ -140,7 +140,7 @@ impl<T: Send + 'static> Pages<T> {
         let (rows, more) = window.read(&handle).await?;
         let (next, previous) = window.cursors(&rows, more, &page)?;
         let mut items = Reading::decode(&decode, &rows, None)?;
-        if window.backwards {
+        if window.turned {
             items.reverse();
         }
         Ok(Paged { items, next, previous, total })
@@ -174,6 +174,8 @@ struct Window {
     sort: Vec<SortKey>,
     start: Option<Place>,
     backwards: bool,
+    /// Whether the rows are read in the opposite order.
+    turned: bool,
     size: u64,
 }
 
@@ -190,7 +192,10 @@ impl Window {
         };
         let start = text.map(|text| Place::decode(text, &select.model, &sort)).transpose()?;
         select.sort.clone_from(&sort);
-        if backwards {
+        // Upwards a list stands where its smallest element does, downwards where its largest does: the opposite order is
+        // not the same order from the other side.
+        let turned = backwards && !sort.iter().any(|key| cursor::may_be_list(&select.model, &key.path));
+        if turned {
             reverse(&mut select.sort);
         }
         if let Projection::Only(paths) = &mut select.projection {
@@ -199,7 +204,7 @@ impl Window {
         if let Projection::Except(paths) = &mut select.projection {
             paths.retain(|path| !sort.iter().any(|key| key.path == *path));
         }
-        Ok(Self { select, sort, start, backwards, size: page.size })
+        Ok(Self { select, sort, start, backwards, turned, size: page.size })
     }
 
     /// The rows, and whether there are more in this direction.
@@ -208,6 +213,7 @@ impl Window {
             return Ok((Rows::default(), false));
         }
         let conditions = match &self.start {
+            Some(start) if self.backwards && !self.turned => return self.read_before(handle, start).await,
             None => vec![ir::Filter::All],
             Some(start) => start.after(&self.select.model, &self.select.sort).into(),
         };
@@ -230,6 +236,17 @@ impl Window {
         Ok((rows, more))
     }
 
+    /// As [`read`](Window::read), of what comes before a place, where the order cannot be turned around.
+    async fn read_before(&self, handle: &crate::db::Handle, start: &Place) -> Result<(Rows, bool)> {
+        let mut select = self.select.clone();
+        select.filter.narrow(cursor::before(start, &self.sort));
+        let before = count(handle, &select).await?;
+        let wanted = before.min(self.size);
+        select.skip = Some(before - wanted);
+        select.limit = Some(wanted);
+        Ok((Reading::<()>::rows(handle, select).await?, before > wanted))
+    }
+
     /// The cursors of the last and the first item of the result.
     fn cursors(&self, rows: &Rows, more: bool, page: &Page) -> Result<(Option<String>, Option<String>)> {
         let at = |document: Option<&RawDocumentBuf>| {
@@ -238,8 +255,10 @@ impl Window {
         };
         let (mut first, mut last) = (rows.documents.first(), rows.documents.last());
         let (mut has_previous, mut has_next) = (self.start.is_some(), more);
-        if self.backwards {
+        if self.turned {
             (first, last) = (last, first);
+        }
+        if self.backwards {
             (has_previous, has_next) = (has_next, has_previous);
         }
         if rows.documents.is_empty() && self.size > 0 {

@@ -102,7 +102,14 @@ impl<T: Send + 'static> Reading<T> {
         };
         let decoded = move |rows: Rows| Self::decode(&decode, &rows, None).map(|items| stream::iter(items).map(Ok));
         let results = stream::once(open).try_flatten().and_then(move |rows| std::future::ready(decoded(rows)));
-        Results(results.try_flatten().boxed())
+        let results = results.try_flatten().boxed();
+        // Nothing comes after an error.
+        let ended = results.scan(false, |failed, result| {
+            let result = (!*failed).then_some(result);
+            *failed = matches!(result, Some(Err(_)));
+            std::future::ready(result)
+        });
+        Results(ended.boxed())
     }
 }
 

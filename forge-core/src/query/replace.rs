@@ -44,12 +44,13 @@ impl<M: Model> Replace<M> {
 
     /// The state of a loaded document, which must be as it was read where its model has a version.
     pub(crate) fn save(handle: Handle, model: &M) -> Self {
-        let document = loaded::stored(model).and_then(|document| {
+        let document = loaded::stored(model);
+        let id = document.as_ref().ok().and_then(|document| document.get("_id").ok().flatten());
+        let id = id.and_then(|id| Bson::try_from(id).ok()).unwrap_or(Bson::Null);
+        let document = document.and_then(|document| {
             loaded::check::<M>(&document, "save")?;
             Ok(document)
         });
-        let id = document.as_ref().ok().and_then(|document| document.get("_id").ok().flatten());
-        let id = id.and_then(|id| Bson::try_from(id).ok()).unwrap_or(Bson::Null);
         let mut replace = Self::new(handle, Ok(id), document);
         if M::def().version.is_some() {
             replace = replace.if_unchanged(model);

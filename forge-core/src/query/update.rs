@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use bson::{Bson, Document, RawDocumentBuf};
 use futures_util::future::BoxFuture;
 
+use super::computed::Stages;
 use super::changes::{Moment, Number, Recorder, Whole, change_methods};
 use super::loaded::{self, Expected};
 use super::nested::{IntoLinks, Links};
@@ -86,11 +87,14 @@ macro_rules! update_methods {
                 self
             }
 
-            /// Computes the new state by the stages of an aggregation (`$set`, `$unset`, `$project`, `$replaceWith`), in
-            /// place of other changes. Timestamps and the version are kept as by other updates; the rules of the model
-            /// are not looked at.
-            pub fn update_with(mut self, stages: impl IntoIterator<Item = Document>) -> Self {
+            /// Computes the new state from the document itself, in place of other changes. Timestamps and the version
+            /// are kept as by other updates; the rules of the model are not looked at.
+            pub fn update_with(mut self, stages: impl FnOnce(Stages<M>) -> Stages<M>) -> Self {
+                let Stages { stages, error, .. } = stages(Stages::new());
                 self.draft.pipeline.extend(stages);
+                if let Some(error) = error {
+                    self.draft.recorder.fail(error);
+                }
                 self
             }
 

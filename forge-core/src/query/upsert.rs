@@ -12,7 +12,7 @@ use crate::db::Handle;
 use crate::error::{Details, Error, Result};
 use crate::fields::{Field, Filter};
 use crate::ir::{self, Change, Operation, Outcome, Returning};
-use crate::model::{CREATED_AT, ModelRef, UPDATED_AT};
+use crate::model::{CREATED_AT, ModelDef, ModelRef, UPDATED_AT};
 use crate::traits::Model;
 
 /// How often two upserts of the same key may collide before the collision is reported.
@@ -148,7 +148,7 @@ impl<M: Model> Upsert<M> {
         let mut changes = self.recorder.changes;
         loaded::check_changes::<M>(&changes, "upsert")?;
         if self.overwrite {
-            overwrite(&document, &mut changes)?;
+            overwrite(M::def(), &document, &mut changes)?;
         }
         let update = ir::Update {
             changes,
@@ -213,8 +213,8 @@ fn same(model: &str, document: &RawDocumentBuf, path: ir::Path) -> Result<ir::Fi
 }
 
 /// Sets what the new document says, where no change is about it.
-fn overwrite(document: &RawDocumentBuf, changes: &mut Vec<Change>) -> Result<()> {
-    let kept = ["_id", CREATED_AT, UPDATED_AT];
+fn overwrite(def: &ModelDef, document: &RawDocumentBuf, changes: &mut Vec<Change>) -> Result<()> {
+    let kept = ["_id", CREATED_AT, UPDATED_AT, def.version.unwrap_or("_id")];
     let mut more = Vec::new();
     for (name, value) in bson::Document::try_from(document)? {
         let within = |path: &str| path.split('.').next() == Some(name.as_str());

@@ -58,6 +58,59 @@ pub struct Account {
     pub balance: i64,
 }
 
+/// Goods, with a list of embeds and a version.
+#[derive(Debug, Clone, Model)]
+pub struct Order {
+    #[model(id)]
+    pub id: Id<Order>,
+    #[model(version)]
+    pub version: i64,
+    pub price: i64,
+    pub count: i64,
+    pub total: i64,
+    pub note: Option<String>,
+    pub scores: Vec<i32>,
+    #[model(embed_many)]
+    pub items: Vec<Item>,
+}
+
+#[derive(Debug, Clone, PartialEq, Embed)]
+pub struct Item {
+    pub sku: String,
+    pub qty: i32,
+    pub discount: Option<f64>,
+}
+
+/// Something that is looked for by another key than its id.
+#[derive(Debug, Clone, Model)]
+pub struct Page {
+    #[model(id)]
+    pub id: Id<Page>,
+    #[model(unique)]
+    pub url: String,
+    #[model(default)]
+    pub hits: i64,
+}
+
+#[derive(Debug, Clone, Model)]
+pub struct Author {
+    #[model(id)]
+    pub id: Id<Author>,
+    pub name: String,
+    #[model(has_many(key = author_id))]
+    pub books: HasMany<Book>,
+}
+
+#[derive(Debug, Clone, Model)]
+pub struct Book {
+    #[model(id)]
+    pub id: Id<Book>,
+    pub title: String,
+    pub author_id: Option<Id<Author>>,
+    #[model(belongs_to(key = author_id, on_delete = set_null))]
+    pub author: BelongsTo<Author>,
+}
+
 /// A value that a block takes as given. Blocks are compiled, not run.
 ///
 /// # Panics

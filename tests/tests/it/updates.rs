@@ -11,7 +11,7 @@ use forge_tests::{Fixture, Result, conformance};
 async fn apply(t: &Fixture, filter: Filter, changes: Vec<Change>, many: bool) -> Result<Outcome> {
     let returning = if many { Returning::Nothing } else { Returning::After };
     let model = ModelRef(Item::def());
-    let update = Update { model, filter, changes, many, upsert: None, returning, with_deleted: false };
+    let update = Update { changes, many, returning, ..Update::new(model, filter) };
     t.adapter.execute(&Exec::default(), Operation::Update(update)).await
 }
 
