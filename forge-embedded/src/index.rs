@@ -10,6 +10,7 @@ use forge_mongo::Refusal;
 use crate::catalog::{damaged, unsigned};
 use crate::keys::{self, PathValues, class};
 pub(crate) use crate::wildcard::Wildcard;
+use crate::collated::Collated;
 use crate::matching::Matching;
 use crate::text::TextIndex;
 use crate::vector::VectorIndex;
@@ -74,6 +75,8 @@ pub(crate) struct Index {
     pub(crate) wildcard: Option<Wildcard>,
     /// Queries do not use it.
     pub(crate) hidden: bool,
+    /// How strings are compared, where that is not by their bytes: queries do not use it either.
+    pub(crate) collation: Option<Collated>,
     /// Only documents that match are in it.
     pub(crate) partial: Option<Partial>,
     /// Documents go this many seconds after the date in the field.
@@ -118,6 +121,7 @@ impl Index {
             sparse: false,
             wildcard: None,
             hidden: false,
+            collation: None,
             partial: None,
             expire_after: None,
             text,
@@ -162,7 +166,7 @@ impl Index {
                 let filter = filter::parse(condition)?;
                 self.partial = Some(Partial { matching: Matching::new(&filter)?, filter });
             }
-            "collation" if simple_collation(value) => {}
+            "collation" => self.collation = Collated::of(value)?,
             "type" | "definition" if self.vector.is_some() => {}
             "weights" | "default_language" | "language_override" | "textIndexVersion" if self.text.is_some() => {}
             option => {
@@ -212,6 +216,15 @@ impl Index {
         }
         if let Some(vector) = &self.vector {
             vector.describe(&mut spec);
+        }
+        if let Some(projection) = self.wildcard.as_ref().and_then(|wildcard| wildcard.projection.as_ref()) {
+            spec.insert("wildcardProjection", projection.clone());
+        }
+        if let Some(collation) = &self.collation {
+            spec.insert("collation", collation.spec.clone());
+        }
+        if self.hidden {
+            spec.insert("hidden", true);
         }
         spec
     }
@@ -266,7 +279,7 @@ impl Index {
         let mut heads = vec![self.id.to_be_bytes().to_vec()];
         let mut exists = false;
         for (position, key) in self.keys.iter().enumerate() {
-            let (parts, there, array) = key.parts(document, &self.name)?;
+            let (parts, there, array) = key.parts(document, self)?;
             exists |= there;
             if array {
                 arrays.push(position);
@@ -308,24 +321,29 @@ fn product(heads: &[Vec<u8>], parts: &[Vec<u8>], index: &str) -> Result<Vec<Vec<
 
 impl IndexKey {
     /// The encoded values of the field, whether the field exists, and whether an array was met.
-    fn parts(&self, document: &RawDocument, index: &str) -> Result<(Vec<Vec<u8>>, bool, bool)> {
+    fn parts(&self, document: &RawDocument, index: &Index) -> Result<(Vec<Vec<u8>>, bool, bool)> {
         match self.kind {
-            KeyKind::Sphere => return self.cells(document, index),
-            KeyKind::Planar => return self.place(document, index),
+            KeyKind::Sphere => return self.cells(document, &index.name),
+            KeyKind::Planar => return self.place(document, &index.name),
             _ => {}
         }
         let found = PathValues::of(document, &self.path);
         let mut parts = Vec::with_capacity(found.values.len());
         for value in &found.values {
             let mut part = Vec::with_capacity(16);
-            keys::encode(*value, &mut part);
+            match (value, index.collation.as_ref().and_then(|collation| collation.folding)) {
+                (RawBsonRef::String(text), Some(folding)) => {
+                    keys::encode(RawBsonRef::String(&folding.text(text)), &mut part);
+                }
+                (value, _) => keys::encode(*value, &mut part),
+            }
             if self.kind == KeyKind::Descending {
                 keys::invert(&mut part);
             }
             parts.push(part);
         }
         if found.multikey && self.kind == KeyKind::Hashed {
-            return Err(Error::bad_request(format!("index {index}: `{}` is hashed and holds no arrays", self.path)));
+            return Err(Error::bad_request(format!("index {}: `{}` is hashed and holds no arrays", index.name, self.path)));
         }
         if found.multikey {
             parts.sort();
@@ -413,12 +431,6 @@ fn default_name(key: &Document) -> String {
         })
         .collect();
     parts.join("_")
-}
-
-fn simple_collation(value: &Bson) -> bool {
-    value
-        .as_document()
-        .is_some_and(|collation| collation.get_str("locale").is_ok_and(|locale| locale == "simple"))
 }
 
 fn truthy(value: &Bson) -> bool {

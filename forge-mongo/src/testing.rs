@@ -150,6 +150,8 @@ pub(crate) struct Fake {
     pub(crate) capabilities: Capabilities,
     /// How many writes fail with a write conflict before they work.
     pub(crate) conflicts: AtomicU32,
+    /// Indexes that cannot be made, by name, with the code of the refusal; once each.
+    pub(crate) refused: Mutex<BTreeMap<String, i32>>,
     /// Every administrative command, with its database.
     pub(crate) admin: Mutex<Vec<(String, Document)>>,
     /// What they answer, by name.
@@ -172,6 +174,7 @@ impl Fake {
             indexes: Mutex::default(),
             capabilities,
             conflicts: AtomicU32::new(0),
+            refused: Mutex::default(),
             admin: Mutex::default(),
             replies: Mutex::default(),
             insert_failures: Mutex::default(),
@@ -315,6 +318,10 @@ impl Driver for Fake {
         Ok(self.indexes.lock().unwrap().get(collection).cloned().unwrap_or_default())
     }
     async fn create_index(&self, _: &str, collection: &str, spec: &Document) -> Result<()> {
+        // The code is for the definition; what was there before may come back.
+        if let Some(code) = self.refused.lock().unwrap().remove(spec.get_str("name").unwrap()) {
+            return Err(Error::conflict("refused").with_source(crate::Refusal::new(code)));
+        }
         self.indexes.lock().unwrap().entry(collection.to_owned()).or_default().push(as_listed(spec));
         Ok(())
     }

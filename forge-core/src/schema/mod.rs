@@ -2,6 +2,7 @@
 
 mod check;
 mod json;
+mod refresh;
 mod rules;
 mod validator;
 mod vector;
@@ -99,11 +100,17 @@ pub(crate) fn not_into_a_view(operation: &Operation) -> Result<()> {
     if operation.is_read() || operation.model().view.is_none() {
         return Ok(());
     }
-    let model = operation.model();
+    not_a_view(&operation.model(), operation.name())
+}
+
+/// Refuses what would write a view.
+pub(crate) fn not_a_view(model: &ModelDef, operation: &str) -> Result<()> {
+    if model.view.is_none() {
+        return Ok(());
+    }
     Err(Error::unsupported(format!(
-        "{} is a view and cannot be written ({}); write the models that it reads",
-        model.name,
-        operation.name()
+        "{} is a view and cannot be written ({operation}); write the models that it reads",
+        model.name
     )))
 }
 

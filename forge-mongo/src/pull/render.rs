@@ -145,7 +145,7 @@ impl<'a> Model<'a> {
             let optional = !is_id && (values.present < shape.objects || values.nullable());
             let mut field = self.field(stored, values, ident, of, optional);
             if is_id {
-                field.attributes.insert(0, "id".to_owned());
+                field.attributes = vec!["id".to_owned()];
                 if !matches!(field.ty.as_str(), "String" | "Uuid" | "i32" | "i64")
                     && !field.ty.starts_with("Id<")
                 {

@@ -1,7 +1,9 @@
 use std::sync::atomic::Ordering;
 
 use bson::{Document, doc};
-use forge_core::adapter::{Adapter, PushAction, PushPlan};
+use forge_core::adapter::{Adapter, PushAction, PushPlan, PushSettings};
+use forge_core::model::{FieldDef, IndexDef, IndexKey, ModelDef, ShardKeyDef, ValidatorDef, ViewDef};
+use forge_core::{Catalog, ErrorCode};
 
 use crate::testing::{Fake, catalog};
 
@@ -67,8 +69,8 @@ async fn the_text_fields_of_a_model_are_one_index_with_their_weights() {
 async fn an_equal_index_of_another_name_is_adopted() {
     let there = vec![doc! { "v": 2, "key": { "name": 1.0 }, "name": "by_hand", "unique": true, "ns": "x.y" }];
     let (plan, fake) = push(with(there), true).await;
-    assert_eq!(action(&plan, "name_1"), PushAction::Keep);
-    assert!(plan.steps.iter().any(|step| step.note.as_deref() == Some("it is there as by_hand")));
+    assert_eq!(action(&plan, "name_1"), PushAction::Adopt);
+    assert!(plan.steps.iter().any(|step| step.note.as_ref().is_some_and(|note| note.contains("by_hand"))));
     assert_eq!(
         fake.indexes.lock().unwrap()["airports"].iter().filter(|i| i.contains_key("unique")).count(),
         1
@@ -76,15 +78,79 @@ async fn an_equal_index_of_another_name_is_adopted() {
 }
 
 #[tokio::test]
-async fn an_index_with_other_options_is_rebuilt() {
-    let there = vec![doc! { "key": { "state": -1 }, "name": "state_-1", "expireAfterSeconds": 30 }];
+async fn a_time_to_live_is_changed_in_place() {
+    let there = vec![doc! { "key": { "state": -1 }, "name": "by_hand", "expireAfterSeconds": 30, "hidden": true }];
     let (plan, fake) = push(with(there), true).await;
+    assert_eq!(action(&plan, "state_-1"), PushAction::Modify);
+    let change = doc! { "name": "by_hand", "expireAfterSeconds": 60_i64, "hidden": false };
+    let sent = fake.admin.lock().unwrap();
+    assert!(sent.iter().any(|(_, c)| *c == doc! { "collMod": "airports", "index": change.clone() }), "{sent:?}");
+}
+
+#[tokio::test]
+async fn an_index_with_other_keys_is_rebuilt_and_told_before() {
+    let (adapter, fake) =
+        with(vec![doc! { "key": { "other": 1 }, "name": "state_-1", "v": 2 }]).adapter();
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let mut settings = PushSettings::apply();
+    let listener = told.clone();
+    settings.progress = Some(std::sync::Arc::new(move |step| listener.lock().unwrap().push(step.index.clone())));
+    let plan = adapter.push_with("test", &catalog(), &settings).await.unwrap();
     assert_eq!(action(&plan, "state_-1"), PushAction::Rebuild);
+    assert!(told.lock().unwrap().contains(&"state_-1".to_owned()));
     let indexes = fake.indexes.lock().unwrap();
     let rebuilt: Vec<_> =
         indexes["airports"].iter().filter(|i| i.get_str("name").unwrap() == "state_-1").collect();
     assert_eq!(rebuilt.len(), 1);
     assert_eq!(rebuilt[0].get_f64("expireAfterSeconds").unwrap(), 60.0);
+}
+
+#[tokio::test]
+async fn an_index_that_cannot_be_rebuilt_is_there_again() {
+    let fake = with(vec![doc! { "key": { "other": 1 }, "name": "state_-1", "v": 2 }]);
+    fake.refused.lock().unwrap().insert("state_-1".into(), 67);
+    let (plan, fake) = push(fake, true).await;
+    assert_eq!(action(&plan, "state_-1"), PushAction::Conflict);
+    let indexes = fake.indexes.lock().unwrap();
+    assert!(indexes["airports"].iter().any(|i| i.get_document("key").unwrap().contains_key("other")));
+}
+
+#[tokio::test]
+async fn a_unique_index_is_rebuilt_where_it_is_named() {
+    let (adapter, fake) = with(vec![doc! { "key": { "name": 1 }, "name": "name_1" }]).adapter();
+    let mut settings = PushSettings::apply();
+    settings.rebuild = vec!["airports.name_1".into()];
+    let plan = adapter.push_with("test", &catalog(), &settings).await.unwrap();
+    assert_eq!(action(&plan, "name_1"), PushAction::Rebuild);
+    let indexes = fake.indexes.lock().unwrap();
+    assert!(indexes["airports"].iter().any(|i| i.get_bool("unique").is_ok()));
+}
+
+#[tokio::test]
+async fn refusals_of_the_server_are_explained() {
+    for (code, said) in [(85, "another name (85)"), (86, "(86): drop it"), (68, "(68)"), (67, "(67)")] {
+        let fake = Fake::new([]);
+        fake.refused.lock().unwrap().insert("state_-1".into(), code);
+        let (plan, _) = push(fake, true).await;
+        let step = plan.steps.iter().find(|step| step.index == "state_-1").unwrap();
+        assert_eq!(step.action, PushAction::Conflict);
+        assert!(step.note.as_ref().unwrap().contains(said), "{step:?}");
+        assert_eq!(action(&plan, "createdAt_1"), PushAction::Create, "the others are made all the same");
+    }
+}
+
+#[tokio::test]
+async fn pruning_hides_first_and_drops_later() {
+    let (adapter, fake) = with(vec![doc! { "key": { "other": 1 }, "name": "mine" }]).adapter();
+    let mut settings = PushSettings::apply();
+    settings.prune = true;
+    let first = adapter.push_with("test", &catalog(), &settings).await.unwrap();
+    assert_eq!(action(&first, "mine"), PushAction::Hide);
+    assert!(fake.indexes.lock().unwrap()["airports"].iter().any(|i| i.get_bool("hidden").unwrap_or(false)));
+    let second = adapter.push_with("test", &catalog(), &settings).await.unwrap();
+    assert_eq!(action(&second, "mine"), PushAction::Drop);
+    let third = adapter.push_with("test", &catalog(), &settings).await.unwrap();
+    assert!(third.is_settled() && third.steps.iter().all(|step| step.index != "mine"), "{third:?}");
 }
 
 #[tokio::test]
@@ -117,4 +183,104 @@ async fn text_indexes_are_skipped_where_there_are_none() {
     let (plan, fake) = push(fake, true).await;
     assert_eq!(action(&plan, "forge_airports_fts"), PushAction::Skip);
     assert!(fake.indexes.lock().unwrap()["airports"].iter().all(|i| !i.contains_key("weights")));
+}
+
+const FIELDS: &[FieldDef] = &[
+    FieldDef::new("id", "_id", "id", forge_core::record::schema_of::<String>),
+    FieldDef::new("tenant", "tenant", "tenant", forge_core::record::schema_of::<String>),
+];
+
+static EVENT: ModelDef = ModelDef {
+    json_schema: Some(ValidatorDef { strict: false, refuse: false }),
+    shard_key: Some(ShardKeyDef {
+        keys: &[("tenant", IndexKey::Ascending), ("_id", IndexKey::Hashed)],
+        unique: false,
+    }),
+    indexes: &[IndexDef::new(&[("tenant", IndexKey::Ascending), ("_id", IndexKey::Hashed)])],
+    ..ModelDef::new("Event", "events", FIELDS, 0)
+};
+
+static BUSY: ModelDef = ModelDef {
+    view: Some(ViewDef {
+        source: || &EVENT,
+        pipeline: || Ok(vec![doc! { "$match": { "tenant": "a" } }]),
+        refresh: None,
+    }),
+    ..ModelDef::new("Busy", "busy", FIELDS, 0)
+};
+
+async fn push_events(fake: &std::sync::Arc<Fake>, settings: &PushSettings) -> PushPlan {
+    let catalog = std::sync::Arc::new(Catalog::new([&EVENT, &BUSY]).unwrap());
+    crate::MongoAdapter::new(fake.clone(), catalog.clone()).push_with("test", &catalog, settings).await.unwrap()
+}
+
+#[tokio::test]
+async fn collections_and_views_are_created_as_declared() {
+    let fake = std::sync::Arc::new(Fake::new([]));
+    push_events(&fake, &PushSettings::apply()).await;
+    let sent: Vec<Document> = fake.admin.lock().unwrap().iter().map(|(_, command)| command.clone()).collect();
+    let schema = doc! {
+        "bsonType": "object",
+        "required": ["_id", "tenant"],
+        "properties": { "_id": { "bsonType": "string" }, "tenant": { "bsonType": "string" } },
+    };
+    let create = doc! {
+        "create": "events", "validator": { "$jsonSchema": schema.clone() },
+        "validationLevel": "moderate", "validationAction": "warn",
+    };
+    assert!(sent.contains(&create), "{sent:?}");
+    let pipeline = vec![doc! { "$match": { "tenant": "a" } }];
+    assert!(sent.contains(&doc! { "create": "busy", "viewOn": "events", "pipeline": pipeline.clone() }), "{sent:?}");
+    // As servers list what was made.
+    let events = doc! { "validator": { "$jsonSchema": schema }, "validationLevel": "moderate", "validationAction": "warn" };
+    let listed = [
+        doc! { "name": "events", "type": "collection", "options": events },
+        doc! { "name": "busy", "type": "view", "options": { "viewOn": "events", "pipeline": pipeline } },
+    ];
+    let batch = doc! { "cursor": { "firstBatch": listed.to_vec() } };
+    fake.replies.lock().unwrap().insert("listCollections", batch);
+    let again = push_events(&fake, &PushSettings::apply()).await;
+    assert!(again.is_settled(), "{again:?}");
+}
+
+#[tokio::test]
+async fn shard_keys_are_issued_through_a_mongos_only() {
+    let fake = std::sync::Arc::new(Fake::new([]));
+    let mut settings = PushSettings::apply();
+    settings.shard = true;
+    let plan = push_events(&fake, &settings).await;
+    assert_eq!(action(&plan, "shard key"), PushAction::Skip);
+    assert!(plan.steps.iter().any(|step| step.note.as_ref().is_some_and(|note| note.contains("mongos"))));
+    fake.replies.lock().unwrap().insert("hello", doc! { "msg": "isdbgrid" });
+    fake.admin.lock().unwrap().clear();
+    let plan = push_events(&fake, &settings).await;
+    assert_eq!(action(&plan, "shard key"), PushAction::Create);
+    let sent = fake.admin.lock().unwrap().clone();
+    let shard = doc! { "shardCollection": "test.events", "key": { "tenant": 1, "_id": "hashed" } };
+    let wanted = [("admin".to_owned(), doc! { "enableSharding": "test" }), ("admin".to_owned(), shard)];
+    assert!(sent.windows(2).any(|pair| pair == wanted), "{sent:?}");
+    let there = doc! { "_id": "test.events", "key": { "tenant": 1.0, "_id": "hashed" } };
+    fake.replies.lock().unwrap().insert("find", doc! { "cursor": { "firstBatch": [there] } });
+    assert_eq!(action(&push_events(&fake, &settings).await, "shard key"), PushAction::Keep);
+    let other = doc! { "_id": "test.events", "key": { "tenant": 1 } };
+    fake.replies.lock().unwrap().insert("find", doc! { "cursor": { "firstBatch": [other] } });
+    assert_eq!(action(&push_events(&fake, &settings).await, "shard key"), PushAction::Conflict);
+}
+
+#[tokio::test]
+async fn a_materialized_view_is_refreshed_by_its_pipeline() {
+    static STORED: ModelDef = ModelDef {
+        view: Some(ViewDef { refresh: Some(forge_core::model::Refresh::Merge), ..match BUSY.view { Some(view) => view, None => panic!() } }),
+        ..ModelDef::new("Stored", "stored", FIELDS, 0)
+    };
+    let fake = std::sync::Arc::new(Fake::new([]));
+    let catalog = std::sync::Arc::new(Catalog::new([&EVENT, &STORED]).unwrap());
+    let adapter = crate::MongoAdapter::new(fake.clone(), catalog);
+    let exec = forge_core::adapter::Exec::default();
+    adapter.refresh(&exec, forge_core::model::ModelRef(&STORED)).await.unwrap();
+    let merge = doc! { "$merge": { "into": "stored", "whenMatched": "replace", "whenNotMatched": "insert" } };
+    let wanted = doc! { "aggregate": "events", "pipeline": [{ "$match": { "tenant": "a" } }, merge], "cursor": {} };
+    assert_eq!(fake.admin.lock().unwrap().last().unwrap().1, wanted);
+    let error = adapter.refresh(&exec, forge_core::model::ModelRef(&BUSY)).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::BadRequest);
 }

@@ -19,8 +19,11 @@ pub(super) fn client(ast: &Struct, field: &Field) -> String {
 
 /// Reports names that a document cannot have, and names that two fields share.
 pub(super) fn check(ast: &Struct, fields: &[Stored<'_>], relations: &[Relation<'_>], diag: &Diag) {
-    let declared =
-        fields.iter().map(|field| (field.field, field.client.as_str(), field.field.attrs.id.is_set()));
+    // Inside of a document `_id` is a field like any other.
+    let is_embed = !fields.iter().any(|field| field.field.attrs.id.is_set());
+    let declared = fields
+        .iter()
+        .map(|field| (field.field, field.client.as_str(), is_embed || field.field.attrs.id.is_set()));
     let declared =
         declared.chain(relations.iter().map(|relation| (relation.field, relation.client.as_str(), false)));
     let mut seen: Vec<(&str, &Field)> = Vec::new();

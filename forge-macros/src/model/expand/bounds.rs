@@ -27,7 +27,7 @@ fn rule(item: &Item, diag: &Diag) -> Vec<TokenStream> {
     };
     let each = |bound: fn(&str, &Expr) -> Vec<TokenStream>| {
         let given = parts.iter().filter_map(|part| match &part.value {
-            Value::Is(value) => Some(bound(&names::plain(&part.key), value)),
+            Value::Is(value) => Some(bound(&names::plain(&part.key), &unquoted(value))),
             _ => None,
         });
         given.flatten().collect()
@@ -44,6 +44,14 @@ fn rule(item: &Item, diag: &Diag) -> Vec<TokenStream> {
         "email" => vec![quote!(Format("email"))],
         "url" => vec![quote!(Format("uri"))],
         _ => Vec::new(),
+    }
+}
+
+/// Bounds may be expressions in quotes.
+fn unquoted(value: &Expr) -> Expr {
+    match value {
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => text.parse().unwrap_or_else(|_| value.clone()),
+        value => value.clone(),
     }
 }
 
