@@ -16,7 +16,7 @@
 //! | accumulators | `$sum` `$avg` `$min` `$max` `$first` `$last` `$push` `$addToSet` `$count` `$firstN` `$lastN` `$top` `$topN` |
 //! | expressions | paths, `$$ROOT`, documents, arrays, `$literal` `$add` `$subtract` `$multiply` `$divide` `$mod` `$abs` `$floor` `$ceil` `$cmp` `$eq` `$ne` `$gt` `$gte` `$lt` `$lte` `$and` `$or` `$not` `$cond` `$ifNull` `$in` `$size` `$arrayElemAt` `$first` `$last` `$slice` `$filter` `$map` `$concat` `$concatArrays` `$mergeObjects` `$toLower` `$toUpper` `$toString` `$isArray` `$type` |
 //! | indexes | ascending, descending, compound, `2dsphere` (points); unique, sparse, partial, TTL |
-//! | missing | text, hashed, wildcard and vector indexes, collations, `$expr`, `$text`, `$where`, positional `$` and `$[name]`, arithmetic on Decimal128 |
+//! | missing | text, hashed, wildcard and vector indexes, collations of strength 3 and above, `$expr`, `$text`, `$where`, positional `$` and `$[name]`, arithmetic on Decimal128 |
 //!
 //! Values compare as [`forge_core::order`] says: numbers by value whatever their type, every type in its bracket.
 //! Patterns are linear-time.
@@ -60,6 +60,8 @@
 mod admin;
 mod aggregate;
 mod catalog;
+mod collated;
+mod collation;
 mod driver;
 mod engine;
 mod feed;

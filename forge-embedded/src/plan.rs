@@ -100,7 +100,7 @@ impl Bounds {
 pub(crate) fn plan(collection: &Collection, filter: &Filter, sort: &[SortKey]) -> Plan {
     let conditions = conjuncts(filter);
     let (mut best, mut best_score) = by_id(collection, conditions, sort);
-    for index in collection.indexes.iter().filter(|index| !index.hidden) {
+    for index in collection.indexes.iter().filter(|index| !index.hidden && index.collation.is_none()) {
         if let Some((plan, score)) = by_index(index, conditions, sort)
             && score > best_score
         {
@@ -206,6 +206,7 @@ pub(crate) fn hinted(
     };
     let usable = !index.keys.is_empty()
         && !index.hidden
+        && index.collation.is_none()
         && !index.keys.iter().any(|key| key.kind.is_geo())
         && contains_all(index, conditions);
     if !usable {

@@ -10,6 +10,7 @@ use forge_core::{DateTime, Env, Error, GeoPoint, Result};
 use forge_mongo::{Command, MongoArtifact, Reply};
 
 use crate::aggregate::MEMORY_LIMIT;
+use crate::collation::Folding;
 use crate::catalog::{Catalog, Collection};
 use crate::filter::{self, conjuncts};
 use crate::index::integer;
@@ -102,6 +103,8 @@ pub(crate) struct Query {
     variables: Vec<(String, Bson)>,
     /// The name of the index to follow.
     hint: Option<String>,
+    /// How strings compare, where not by their bytes.
+    pub(crate) folding: Option<Folding>,
 }
 
 impl Query {
@@ -119,7 +122,7 @@ impl Query {
             }
             _ => None,
         });
-        Ok(Self { filter, sort: Vec::new(), skip: 0, limit: None, near: near.transpose()?, scored: false, variables: variables.to_vec(), hint: None })
+        Ok(Self { filter, sort: Vec::new(), skip: 0, limit: None, near: near.transpose()?, scored: false, variables: variables.to_vec(), hint: None, folding: None })
     }
 
     /// The same in an order; an order asked for replaces that of `$near`.
@@ -138,6 +141,7 @@ impl Query {
     /// `unsupported` for collations that compare more than letters and accents.
     pub(crate) fn with(mut self, options: &ReadOptions) -> Result<Self> {
         self.hint.clone_from(&options.hint);
+        self.folding = options.collation.as_ref().map(Folding::of).transpose()?.flatten();
         Ok(self)
     }
 
@@ -303,6 +307,9 @@ impl View<'_, '_> {
             // A condition that means nothing is an error everywhere.
             return query.matching(&query.filter, self.clock).map(|_| Vec::new());
         };
+        if let Some(folding) = query.folding {
+            return self.folded(collection, query, folding, make);
+        }
         if query.filter.text().is_some() {
             return self.by_words(collection, query, make);
         }
@@ -335,6 +342,33 @@ impl View<'_, '_> {
     fn view_rows(&self, name: &str) -> Result<Option<Vec<RawDocumentBuf>>> {
         let Some(view) = self.collection(name).and_then(|found| found.view.clone()) else { return Ok(None) };
         crate::aggregate::run(self, &view.on, &view.pipeline).map(Some)
+    }
+
+    /// The documents of a query in which strings compare as a collation says: all of them are looked at.
+    fn folded<T>(
+        &self,
+        collection: &Collection,
+        query: &Query,
+        folding: Folding,
+        make: &dyn Fn(&[u8], &RawDocument) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        if query.near.is_some() {
+            return Err(Error::unsupported("the embedded engine cannot combine a collation with $near"));
+        }
+        let matching = query.matching(&folding.filter(&query.filter)?, self.clock)?;
+        let plan = plan::plan(collection, &Filter::All, &[]);
+        let mut rows: Vec<(Vec<u8>, T)> = Vec::new();
+        self.scan(collection, &plan, &mut |id_key, document| {
+            let folded = folding.document(document)?;
+            if matching.matches(&folded) {
+                rows.push((keys::sort_key(&folded, &query.sort), make(id_key, document)?));
+            }
+            Ok(true)
+        })?;
+        matching.outcome()?;
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
+        let limit = query.limit.unwrap_or(usize::MAX);
+        Ok(rows.into_iter().skip(query.skip).take(limit).map(|(_, row)| row).collect())
     }
 
     /// Sorts in memory; what the plan has settled of the order already lets a limit end the scan early.
@@ -410,8 +444,12 @@ impl View<'_, '_> {
             Command::Count { filter, limit } => {
                 self.count(collection, &Query::new(filter)?.with(&artifact.options)?, *limit).map(Reply::Count)
             }
-            Command::Distinct { key, filter } => self.distinct(collection, key, Query::new(filter)?.with(&artifact.options)?).map(Reply::Values),
+            Command::Distinct { key, filter } => {
+                no_folding(artifact)?;
+                self.distinct(collection, key, Query::new(filter)?.with(&artifact.options)?).map(Reply::Values)
+            }
             Command::Aggregate { pipeline } => {
+                no_folding(artifact)?;
                 crate::aggregate::run(self, collection, pipeline).map(Reply::Documents)
             }
             other => Err(Error::internal(format!("`{}` is no reading command", other.name()))),
@@ -435,7 +473,7 @@ impl View<'_, '_> {
     }
 
     fn count(&self, collection: &str, query: &Query, limit: Option<u64>) -> Result<u64> {
-        if query.filter.text().is_some() {
+        if query.filter.text().is_some() || query.folding.is_some() {
             let limited = query.clone().window(None, limit);
             return Ok(self.select(collection, &limited, &|_, _| Ok(()))?.len() as u64);
         }
@@ -525,6 +563,8 @@ impl View<'_, '_> {
         if query.filter.text().is_some() {
             step.index = Some(text::text_index(collection)?.0.name.clone());
             step.sorts_in_memory = !query.sort.is_empty();
+        } else if query.folding.is_some() {
+            step.sorts_in_memory = !query.sort.is_empty();
         } else {
             let plan = query.plan(collection)?;
             step.sorts_in_memory = plan.sorted < query.sort.len();
@@ -596,6 +636,17 @@ fn check_sort(held: usize, query: &Query) -> Result<()> {
         paths.join(", "),
         MEMORY_LIMIT >> 20
     )))
+}
+
+/// Refuses a collation where values are grouped or computed.
+fn no_folding(artifact: &MongoArtifact) -> Result<()> {
+    match artifact.options.collation.as_ref().map(Folding::of).transpose()?.flatten() {
+        None => Ok(()),
+        Some(_) => Err(Error::unsupported(format!(
+            "the embedded engine has collations of find and count, not of {}",
+            artifact.command.name()
+        ))),
+    }
 }
 
 fn bounded(limit: u64) -> usize {

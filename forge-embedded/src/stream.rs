@@ -83,6 +83,7 @@ impl Reading {
             if let Access::Documents { span, .. } = plan.access
                 && plan.sorted >= query.sort.len()
                 && query.near.is_none()
+                && query.folding.is_none()
                 && query.filter.text().is_none()
             {
                 let left = query.limit.unwrap_or(usize::MAX);
