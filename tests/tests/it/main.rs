@@ -5,6 +5,7 @@
 mod cascades;
 mod compares;
 mod deletes;
+mod ends;
 mod feed;
 mod filters;
 mod generated;
@@ -22,6 +23,7 @@ mod nested;
 mod observe;
 mod operators;
 mod pull;
+mod pages;
 mod reads;
 mod relations;
 mod search;
