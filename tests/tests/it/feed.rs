@@ -80,7 +80,7 @@ conformance! {
         if let Some(touched) = &change.touched {
             assert!(touched.iter().any(|path| path == "visits") && !touched.iter().any(|path| path == "name"), "{touched:?}");
         }
-        if t.adapter.capabilities().pre_images {
+        if t.adapter.capabilities().always_pre_images {
             assert_eq!(document(change.before.as_ref()).unwrap().get_i64("visits").unwrap(), 0);
             assert_eq!(document(delete.changes[0].before.as_ref()).unwrap().get_i64("visits").unwrap(), 5);
         } else {
@@ -118,7 +118,7 @@ conformance! {
         t.seed("items", [doc! { "_id": 1, "v": 1 }]).await?;
         let mut feed = t.adapter.watch(t.name(), None).await?;
         for (filter, update) in [(doc! { "_id": 1 }, doc! { "$set": { "v": 1 } }), (doc! { "_id": 9 }, doc! { "$set": { "v": 2 } })] {
-            t.send("items", forge_mongo::Command::Update { filter, update, many: false, upsert: false }).await?;
+            t.send("items", forge_mongo::Command::Update { filter, update: update.into(), many: false, upsert: false }).await?;
         }
         t.send("items", forge_mongo::Command::Delete { filter: doc! { "_id": 9 }, many: true }).await?;
         assert!(silent(&mut feed).await);

@@ -223,7 +223,7 @@ conformance! {
         forge_mongo::Driver::drop_database(&*t.driver, other.name()).await?;
         let last = t.db.database(&format!("{}_d", t.name()));
         if t.adapter.capabilities().transactions {
-            last.transaction(async |tx| tx.insert(person("in a transaction")).await).await?;
+            last.transaction(async |tx| tx.insert(person("Last")).await).await?;
             forge_mongo::Driver::drop_database(&*t.driver, last.name()).await?;
         }
         t.db.make_indexes_lazily(false);

@@ -9,6 +9,7 @@ use forge::watch::{Change, ChangeStream, Event, ResumeToken, is_history_lost};
 use forge::{DateTime, Error, ErrorCode};
 use forge_tests::engine::{Fixture, unsupported};
 use forge_tests::models::{Person, person};
+use forge_tests::proxy::{Proxy, host_of};
 use forge_tests::tenants::{Project, project};
 use forge_tests::{Engine, Result, conformance};
 use futures_util::StreamExt;
@@ -309,6 +310,38 @@ conformance! {
         assert_eq!(error.code(), ErrorCode::Conflict);
         assert!(error.message().contains("\"failing\"") && error.message().contains("never"), "{error}");
     }
+}
+
+/// The server's side alone: the embedded engine has no connections to lose.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_goes_on_over_broken_connections() -> Result<()> {
+    let Ok(uri) = std::env::var(forge_tests::engine::URI_VARIABLE) else {
+        forge_tests::engine::skip_without_server();
+        return Ok(());
+    };
+    let proxy = Proxy::to(&host_of(&uri)).await;
+    let (catalog, env) = (forge_tests::engine::catalog(), forge::system_env());
+    let adapter = forge::connect(&proxy.through(&uri), catalog.clone(), &env).await?;
+    if !adapter.capabilities().change_streams {
+        forge_tests::engine::skip("the server has no change streams");
+        return Ok(());
+    }
+    let name = format!("t_broken_{:08x}", forge_tests::engine::random() as u32);
+    let db = forge::Db::new(adapter, catalog.clone(), env.clone()).database(&name);
+    let direct = forge::Db::new(forge::connect(&uri, catalog, &env).await?, db.catalog().clone(), env).database(&name);
+    let mut changes = db.watch::<Person>().await?;
+    for round in 0..3 {
+        direct.insert(person(&format!("before{round}"))).await?;
+        assert!(proxy.cut() > 0);
+        direct.insert(person(&format!("after{round}"))).await?;
+        for expected in ["before", "after"] {
+            let Event::Insert(person) = next(&mut changes).await?.event else { panic!("no insert") };
+            assert_eq!(person.name, format!("{expected}{round}"), "each once, in order");
+        }
+    }
+    assert!(silent(&mut changes).await);
+    direct.delete_many::<Person>().all().await?;
+    Ok(())
 }
 
 /// Waits until a durable watch has begun.
