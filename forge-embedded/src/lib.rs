@@ -15,8 +15,9 @@
 //! | stages | `$match` `$sort` `$skip` `$limit` `$project` `$addFields` / `$set` `$unset` `$group` `$count` `$sortByCount` `$unwind` `$lookup` (by fields, with or without a pipeline) `$replaceRoot` / `$replaceWith` `$facet` `$setWindowFields` (`$documentNumber` `$rank` `$denseRank`) |
 //! | accumulators | `$sum` `$avg` `$min` `$max` `$first` `$last` `$push` `$addToSet` `$count` `$firstN` `$lastN` `$top` `$topN` |
 //! | expressions | paths, `$$ROOT`, documents, arrays, `$literal` `$add` `$subtract` `$multiply` `$divide` `$mod` `$abs` `$floor` `$ceil` `$cmp` `$eq` `$ne` `$gt` `$gte` `$lt` `$lte` `$and` `$or` `$not` `$cond` `$ifNull` `$in` `$size` `$arrayElemAt` `$first` `$last` `$slice` `$filter` `$map` `$concat` `$concatArrays` `$mergeObjects` `$toLower` `$toUpper` `$toString` `$isArray` `$type` |
-//! | indexes | ascending, descending, compound, `2dsphere` (points); unique, sparse, partial, TTL |
-//! | missing | text, hashed, wildcard and vector indexes, collations of strength 3 and above, `$expr`, `$text`, `$where`, positional `$` and `$[name]`, arithmetic on Decimal128 |
+//! | indexes | ascending, descending, compound, text, `2dsphere`, `2d` (checked, not used), hashed (as ascending), wildcard with a projection; unique, sparse, partial, TTL, hidden, collation (for the rule of unique ones) |
+//! | collections | validators (`$jsonSchema` and conditions; strict or moderate, error or warn), views, `$out` and `$merge` of whole results |
+//! | missing | collations of strength 3 and above, compound wildcard indexes, `$expr`, `$where`, positional `$` and `$[name]`, arithmetic on Decimal128 |
 //!
 //! Values compare as [`forge_core::order`] says: numbers by value whatever their type, every type in its bracket.
 //! Patterns are linear-time.

@@ -64,6 +64,9 @@ use proc_macro::TokenStream;
 /// | `sync` | Clients may replicate the model. |
 /// | `client(a, b)` | Only these fields and relations are for clients; all others are private. |
 /// | `index(a, b = -1, …)` | An index over several fields; see below. May be repeated. |
+/// | `json_schema`, `json_schema(strict, error)` | The collection checks documents by a `$jsonSchema`: by default it only warns, and lets documents be that were wrong before. |
+/// | `view(source = Flight, pipeline = delays)` | A view: only read, made by the stages that `fn delays()` answers with. With `materialized` or `materialized = merge` it is stored, and brought up to date by `db.refresh`. |
+/// | `shard_key(tenant_id, id = "hashed", unique)` | By what a cluster divides the collection. |
 /// | `crate = "my_forge"` | The path of the `forge` crate, where it has another name. |
 ///
 /// # Attributes of fields
@@ -85,8 +88,9 @@ use proc_macro::TokenStream;
 ///
 /// # Options of indexes
 ///
-/// In `index(…)` of a struct, the fields come with a kind, `a` (ascending), `a = 1`, `a = -1`, `a = "2dsphere"` or
-/// `a = "text"`; everywhere, these options may follow:
+/// In `index(…)` of a struct, the fields come with a kind: `a` (ascending), `a = 1`, `a = -1`, `a = "2dsphere"`, `a = "2d"`,
+/// `a = "hashed"`, `a = "text"` or, with its weight, `a = text(10)`. Paths into embeds, as they are stored, stand in quotes:
+/// `"home.city" = -1`; `"$**"` is every field. Everywhere, these options may follow:
 ///
 /// | form | meaning |
 /// |---|---|
@@ -95,6 +99,9 @@ use proc_macro::TokenStream;
 /// | `ttl = 3600`, `ttl = "7d"` | Documents expire that long after the date in the only field. Units: s, m, h, d, w. |
 /// | `partial = r#"{ "active": true }"#` | Only documents that match this filter, in JSON with stored names. |
 /// | `collation(locale = "en", strength = 2)` | How strings compare; without a strength, 3. |
+/// | `projection = r#"{ "secret": 0 }"#` | Which fields an index over `"$**"` holds. |
+/// | `language = "german"` | The language of a text index. |
+/// | `hidden` | Kept up to date, not used by queries. |
 /// | `name = "by_name"` | Its name; without one MongoDB's own, `a_1_b_-1`. |
 ///
 /// # serde and validator
