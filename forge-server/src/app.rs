@@ -272,7 +272,7 @@ impl<P: Platform> App<P> {
         };
         let origins = settings.origins.clone();
         let parts = Parts { limits, store, auth, origins, router: self.router, index: self.index };
-        Ok(Server::new(runtime, parts).with_jobs(jobs))
+        Ok(Server::new(runtime, parts)?.with_jobs(jobs))
     }
 
     async fn connect(&self, settings: &Settings) -> Result<Runtime> {

@@ -51,13 +51,15 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    pub(crate) fn new(runtime: Runtime, parts: Parts) -> Self {
+    /// # Errors
+    /// `internal` where the handlers cannot be described.
+    pub(crate) fn new(runtime: Runtime, parts: Parts) -> Result<Self> {
         let hub = Hub::start(runtime.clone(), parts.limits.clone());
         let draining = watch::Sender::new(false);
         let limits = Arc::new(parts.limits);
         let calls = Calls::new(runtime, hub, limits, parts.auth, parts.store, draining.subscribe());
-        let router = Routes::new(calls.clone(), parts.origins).router(parts.router, parts.index);
-        Self { calls, router, draining, jobs: None }
+        let router = Routes::new(calls.clone(), parts.origins)?.router(parts.router, parts.index);
+        Ok(Self { calls, router, draining, jobs: None })
     }
 
     /// The same server, which also runs jobs until it drains.

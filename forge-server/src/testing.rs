@@ -141,7 +141,7 @@ pub(crate) fn server_with(
     let runtime = Runtime::new(Registry::collect().unwrap(), db);
     let auth = Authenticator::new(auth);
     let parts = Parts { limits, store, auth, origins, router: axum::Router::new(), index: None };
-    Server::new(runtime, parts)
+    Server::new(runtime, parts).unwrap()
 }
 
 /// A commit without changes.

@@ -73,6 +73,11 @@ impl Authenticator {
         Self(resolver)
     }
 
+    /// Whether callers can be known at all.
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// The identity behind a token and headers; none for callers without either.
     ///
     /// # Errors

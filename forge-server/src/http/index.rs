@@ -31,7 +31,7 @@ const HEAD: &str = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf
     <style>body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:3rem auto;padding:0 1rem}\
     table{border-collapse:collapse;width:100%}td{border-bottom:1px solid #8884;padding:.4rem .6rem;vertical-align:top}\
     :root{color-scheme:light dark}</style></head>\n<body><h1>Forge</h1>\n<table>\n";
-const TAIL: &str = "</table>\n<p>With schemas: <a href=\"/api/manifest\">/api/manifest</a>. Live: <code>/ws</code>. \
+const TAIL: &str = "</table>\n<p>With schemas: <a href=\"/api/manifest\">/api/manifest</a>, <a href=\"/openapi.json\">/openapi.json</a>. Live: <code>/ws</code>. \
     State: <a href=\"/healthz\">/healthz</a>, <a href=\"/readyz\">/readyz</a>.</p>\n</body></html>\n";
 
 fn escape(text: &str) -> String {

@@ -23,6 +23,7 @@ fn handler(def: &HandlerDef, generator: &mut SchemaGenerator) -> Value {
     json!({
         "name": def.name,
         "kind": def.kind,
+        "guard": def.guard,
         "docs": def.docs,
         "args": shape_schema((def.args)(), generator),
         "returns": (def.returns)(generator),

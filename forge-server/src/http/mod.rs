@@ -4,6 +4,7 @@ mod answer;
 mod index;
 mod layers;
 mod manifest;
+mod openapi;
 mod request;
 
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub(crate) struct Routes {
     calls: Calls,
     origins: Arc<Origins>,
     manifest: Tagged,
+    openapi: Tagged,
 }
 
 /// A text and its ETag.
@@ -72,9 +74,13 @@ impl Tagged {
 }
 
 impl Routes {
-    pub(crate) fn new(calls: Calls, origins: Origins) -> Self {
+    /// # Errors
+    /// `internal` where the handlers cannot be described.
+    pub(crate) fn new(calls: Calls, origins: Origins) -> Result<Self, Error> {
         let manifest = manifest::manifest(calls.runtime.registry(), calls.runtime.db().catalog());
-        Self { calls, origins: Arc::new(origins), manifest: Tagged::new(manifest.into()) }
+        let openapi = openapi::document(calls.runtime.registry(), calls.auth.is_on())?;
+        let (manifest, openapi) = (Tagged::new(manifest.into()), Tagged::new(openapi.into()));
+        Ok(Self { calls, origins: Arc::new(origins), manifest, openapi })
     }
 
     /// The routes. `own` are the program's; they come after Forge's own and before the default page. A fallback that
@@ -84,6 +90,7 @@ impl Routes {
             .route("/api/query/{name}", post(query).get(get_query))
             .route("/api/mutation/{name}", post(mutation))
             .route("/api/manifest", get(get_manifest))
+            .route("/openapi.json", get(get_openapi))
             .route("/ws", get(upgrade))
             .method_not_allowed_fallback(wrong_method)
             .layer(from_fn_with_state(self.clone(), layers::origins));
@@ -170,6 +177,10 @@ async fn mutation(
 
 async fn get_manifest(State(server): State<Routes>, headers: HeaderMap) -> Response {
     server.manifest.answer(&headers)
+}
+
+async fn get_openapi(State(server): State<Routes>, headers: HeaderMap) -> Response {
+    server.openapi.answer(&headers)
 }
 
 async fn upgrade(

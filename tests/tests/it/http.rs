@@ -86,6 +86,23 @@ async fn the_manifest_describes_what_clients_may_use() {
 }
 
 #[tokio::test]
+async fn the_openapi_document_describes_the_handlers() {
+    let server = TestServer::start().await;
+    let answer = server.http().get("/openapi.json").await;
+    let document = answer.json();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{document}");
+    let add = &document["paths"]["/api/mutation/add_note"]["post"];
+    let note = add["requestBody"]["content"]["application/json"]["schema"]["properties"]["note"].to_string();
+    assert!(note.contains("NewNote"), "{note}");
+    for hidden in ["whisper", "wipe", "secret", "hidden", CANARY] {
+        assert!(!answer.body.contains(hidden), "{hidden} is in the document");
+    }
+    let tag = answer.header("etag").unwrap().to_owned();
+    let again = server.http().send("GET", "/openapi.json", &[("if-none-match", &tag)], b"").await.unwrap();
+    assert_eq!(again.status, 304);
+}
+
+#[tokio::test]
 async fn health_and_readiness() {
     let server = TestServer::start().await;
     assert_eq!(server.http().get("/healthz").await.status, 200);
