@@ -47,6 +47,7 @@ pub struct App<P> {
     database: Option<String>,
     idempotency: Option<Arc<dyn IdempotencyStore>>,
     auth: Option<Arc<dyn AuthResolver>>,
+    metrics: Option<bool>,
 }
 
 impl<P> std::fmt::Debug for App<P> {
@@ -106,6 +107,7 @@ impl<P: Platform> App<P> {
             database: None,
             idempotency: None,
             auth: None,
+            metrics: None,
         }
     }
 
@@ -174,6 +176,14 @@ impl<P: Platform> App<P> {
     #[must_use]
     pub fn auth(mut self, resolver: impl AuthResolver) -> Self {
         self.auth = Some(Arc::new(resolver));
+        self
+    }
+
+    /// Whether `/metrics` answers, whatever `FORGE_METRICS` says. It names handlers and tells how much is going on: keep
+    /// it from the public.
+    #[must_use]
+    pub fn metrics(mut self, on: bool) -> Self {
+        self.metrics = Some(on);
         self
     }
 
@@ -271,7 +281,8 @@ impl<P: Platform> App<P> {
             None => settings.auth.clone(),
         };
         let origins = settings.origins.clone();
-        let parts = Parts { limits, store, auth, origins, router: self.router, index: self.index };
+        let metrics = self.metrics.unwrap_or(settings.metrics);
+        let parts = Parts { limits, store, auth, metrics, origins, router: self.router, index: self.index };
         Ok(Server::new(runtime, parts)?.with_jobs(jobs))
     }
 

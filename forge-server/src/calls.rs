@@ -4,13 +4,14 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use forge_core::context::Seen;
 use forge_core::handler::HandlerKind;
 use forge_core::runtime::MutationAnswer;
 use forge_core::{Auth, Caller, Error, ErrorCode, Result, Runtime};
 use futures_util::FutureExt as _;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
@@ -19,8 +20,11 @@ use crate::Limits;
 use crate::auth::{self, Authenticator};
 use crate::idempotency::{Claim, IdempotencyKey, IdempotencyStore, StoredAnswer};
 use crate::json;
-use crate::live::hub::Hub;
+use crate::live::hub::{Hub, Snapshot};
+use crate::metrics::Metrics;
 
+/// How calls that succeed are counted.
+const OK: &str = "ok";
 /// The longest idempotency key, in bytes.
 const MAX_KEY: usize = 255;
 
@@ -31,6 +35,7 @@ pub(crate) struct Calls {
     pub(crate) hub: Hub,
     pub(crate) limits: Arc<Limits>,
     pub(crate) auth: Authenticator,
+    pub(crate) metrics: Metrics,
     store: Arc<dyn IdempotencyStore>,
     /// Mutations under way.
     active: watch::Sender<usize>,
@@ -51,11 +56,11 @@ impl Calls {
         runtime: Runtime,
         hub: Hub,
         limits: Arc<Limits>,
-        auth: Authenticator,
+        (auth, metrics): (Authenticator, Metrics),
         store: Arc<dyn IdempotencyStore>,
         draining: watch::Receiver<bool>,
     ) -> Self {
-        Self { runtime, hub, limits, auth, store, active: watch::Sender::new(0), draining }
+        Self { runtime, hub, limits, auth, metrics, store, active: watch::Sender::new(0), draining }
     }
 
     /// The caller behind the headers of a request.
@@ -95,6 +100,15 @@ impl Calls {
         args: &Map<String, Value>,
         caller: Caller,
     ) -> Result<Answer> {
+        let handler = self.runtime.registry().public(HandlerKind::Query, name)?;
+        let started = Instant::now();
+        let answer = self.run_query(name, args, caller).await;
+        let code = answer.as_ref().map_or_else(|error| error.code().as_str(), |_| OK);
+        self.metrics.called(HandlerKind::Query, handler.name, code, started.elapsed());
+        answer
+    }
+
+    async fn run_query(&self, name: &str, args: &Map<String, Value>, caller: Caller) -> Result<Answer> {
         let run = async {
             let answer = self.runtime.query(name, raw(args)?, caller).await?;
             Ok(Answer { json: answer.data?.0, seen: answer.seen })
@@ -119,6 +133,21 @@ impl Calls {
     ) -> StoredAnswer {
         let work = self.clone().keyed_mutation(name.to_owned(), args.clone(), caller, key.map(str::to_owned));
         let active = self.busy();
+        let handler = self.runtime.registry().public(HandlerKind::Mutation, name).ok();
+        let started = Instant::now();
+        let answer = self.watched_mutation(name, active, work).await;
+        if let Some(handler) = handler.filter(|_| self.metrics.is_on()) {
+            self.metrics.called(HandlerKind::Mutation, handler.name, &code(&answer), started.elapsed());
+        }
+        answer
+    }
+
+    async fn watched_mutation(
+        &self,
+        name: &str,
+        active: Busy,
+        work: impl Future<Output = StoredAnswer> + Send + 'static,
+    ) -> StoredAnswer {
         // After it is counted, so that a drain either waits for it or is seen here.
         if self.is_draining() {
             return refusal(&Error::unavailable("the server is stopping"));
@@ -140,6 +169,12 @@ impl Calls {
     pub(crate) fn busy(&self) -> Busy {
         self.active.send_modify(|active| *active += 1);
         Busy(self.active.clone())
+    }
+
+    /// The state of the server, for its metrics.
+    pub(crate) async fn look(&self) -> Snapshot {
+        let now = self.hub.look().await;
+        Snapshot { mutations: *self.active.borrow(), ..now }
     }
 
     /// Waits until no mutation is under way.
@@ -206,6 +241,19 @@ impl Calls {
             ))),
         }
     }
+}
+
+/// How a call ended: `ok`, or the code of its error.
+fn code(answer: &StoredAnswer) -> String {
+    #[derive(Deserialize)]
+    struct Body {
+        code: String,
+    }
+    if answer.is_ok() {
+        return OK.to_owned();
+    }
+    serde_json::from_str(&answer.body)
+        .map_or_else(|_| ErrorCode::Internal.as_str().to_owned(), |body: Body| body.code)
 }
 
 /// A mutation that is under way, or whose answer is.

@@ -22,6 +22,7 @@ pub mod jobs;
 mod json;
 mod limits;
 mod live;
+mod metrics;
 mod origin;
 mod protocol;
 mod server;

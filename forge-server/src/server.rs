@@ -18,6 +18,7 @@ use crate::http::Routes;
 use crate::idempotency::IdempotencyStore;
 use crate::jobs::Jobs;
 use crate::live::hub::Hub;
+use crate::metrics::Metrics;
 use crate::origin::Origins;
 
 /// How long `/readyz` fails before anything ends, so that whoever sends requests here can look elsewhere.
@@ -29,6 +30,8 @@ pub(crate) struct Parts {
     pub(crate) limits: Limits,
     pub(crate) store: Arc<dyn IdempotencyStore>,
     pub(crate) auth: Authenticator,
+    /// Whether `/metrics` answers.
+    pub(crate) metrics: bool,
     pub(crate) origins: Origins,
     /// The program's own routes.
     pub(crate) router: Router,
@@ -54,10 +57,12 @@ impl Server {
     /// # Errors
     /// `internal` where the handlers cannot be described.
     pub(crate) fn new(runtime: Runtime, parts: Parts) -> Result<Self> {
-        let hub = Hub::start(runtime.clone(), parts.limits.clone());
+        let metrics = if parts.metrics { Metrics::on() } else { Metrics::default() };
+        let hub = Hub::start(runtime.clone(), parts.limits.clone(), metrics.clone());
         let draining = watch::Sender::new(false);
         let limits = Arc::new(parts.limits);
-        let calls = Calls::new(runtime, hub, limits, parts.auth, parts.store, draining.subscribe());
+        let calls =
+            Calls::new(runtime, hub, limits, (parts.auth, metrics), parts.store, draining.subscribe());
         let router = Routes::new(calls.clone(), parts.origins)?.router(parts.router, parts.index);
         Ok(Self { calls, router, draining, jobs: None })
     }

@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) slow: Option<Duration>,
     /// How callers are known, where the program does not say.
     pub(crate) auth: Authenticator,
+    /// Whether `/metrics` answers.
+    pub(crate) metrics: bool,
 }
 
 impl Settings {
@@ -50,6 +52,7 @@ impl Settings {
             port: port(read("FORGE_PORT"))?,
             origins: Origins::parse(&origins)?,
             slow: slow(read("FORGE_SLOW_MS"))?,
+            metrics: switch("FORGE_METRICS", read("FORGE_METRICS").as_deref())?,
             auth: auth(read)?,
         })
     }
@@ -121,6 +124,15 @@ fn slow(value: Option<String>) -> Result<Option<Duration>> {
     Ok(Some(Duration::from_millis(millis)))
 }
 
+/// Something that is off unless it is switched on.
+fn switch(name: &str, value: Option<&str>) -> Result<bool> {
+    match value.map(str::trim) {
+        None | Some("" | "off" | "false" | "0") => Ok(false),
+        Some("on" | "true" | "1") => Ok(true),
+        Some(_) => Err(Error::bad_request(format!("{name} is neither on nor off; write one of the two"))),
+    }
+}
+
 fn port(value: Option<String>) -> Result<u16> {
     let Some(value) = value else { return Ok(DEFAULT_PORT) };
     value.trim().parse().map_err(|_| {
@@ -176,6 +188,7 @@ mod tests {
             ("FORGE_PORT", "http"),
             ("FORGE_HOST", "http://localhost"),
             ("FORGE_ALLOWED_ORIGINS", "*"),
+            ("FORGE_METRICS", "perhaps"),
         ] {
             let message = read(&[(name, value)]).unwrap_err().to_string();
             assert!(message.contains(name), "{message}");

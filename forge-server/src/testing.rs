@@ -35,6 +35,34 @@ pub(crate) struct Counter {
     pub(crate) canary: String,
 }
 
+/// Leads to what no handler names.
+#[derive(Debug, Clone, Model)]
+#[model(collection = "marks")]
+pub(crate) struct Mark {
+    #[model(id)]
+    pub(crate) id: i32,
+    pub(crate) board_id: i32,
+    #[model(belongs_to(key = board_id))]
+    pub(crate) board: forge_core::BelongsTo<Board>,
+}
+
+/// Known by its marks only.
+#[derive(Debug, Clone, Model)]
+#[model(collection = "boards")]
+pub(crate) struct Board {
+    #[model(id)]
+    pub(crate) id: i32,
+    #[model(private, default)]
+    pub(crate) canary: String,
+    #[model(has_many(key = board_id))]
+    pub(crate) marks: forge_core::HasMany<Mark>,
+}
+
+#[query]
+async fn marks(_ctx: &QueryCtx) -> Result<Vec<Mark>> {
+    Ok(Vec::new())
+}
+
 /// The value of a counter <live>.
 #[query]
 async fn counter(ctx: &QueryCtx, id: i32) -> Result<i32> {
@@ -140,7 +168,8 @@ pub(crate) fn server_with(
     let origins = Origins::parse("https://app.example").unwrap();
     let runtime = Runtime::new(Registry::collect().unwrap(), db);
     let auth = Authenticator::new(auth);
-    let parts = Parts { limits, store, auth, origins, router: axum::Router::new(), index: None };
+    let parts =
+        Parts { limits, store, auth, metrics: true, origins, router: axum::Router::new(), index: None };
     Server::new(runtime, parts).unwrap()
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::Limits;
 use crate::auth::{AuthResolver, Credentials};
 use crate::testing::{FakeAdapter, names};
-use crate::ws_tests::{Client, Running, start_with};
+use crate::ws_tests::{Client, Running, start_server, start_with};
 
 async fn start(limits: Limits, auth: Option<Arc<dyn AuthResolver>>) -> Running {
     start_with(Arc::new(FakeAdapter::default()), limits, auth).await
@@ -244,4 +244,40 @@ async fn pages_make_the_window_of_a_live_query_longer() {
     assert_eq!(result(&again.next().await), (1, &json!([0, 1, 2, 3])), "a client that comes back goes on");
     again.send(json!({ "op": "subscribe", "id": 2, "query": "numbers", "more": 21 })).await;
     assert_eq!(code(&again.next().await), "too_large");
+}
+
+#[tokio::test]
+async fn metrics_tell_what_live_queries_share_and_what_changes_them() {
+    let server = crate::testing::server(Arc::new(FakeAdapter::default()), Limits::default());
+    let metrics = server.router();
+    let running = start_server(server).await;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut client = Client::connect(&running).await;
+        client.send(json!({ "op": "subscribe", "id": 1, "query": "counter", "args": { "id": 4 } })).await;
+        client.next().await;
+        clients.push(client);
+    }
+    clients[0]
+        .send(json!({ "op": "mutate", "id": 2, "mutation": "add", "args": { "id": 4, "by": 1 } }))
+        .await;
+    for client in &mut clients {
+        client.until("update").await;
+    }
+    let request = axum::http::Request::get("/metrics").body(axum::body::Body::empty()).unwrap();
+    let response = tower::ServiceExt::oneshot(metrics, request).await.unwrap();
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    let text = String::from_utf8(body.into()).unwrap();
+    for line in [
+        "forge_live_shared_total{query=\"counter\"} 2",
+        "forge_live_affected_total{query=\"counter\"} 1",
+        "forge_live_run_seconds_count{query=\"counter\"} 2",
+        "forge_sockets 3",
+        "forge_subscriptions 3",
+        "forge_live_queries 1",
+        "forge_queue_bytes 0",
+        "forge_feed_lag_seconds 0.0",
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line} is not in\n{text}");
+    }
 }

@@ -16,9 +16,9 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::Limits;
 use crate::auth::AuthResolver;
 use crate::testing::{FakeAdapter, server_with};
+use crate::{Limits, Server};
 
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
@@ -40,7 +40,12 @@ pub(crate) async fn start_with(
     limits: Limits,
     auth: Option<Arc<dyn AuthResolver>>,
 ) -> Running {
-    let server = server_with(adapter.clone(), limits, auth);
+    Running { adapter: adapter.clone(), ..start_server(server_with(adapter, limits, auth)).await }
+}
+
+/// Serves on a port of its own.
+pub(crate) async fn start_server(server: Server) -> Running {
+    let adapter = Arc::new(FakeAdapter::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();

@@ -56,6 +56,11 @@ impl TestServer {
         Self::set_up(Self::memory(), |app| app.auth(resolver)).await
     }
 
+    /// A server in memory that tells its metrics.
+    pub async fn with_metrics() -> Self {
+        Self::set_up(Self::memory(), |app| app.metrics(true)).await
+    }
+
     fn memory() -> Arc<Counting> {
         let inner = EmbeddedDriver::memory(forge::system_env()).unwrap();
         Arc::new(Counting::new(Arc::new(inner), "forge".to_owned()))

@@ -31,6 +31,7 @@ pub(crate) async fn outermost(State(server): State<Routes>, mut request: Request
     };
     complete(&mut response, &id);
     response.headers_mut().insert(REQUEST_ID, header);
+    server.calls.metrics.answered(response.status().as_u16());
     let (status, ms) = (response.status().as_u16(), started.elapsed().as_millis() as u64);
     if matches!(&*path, "/healthz" | "/readyz") && status < 400 {
         tracing::debug!(%method, path, status, ms, request_id = id, "request");

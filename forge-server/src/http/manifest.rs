@@ -5,18 +5,20 @@ use forge_core::handler::{HandlerDef, Registry};
 use forge_core::model::{Access, Default as DefaultDef, FieldDef, ModelDef};
 use forge_core::record::shape_schema;
 use schemars::SchemaGenerator;
-use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
+
+use super::schemas;
 
 /// The manifest as JSON. Internal handlers and private fields are not in it.
 pub(crate) fn manifest(registry: &Registry, catalog: &Catalog) -> String {
-    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    let mut generator = schemas::generator("/$defs");
     let handlers: Vec<_> =
         registry.iter().filter(|handler| !handler.internal).map(|def| handler(def, &mut generator)).collect();
     let models: Vec<_> =
         catalog.models().iter().filter(|def| !def.is_own()).map(|def| model(def, &mut generator)).collect();
-    let definitions = generator.take_definitions(true);
-    json!({ "protocol": 1, "handlers": handlers, "models": models, "$defs": definitions }).to_string()
+    let mut manifest = json!({ "protocol": 1, "handlers": handlers, "models": models });
+    manifest["$defs"] = schemas::definitions(generator, &manifest, catalog).into();
+    manifest.to_string()
 }
 
 fn handler(def: &HandlerDef, generator: &mut SchemaGenerator) -> Value {

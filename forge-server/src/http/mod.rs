@@ -6,6 +6,7 @@ mod layers;
 mod manifest;
 mod openapi;
 mod request;
+mod schemas;
 
 use std::sync::Arc;
 
@@ -23,11 +24,13 @@ use forge_core::{Error, ErrorCode};
 use tokio::time::{Duration, timeout};
 
 use crate::calls::Calls;
+use crate::live::hub::Hub;
 use crate::origin::Origins;
 use crate::{json, ws};
 use answer::ApiError;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const VERSION: HeaderName = HeaderName::from_static("x-forge-version");
 /// What a socket keeps for reading, and for writing, in bytes.
 const SOCKET_BUFFER: usize = 4 * 1024;
@@ -78,7 +81,8 @@ impl Routes {
     /// `internal` where the handlers cannot be described.
     pub(crate) fn new(calls: Calls, origins: Origins) -> Result<Self, Error> {
         let manifest = manifest::manifest(calls.runtime.registry(), calls.runtime.db().catalog());
-        let openapi = openapi::document(calls.runtime.registry(), calls.auth.is_on())?;
+        let openapi =
+            openapi::document(calls.runtime.registry(), calls.runtime.db().catalog(), calls.auth.is_on())?;
         let (manifest, openapi) = (Tagged::new(manifest.into()), Tagged::new(openapi.into()));
         Ok(Self { calls, origins: Arc::new(origins), manifest, openapi })
     }
@@ -98,6 +102,10 @@ impl Routes {
             .route("/healthz", get(|| async { answer::json(r#"{"status":"ok"}"#) }))
             .route("/readyz", get(ready))
             .method_not_allowed_fallback(wrong_method);
+        let open = match self.calls.metrics.is_on() {
+            true => open.route("/metrics", get(get_metrics)),
+            false => open,
+        };
         let page = move |html: &'static str| get(move || async move { Html(html) });
         let mut router = guarded.merge(open);
         if let Some(html) = index {
@@ -207,10 +215,23 @@ async fn ready(State(server): State<Routes>) -> Result<Response, ApiError> {
         return Err(Error::unavailable("the server is stopping").into());
     }
     match timeout(PING, server.calls.runtime.db().adapter().ping()).await {
-        Ok(Ok(())) if server.calls.hub.is_healthy() => Ok(answer::json(r#"{"status":"ready"}"#)),
+        Ok(Ok(())) if server.calls.hub.is_healthy() => Ok(answer::json(readiness(&server.calls.hub))),
         Ok(Ok(())) => Err(Error::unavailable("the change feed of the database is down").into()),
         _ => Err(Error::unavailable("the database does not answer").into()),
     }
+}
+
+async fn get_metrics(State(server): State<Routes>) -> Result<Response, ApiError> {
+    let now = server.calls.look().await;
+    let text = server.calls.metrics.encode(&now)?.unwrap_or_default();
+    Ok(([(header::CONTENT_TYPE, METRICS)], text).into_response())
+}
+
+/// What `/readyz` tells of the feed.
+fn readiness(hub: &Hub) -> String {
+    let (feed, version) = (if hub.has_feed() { "open" } else { "none" }, hub.version());
+    let lag = hub.feed_lag().as_secs_f64();
+    format!(r#"{{"status":"ready","feed":"{feed}","version":{version},"lag":{lag:.3}}}"#)
 }
 
 async fn missing() -> ApiError {

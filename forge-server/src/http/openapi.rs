@@ -3,27 +3,28 @@
 use forge_core::auth::Guard;
 use forge_core::handler::{HandlerDef, HandlerKind, Registry};
 use forge_core::record::shape_schema;
-use forge_core::{ErrorCode, Result};
+use forge_core::{Catalog, ErrorCode, Result};
 use schemars::SchemaGenerator;
-use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-const SCHEMAS: &str = "/components/schemas";
+use super::schemas;
+
+const SCHEMAS: &str = "#/components/schemas/";
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// The document as JSON. Internal handlers are not in it. `signed` says that callers can be known here.
 ///
 /// # Errors
 /// None for JSON that was made here.
-pub(crate) fn document(registry: &Registry, signed: bool) -> Result<String> {
-    let settings = SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = SCHEMAS.into());
-    let mut generator = settings.into_generator();
+pub(crate) fn document(registry: &Registry, catalog: &Catalog, signed: bool) -> Result<String> {
+    let mut generator = schemas::generator("/$defs");
     let mut paths = Map::new();
     for def in registry.iter().filter(|def| !def.internal) {
         let path = format!("/api/{}/{}", def.kind.as_str(), def.name);
         paths.insert(path, Operations::new(def, signed, &mut generator).into_path());
     }
-    let mut schemas = generator.take_definitions(true);
+    let paths = Value::from(paths);
+    let mut schemas = schemas::definitions(generator, &paths, catalog);
     schemas.insert("ForgeError".into(), error_schema());
     let mut components = json!({
         "schemas": schemas,
@@ -33,14 +34,16 @@ pub(crate) fn document(registry: &Registry, signed: bool) -> Result<String> {
     if signed {
         components["securitySchemes"] = json!({ "token": { "type": "http", "scheme": "bearer" } });
     }
-    let info = json!({ "title": "Forge", "version": "1", "description": "The public handlers of this program." });
-    let document = json!({
+    let info =
+        json!({ "title": "Forge", "version": "1", "description": "The public handlers of this program." });
+    let mut document = json!({
         "openapi": "3.1.1",
         "jsonSchemaDialect": DIALECT,
         "info": info,
         "paths": paths,
         "components": components,
     });
+    schemas::relink(&mut document, SCHEMAS);
     Ok(serde_json::to_string(&document)?)
 }
 
@@ -69,7 +72,7 @@ impl<'a> Operations<'a> {
     }
 
     fn post(&self) -> Value {
-        let mut operation = self.operation(self.def.name.to_owned());
+        let mut operation = self.operation(self.def.name);
         operation["requestBody"] =
             json!({ "required": self.required, "content": { "application/json": { "schema": self.args } } });
         if self.def.kind == HandlerKind::Mutation {
@@ -84,10 +87,8 @@ impl<'a> Operations<'a> {
 
     /// A query with its arguments in the URL, for caches.
     fn get(&self) -> Value {
-        let mut operation = self.operation(format!("{}.get", self.def.name));
-        let known = |name: &str, place: &str, docs: &str| {
-            json!({ "name": name, "in": place, "description": docs, "schema": { "type": "string" } })
-        };
+        let mut operation = self.operation(&format!("{}.get", self.def.name));
+        let known = |name: &str, place: &str, docs: &str| json!({ "name": name, "in": place, "description": docs, "schema": { "type": "string" } });
         operation["parameters"] = json!([
             {
                 "name": "args",
@@ -100,11 +101,12 @@ impl<'a> Operations<'a> {
         ]);
         operation["responses"]["200"]["headers"] =
             json!({ "ETag": { "description": "Names the result.", "schema": { "type": "string" } } });
-        operation["responses"]["304"] = json!({ "description": "The result that the caller has still holds." });
+        operation["responses"]["304"] =
+            json!({ "description": "The result that the caller has still holds." });
         operation
     }
 
-    fn operation(&self, id: String) -> Value {
+    fn operation(&self, id: &str) -> Value {
         let docs = self.def.docs.trim();
         let mut operation = json!({
             "operationId": id,
@@ -131,7 +133,8 @@ impl<'a> Operations<'a> {
             responses["401"] = error_response("The caller is not known.");
         }
         if let Guard::Roles(roles) = self.def.guard {
-            responses["403"] = error_response(&format!("The caller has none of the roles: {}.", roles.join(", ")));
+            responses["403"] =
+                error_response(&format!("The caller has none of the roles: {}.", roles.join(", ")));
         }
         responses
     }
@@ -178,7 +181,8 @@ mod tests {
     use std::collections::HashSet;
 
     fn document(signed: bool) -> Value {
-        serde_json::from_str(&super::document(&Registry::collect().unwrap(), signed).unwrap()).unwrap()
+        let (registry, catalog) = (Registry::collect().unwrap(), Catalog::collect().unwrap());
+        serde_json::from_str(&super::document(&registry, &catalog, signed).unwrap()).unwrap()
     }
 
     fn each<'v>(value: &'v Value, visit: &mut impl FnMut(&'v Map<String, Value>)) {
@@ -196,7 +200,10 @@ mod tests {
         let paths = document["paths"].as_object().unwrap().iter();
         paths
             .flat_map(|(path, item)| {
-                item.as_object().unwrap().iter().map(move |(method, operation)| (&**path, &**method, operation))
+                item.as_object()
+                    .unwrap()
+                    .iter()
+                    .map(move |(method, operation)| (&**path, &**method, operation))
             })
             .collect()
     }
@@ -213,6 +220,14 @@ mod tests {
             }
         });
         assert!(count > 5, "{count}");
+    }
+
+    #[test]
+    fn models_behind_relations_are_there_without_what_is_private() {
+        let document = document(false);
+        let board = &document["components"]["schemas"]["Board"]["properties"];
+        assert_eq!(board["marks"]["items"]["$ref"], "#/components/schemas/Mark");
+        assert!(!document.to_string().contains("canary"));
     }
 
     #[test]
@@ -236,12 +251,18 @@ mod tests {
             let responses = operation["responses"].as_object().unwrap();
             assert!(responses.contains_key("200") && responses.contains_key("default"), "{method} {path}");
             for response in responses.values() {
-                assert!(response.get("$ref").is_some() || response["description"].is_string(), "{method} {path}");
+                assert!(
+                    response.get("$ref").is_some() || response["description"].is_string(),
+                    "{method} {path}"
+                );
             }
             for parameter in operation["parameters"].as_array().into_iter().flatten() {
                 if parameter.get("$ref").is_none() {
                     assert!(parameter["name"].is_string() && parameter["in"].is_string(), "{parameter}");
-                    assert!(parameter.get("schema").is_some() != parameter.get("content").is_some(), "{parameter}");
+                    assert!(
+                        parameter.get("schema").is_some() != parameter.get("content").is_some(),
+                        "{parameter}"
+                    );
                 }
             }
             assert_eq!(method == "post", operation.get("requestBody").is_some(), "{method} {path}");

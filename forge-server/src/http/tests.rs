@@ -246,7 +246,8 @@ async fn the_manifest_tells_what_clients_may_know() {
         manifest["handlers"].as_array().unwrap().iter().find(|handler| handler["name"] == "add").unwrap();
     assert_eq!(add["kind"], "mutation");
     assert_eq!(add["args"]["required"], serde_json::json!(["id", "by"]));
-    let model = &manifest["models"][0];
+    let models = manifest["models"].as_array().unwrap();
+    let model = models.iter().find(|model| model["name"] == "Counter").unwrap();
     assert_eq!((&model["name"], model["fields"].as_array().unwrap().len()), (&"Counter".into(), 2));
     assert!(!answer.text.contains("canary"), "{}", answer.text);
 }
@@ -307,4 +308,28 @@ async fn guards_let_only_those_pass_who_may() {
     };
     send(&router, sign("")).await.refused(401, "unauthorized");
     assert_eq!(send(&router, sign("Bearer ann")).await.text, "\"x ann\"");
+}
+
+#[tokio::test]
+async fn metrics_count_what_happens() {
+    let (_server, router, adapter) = start(Limits::default());
+    post(&router, "/api/mutation/add", r#"{"id":1,"by":5}"#).await;
+    post(&router, "/api/query/counter", r#"{"id":1}"#).await;
+    post(&router, "/api/query/counter", r#"{"id":"x"}"#).await;
+    post(&router, "/api/query/nothing", "{}").await;
+    let metrics = get(&router, "/metrics", &[]).await;
+    assert!(metrics.headers["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
+    for line in [
+        "forge_calls_total{kind=\"mutation\",handler=\"add\",code=\"ok\"} 1",
+        "forge_calls_total{kind=\"query\",handler=\"counter\",code=\"ok\"} 1",
+        "forge_calls_total{kind=\"query\",handler=\"counter\",code=\"bad_request\"} 1",
+        "forge_call_seconds_count{kind=\"query\",handler=\"counter\"} 2",
+        "forge_http_requests_total{status=\"404\"} 1",
+        "forge_feed_up{database=\"db\"} 1",
+        "forge_sockets 0",
+    ] {
+        assert!(metrics.text.lines().any(|known| known == line), "{line} is not in\n{}", metrics.text);
+    }
+    assert!(!metrics.text.contains("nothing"), "names that clients make up are no labels");
+    drop(adapter);
 }

@@ -49,6 +49,11 @@ impl Feeds {
         self.feeds.get(database)
     }
 
+    /// All feeds that were ever asked for.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Feed)> {
+        self.feeds.iter()
+    }
+
     /// The feed of `database`.
     pub(crate) fn entry(&mut self, database: &Arc<str>) -> &mut Feed {
         self.feeds.entry(database.clone()).or_default()

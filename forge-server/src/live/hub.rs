@@ -2,22 +2,23 @@
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use forge_core::{Caller, Error, ErrorCode, Runtime};
 use futures_util::FutureExt as _;
 use serde_json::value::RawValue;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::event::{Action, Data, Event, Failure, Outcome, RunId, SocketId, SubId, Wanted};
 use super::follow::{News, follow};
-use super::machine::{Config, Machine};
+use super::machine::{Config, Counts, Machine};
 use super::outbox::{Closing, Outbox};
 use crate::Limits;
+use crate::metrics::Metrics;
 
 /// Events that may wait for the hub; whoever brings more waits.
 const QUEUE: usize = 4_096;
@@ -26,6 +27,7 @@ enum Command {
     Open { socket: SocketId, outbox: Arc<Outbox> },
     Close { socket: SocketId },
     Event(Event),
+    Look { answer: oneshot::Sender<Snapshot> },
     News { database: Arc<str>, news: News },
 }
 
@@ -41,6 +43,8 @@ struct Inner {
     versions: watch::Receiver<u64>,
     /// Whether the engine has ever said at which version a write committed.
     knows_versions: AtomicBool,
+    /// The first write of this process that the feed had not brought when it was answered, and when that was.
+    owed: Mutex<Option<(u64, Instant)>>,
     next_socket: AtomicU64,
     open: Arc<AtomicUsize>,
     stop: watch::Sender<bool>,
@@ -50,6 +54,40 @@ struct Inner {
 struct Health {
     feed: AtomicBool,
     never: AtomicBool,
+}
+
+/// The state of the live queries at one moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Snapshot {
+    /// What happened so far, by query.
+    pub(crate) counts: Vec<(Arc<str>, Counts)>,
+    /// Open sockets.
+    pub(crate) sockets: usize,
+    /// Their subscriptions.
+    pub(crate) subscriptions: usize,
+    /// Distinct live queries.
+    pub(crate) entries: usize,
+    /// Runs under way.
+    pub(crate) running: usize,
+    /// Bytes that wait for sockets.
+    pub(crate) queued_bytes: usize,
+    /// Mutations under way.
+    pub(crate) mutations: usize,
+    /// For how long the feed of the default database owes a write of this process.
+    pub(crate) feed_lag: Duration,
+    /// The change feeds.
+    pub(crate) feeds: Vec<FeedSnapshot>,
+}
+
+/// A change feed at one moment.
+#[derive(Debug, Clone)]
+pub(crate) struct FeedSnapshot {
+    /// Its database.
+    pub(crate) database: Arc<str>,
+    /// Whether it is open.
+    pub(crate) up: bool,
+    /// The newest version it brought.
+    pub(crate) version: u64,
 }
 
 /// A registered socket. Its subscriptions end when this is dropped.
@@ -75,7 +113,7 @@ pub(crate) struct Start {
 
 impl Hub {
     /// Starts the hub and opens the change feed of the default database.
-    pub(crate) fn start(runtime: Runtime, limits: Limits) -> Self {
+    pub(crate) fn start(runtime: Runtime, limits: Limits, metrics: Metrics) -> Self {
         let (commands, inbox) = mpsc::channel(QUEUE);
         let (version, versions) = watch::channel(0);
         let (stop, stopped) = watch::channel(false);
@@ -87,6 +125,7 @@ impl Hub {
             runtime,
             slots: Arc::new(Semaphore::new(limits.live_runs)),
             deadline: limits.deadline,
+            metrics,
             database: database.clone(),
             // The hub's own task must not keep the hub alive.
             commands: commands.downgrade(),
@@ -104,6 +143,7 @@ impl Hub {
             health,
             versions,
             knows_versions: AtomicBool::new(false),
+            owed: Mutex::default(),
             next_socket: AtomicU64::new(1),
             open: Arc::default(),
             stop,
@@ -139,6 +179,11 @@ impl Hub {
         self.0.health.feed.load(Ordering::Acquire) || self.0.health.never.load(Ordering::Acquire)
     }
 
+    /// Whether the engine has a change feed.
+    pub(crate) fn has_feed(&self) -> bool {
+        !self.0.health.never.load(Ordering::Acquire)
+    }
+
     /// The version to answer a mutation with, which began when the feed stood at `before`.
     ///
     /// An engine that numbers its commits knows it (`committed`); where such an engine says nothing, nothing was
@@ -149,6 +194,7 @@ impl Hub {
     pub(crate) async fn version_of_write(&self, committed: Option<u64>, before: u64) -> u64 {
         if let Some(version) = committed {
             self.0.knows_versions.store(true, Ordering::Relaxed);
+            self.owe(version);
             return version;
         }
         if self.0.knows_versions.load(Ordering::Relaxed) || !self.0.health.feed.load(Ordering::Acquire) {
@@ -158,6 +204,32 @@ impl Hub {
         let moved = versions.wait_for(|version| *version > before);
         let _ = tokio::time::timeout(self.0.limits.version_wait, moved).await;
         self.version()
+    }
+
+    /// Takes note of a write that the feed has not brought so far.
+    fn owe(&self, version: u64) {
+        let known = self.version();
+        if version > known {
+            let mut owed = self.0.owed.lock().unwrap_or_else(PoisonError::into_inner);
+            if owed.is_none_or(|(first, _)| first <= known) {
+                *owed = Some((version, Instant::now()));
+            }
+        }
+    }
+
+    /// For how long the feed of the default database owes a write of this process.
+    pub(crate) fn feed_lag(&self) -> Duration {
+        let known = self.version();
+        let owed = *self.0.owed.lock().unwrap_or_else(PoisonError::into_inner);
+        owed.filter(|(version, _)| *version > known).map_or(Duration::ZERO, |(_, since)| since.elapsed())
+    }
+
+    /// The state of the live queries; an empty one once they have ended.
+    pub(crate) async fn look(&self) -> Snapshot {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.0.commands.send(Command::Look { answer }).await;
+        let snapshot = answered.await.unwrap_or_default();
+        Snapshot { sockets: self.open_sockets(), feed_lag: self.feed_lag(), ..snapshot }
     }
 
     /// Closes every socket with 1001 and ends feeds and runs.
@@ -242,6 +314,7 @@ struct Task {
     runtime: Runtime,
     slots: Arc<Semaphore>,
     deadline: Duration,
+    metrics: Metrics,
     database: Arc<str>,
     commands: mpsc::WeakSender<Command>,
     sockets: HashMap<SocketId, Arc<Outbox>>,
@@ -300,6 +373,25 @@ impl Task {
                 }
             }
             Command::News { database, news } => self.hear(database, news),
+            Command::Look { answer } => drop(answer.send(self.look())),
+        }
+    }
+
+    fn look(&self) -> Snapshot {
+        let machine = &self.machine;
+        let feed = |(database, up, version): (&Arc<str>, bool, u64)| FeedSnapshot {
+            up: up && (*database != self.database || self.health.feed.load(Ordering::Acquire)),
+            database: database.clone(),
+            version,
+        };
+        Snapshot {
+            counts: machine.counts().map(|(query, counts)| (query.clone(), counts)).collect(),
+            subscriptions: machine.subscriptions(),
+            entries: machine.entries(),
+            running: self.runs.len(),
+            queued_bytes: self.sockets.values().map(|outbox| outbox.bytes()).sum(),
+            feeds: machine.feeds().map(feed).collect(),
+            ..Snapshot::default()
         }
     }
 
@@ -363,10 +455,13 @@ impl Task {
 
     fn start_run(&mut self, run: RunId, wanted: Wanted, caller: Caller, before: Option<Data>) {
         let (runtime, slots) = (self.runtime.clone(), self.slots.clone());
-        let (commands, deadline) = (self.commands.clone(), self.deadline);
+        let (commands, deadline, metrics) = (self.commands.clone(), self.deadline, self.metrics.clone());
         let task = self.tasks.spawn(async move {
             let _slot = slots.acquire_owned().await;
+            let started = Instant::now();
             let mut outcome = run_query(&runtime, &wanted, caller, deadline).await;
+            let ended = outcome.result.as_ref().map(|_| ()).map_err(|failure| &*failure.error);
+            metrics.ran(&wanted.query, ended, started.elapsed());
             if let Some(before) = before {
                 outcome.result = outcome.result.map(|data| data.after(&before));
             }

@@ -8,7 +8,7 @@ mod feeds;
 mod follow;
 pub(crate) mod hub;
 mod index;
-mod machine;
+pub(crate) mod machine;
 pub(crate) mod outbox;
 #[cfg(test)]
 mod scenarios;

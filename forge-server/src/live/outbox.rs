@@ -60,6 +60,11 @@ impl Outbox {
         Some(self.state()).filter(|state| state.closing.is_none())
     }
 
+    /// How many bytes wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.state().bytes
+    }
+
     /// Adds a text frame.
     pub(crate) fn text(&self, text: String) {
         let Some(mut state) = self.open_state() else { return };

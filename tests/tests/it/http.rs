@@ -89,6 +89,7 @@ async fn the_manifest_describes_what_clients_may_use() {
 async fn the_openapi_document_describes_the_handlers() {
     let server = TestServer::start().await;
     let answer = server.http().get("/openapi.json").await;
+    assert!(!answer.body.contains("$defs"), "{}", answer.body);
     let document = answer.json();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{document}");
     let add = &document["paths"]["/api/mutation/add_note"]["post"];
@@ -103,8 +104,28 @@ async fn the_openapi_document_describes_the_handlers() {
 }
 
 #[tokio::test]
+async fn metrics_are_told_only_where_they_are_switched_on() {
+    assert_eq!(TestServer::start().await.http().get("/metrics").await.status, 404);
+    let server = TestServer::with_metrics().await;
+    server.http().mutate("add_note", json!({ "note": { "board": "b", "title": "t" } })).await;
+    let mut socket = server.socket().await;
+    socket.follow(1, "notes", json!({ "board": "b" })).await;
+    let text = server.http().get("/metrics").await.body;
+    for line in [
+        "forge_calls_total{kind=\"mutation\",handler=\"add_note\",code=\"ok\"} 1",
+        "forge_live_run_seconds_count{query=\"notes\"} 1",
+        "forge_sockets 1",
+        "forge_feed_version{database=\"forge\"} 1",
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line} is not in\n{text}");
+    }
+    assert!(text.ends_with("# EOF\n"));
+}
+
+#[tokio::test]
 async fn health_and_readiness() {
     let server = TestServer::start().await;
+    assert_eq!(server.http().get("/readyz").await.json()["feed"], "open");
     assert_eq!(server.http().get("/healthz").await.status, 200);
     assert_eq!(server.http().get("/readyz").await.status, 200);
     assert_eq!(server.http().get("/").await.status, 200);

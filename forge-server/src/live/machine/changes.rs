@@ -59,6 +59,7 @@ impl Machine {
             // What is in flight is held against the commits it may have missed when it ends.
             let open = entry.run.is_none() && entry.stale_from.is_none();
             if open && commit.changes.iter().any(|change| entry.is_affected_by(database, change)) {
+                self.counts.entry(entry.key.wanted.query.clone()).or_default().affected += 1;
                 self.mark_stale(id, self.version_of(id, database, commit));
             }
         }

@@ -20,7 +20,7 @@ use forge_core::context::Seen;
 
 use super::entry::{Entry, Key, Sub};
 use super::event::{Action, Event, Frame, RunId, SocketId};
-use super::feeds::Feeds;
+use super::feeds::{FeedState, Feeds};
 use super::index::{EntryId, ReadIndex};
 use super::socket::Socket;
 
@@ -45,6 +45,15 @@ enum Timer {
     Socket(SocketId),
 }
 
+/// What happened to the live queries of one handler, since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Subscriptions that joined a live query that others had already.
+    pub(crate) shared: u64,
+    /// Results that a commit made stale.
+    pub(crate) affected: u64,
+}
+
 /// The state of all live queries.
 #[derive(Debug)]
 pub(crate) struct Machine {
@@ -59,6 +68,8 @@ pub(crate) struct Machine {
     sockets: HashMap<SocketId, Socket>,
     /// What each query ever looked at of a caller.
     seen: HashMap<Arc<str>, Seen>,
+    /// By query.
+    counts: HashMap<Arc<str>, Counts>,
     timers: BTreeSet<(u64, Timer)>,
     touched: BTreeSet<SocketId>,
     awaiting: BTreeSet<SocketId>,
@@ -79,6 +90,7 @@ impl Machine {
             runs: HashMap::new(),
             sockets: HashMap::new(),
             seen: HashMap::new(),
+            counts: HashMap::new(),
             timers: BTreeSet::new(),
             touched: BTreeSet::new(),
             awaiting: BTreeSet::new(),
@@ -121,8 +133,24 @@ impl Machine {
         self.timers.first().map(|(at, _)| *at)
     }
 
+    /// What happened so far, by query.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (&Arc<str>, Counts)> {
+        self.counts.iter().map(|(query, counts)| (query, *counts))
+    }
+
+    /// How many subscriptions there are.
+    pub(crate) fn subscriptions(&self) -> usize {
+        self.sockets.values().map(|state| state.subs.len()).sum()
+    }
+
+    /// The change feeds: database, whether it is open, and the newest version it brought.
+    pub(crate) fn feeds(&self) -> impl Iterator<Item = (&Arc<str>, bool, u64)> {
+        self.feeds
+            .iter()
+            .map(|(database, feed)| (database, matches!(feed.state, FeedState::Up), feed.version))
+    }
+
     /// How many distinct live queries there are.
-    #[cfg(test)]
     pub(crate) fn entries(&self) -> usize {
         self.entries.len()
     }

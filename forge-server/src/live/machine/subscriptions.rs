@@ -39,7 +39,10 @@ impl Machine {
         let seen = self.seen.get(&wanted.query).cloned().unwrap_or_default();
         let key = Key { wanted, view: view(&sub.caller, &seen) };
         let entry_id = match self.keys.get(&key) {
-            Some(id) => *id,
+            Some(id) => {
+                self.counts.entry(key.wanted.query.clone()).or_default().shared += 1;
+                *id
+            }
             None => self.create(key, seen),
         };
         let Some(entry) = self.entries.get_mut(&entry_id) else { return entry_id };
