@@ -38,9 +38,10 @@ pub use platform::{App, Machine};
 
 /// What a program that uses Forge imports: `use forge::prelude::*;`.
 pub mod prelude {
-    pub use forge_core::query::{Ranked, Scored, Search, TextQuery, all, any, count, none, score};
+    pub use forge_core::query::{Ranked, Scored, Search, TextQuery, TimeUnit, all, any, count, none, score};
     pub use forge_core::{
-        BelongsTo, DateTime, Db, GeoPoint, GeoPolygon, HasMany, HasOne, Id, MutationCtx, QueryCtx, ReadOnly, Result, Uuid,
+        BelongsTo, Bytes, Date, DateTime, Db, Decimal, GeoPoint, GeoPolygon, HasMany, HasOne, Id, Int64, MutationCtx,
+        QueryCtx, ReadOnly, Result, Time, Uuid,
     };
     pub use forge_macros::{Embed, Model, Projection, cron, mutation, query};
 }

@@ -3,7 +3,6 @@
 #![allow(missing_docs, reason = "names of test models say what they are")]
 
 use forge::prelude::*;
-use forge::Projection;
 
 /// Holds the ids of its tags; those of deleted tags are taken out of the list.
 #[derive(Debug, Clone, PartialEq, Model)]

@@ -88,6 +88,41 @@ fn embed() {
 }
 
 #[test]
+fn projection() {
+    let input = quote! {
+        #[projection(model = Airport)]
+        #[serde(rename_all = "camelCase")]
+        pub struct AirportCard {
+            pub iata: String,
+            /// Where it is.
+            #[projection(path = address.city)]
+            pub city_name: Option<String>,
+            #[projection(count = departures)]
+            pub flights: u64,
+        }
+    };
+    insta::assert_snapshot!(pretty(crate::projection::derive(input)));
+}
+
+#[test]
+fn relations_to_many() {
+    let input = quote! {
+        struct Student {
+            #[model(id)]
+            id: i64,
+            tag_ids: Vec<i64>,
+            #[model(references_many(key = tag_ids, on_delete = set_null))]
+            tags: HasMany<Tag>,
+            #[model(many_to_many(through = Enrolment, key = student_id, other = course_id))]
+            courses: HasMany<Course>,
+        }
+    };
+    let written = pretty(crate::model::derive(input));
+    let relations = written.split("static __RELATIONS").nth(1).and_then(|rest| rest.split(";\n").next());
+    insta::assert_snapshot!(relations.unwrap_or_default());
+}
+
+#[test]
 fn query() {
     let function = quote! {
         /// Delayed flights.

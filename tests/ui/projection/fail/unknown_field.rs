@@ -1,0 +1,17 @@
+use forge::prelude::*;
+
+#[derive(Debug, Clone, Model)]
+struct Airport {
+    #[model(id)]
+    iata: String,
+    delay: i32,
+}
+
+#[derive(Debug, Projection)]
+#[projection(model = Airport)]
+struct Card {
+    iata: String,
+    dely: i32,
+}
+
+fn main() {}
