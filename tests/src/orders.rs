@@ -139,3 +139,77 @@ pub fn team(name: &str) -> NewTeam {
 pub fn member(id: i64) -> NewMember {
     NewMember { id, name: format!("M{id}"), team_id: None, leads_id: None }
 }
+
+#[derive(Debug, Clone, PartialEq, Model)]
+#[model(collection = "songs")]
+pub struct Song {
+    #[model(id)]
+    pub id: i64,
+    #[validate(length(min = 1))]
+    pub title: String,
+    #[model(many_to_many(through = Like, key = song_id, other = listener_id))]
+    pub listeners: HasMany<Listener>,
+}
+
+/// Forgets songs that go.
+#[derive(Debug, Clone, PartialEq, Model)]
+#[model(collection = "playlists", timestamps)]
+pub struct Playlist {
+    #[model(id)]
+    pub id: i64,
+    #[model(version)]
+    pub version: i64,
+    #[model(default)]
+    pub song_ids: Vec<i64>,
+    #[model(references_many(key = song_ids, on_delete = set_null))]
+    pub songs: HasMany<Song>,
+}
+
+/// Goes with the first of its songs that goes.
+#[derive(Debug, Clone, PartialEq, Model)]
+#[model(collection = "medleys")]
+pub struct Medley {
+    #[model(id)]
+    pub id: i64,
+    pub song_ids: Vec<i64>,
+    #[model(references_many(key = song_ids, on_delete = cascade))]
+    pub songs: HasMany<Song>,
+}
+
+/// Keeps its songs from going.
+#[derive(Debug, Clone, PartialEq, Model)]
+#[model(collection = "contracts")]
+pub struct Contract {
+    #[model(id)]
+    pub id: i64,
+    pub song_ids: Vec<i64>,
+    #[model(references_many(key = song_ids, on_delete = restrict))]
+    pub songs: HasMany<Song>,
+}
+
+#[derive(Debug, Clone, PartialEq, Model)]
+#[model(collection = "listeners")]
+pub struct Listener {
+    #[model(id)]
+    pub id: i64,
+    #[model(many_to_many(through = Like, key = listener_id, other = song_id))]
+    pub songs: HasMany<Song>,
+}
+
+/// Links a listener with a song.
+#[derive(Debug, Clone, PartialEq, Model)]
+#[model(collection = "likes", timestamps)]
+pub struct Like {
+    #[model(id)]
+    pub id: Id<Like>,
+    pub listener_id: i64,
+    pub song_id: i64,
+    #[model(belongs_to(key = listener_id, on_delete = cascade))]
+    pub listener: BelongsTo<Listener>,
+    #[model(belongs_to(key = song_id, on_delete = cascade))]
+    pub song: BelongsTo<Song>,
+}
+
+pub fn song(id: i64) -> NewSong {
+    NewSong { id, title: format!("S{id}") }
+}

@@ -6,6 +6,7 @@ use bson::{Document, doc};
 use forge::error::Details;
 use forge::{ErrorCode, Result};
 use forge_tests::models::{Author, Book, Folder, NewAuthor, NewBook, NewPublisher, NewReview, Publisher};
+use forge_tests::orders::{Member, NewContract, NewMedley, NewMember, NewPlaylist, Playlist, Song, Team, member, song, team};
 use forge_tests::{Fixture, conformance};
 
 /// How many documents there are by collection, zeros left out.
@@ -119,6 +120,32 @@ conformance! {
         t.seed("bookmarks", [doc! { "_id": "m", "file_id": "c1" }]).await?;
         t.db.delete::<Folder>("a").await?;
         assert_eq!(t.stored("bookmarks").await?, [doc! { "_id": "m", "file_id": "c1" }]);
+    }
+
+    async fn lists_of_keys_lose_go_along_or_refuse(t) {
+        t.db.insert_many((1..=3).map(song)).await?;
+        t.db.insert(NewPlaylist { id: 1, song_ids: Some(vec![1, 2, 3, 1]) }).await?;
+        t.db.insert(NewMedley { id: 1, song_ids: vec![3, 1] }).await?;
+        t.db.insert(NewMedley { id: 2, song_ids: vec![3] }).await?;
+        t.db.insert(NewContract { id: 1, song_ids: vec![2] }).await?;
+        t.clock.advance(1_000);
+        t.db.delete::<Song>(1).await?;
+        let list = t.db.get::<Playlist>(1).await?.unwrap();
+        assert_eq!((list.song_ids, list.version), (vec![2, 3], 2), "a list loses every mention");
+        assert_eq!(t.stored("playlists").await?[0].get_datetime("updatedAt")?.timestamp_millis(), t.clock.now().millis());
+        assert_eq!(t.stored("medleys").await?.len(), 1);
+        let error = t.db.delete::<Song>(2).await.unwrap_err();
+        assert_eq!(error.details(), &Details::Restricted { relation: "Contract.songs".into(), count: 1 });
+        assert_eq!(t.db.get::<Playlist>(1).await?.unwrap().song_ids, [2, 3]);
+    }
+
+    async fn what_a_set_null_changes_counts_as_changed(t) {
+        let red = t.db.insert(team("red")).await?;
+        t.db.insert(NewMember { team_id: Some(red.id), ..member(1) }).await?;
+        t.clock.advance(1_000);
+        t.db.delete::<Team>(red.id).await?;
+        let left = t.db.get::<Member>(1).await?.unwrap();
+        assert_eq!((left.team_id, left.version), (None, 2));
     }
 
     async fn a_soft_delete_takes_its_children_along(t) {

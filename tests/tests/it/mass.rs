@@ -4,7 +4,9 @@ use bson::{Bson, Document, doc};
 use forge::error::Details;
 use forge::{ErrorCode, Result};
 use forge_mongo::Command;
-use forge_tests::models::{Author, Folder, NewAuthor, NewBook, NewPublisher, NewReview, Publisher};
+use forge_tests::models::{
+    Author, Folder, NewAuthor, NewBook, NewIndexed, NewItem, NewPublisher, NewReview, Publisher,
+};
 use forge_tests::{Engine, Fixture, conformance, engine};
 
 const CHILDREN: usize = 50_000;
@@ -137,6 +139,30 @@ fn a_long_chain_needs_no_stack() {
             t.seed("folders", (0..3_000).map(folder)).await?;
             t.db.delete::<Folder>("f0").await?;
             assert_eq!(count(t, "folders").await?, 0);
+            Ok(())
+        })
+    });
+}
+
+#[test]
+fn an_insert_of_any_size_goes_in_parts() {
+    engine::run(Engine::Memory, module_path!(), |t| {
+        Box::pin(async move {
+            let ids = (0..100_002_i64).chain([5, 7]);
+            let done = t.db.insert_many(ids.map(|id| NewItem { id })).skip_duplicates().await?;
+            let skipped: Vec<_> = done.skipped.iter().map(|skipped| (skipped.position, skipped.fields.clone())).collect();
+            let id = || vec!["_id".to_owned()];
+            assert_eq!((done.count, skipped), (100_002, vec![(100_002, id()), (100_003, id())]));
+            let sizes: Vec<_> = t.driver.take().iter().map(|artifact| match &artifact.command {
+                Command::Insert { documents, .. } => documents.len(),
+                other => panic!("{other:?}"),
+            }).collect();
+            assert_eq!(sizes, [100_000, 4]);
+            let big = |i: i64| NewIndexed {
+                id: i, group: "x".repeat(4_000_000), code: i.to_string(), rank: 1, note: None, expires: None,
+            };
+            assert_eq!(t.db.insert_many((0..9).map(big)).await?, 9);
+            assert_eq!(t.driver.take().len(), 2, "a part has some sixteen megabytes");
             Ok(())
         })
     });

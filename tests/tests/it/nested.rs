@@ -2,7 +2,10 @@
 
 use forge::{ErrorCode, Result};
 use forge_tests::engine::unsupported;
-use forge_tests::orders::{Badge, Member, NewBadge, NewMember, NewTown, Team, Town, member, team};
+use forge_tests::orders::{
+    Badge, Like, Listener, Member, NewBadge, NewListener, NewMember, NewPlaylist, NewTown, Playlist, Song, Team, Town,
+    member, song, team,
+};
 use forge_tests::{Fixture, conformance};
 
 fn lacks(t: &Fixture) -> bool {
@@ -137,6 +140,52 @@ conformance! {
         t.db.update::<Team>(red.id).with(|f| f.leader.disconnect()).await?;
         assert_eq!(leads().await?, [0; 0]);
         assert_eq!(t.db.find::<Member>().count().await?, 4);
+    }
+
+    async fn a_list_of_keys_grows_and_shrinks(t) {
+        if lacks(t) {
+            return unsupported(t, "transactions");
+        }
+        ready(t).await?;
+        t.db.insert_many((1..=4).map(song)).await?;
+        let new = NewPlaylist { id: 1, song_ids: None };
+        let list = t.db.insert(new).with(|p| (p.songs.connect([2, 1]), p.songs.create([song(9)]))).await?;
+        let mut ids = list.song_ids.clone();
+        ids.sort_unstable();
+        assert_eq!(ids, [1, 2, 9]);
+        let list = t.db.update::<Playlist>(1).with(|p| p.songs.connect([3, 1])).await?;
+        assert_eq!(list.song_ids.len(), 4, "each song once: {list:?}");
+        let list = t.db.update::<Playlist>(1).with(|p| p.songs.disconnect([9, 2])).await?;
+        assert_eq!(list.song_ids.len(), 2);
+        let list = t.db.update::<Playlist>(1).with(|p| p.songs.set([4])).await?;
+        assert_eq!((list.song_ids, t.db.find::<Song>().count().await?), (vec![4], 5));
+        let error = t.db.update::<Playlist>(1).with(|p| p.songs.connect([77])).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::NotFound);
+    }
+
+    async fn documents_between_are_made_and_removed(t) {
+        if lacks(t) {
+            return unsupported(t, "transactions");
+        }
+        ready(t).await?;
+        t.db.insert_many((1..=4).map(song)).await?;
+        t.db.insert(NewListener { id: 1 }).with(|l| (l.songs.connect([1, 2]), l.songs.create([song(9)]))).await?;
+        t.db.insert(NewListener { id: 2 }).with(|l| l.songs.connect([1])).await?;
+        let liked = async |listener: i64| {
+            let likes = t.db.find::<Like>().filter(|l| l.listener_id.eq(listener)).sort(|l| l.song_id.asc()).await?;
+            Ok::<_, forge::Error>(likes.iter().map(|l| l.song_id).collect::<Vec<_>>())
+        };
+        assert_eq!((liked(1).await?, liked(2).await?), (vec![1, 2, 9], vec![1]));
+        t.db.update::<Listener>(1).with(|l| l.songs.connect([2, 3])).await?;
+        assert_eq!(liked(1).await?, [1, 2, 3, 9], "what is linked is not linked again");
+        t.db.update::<Listener>(1).with(|l| l.songs.disconnect([1])).await?;
+        assert_eq!((liked(1).await?, liked(2).await?), (vec![2, 3, 9], vec![1]));
+        t.db.update::<Listener>(1).with(|l| l.songs.set([4, 2])).await?;
+        assert_eq!(liked(1).await?, [2, 4]);
+        t.db.update::<Listener>(2).with(|l| l.songs.delete([1, 4])).await?;
+        assert_eq!((liked(1).await?, liked(2).await?), (vec![2, 4], vec![]), "song 4 is not theirs");
+        assert_eq!(t.db.get::<Song>(1).await?, None);
+        assert!(t.db.get::<Song>(4).await?.is_some());
     }
 
     async fn a_nested_write_joins_the_transaction_around_it(t) {

@@ -6,7 +6,7 @@ mod allowed;
 mod strategy;
 
 use bson::{Bson, Document, RawDocumentBuf, doc};
-use forge::ir::{Count, Distinct, Filter, Group, Returning, Select, SortKey, Update};
+use forge::ir::{Count, Distinct, ElementFilter, Filter, Group, Select, SortKey, Update};
 use forge::model::ModelRef;
 use forge::{Model, Result};
 use forge_core::matcher::Matcher;
@@ -80,10 +80,14 @@ fn artifact(step: &Step) -> Result<MongoArtifact> {
             let keys = keys.into_iter().map(Into::into).collect();
             compile::group(&Group { filter, keys, aggregates, sort, ..Group::new(model) })
         }
-        Step::Update { filter, changes, many } => {
+        Step::Update { filter, changes, element, many } => {
             // Which one of several is changed would be a matter of taste.
             let filter = if many { filter } else { filter.and(Filter::eq("_id", 1)) };
-            compile::update(&Update { changes, many, ..Update::new(model, filter) })
+            // A server refuses conditions that no path names.
+            let named = changes.iter().any(|change| change.path().contains("$[e]"));
+            let elements = named.then(|| ElementFilter { name: "e".to_owned(), filter: element });
+            let elements = elements.into_iter().collect();
+            compile::update(&Update { changes, elements, many, ..Update::new(model, filter) })
         }
         Step::Delete(filter) => compile::delete(model.0, &filter, true, false),
     }

@@ -1,7 +1,7 @@
 //! Random documents, conditions, orders and changes over a small alphabet, so that they meet often.
 
 use bson::{Bson, DateTime, Document, doc};
-use forge::ir::{Aggregate, Change, End, Filter, Predicate, SortKey};
+use forge::ir::{Aggregate, BitOp, Change, Comparison, End, Filter, Predicate, PushOptions, PushSort, SortKey};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -12,7 +12,7 @@ pub(super) enum Step {
     Count(Filter),
     Distinct(&'static str, Filter),
     Group { filter: Filter, keys: Vec<&'static str>, aggregates: Vec<Aggregate> },
-    Update { filter: Filter, changes: Vec<Change>, many: bool },
+    Update { filter: Filter, changes: Vec<Change>, element: Filter, many: bool },
     Delete(Filter),
 }
 
@@ -95,7 +95,34 @@ fn predicate() -> impl Strategy<Value = Predicate> {
         1 => (pattern, any::<bool>()).prop_map(|(p, i)| Predicate::Regex { pattern: p.into(), options: if i { "i" } else { "" }.into() }),
         1 => (prop::sample::select(vec!["x", "y"]), scalar())
             .prop_map(|(path, v)| Predicate::Element(Box::new(Filter::eq(path, v)))),
+        2 => on_elements().prop_map(|inner| Predicate::Element(Box::new(inner))),
     ]
+}
+
+/// Conditions on the elements of lists themselves.
+fn on_elements() -> impl Strategy<Value = Filter> {
+    let at = |predicate| Filter::Field("".into(), predicate);
+    let leaf = prop_oneof![
+        scalar().prop_map(Predicate::Eq),
+        scalar().prop_map(Predicate::Ne),
+        scalar().prop_map(Predicate::Gte),
+        scalar().prop_map(Predicate::Lt),
+        vec(scalar(), 1..3).prop_map(Predicate::In),
+    ]
+    .prop_map(at);
+    leaf.prop_recursive(2, 6, 2, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 1..3).prop_map(Filter::And),
+            vec(inner.clone(), 1..3).prop_map(Filter::Or),
+            inner.prop_map(|inner| Filter::Not(Box::new(inner))),
+        ]
+    })
+}
+
+fn comparison() -> impl Strategy<Value = Filter> {
+    use Comparison::{Eq, Gt, Gte, Lt, Lte, Ne};
+    (path(), prop::sample::select(vec![Eq, Ne, Gt, Gte, Lt, Lte]), path())
+        .prop_map(|(left, how, right)| Filter::Compare(left.into(), how, right.into()))
 }
 
 fn filter() -> impl Strategy<Value = Filter> {
@@ -103,6 +130,7 @@ fn filter() -> impl Strategy<Value = Filter> {
         1 => Just(Filter::All),
         1 => Just(Filter::Nothing),
         12 => (path(), predicate()).prop_map(|(path, predicate)| Filter::Field(path.into(), predicate)),
+        1 => comparison(),
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
@@ -122,6 +150,7 @@ fn sort() -> impl Strategy<Value = Vec<SortKey>> {
 fn change() -> impl Strategy<Value = Change> {
     let number = || prop_oneof![(-2..3).prop_map(Bson::Int32), Just(Bson::Int64(2)), Just(Bson::Double(0.5))];
     let end = prop_oneof![Just(End::First), Just(End::Last)];
+    let bits = prop_oneof![Just(BitOp::And), Just(BitOp::Or), Just(BitOp::Xor)];
     prop_oneof![
         4 => (field(), value()).prop_map(|(p, v)| Change::Set(p.into(), v)),
         2 => field().prop_map(|p| Change::Unset(p.into())),
@@ -133,6 +162,37 @@ fn change() -> impl Strategy<Value = Change> {
         2 => (field(), vec(value(), 0..3)).prop_map(|(p, v)| Change::AddToSet(p.into(), v)),
         1 => (field(), vec(value(), 0..3)).prop_map(|(p, v)| Change::Pull(p.into(), v)),
         1 => (field(), end).prop_map(|(p, end)| Change::Pop(p.into(), end)),
+        1 => (field(), vec(scalar(), 0..3), push()).prop_map(|(p, v, push)| Change::PushWith(p.into(), v, push)),
+        1 => (field(), condition()).prop_map(|(p, condition)| Change::PullWhere(p.into(), condition)),
+        1 => (field(), field()).prop_map(|(from, to)| Change::Rename(from.into(), to.into())),
+        1 => (field(), bits, prop_oneof![(0..8).prop_map(Bson::Int32), (0..8_i64).prop_map(Bson::Int64)])
+            .prop_map(|(p, op, v)| Change::Bit(p.into(), op, v)),
+        2 => (elements(), scalar()).prop_map(|(p, v)| Change::Set(p.into(), v)),
+        1 => (elements(), number()).prop_map(|(p, v)| Change::Inc(p.into(), v)),
+    ]
+}
+
+/// Paths into elements: all of them, and those that the update's one condition names.
+fn elements() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["a.$[]", "b.$[]", "a.$[e]", "b.$[e]", "c.$[e].x", "b.$[].x"])
+}
+
+fn push() -> impl Strategy<Value = PushOptions> {
+    let sort = prop_oneof![
+        any::<bool>().prop_map(|descending| PushSort::Values { descending }),
+        any::<bool>().prop_map(|descending| PushSort::Paths(vec![SortKey { path: "x".into(), descending }])),
+    ];
+    (prop::option::of(-2..3_i64), prop::option::of(sort), prop::option::of(-2..3_i64))
+        .prop_map(|(position, sort, slice)| PushOptions { position, sort, slice })
+}
+
+/// A condition on one element: on its fields, or on itself.
+pub(super) fn condition() -> impl Strategy<Value = Filter> {
+    prop_oneof![
+        (prop::sample::select(vec!["x", "y"]), scalar()).prop_map(|(path, v)| Filter::eq(path, v)),
+        scalar().prop_map(|v| Filter::Field("".into(), Predicate::Gt(v))),
+        scalar().prop_map(|v| Filter::Field("".into(), Predicate::Lte(v))),
+        vec(scalar(), 1..3).prop_map(|v| Filter::Field("".into(), Predicate::In(v))),
     ]
 }
 
@@ -156,8 +216,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (field(), filter()).prop_map(|(path, filter)| Step::Distinct(path, filter)),
         2 => (filter(), vec(key, 0..2), vec(aggregate(), 1..4))
             .prop_map(|(filter, keys, aggregates)| Step::Group { filter, keys, aggregates }),
-        4 => (filter(), vec(change(), 1..3), any::<bool>())
-            .prop_map(|(filter, changes, many)| Step::Update { filter, changes, many }),
+        6 => (filter(), vec(change(), 1..3), condition(), any::<bool>())
+            .prop_map(|(filter, changes, element, many)| Step::Update { filter, changes, element, many }),
         1 => filter().prop_map(Step::Delete),
     ]
 }
