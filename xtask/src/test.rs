@@ -15,6 +15,11 @@ const URI_VARIABLE: &str = "FORGE_TEST_MONGODB_URI";
 /// Names a file to which a test that cannot run appends one line: why. (libtest hides what passing tests print.)
 const SKIPPED_VARIABLE: &str = "FORGE_TEST_SKIPPED_FILE";
 
+/// Names a FerretDB, which has text indexes where the other stand-ins have none. It has neither transactions nor change
+/// streams, so only [`FERRETDB_TESTS`] run on it.
+const FERRETDB_VARIABLE: &str = "FERRETDB_URI";
+const FERRETDB_TESTS: [&str; 6] = ["-p", "forge-tests", "--test", "it", "--", "search::"];
+
 /// Runs the tests that `cargo` names, or all, and closes with the counts alone on a line.
 pub(crate) fn command(cargo: &[String]) -> Result<bool> {
     let outcome = run(cargo);
@@ -44,7 +49,25 @@ pub(crate) fn run(cargo: &[String]) -> Outcome {
     println!("\nembedded half: ran");
     println!("MongoDB half: {}{}", if missing { "SKIPPED: " } else { "ran on " }, database.describe());
     counts.skipped += u64::from(missing);
+    let result = match cargo.is_empty() {
+        true => result.and(ferretdb(&mut counts)),
+        false => result,
+    };
     outcome(counts, result, missing && process::in_ci())
+}
+
+/// Text search on a second kind of server, where there is one.
+fn ferretdb(counts: &mut Counts) -> Result<()> {
+    let Some(uri) = std::env::var(FERRETDB_VARIABLE).ok().filter(|uri| !uri.is_empty()) else {
+        println!(
+            "FerretDB lane: not run: {FERRETDB_VARIABLE} is not set (text search on a server is not covered)"
+        );
+        return Ok(());
+    };
+    println!("\nFerretDB lane: text search on the server of {FERRETDB_VARIABLE}");
+    let (found, result) = run_cargo(&FERRETDB_TESTS.map(str::to_owned), Some(&uri))?;
+    *counts += found;
+    result
 }
 
 /// The verdict: failing tests fail the run, and so does a missing server where one must be had.
