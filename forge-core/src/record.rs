@@ -13,6 +13,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use crate::codec;
 use crate::model::{Access, Default as DefaultDef, FieldDef, RelationDef};
 use crate::query::ReadAs;
 use crate::relation::RelationField;
@@ -90,9 +91,11 @@ impl Shape {
     }
 
     #[inline]
-    fn find(&self, key: &str, expected: usize, human: bool) -> Option<usize> {
-        let matches =
-            |position: &usize| self.key(*position, human) == Some(key) && (!human || self.accepts(*position));
+    fn find(&self, key: &[u8], expected: usize, human: bool) -> Option<usize> {
+        let matches = |position: &usize| {
+            self.key(*position, human).is_some_and(|known| known.as_bytes() == key)
+                && (!human || self.accepts(*position))
+        };
         // Documents mostly hold their fields in declared order.
         if expected < self.len() && matches(&expected) {
             return Some(expected);
@@ -234,17 +237,28 @@ struct Position {
 impl<'de> DeserializeSeed<'de> for Position {
     type Value = Result<usize, String>;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_identifier(self)
+        deserializer.deserialize_newtype_struct(codec::NAME, self)
     }
 }
-impl Visitor<'_> for Position {
+impl<'de> Visitor<'de> for Position {
     type Value = Result<usize, String>;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a field name")
     }
     #[inline]
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.shape.find(key, self.expected, self.human).ok_or_else(|| key.to_owned()))
+    fn visit_str<E: de::Error>(self, key: &str) -> Result<Self::Value, E> {
+        self.visit_bytes(key.as_bytes())
+    }
+    // Names are compared as they are stored, without a look at whether they are text.
+    #[inline]
+    fn visit_bytes<E>(self, key: &[u8]) -> Result<Self::Value, E> {
+        match self.shape.find(key, self.expected, self.human) {
+            Some(position) => Ok(Ok(position)),
+            None => Ok(Err(String::from_utf8_lossy(key).into_owned())),
+        }
+    }
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Self::Value, D::Error> {
+        inner.deserialize_identifier(self)
     }
 }
 

@@ -214,6 +214,45 @@ impl<'de> Deserializer<'de> for Value<'de> {
     }
 }
 
+/// Reads the name of a field.
+struct Name<'de>(&'de [u8]);
+
+impl<'de> Deserializer<'de> for Name<'de> {
+    type Error = CodecError;
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
+    #[inline]
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        visitor.visit_borrowed_str(as_text(self.0)?)
+    }
+
+    #[inline]
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value> {
+        if name == super::NAME { visitor.visit_bytes(self.0) } else { visitor.visit_newtype_struct(self) }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value> {
+        visitor.visit_enum(BorrowedStrDeserializer::<CodecError>::new(as_text(self.0)?))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
 /// Reads the elements of a document or an array.
 struct Fields<'de> {
     elements: Elements<'de>,
@@ -223,10 +262,10 @@ struct Fields<'de> {
 
 impl<'de> Fields<'de> {
     #[inline]
-    fn next_name(&mut self) -> Result<Option<&'de str>> {
+    fn next_name(&mut self) -> Result<Option<Name<'de>>> {
         let Some(Element { kind, name, body }) = self.elements.next()? else { return Ok(None) };
         self.value = Some(Value { kind, body });
-        as_text(name).map(Some)
+        Ok(Some(Name(name)))
     }
 
     #[inline]
@@ -241,7 +280,7 @@ impl<'de> MapAccess<'de> for Fields<'de> {
     #[inline]
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>> {
         match self.next_name()? {
-            Some(name) => seed.deserialize(BorrowedStrDeserializer::new(name)).map(Some),
+            Some(name) => seed.deserialize(name).map(Some),
             None => Ok(None),
         }
     }
@@ -270,8 +309,7 @@ impl<'de> de::EnumAccess<'de> for Fields<'de> {
 
     fn variant_seed<V: DeserializeSeed<'de>>(mut self, seed: V) -> Result<(V::Value, Self)> {
         let name = self.next_name()?.ok_or_else(|| CodecError::of("an enum is an empty document"))?;
-        let variant = seed.deserialize(BorrowedStrDeserializer::<CodecError>::new(name))?;
-        Ok((variant, self))
+        Ok((seed.deserialize(name)?, self))
     }
 }
 

@@ -27,6 +27,9 @@ pub(crate) const DATE: &str = "$forge_date";
 /// As [`OBJECT_ID`], of UUIDs.
 pub(crate) const UUID: &str = "$forge_uuid";
 
+/// As [`OBJECT_ID`], of the names of fields: the bytes of a name, which need not be text.
+pub(crate) const NAME: &str = "$forge_name";
+
 /// What most documents fit into: one allocation.
 const USUAL_BYTES: usize = 256;
 

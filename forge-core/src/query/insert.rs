@@ -1,6 +1,7 @@
 use std::future::IntoFuture;
 
 use bson::RawDocumentBuf;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::nested::{IntoLinks, Links};
@@ -9,7 +10,7 @@ use crate::db::{Db, Handle};
 use crate::error::Result;
 use crate::ir::{self, Operation, Outcome, Skipped};
 use crate::model::ModelRef;
-use crate::traits::{Model, NewRecord, encode_new};
+use crate::traits::{Model, NewRecord, encode_new, encode_unchecked};
 
 /// The most documents that an insert of many holds at a time.
 const MAX_DOCUMENTS: usize = 100_000;
@@ -46,6 +47,13 @@ impl<N: NewRecord> Insert<N> {
         self.links.add::<N::Model>(links(<N::Model as Model>::FIELDS), self.handle.env());
         self
     }
+
+    async fn linked(self) -> Result<N::Model> {
+        let mut document = crate::traits::encode_unchecked(self.new, self.handle.env())?;
+        self.handle.claim::<N::Model>(&mut document)?;
+        let (db, links) = (Db::of(self.handle), self.links);
+        decode(&db.transaction(async |tx: Db| links.insert::<N::Model>(&tx, document.clone()).await).await?)
+    }
 }
 
 impl<N: NewRecord> IntoFuture for Insert<N> {
@@ -53,18 +61,15 @@ impl<N: NewRecord> IntoFuture for Insert<N> {
     type IntoFuture = BoxFuture<'static, Self::Output>;
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let document = if self.links.is_empty() {
-                let mut document = encode_new(self.new, self.handle.env())?;
-                self.handle.claim::<N::Model>(&mut document)?;
-                send::<N::Model>(&self.handle, vec![document.clone()], false).await?;
-                document
-            } else {
-                let mut document = crate::traits::encode_unchecked(self.new, self.handle.env())?;
-                self.handle.claim::<N::Model>(&mut document)?;
-                let (db, links) = (Db::of(self.handle), self.links);
-                db.transaction(async |tx: Db| links.insert::<N::Model>(&tx, document.clone()).await).await?
-            };
-            decode(&document)
+            if !self.links.is_empty() {
+                // Rare, and large: the usual insert does not carry it along.
+                return self.linked().boxed().await;
+            }
+            let mut document = encode_new(self.new, self.handle.env())?;
+            self.handle.claim::<N::Model>(&mut document)?;
+            let stored = decode(&document)?;
+            send::<N::Model>(&self.handle, vec![document], false).await?;
+            Ok(stored)
         })
     }
 }

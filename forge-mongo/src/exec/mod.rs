@@ -35,7 +35,8 @@ use forge_core::transaction::TransactionOptions;
 use forge_core::model::ModelRef;
 use forge_core::{Catalog, DateTime, Error, Result};
 use futures_core::stream::BoxStream;
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
 
 use crate::artifact::Reply;
 use crate::compile;
@@ -186,20 +187,23 @@ impl Adapter for MongoAdapter {
     }
 }
 
-impl Run<'_> {
-    async fn operation(&self, operation: Operation) -> Result<Outcome> {
+impl<'a> Run<'a> {
+    /// Each operation is a future of its own on the heap: the allocator is quick with small ones, and one future for all
+    /// of them would be as large as the largest.
+    fn operation(self, operation: Operation) -> BoxFuture<'a, Result<Outcome>> {
         match operation {
-            Operation::Select(op) => Ok(Outcome::Rows(self.rows(op).await?)),
-            Operation::Count(op) => self.counted(op).await,
-            Operation::Distinct(op) => self.distinct_values(op).await,
-            Operation::Group(op) => self.groups(op).await,
-            Operation::Pipeline(op) => self.pipeline(op).await,
-            Operation::Insert(op) => self.insert(op).await,
-            Operation::Update(op) => self.update(op).await,
-            Operation::Replace(op) => self.replace(op).await,
-            Operation::Delete(op) => self.delete(op).await,
+            Operation::Select(op) => async move { Ok(Outcome::Rows(self.rows(op).await?)) }.boxed(),
+            Operation::Count(op) => async move { self.counted(op).await }.boxed(),
+            Operation::Distinct(op) => async move { self.distinct_values(op).await }.boxed(),
+            Operation::Group(op) => async move { self.groups(op).await }.boxed(),
+            Operation::Pipeline(op) => async move { self.pipeline(op).await }.boxed(),
+            Operation::Insert(op) => async move { self.insert(op).await }.boxed(),
+            Operation::Update(op) => async move { self.update(op).await }.boxed(),
+            Operation::Replace(op) => async move { self.replace(op).await }.boxed(),
+            Operation::Delete(op) => async move { self.delete(op).await }.boxed(),
             other => {
-                Err(Error::unsupported(format!("this adapter does not know the operation {}", other.name())))
+                let unknown = format!("this adapter does not know the operation {}", other.name());
+                ready(Err(Error::unsupported(unknown))).boxed()
             }
         }
     }

@@ -47,19 +47,17 @@ impl Run<'_> {
     /// The command of a read, its relation filters resolved, and the read recorded.
     pub(super) async fn reading(&self, select: &mut Select) -> Result<MongoArtifact> {
         let filter = std::mem::replace(&mut select.filter, Filter::All);
-        let joined = if select.search.is_some() {
+        let mut joined = if select.search.is_some() {
             self.check_search()?;
             Joined { filter: Some(self.resolve(filter).await?), ..Joined::default() }
         } else {
             self.resolve_joined(filter).await?
         };
-        select.filter = joined.own();
+        let is_plain = joined.lookups.is_empty();
+        // A plain condition can be long, a list of keys: it is not copied.
+        select.filter = if is_plain { joined.filter.take().unwrap_or(Filter::All) } else { joined.own() };
         self.record(&select.model, &select.filter);
-        if joined.lookups.is_empty() {
-            compile::select(select)
-        } else {
-            compile::select_joined(select, &joined)
-        }
+        if is_plain { compile::select(select) } else { compile::select_joined(select, &joined) }
     }
 
     fn check_text(&self, filter: &Filter) -> Result<()> {
