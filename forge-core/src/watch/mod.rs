@@ -6,7 +6,7 @@ mod lease;
 mod source;
 
 use std::collections::VecDeque;
-use std::future::IntoFuture;
+use std::future::{IntoFuture, poll_fn};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -142,6 +142,11 @@ pub struct ChangeStream<M: Model> {
 }
 
 impl<M: Model> ChangeStream<M> {
+    /// The next change, when it comes; none after the stream has ended with an error, or the database is closed.
+    pub async fn next(&mut self) -> Option<Result<Change<M>>> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+
     /// The place after everything that was taken from the stream, as far as whole commits were. It serializes.
     pub fn token(&self) -> Option<&ResumeToken> {
         self.token.as_ref()

@@ -111,6 +111,37 @@ pub struct Book {
     pub author: BelongsTo<Author>,
 }
 
+/// Something to search.
+#[derive(Debug, Clone, Model)]
+pub struct Post {
+    #[model(id)]
+    pub id: Id<Post>,
+    #[model(text(weight = 10))]
+    pub title: String,
+    #[model(text)]
+    pub body: String,
+    pub topic: String,
+    pub published: DateTime,
+    #[model(vector(dims = 384, similarity = cosine, filter(topic)))]
+    pub embedding: Vec<f32>,
+}
+
+/// Tells somebody.
+///
+/// # Errors
+/// Where the mail does not go out.
+pub async fn send_receipt(_account: Id<Account>) -> Result<()> {
+    Ok(())
+}
+
+/// Tells somebody.
+///
+/// # Errors
+/// Where the mail does not go out.
+pub async fn send_invoice(_order: Id<Order>) -> Result<()> {
+    Ok(())
+}
+
 /// A value that a block takes as given. Blocks are compiled, not run.
 ///
 /// # Panics

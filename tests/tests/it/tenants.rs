@@ -6,7 +6,6 @@ use forge::prelude::*;
 use forge_tests::models::{Person, person};
 use forge_tests::tenants::{Comment, NewComment, Project, Task, project, task};
 use forge_tests::{Engine, Fixture, Result, conformance};
-use futures_util::StreamExt;
 
 /// What must never leave its tenant.
 const CANARY: &str = "canary";

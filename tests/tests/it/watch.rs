@@ -12,7 +12,6 @@ use forge_tests::models::{Person, person};
 use forge_tests::proxy::{Proxy, host_of};
 use forge_tests::tenants::{Project, project};
 use forge_tests::{Engine, Result, conformance};
-use futures_util::StreamExt;
 
 type People = ChangeStream<Person>;
 
