@@ -2,7 +2,8 @@
 
 use crate::db::{CanWrite, Db};
 use crate::query::{
-    Delete, DeleteMany, Insert, InsertMany, Replace, Restore, RestoreMany, Update, UpdateFirst, UpdateMany, Upsert,
+    Delete, DeleteMany, Insert, InsertMany, Replace, Restore, RestoreMany, Update, UpdateFirst, UpdateMany,
+    Upsert,
 };
 use crate::traits::{Model, NewRecord, encode_new};
 use crate::value::{IntoValue, to_bson};

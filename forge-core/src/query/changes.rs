@@ -34,6 +34,8 @@ impl Number for Option<Int64> {}
 pub trait Whole: Number {}
 impl Whole for i32 {}
 impl Whole for i64 {}
+impl Whole for u32 {}
+impl Whole for Option<u32> {}
 impl Whole for Option<i32> {}
 impl Whole for Option<i64> {}
 

@@ -53,7 +53,10 @@ impl Expected {
             filter => *filter == id,
         };
         if !same {
-            return Err(Error::bad_request(format!("if_unchanged takes the {} that is changed, not another", def.name)));
+            return Err(Error::bad_request(format!(
+                "if_unchanged takes the {} that is changed, not another",
+                def.name
+            )));
         }
         let path = ir::Path::Borrowed(def.version.unwrap_or_default());
         filter.narrow(match self.version {
@@ -134,7 +137,9 @@ pub(crate) fn check_changes<M: Model>(changes: &[Change], operation: &str) -> Re
         for path in [Some(change.path()), change.other_path()].into_iter().flatten() {
             if M::def().version == Some(&**path) {
                 let name = M::def().name;
-                return Err(Error::bad_request(format!("{name}.{operation}: the version {path} is kept by Forge")));
+                return Err(Error::bad_request(format!(
+                    "{name}.{operation}: the version {path} is kept by Forge"
+                )));
             }
         }
         if let Change::Set(path, value) = change

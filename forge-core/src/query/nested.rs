@@ -172,8 +172,10 @@ impl Links {
         match &self.error {
             None => Ok(()),
             // An error is no value that can be told twice; its words are.
-            Some(error) => Err(Error::new(error.code(), error.message().to_owned())
-                .with_details(error.details().clone())),
+            Some(error) => {
+                Err(Error::new(error.code(), error.message().to_owned())
+                    .with_details(error.details().clone()))
+            }
         }
     }
 }

@@ -104,7 +104,9 @@ fn same_id<M: Model>(id: &Bson, document: RawDocumentBuf) -> Result<RawDocumentB
     match given {
         Some(given) if given != *id && !generated => {
             let name = M::def().name;
-            Err(Error::bad_request(format!("the id of a {name} never changes, and the new state has another")))
+            Err(Error::bad_request(format!(
+                "the id of a {name} never changes, and the new state has another"
+            )))
         }
         _ => Ok(document),
     }

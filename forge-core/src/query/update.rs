@@ -4,8 +4,8 @@ use std::marker::PhantomData;
 use bson::{Bson, Document, RawDocumentBuf};
 use futures_util::future::BoxFuture;
 
-use super::computed::Stages;
 use super::changes::{Moment, Number, Recorder, Whole, change_methods};
+use super::computed::Stages;
 use super::loaded::{self, Expected};
 use super::nested::{IntoLinks, Links};
 use super::{decode, narrow, wrong_outcome};
@@ -49,13 +49,8 @@ impl<M: Model> Draft<M> {
         loaded::check_changes::<M>(&changes, "update")?;
         let model = ModelRef(M::def());
         let (pipeline, with_deleted) = (self.pipeline, self.with_deleted);
-        let update = ir::Update {
-            changes,
-            elements,
-            pipeline,
-            with_deleted,
-            ..ir::Update::new(model, self.filter)
-        };
+        let update =
+            ir::Update { changes, elements, pipeline, with_deleted, ..ir::Update::new(model, self.filter) };
         Ok((self.handle, update))
     }
 }
@@ -246,9 +241,7 @@ impl<M: Model> IntoFuture for UpdateFirst<M> {
             let returning = if self.before { Returning::Before } else { Returning::After };
             let update = ir::Update { returning, sort: self.sort, ..update };
             match handle.execute(Operation::Update(update)).await? {
-                Outcome::Written { document, .. } => {
-                    document.map(|document| decode(&document)).transpose()
-                }
+                Outcome::Written { document, .. } => document.map(|document| decode(&document)).transpose(),
                 _ => Err(wrong_outcome("update_first")),
             }
         })

@@ -174,6 +174,10 @@ impl<M: Model> IntoFuture for Upsert<M> {
                     Ok(Outcome::Written { document: Some(document), upserted, .. }) => {
                         return Ok(Upserted { document: decode(&document)?, inserted: upserted });
                     }
+                    // Servers that only speak MongoDB's language may answer the one that lost with nothing.
+                    Ok(Outcome::Written { .. }) if attempt < ATTEMPTS && !handle.in_transaction() => {
+                        attempt += 1
+                    }
                     Ok(_) => return Err(wrong_outcome("upsert")),
                     // Somebody else inserted the same key since it was looked for: now it is there. Inside a
                     // transaction the failure has ended it.
@@ -218,7 +222,9 @@ fn overwrite(def: &ModelDef, document: &RawDocumentBuf, changes: &mut Vec<Change
     let mut more = Vec::new();
     for (name, value) in bson::Document::try_from(document)? {
         let within = |path: &str| path.split('.').next() == Some(name.as_str());
-        let changed = changes.iter().any(|change| within(change.path()) || change.other_path().is_some_and(|p| within(p)));
+        let changed = changes
+            .iter()
+            .any(|change| within(change.path()) || change.other_path().is_some_and(|p| within(p)));
         if !changed && !kept.contains(&name.as_str()) {
             more.push(Change::Set(name.into(), value));
         }

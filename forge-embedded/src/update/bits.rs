@@ -15,7 +15,9 @@ pub(super) struct Bits {
 /// Reads `{and: n}`, `{or: n}`, `{xor: n}`, or several of them.
 pub(super) fn parse(path: &str, operand: &Bson) -> Result<Vec<Bits>> {
     let wrong = || {
-        Error::bad_request(format!("`$bit` on `{path}` takes {{and | or | xor: whole number}}, not {operand}"))
+        Error::bad_request(format!(
+            "`$bit` on `{path}` takes {{and | or | xor: whole number}}, not {operand}"
+        ))
     };
     let form = operand.as_document().filter(|form| !form.is_empty()).ok_or_else(wrong)?;
     form.iter()
@@ -36,9 +38,8 @@ pub(super) fn parse(path: &str, operand: &Bson) -> Result<Vec<Bits>> {
 pub(super) fn apply(path: &str, value: Option<&Bson>, operations: &[Bits]) -> Result<Bson> {
     let (mut bits, mut wide) = match value {
         None => (0, false),
-        Some(value) => whole(value).ok_or_else(|| {
-            Error::bad_request(format!("`$bit` on `{path}`: {value} is no whole number"))
-        })?,
+        Some(value) => whole(value)
+            .ok_or_else(|| Error::bad_request(format!("`$bit` on `{path}`: {value} is no whole number")))?,
     };
     for one in operations {
         bits = (one.operation)(bits, one.operand);

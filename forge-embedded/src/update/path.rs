@@ -143,7 +143,9 @@ pub(super) fn expand(path: &str, document: &Document, elements: &Elements) -> Re
                 continue;
             };
             let Some(Bson::Array(array)) = value_at(document, &base) else {
-                return Err(Error::bad_request(format!("`{path}`: `{component}` needs an array at `{base}`")));
+                return Err(Error::bad_request(format!(
+                    "`{path}`: `{component}` needs an array at `{base}`"
+                )));
             };
             for (position, element) in array.iter().enumerate() {
                 if elements.matches(name, element) {

@@ -92,9 +92,8 @@ fn fate(manner: Manner, model: ModelRef) -> Fate {
 
 /// Adds to the entry of the same kind, where there is one.
 fn add(list: &mut Vec<Affected>, new: Affected) {
-    let same = |old: &&mut Affected| {
-        old.model == new.model && old.relation == new.relation && old.fate == new.fate
-    };
+    let same =
+        |old: &&mut Affected| old.model == new.model && old.relation == new.relation && old.fate == new.fate;
     match list.iter_mut().find(same) {
         None => list.push(new),
         Some(old) => {

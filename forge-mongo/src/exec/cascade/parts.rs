@@ -153,10 +153,8 @@ impl<'a> Run<'a> {
                 let Some(step) = parts.steps.last_mut() else { return Ok(Vec::new()) };
                 let mut filter = parts.manner.takes(&child, referring(referrer, keys));
                 if !step.waiting.is_empty() {
-                    filter.narrow(Filter::Field(
-                        Path::Borrowed("_id"),
-                        Predicate::NotIn(step.waiting.clone()),
-                    ));
+                    filter
+                        .narrow(Filter::Field(Path::Borrowed("_id"), Predicate::NotIn(step.waiting.clone())));
                 }
                 let found = self.ids(child, filter, BATCH as u64).await?;
                 let busy =
