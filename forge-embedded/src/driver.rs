@@ -140,6 +140,7 @@ impl Driver for EmbeddedDriver {
         capabilities.transactions = true;
         capabilities.change_streams = true;
         (capabilities.pre_images, capabilities.always_pre_images) = (true, true);
+        (capabilities.text, capabilities.lookup, capabilities.search) = (true, true, true);
         capabilities
     }
 

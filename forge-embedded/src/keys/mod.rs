@@ -50,6 +50,9 @@ pub(crate) mod class {
 
 const END: u8 = 0x00;
 
+/// How many bytes end an encoded string.
+pub(crate) const STRING_END: usize = 2;
+
 /// The class byte of `value`.
 pub(crate) fn class_of(value: RawBsonRef<'_>) -> u8 {
     match value {
