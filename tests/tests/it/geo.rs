@@ -1,7 +1,8 @@
 //! Places on the sphere.
 
-use forge::GeoPoint;
+use forge::{GeoPoint, GeoPolygon};
 use forge_tests::models::{NewPlace, Place};
+use forge_tests::search::{Zone, zone};
 use forge_tests::{Fixture, Result, conformance};
 
 fn point(longitude: f64, latitude: f64) -> GeoPoint {
@@ -67,5 +68,71 @@ conformance! {
         assert_eq!(within(point(180.0, 0.0), 20_000.0).await?, ["east", "west"], "across the date line");
         assert_eq!(within(point(-170.0, 89.9), 50_000.0).await?, ["pole"], "across the pole");
         assert_eq!(within(point(0.0, -60.0), 1_000.0).await?, [""; 0]);
+    }
+
+    async fn near_has_an_inner_edge_too(t) {
+        let here = fill(t).await?;
+        let between = t.db.find::<Place>().filter(|p| p.location.near_between(here, 5_000.0, 20_000.0)).await?;
+        assert_eq!(names(&between), ["near"]);
+        let counted = t.db.find::<Place>().filter(|p| p.location.near_between(here, 5_000.0, 300_000.0)).count().await?;
+        assert_eq!(counted, 2);
+        let wrong = t.db.find::<Place>().filter(|p| p.location.near_between(here, -1.0, 5.0)).await.unwrap_err();
+        assert_eq!(wrong.code(), forge::ErrorCode::BadRequest);
+        if !t.stand_in {
+            let all = t.db.find::<Place>().filter(|p| p.location.nearest(here)).limit(3).await?;
+            assert_eq!(names(&all), ["here", "near", "far"]);
+        }
+    }
+
+    async fn within_a_polygon_and_a_box(t) {
+        fill(t).await?;
+        let oregon = [point(-124.5, 42.0), point(-117.0, 42.0), point(-117.0, 46.0), point(-124.5, 46.0)];
+        let oregon = GeoPolygon::new(oregon)?;
+        let found = async |filter: forge::query::Filter<Place>| {
+            let found = t.db.find::<Place>().filter(|_| filter).sort(|p| p.id.asc()).await?;
+            forge_tests::engine::done(found.into_iter().map(|p| p.id).collect::<Vec<_>>())
+        };
+        let location = <Place as forge::Model>::FIELDS.location;
+        assert_eq!(found(location.within_polygon(oregon.clone())).await?, ["here", "near"]);
+        assert_eq!(found(!location.within_polygon(oregon.clone())).await?, ["east", "far", "pole", "west"]);
+        let without = oregon.with_hole([point(-123.0, 45.55), point(-122.0, 45.55), point(-122.0, 45.7), point(-123.0, 45.7)])?;
+        if !t.stand_in {
+            assert_eq!(found(location.within_polygon(without)).await?, ["here"], "holes are outside");
+        }
+        assert_eq!(found(location.within_box(point(-123.0, 45.0), point(-122.0, 48.0))).await?, ["far", "here", "near"]);
+        assert_eq!(found(location.within_box(point(170.0, -5.0), point(-170.0, 5.0))).await?, ["east", "west"]);
+        assert_eq!(found(!location.within_box(point(170.0, -5.0), point(-170.0, 5.0))).await?, ["far", "here", "near", "pole"]);
+    }
+
+    async fn areas_cover_and_meet(t) {
+        t.push().await?;
+        let square = |west: f64, size: f64| {
+            GeoPolygon::new([point(west, 0.0), point(west + size, 0.0), point(west + size, size), point(west, size)])
+        };
+        t.db.insert_many([zone("a", square(0.0, 4.0)?), zone("b", square(2.0, 4.0)?), zone("c", square(20.0, 1.0)?)]).await?;
+        assert_eq!(t.db.get::<Zone>("a".to_owned()).await?.map(|z| z.area), Some(square(0.0, 4.0)?), "as it was");
+        let found = async |filter: forge::query::Filter<Zone>| {
+            let found = match t.db.find::<Zone>().filter(|_| filter).sort(|z| z.id.asc()).await {
+                Err(error) if t.stand_in => {
+                    forge_tests::engine::skip(&format!("the server that stands in for MongoDB: {error}"));
+                    return Ok(None);
+                }
+                found => found?,
+            };
+            forge_tests::engine::done(Some(found.into_iter().map(|z| z.id).collect::<Vec<_>>()))
+        };
+        let area = <Zone as forge::Model>::FIELDS.area;
+        for (filter, wanted) in [
+            (area.covers(point(3.0, 1.0)), &["a", "b"][..]),
+            (area.covers(point(1.0, 1.0)), &["a"]),
+            (area.covers(point(50.0, 1.0)), &[]),
+            (area.intersects(square(3.5, 2.0)?), &["a", "b"]),
+            (area.intersects(square(19.0, 3.0)?), &["c"]),
+            (area.within_polygon(square(-1.0, 5.5)?), &["a"]),
+        ] {
+            if let Some(ids) = found(filter).await? {
+                assert_eq!(ids, wanted);
+            }
+        }
     }
 }

@@ -48,4 +48,20 @@ conformance! {
         assert_eq!(t.db.find::<Person>().filter(|p| p.name.regex("^a.b$")).count().await?, 2);
         assert_eq!(t.db.find::<Person>().filter(|p| !p.name.regex("^a.b$")).count().await?, 7);
     }
+
+    async fn any_case_of_letters_is_literal_too(t) {
+        fill(t).await?;
+        let names = async |filter: fn(&'static <Person as forge::Model>::Fields) -> forge::query::Filter<Person>| {
+            let found = t.db.find::<Person>().filter(filter).sort(|p| p.name.asc()).await?;
+            forge_tests::engine::done(found.into_iter().map(|p| p.name).collect::<Vec<_>>())
+        };
+        assert_eq!(names(|p| p.name.eq_ignore_case("a.B")).await?, ["A.B", "a.b"]);
+        assert_eq!(names(|p| p.name.eq_ignore_case("a.")).await?, [""; 0]);
+        assert_eq!(names(|p| p.name.ends_with_ignore_case(".B")).await?, ["A.B", "a.b"]);
+        assert_eq!(names(|p| p.name.starts_with_ignore_case("A.")).await?, ["A.B", "a.b"]);
+        assert_eq!(names(|p| p.name.is_in_ignore_case(["AXB", "(X)+"])).await?, ["(x)+", "axb"]);
+        assert_eq!(names(|p| p.name.is_in_ignore_case([""; 0])).await?, [""; 0]);
+        assert_eq!(names(|p| p.name.ne_ignore_case("A.B")).await?.len(), NAMES.len() - 2);
+        assert_eq!(names(|p| p.name.regex_with("^A . B $", "ix")).await?, ["A.B", "a.b", "axb"]);
+    }
 }
