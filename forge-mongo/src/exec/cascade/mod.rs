@@ -11,6 +11,7 @@ mod walk;
 
 use bson::{Bson, RawDocumentBuf};
 use forge_core::catalog::Referrer;
+use forge_core::error::Retry;
 use forge_core::ir::{Change, Count, Delete, Filter, Outcome, Path, Predicate, Projection, Select, Update};
 use forge_core::model::{ModelDef, ModelRef, OnDelete, RelationKind, UPDATED_AT};
 use forge_core::{Error, Result};
@@ -81,7 +82,9 @@ impl<'a> Run<'a> {
         }
         match self.walk(Walk::new(manner, most), model, ids).await? {
             Some(walk) => self.carry_out(walk, op.returning).await,
-            None if in_transaction => self.by_parts(manner, model, filter, op.many, op.returning).await,
+            None if in_transaction => {
+                self.by_parts(manner, model, filter, op.many, op.returning).await.map_err(once)
+            }
             None => Err(Error::too_large(format!(
                 "deleting these {} documents takes more than {AT_MOST} others with them, and this deployment has no \
                  transactions to do that safely: delete those others first, in smaller parts",
@@ -190,6 +193,17 @@ impl<'a> Run<'a> {
         let count = Count { with_deleted: true, ..Count::new(model, filter) };
         self.count(&compile::count(&count)?).await
     }
+}
+
+/// A delete that takes minutes is not run again and again: a transaction that is over its limits never ends well.
+fn once(error: Error) -> Error {
+    if error.retry() != Retry::Transaction {
+        return error;
+    }
+    error.with_retry(Retry::Never).context(format!(
+        "a delete that takes more than {GATHERED} documents with it is tried once, and nothing was deleted; delete the \
+         documents that it would take in smaller parts before"
+    ))
 }
 
 fn with_ids(ids: &[Bson]) -> Filter {
