@@ -233,8 +233,11 @@ fn complete<N: NewRecord>(new: &mut N, env: &Env) -> Result<()> {
 
 fn encode<R: Record>(record: &R, def: &'static ModelDef, env: &Env) -> Result<RawDocumentBuf> {
     let stamp = def.timestamps.then(|| env.now());
-    codec::encode(&Stored { record, stamp, version: def.version })
-        .map_err(|e| Error::bad_request(format!("this {} cannot be stored: {e}", def.name)).with_source(e))
+    let document = codec::encode(&Stored { record, stamp, version: def.version })
+        .map_err(|e| Error::bad_request(format!("this {} cannot be stored: {e}", def.name)).with_source(e))?;
+    value::check_keys(&document)
+        .map_err(|problem| Error::bad_request(format!("this {} cannot be stored: {problem}", def.name)))?;
+    Ok(document)
 }
 
 /// Adds what Forge keeps to a new document.

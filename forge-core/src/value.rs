@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use bson::raw::RawBsonRef;
-use bson::{Bson, RawDocumentBuf};
+use bson::{Bson, RawDocument, RawDocumentBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -71,9 +71,64 @@ fn through_raw<T: Serialize>(value: &T) -> Result<Bson> {
     };
     let document = codec::encode(&Wrapper { v: value }).map_err(|e| unstorable(&e))?;
     match document.get("v").map_err(|e| unstorable(&e))? {
-        Some(raw) => Bson::try_from(raw).map_err(|e| unstorable(&e)),
+        Some(raw) => {
+            check_value(raw, "").map_err(Error::bad_request)?;
+            Bson::try_from(raw).map_err(|e| unstorable(&e))
+        }
         None => Ok(Bson::Null),
     }
+}
+
+/// As deep as documents of servers may be.
+const MAX_DEPTH: usize = 100;
+
+/// Refuses keys of maps inside of a document that the database would take for paths or operators: those with a `.` or
+/// with a `$` in front. The document's own keys are those of a struct.
+///
+/// # Errors
+/// A sentence that names the key and where it is.
+pub(crate) fn check_keys(document: &RawDocument) -> std::result::Result<(), String> {
+    for field in document {
+        // What is malformed is told by whoever reads it.
+        let Ok((name, value)) = field else { return Ok(()) };
+        check_value(value, name.as_str())?;
+    }
+    Ok(())
+}
+
+fn check_value(value: RawBsonRef<'_>, place: &str) -> std::result::Result<(), String> {
+    match value {
+        RawBsonRef::Document(_) | RawBsonRef::Array(_) => check_inside(value, place, 0),
+        _ => Ok(()),
+    }
+}
+
+fn check_inside(value: RawBsonRef<'_>, place: &str, depth: usize) -> std::result::Result<(), String> {
+    let (document, is_array) = match value {
+        RawBsonRef::Document(document) => (document, false),
+        RawBsonRef::Array(array) => match RawDocument::from_bytes(array.as_bytes()) {
+            Ok(document) => (document, true),
+            Err(_) => return Ok(()),
+        },
+        _ => return Ok(()),
+    };
+    if depth > MAX_DEPTH {
+        return Err(format!("`{place}` nests deeper than {MAX_DEPTH} levels"));
+    }
+    for field in document {
+        let Ok((name, value)) = field else { return Ok(()) };
+        let name = name.as_str();
+        if !is_array && (name.starts_with('$') || name.contains('.')) {
+            let shown: String = name.chars().take(64).collect();
+            let place = if place.is_empty() { String::new() } else { format!(" in `{place}`") };
+            return Err(format!(
+                "the key {shown:?}{place} cannot be stored: the database takes keys with `.` for paths, and those that \
+                 begin with `$` for operators"
+            ));
+        }
+        check_inside(value, place, depth + 1)?;
+    }
+    Ok(())
 }
 
 /// The Rust value of one stored value.

@@ -1,3 +1,5 @@
+//! Pipelines as plain data, and the checks of stages that a program wrote itself.
+
 use bson::{Bson, Document};
 use serde::{Deserialize, Serialize};
 
@@ -314,11 +316,10 @@ mod tests {
             assert_eq!(check_raw(&stage).unwrap_err().code(), ErrorCode::BadRequest, "{stage}");
         }
         let mut deep = doc! {};
-        for _ in 0..10_000 {
+        for _ in 0..500 {
             deep = doc! { "a": deep };
         }
-        assert_eq!(check_raw(&doc! { "$set": deep.clone() }).unwrap_err().code(), ErrorCode::TooLarge);
-        std::mem::forget(deep);
+        assert_eq!(check_raw(&doc! { "$set": deep }).unwrap_err().code(), ErrorCode::TooLarge);
     }
 
     #[test]

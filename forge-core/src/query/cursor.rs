@@ -13,6 +13,7 @@ use serde_json::Value;
 
 /// The version of the form of cursors.
 const VERSION: i32 = 1;
+const EPOCH: bson::DateTime = bson::DateTime::from_millis(0);
 /// The longest cursor that is read.
 const MAX_LENGTH: usize = 16 * 1024;
 
@@ -283,7 +284,8 @@ impl Bracket {
             })),
             Self::ObjectId => from(Bson::ObjectId(bson::oid::ObjectId::from_bytes([0; 12]))),
             Self::Boolean => from(Bson::Boolean(false)),
-            Self::Date => from(Bson::DateTime(bson::DateTime::MIN)),
+            // Not from the first moment that BSON can hold: some servers cannot read it.
+            Self::Date => from(Bson::DateTime(EPOCH)).or(Filter::Field(path.clone(), Predicate::Lt(Bson::DateTime(EPOCH)))),
             Self::Timestamp => from(Bson::Timestamp(bson::Timestamp { time: 0, increment: 0 })),
             Self::MaxKey => Filter::eq(path.clone(), Bson::MaxKey),
         }

@@ -34,7 +34,7 @@ pub use elements::{Each, EachValue, Push};
 pub use distinct::Distinct;
 pub use find::{Count, Find, Selected};
 pub use aggregate::{Agg, GroupFilter, GroupOrder, NamedAgg, Percentiles, accumulator, count};
-pub use expr::{Expr, IntoExpr, NamedExpr, TimeUnit};
+pub use expr::{AsExpr, Expr, IntoExpr, NamedExpr, TimeUnit};
 pub use group::{AggregateSet, GroupBy, GroupKey, KeySet};
 pub use include::{Counted, Include, IntoIncludes, SelectedInclude};
 pub use pipeline::Pipeline;

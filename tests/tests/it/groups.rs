@@ -40,9 +40,9 @@ conformance! {
             .select(|p| (count(), p.age.sum(), p.score.avg(), p.age.smallest(), p.name.largest()))
             .await?;
         assert_eq!(groups, [
-            (s("new"), (3, Some(6), Some(1.0), Some(Some(1)), Some(s("p2")))),
-            (s("odd"), (1, Some(0), Some(5.0), None, Some(s("p5")))),
-            (s("old"), (2, Some(30), Some(3.0), Some(Some(10)), Some(s("p4")))),
+            (s("new"), (3, 6, Some(1.0), Some(Some(1)), Some(s("p2")))),
+            (s("odd"), (1, 0, Some(5.0), None, Some(s("p5")))),
+            (s("old"), (2, 30, Some(3.0), Some(Some(10)), Some(s("p4")))),
         ]);
     }
 
@@ -94,5 +94,70 @@ conformance! {
         }
         let groups = t.db.group_by::<Person, _>(|p| p.status).select(|p| p.visits.sum()).await?;
         assert_eq!(groups, [(s("new"), i64::from(i32::MAX) + 1)]);
+    }
+
+    async fn first_and_last_values_go_by_the_order_of_the_documents(t) {
+        fill(t).await?;
+        let groups = t.db.group_by::<Person, _>(|p| p.status)
+            .order(|p| p.score.desc())
+            .select(|p| (p.name.first(), p.name.last(), p.score.push()))
+            .await?;
+        assert_eq!(groups[0], (s("new"), (Some(s("p1")), Some(s("p0")), vec![1.5, 1.0, 0.5])));
+        assert_eq!(groups[2], (s("old"), (Some(s("p4")), Some(s("p3")), vec![4.0, 2.0])));
+    }
+
+    async fn distinct_values_are_gathered_and_counted(t) {
+        fill(t).await?;
+        let everything = t.db.group_by::<Person, _>(|p| p.created_at)
+            .select(|p| (p.status.add_to_set(), p.status.count_distinct(), p.age.count_distinct()))
+            .await?;
+        let (mut statuses, many, ages) = everything[0].1.clone();
+        statuses.sort();
+        assert_eq!((statuses, many, ages), (vec![s("new"), s("odd"), s("old")], 3, 5), "absent ages do not count");
+    }
+
+    async fn spreads_and_percentiles_are_told(t) {
+        fill(t).await?;
+        let spread = t.db.group_by::<Person, _>(|p| p.status).select(|p| (p.age.std_dev_pop(), p.age.std_dev_samp())).await?;
+        assert_eq!(spread[2], (s("old"), (Some(5.0), Some(50_f64.sqrt()))));
+        assert_eq!(spread[1], (s("odd"), (None, None)));
+        if t.stand_in {
+            return Ok(());
+        }
+        let percentiles = t.db.group_by::<Person, _>(|p| p.status)
+            .select(|p| (p.age.median(), p.age.percentile(1.0), p.age.percentiles([0.0, 0.5, 0.9])))
+            .await?;
+        assert_eq!(percentiles[0], (s("new"), (Some(2.0), Some(3.0), vec![Some(1.0), Some(2.0), Some(3.0)])));
+        assert_eq!(percentiles[1], (s("odd"), (None, None, vec![None, None, None])));
+    }
+
+    async fn a_percentile_is_within_0_and_1(t) {
+        let error = t.db.group_by::<Person, _>(|p| p.status).select(|p| p.age.percentile(95.0)).await.unwrap_err();
+        assert_eq!(error.code(), forge::ErrorCode::BadRequest);
+        assert!(error.message().contains("95"), "{error}");
+    }
+
+    async fn computed_keys_make_groups(t) {
+        for (i, seen) in ["2001-01-31T23:30:00Z", "2001-02-01T10:00:00Z", "2002-02-01T00:00:00Z"].into_iter().enumerate() {
+            let seen = Some(seen.parse().unwrap());
+            t.db.insert(NewPerson { seen, age: Some(10 * i as i32 + 7), ..person(&format!("p{i}")) }).await?;
+        }
+        let by_month = t.db.group_by::<Person, _>(|p| (p.seen.year(), p.seen.month())).select(|_| count()).await?;
+        assert_eq!(by_month, [((2001, 1), 1), ((2001, 2), 1), ((2002, 2), 1)]);
+        let by_age = t.db.group_by::<Person, _>(|p| p.age.bin(20)).select(|_| count()).await?;
+        assert_eq!(by_age, [(Some(0), 2), (Some(20), 1)]);
+        let by_letter = t.db.group_by::<Person, _>(|p| p.name.expr().upper().substr(0, 1)).select(|p| (p.age.expr() + 1).sum()).await?;
+        assert_eq!(by_letter, [(s("P"), 54)]);
+    }
+
+    async fn days_begin_at_midnight_of_the_time_zone(t) {
+        for (i, seen) in ["2001-01-31T22:30:00Z", "2001-01-31T23:30:00Z"].into_iter().enumerate() {
+            t.db.insert(NewPerson { seen: Some(seen.parse().unwrap()), ..person(&format!("p{i}")) }).await?;
+        }
+        use forge::prelude::TimeUnit;
+        let utc = t.db.group_by::<Person, _>(|p| p.seen.trunc(TimeUnit::Day)).select(|_| count()).await?;
+        assert_eq!(utc, [("2001-01-31T00:00:00Z".parse().unwrap(), 2)]);
+        let vienna = t.db.group_by::<Person, _>(|p| p.seen.in_zone("Europe/Vienna").trunc(TimeUnit::Day)).select(|_| count()).await?;
+        assert_eq!(vienna, [("2001-01-30T23:00:00Z".parse().unwrap(), 1), ("2001-01-31T23:00:00Z".parse().unwrap(), 1)]);
     }
 }

@@ -2,7 +2,7 @@ use std::cell::Cell;
 
 use bson::{Document, doc};
 
-use super::{Computable, Expr, IntoExpr, Parts, lit};
+use super::{AsExpr, Computable, Expr, IntoExpr, Parts, lit};
 
 thread_local! {
     /// How many closures over elements are being called, one inside of the other.
@@ -104,11 +104,15 @@ impl<E> Expr<Vec<E>> {
     /// One value from all elements: `each` makes the next one from the value so far and an element.
     ///
     /// Inside of `each` no other `fold` can see this one's values.
-    pub fn fold<U>(self, start: impl IntoExpr<U>, each: impl FnOnce(Expr<U>, Expr<E>) -> Expr<U>) -> Expr<U> {
+    pub fn fold<A: AsExpr>(
+        self,
+        start: A,
+        each: impl FnOnce(Expr<A::Type>, Expr<E>) -> Expr<A::Type>,
+    ) -> Expr<A::Type> {
         let each = each(Expr::new("$$value"), Expr::new("$$this"));
         Parts::default()
             .push(self)
-            .push(start.into_expr())
+            .push(start.as_expr())
             .push(each)
             .named("$reduce", &["input", "initialValue", "in"])
     }

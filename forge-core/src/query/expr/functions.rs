@@ -1,7 +1,7 @@
 use bson::{Bson, Document, doc};
 use serde::Serialize;
 
-use super::{Expr, IntoExpr, NamedExpr, Parts, literal};
+use super::{AsExpr, Expr, IntoExpr, NamedExpr, Parts, literal};
 
 /// A value of the program. Nothing in it is taken for a path or an operator.
 pub fn lit<T: Serialize + 'static>(value: T) -> Expr<T> {
@@ -46,8 +46,12 @@ pub fn raw<T>(expression: impl Into<Bson>) -> Expr<T> {
 }
 
 /// `then` where `test` is true, else `otherwise`.
-pub fn cond<T>(test: impl IntoExpr<bool>, then: impl IntoExpr<T>, otherwise: impl IntoExpr<T>) -> Expr<T> {
-    Parts::default().push(test.into_expr()).push(then.into_expr()).push(otherwise.into_expr()).list("$cond")
+pub fn cond<E: AsExpr>(
+    test: impl IntoExpr<bool>,
+    then: E,
+    otherwise: impl IntoExpr<E::Type>,
+) -> Expr<E::Type> {
+    Parts::default().push(test.into_expr()).push(then.as_expr()).push(otherwise.into_expr()).list("$cond")
 }
 
 /// The value of the first case whose test is true.
@@ -61,8 +65,19 @@ pub fn cond<T>(test: impl IntoExpr<bool>, then: impl IntoExpr<T>, otherwise: imp
 ///     .otherwise("fine");
 /// # let _: forge_core::query::Expr<String> = class;
 /// ```
-pub fn switch<T>() -> Case<T> {
-    Case { branches: Vec::new(), problem: None, _type: std::marker::PhantomData }
+pub fn switch() -> Switch {
+    Switch
+}
+
+/// A switch without cases yet; see [`switch`].
+#[must_use = "a switch has cases"]
+pub struct Switch;
+
+impl Switch {
+    /// The first case. It says of which type all of them are.
+    pub fn case<E: AsExpr>(self, test: impl IntoExpr<bool>, then: E) -> Case<E::Type> {
+        Case { branches: Vec::new(), problem: None, _type: std::marker::PhantomData }.case(test, then.as_expr())
+    }
 }
 
 /// Cases so far; see [`switch`].
@@ -85,9 +100,6 @@ impl<T> Case<T> {
     /// What it is where no case is.
     pub fn otherwise(self, value: impl IntoExpr<T>) -> Expr<T> {
         let value = value.into_expr();
-        if self.branches.is_empty() {
-            return value;
-        }
         let form = doc! { "$switch": { "branches": self.branches, "default": value.bson } };
         Expr { problem: self.problem.or(value.problem), ..Expr::new(form) }
     }
@@ -107,8 +119,8 @@ pub fn object<T>(fields: impl IntoIterator<Item = NamedExpr>) -> Expr<T> {
 }
 
 /// A list of values.
-pub fn array<T>(items: impl IntoIterator<Item = impl IntoExpr<T>>) -> Expr<Vec<T>> {
-    let parts = items.into_iter().fold(Parts::default(), |parts, item| parts.push(item.into_expr()));
+pub fn array<E: AsExpr>(items: impl IntoIterator<Item = E>) -> Expr<Vec<E::Type>> {
+    let parts = items.into_iter().fold(Parts::default(), |parts, item| parts.push(item.as_expr()));
     Expr { problem: parts.problem, ..Expr::new(parts.list) }
 }
 

@@ -18,10 +18,11 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::fields::{EmbedMany, EmbedOne, Field};
+use crate::types::{Date, DateTime, Decimal, Uuid};
 use crate::value::to_bson;
 
 pub use dates::{Dated, TimeUnit};
-pub use functions::{Case, array, cond, lit, now, object, path, raw, removed, root, switch, var};
+pub use functions::{Case, Switch, array, cond, lit, now, object, path, raw, removed, root, switch, var};
 pub use numbers::Computable;
 
 /// A value of type `T` that the database computes.
@@ -63,6 +64,11 @@ impl<T> Expr<T> {
     /// The same value as one of another type, which is not checked.
     pub fn cast<U>(self) -> Expr<U> {
         Expr { bson: self.bson, problem: self.problem, _type: PhantomData }
+    }
+
+    /// The same value, where one that may be null is due.
+    pub fn optional(self) -> Expr<Option<T>> {
+        self.cast()
     }
 
     /// The value under a name: what stages such as `set` and `project` take.
@@ -132,11 +138,6 @@ impl<T> IntoExpr<T> for Expr<T> {
         self
     }
 }
-impl<T> IntoExpr<Option<T>> for Expr<T> {
-    fn into_expr(self) -> Expr<Option<T>> {
-        self.cast()
-    }
-}
 impl<M, T> IntoExpr<T> for Field<M, T> {
     fn into_expr(self) -> Expr<T> {
         self.expr()
@@ -167,6 +168,50 @@ impl IntoExpr<Option<String>> for &str {
         lit(self.to_owned()).cast()
     }
 }
+
+/// What has one type as an expression, where nothing else says which it is.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no expression by itself",
+    label = "not an expression",
+    note = "make one of it by `lit(…)`"
+)]
+pub trait AsExpr {
+    /// The type of the expression.
+    type Type;
+    /// The expression.
+    fn as_expr(self) -> Expr<Self::Type>;
+}
+
+impl<T> AsExpr for Expr<T> {
+    type Type = T;
+    fn as_expr(self) -> Expr<T> {
+        self
+    }
+}
+impl<M, T> AsExpr for Field<M, T> {
+    type Type = T;
+    fn as_expr(self) -> Expr<T> {
+        self.expr()
+    }
+}
+impl AsExpr for &str {
+    type Type = String;
+    fn as_expr(self) -> Expr<String> {
+        lit(self.to_owned())
+    }
+}
+
+macro_rules! literals {
+    ($($type:ty),*) => {
+        $(impl AsExpr for $type {
+            type Type = $type;
+            fn as_expr(self) -> Expr<$type> {
+                lit(self)
+            }
+        })*
+    };
+}
+literals!(String, bool, i32, u32, i64, f64, DateTime, Date, Decimal, Uuid);
 
 impl<M, T> Field<M, T> {
     /// The value of the field, for use in expressions.
@@ -213,7 +258,6 @@ pub(crate) fn quoted(value: Bson) -> Bson {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::DateTime;
     use bson::bson;
 
     struct M;

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::fields::IntoSort;
 use crate::ir::{SortKey, Stage, WindowFunction};
 use crate::query::aggregate::{Agg, NamedAgg};
-use crate::query::expr::{Computable, Expr, IntoExpr, TimeUnit};
+use crate::query::expr::{AsExpr, Computable, TimeUnit};
 
 /// Values of each document that are computed from those around it.
 ///
@@ -32,8 +32,8 @@ pub fn windows() -> Windows {
 
 impl Windows {
     /// Documents with different values of this have nothing to do with each other.
-    pub fn partition<T>(mut self, by: impl IntoExpr<T>) -> Self {
-        self.partition = Some(by.into_expr().into_bson());
+    pub fn partition(mut self, by: impl AsExpr) -> Self {
+        self.partition = Some(by.as_expr().into_bson());
         self
     }
 
@@ -158,14 +158,16 @@ pub fn dense_rank() -> Over<i64> {
 }
 
 /// The value of the document `by` places after this one; before it, where negative.
-pub fn shift<T>(value: impl IntoExpr<T>, by: i32) -> Over<Option<T>> {
-    let value: Expr<T> = value.into_expr();
-    Over::own(value.into_bson().map(|value| doc! { "$shift": { "output": value, "by": by } }), None)
+pub fn shift<E: AsExpr>(value: E, by: i32) -> Over<Option<E::Type>> {
+    Over::own(value.as_expr().into_bson().map(|value| doc! { "$shift": { "output": value, "by": by } }), None)
 }
 
 /// How fast a value changes over a frame, for each unit of the sort value.
-pub fn derivative<T: Computable>(value: impl IntoExpr<T>, frame: Frame, unit: Option<TimeUnit>) -> Over<Option<f64>> {
-    let form = value.into_expr().into_bson().map(|value| {
+pub fn derivative<E>(value: E, frame: Frame, unit: Option<TimeUnit>) -> Over<Option<f64>>
+where
+    E: AsExpr<Type: Computable>,
+{
+    let form = value.as_expr().into_bson().map(|value| {
         let mut form = doc! { "input": value };
         form.extend(unit.map(|unit| ("unit".to_owned(), unit.name().into())));
         doc! { "$derivative": form }
@@ -174,8 +176,8 @@ pub fn derivative<T: Computable>(value: impl IntoExpr<T>, frame: Frame, unit: Op
 }
 
 /// The exponential moving average, in which about `n` documents count.
-pub fn exp_moving_avg<T: Computable>(value: impl IntoExpr<T>, n: u32) -> Over<Option<f64>> {
-    let form = value.into_expr().into_bson().and_then(|value| {
+pub fn exp_moving_avg<E: AsExpr<Type: Computable>>(value: E, n: u32) -> Over<Option<f64>> {
+    let form = value.as_expr().into_bson().and_then(|value| {
         if n == 0 {
             return Err(Error::bad_request("a moving average counts at least one document"));
         }
@@ -185,7 +187,6 @@ pub fn exp_moving_avg<T: Computable>(value: impl IntoExpr<T>, n: u32) -> Over<Op
 }
 
 /// The last value that is not null, up to this document.
-pub fn last_known<T>(value: impl IntoExpr<T>) -> Over<Option<T>> {
-    let value: Expr<T> = value.into_expr();
-    Over::own(value.into_bson().map(|value| doc! { "$locf": value }), None)
+pub fn last_known<E: AsExpr>(value: E) -> Over<Option<E::Type>> {
+    Over::own(value.as_expr().into_bson().map(|value| doc! { "$locf": value }), None)
 }
