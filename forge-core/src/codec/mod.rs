@@ -12,10 +12,11 @@ mod ser;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::fmt;
 
-use bson::{RawDocument, RawDocumentBuf};
-use serde::{Deserialize, Serialize};
+use bson::{Bson, RawDocument, RawDocumentBuf};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Names of newtype structs by which Forge's own types are known here. Every other format sees what is inside.
 ///
@@ -51,7 +52,47 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<RawDocumentBuf, CodecE
 /// # Errors
 /// The document is not BSON, or not a `T`.
 pub fn decode<'de, T: Deserialize<'de>>(document: &'de RawDocument) -> Result<T, CodecError> {
+    let _decoding = Decoding::begin();
     T::deserialize(de::Value::document(document))
+}
+
+thread_local! {
+    static DECODING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// While it lives, stored documents are being decoded.
+struct Decoding(bool);
+
+impl Decoding {
+    fn begin() -> Self {
+        Self(DECODING.replace(true))
+    }
+}
+
+impl Drop for Decoding {
+    fn drop(&mut self) {
+        DECODING.set(self.0);
+    }
+}
+
+/// A value that serde has buffered on its way from a stored document, as it does for enums with a tag and for flattened
+/// fields: it comes in `bson`'s extended JSON, from a deserializer that calls itself human-readable. None where no stored
+/// document is being decoded: extended JSON from a client is no value.
+///
+/// # Errors
+/// What was buffered is no value of BSON.
+pub(crate) fn buffered<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<std::result::Result<Bson, D>, D::Error> {
+    if DECODING.get() && deserializer.is_human_readable() {
+        return Bson::deserialize(deserializer).map(Ok);
+    }
+    Ok(Err(deserializer))
+}
+
+/// The error for a buffered value of another type.
+pub(crate) fn not_a<E: serde::de::Error>(expected: &str, found: &Bson) -> E {
+    E::custom(format_args!("expected {expected}, found {:?}", found.element_type()))
 }
 
 /// Why a value cannot be stored, or a document not be read.

@@ -8,6 +8,8 @@ use bson::spec::BinarySubtype;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::codec;
+
 /// Bytes: binary (subtype 0) in BSON, base64 with padding in JSON.
 ///
 /// A `Vec<u8>` field would be stored as an array of numbers, at many times the size.
@@ -88,6 +90,11 @@ impl<'de> Deserialize<'de> for Bytes {
                 STANDARD.decode(text).map(Bytes).map_err(|e| E::custom(format_args!("this is no base64: {e}")))
             }
         }
+        let deserializer = match codec::buffered(deserializer)? {
+            Ok(bson::Bson::Binary(binary)) => return Ok(Self(binary.bytes)),
+            Ok(other) => return Err(codec::not_a("bytes", &other)),
+            Err(deserializer) => deserializer,
+        };
         if deserializer.is_human_readable() {
             return deserializer.deserialize_str(Base64Visitor);
         }

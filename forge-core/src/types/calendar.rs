@@ -3,10 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use bson::Bson;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::DateTime;
+use crate::codec;
 
 const MILLIS_PER_DAY: i64 = 86_400_000;
 
@@ -170,7 +172,7 @@ impl FromStr for Time {
 }
 
 macro_rules! text_in_json {
-    ($type:ident, $format:literal, $stored:ty, $write:expr, $read:expr) => {
+    ($type:ident, $format:literal, $stored:ty, $write:expr, $read:expr, $buffered:expr) => {
         impl Serialize for $type {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 if serializer.is_human_readable() {
@@ -182,6 +184,12 @@ macro_rules! text_in_json {
         }
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let deserializer = match codec::buffered(deserializer)? {
+                    Ok(value) => {
+                        return ($buffered)(&value).ok_or_else(|| codec::not_a($format, &value));
+                    }
+                    Err(deserializer) => deserializer,
+                };
                 if deserializer.is_human_readable() {
                     let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
                     return text.parse().map_err(de::Error::custom);
@@ -204,10 +212,19 @@ macro_rules! text_in_json {
         }
     };
 }
-text_in_json!(Date, "date", DateTime, Date::midnight, Date::of);
-text_in_json!(Time, "time", i32, |time: Time| time.0, |millis: i32| {
-    u32::try_from(millis).ok().and_then(Time::from_millis)
+text_in_json!(Date, "date", DateTime, Date::midnight, Date::of, |value: &Bson| match value {
+    Bson::DateTime(at) => Date::of((*at).into()),
+    _ => None,
 });
+text_in_json!(Time, "time", i32, |time: Time| time.0, time_of, |value: &Bson| match value {
+    Bson::Int32(millis) => time_of(*millis),
+    Bson::Int64(millis) => i32::try_from(*millis).ok().and_then(time_of),
+    _ => None,
+});
+
+fn time_of(millis: i32) -> Option<Time> {
+    u32::try_from(millis).ok().and_then(Time::from_millis)
+}
 
 #[cfg(test)]
 mod tests {

@@ -145,6 +145,11 @@ impl<'de> Deserialize<'de> for DateTime {
                 bson::DateTime::deserialize(inner).map(Into::into)
             }
         }
+        let deserializer = match codec::buffered(deserializer)? {
+            Ok(bson::Bson::DateTime(at)) => return Ok(at.into()),
+            Ok(other) => return Err(codec::not_a("a date", &other)),
+            Err(deserializer) => deserializer,
+        };
         if deserializer.is_human_readable() {
             deserializer.deserialize_str(TextVisitor)
         } else {

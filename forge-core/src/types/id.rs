@@ -159,6 +159,11 @@ impl<'de, M: ?Sized> Deserialize<'de> for Id<M> {
                 ObjectId::deserialize(inner)
             }
         }
+        let deserializer = match codec::buffered(deserializer)? {
+            Ok(bson::Bson::ObjectId(id)) => return Ok(Self::from_object_id(id)),
+            Ok(other) => return Err(codec::not_a("an ObjectId", &other)),
+            Err(deserializer) => deserializer,
+        };
         // Only text counts as JSON's form: extended JSON from a client must stay an object, hence an error.
         if deserializer.is_human_readable() {
             deserializer.deserialize_str(HexVisitor).map(Self::from_object_id)

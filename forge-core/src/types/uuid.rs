@@ -92,6 +92,14 @@ impl<'de> Deserialize<'de> for Uuid {
                 bson::Uuid::deserialize(inner).map(|uuid| Uuid(uuid.bytes()))
             }
         }
+        let deserializer = match codec::buffered(deserializer)? {
+            Ok(bson::Bson::Binary(binary)) => {
+                let uuid = binary.to_uuid().map_err(de::Error::custom)?;
+                return Ok(Self(uuid.bytes()));
+            }
+            Ok(other) => return Err(codec::not_a("a UUID", &other)),
+            Err(deserializer) => deserializer,
+        };
         if deserializer.is_human_readable() {
             let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
             text.parse().map_err(de::Error::custom)

@@ -22,7 +22,7 @@ pub enum Size {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Payment {
     Cash,
-    Card { number: String, fee: Decimal },
+    Card { number: String, fee: Decimal, at: DateTime, day: Date, time: Time, uuid: Uuid, oid: Id<Thing>, blob: Bytes },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -99,7 +99,16 @@ fn thing(id: i32, price: &str) -> NewThing {
         payment: if id % 2 == 0 {
             Payment::Cash
         } else {
-            Payment::Card { number: "1".into(), fee: dec("0.30") }
+            Payment::Card {
+                number: "1".into(),
+                fee: dec("0.30"),
+                at: DateTime::from_millis(5),
+                day: Date::new(2001, 1, 1).unwrap(),
+                time: Time::new(1, 2, 3).unwrap(),
+                uuid: Uuid::from_bytes([3; 16]),
+                oid: Id::from_object_id(bson::oid::ObjectId::from_bytes([4; 12])),
+                blob: Bytes::from([1, 2]),
+            }
         },
         shape: match id % 3 {
             0 => Shape::Nothing,
@@ -179,7 +188,11 @@ conformance! {
             ("snowflake", serde_json::json!("-9223372036854775807")),
             ("blob", serde_json::json!("AP8B")),
             ("size", serde_json::json!("very_large")),
-            ("payment", serde_json::json!({ "kind": "card", "number": "1", "fee": "0.30" })),
+            ("payment", serde_json::json!({
+                "kind": "card", "number": "1", "fee": "0.30", "at": "1970-01-01T00:00:00.005Z", "day": "2001-01-01",
+                "time": "01:02:03.000", "uuid": "03030303-0303-0303-0303-030303030303", "oid": "040404040404040404040404",
+                "blob": "AQI=",
+            })),
             ("shape", serde_json::json!({ "Circle": 1.5 })),
             ("pair", serde_json::json!([1, "x"])),
         ] {

@@ -125,9 +125,11 @@ impl<T: Computable> Expr<T> {
 
     /// The lower end of the bin of this width, counted from 0, in which the number is: 37 in bins of 10 is 30.
     pub fn bin(self, width: impl IntoExpr<T>) -> Expr<T> {
+        // By remainders, so that whole numbers stay whole; twice, so that those below 0 go down as well.
         let width = width.into_expr();
-        let quotient: Expr<T> = self.with("$divide", width.clone());
-        quotient.floor().with("$multiply", width)
+        let rest: Expr<T> = self.clone().with("$mod", width.clone());
+        let rest: Expr<T> = rest.with("$add", width.clone());
+        self.with("$subtract", rest.with::<T, T>("$mod", width))
     }
 }
 

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Columns, Documents, Pipeline, Whole};
 use crate::adapter::Explanation;
+use crate::codec;
 use crate::db::{CanWrite, Handle};
 use crate::error::{Error, Result};
 use crate::ir::{self, Operation, Outcome, Stage};
@@ -107,7 +108,7 @@ impl<R: Columns, A> Pipeline<R, Whole<A>> {
         match handle.execute(Operation::Pipeline(operation)).await? {
             Outcome::Rows(rows) => {
                 let decode = |row: &bson::RawDocumentBuf| {
-                    bson::deserialize_from_slice(row.as_bytes()).map_err(|error| {
+                    codec::decode(row).map_err(|error| {
                         Error::internal(format!(
                             "a pipeline over {} gives what is not a {}: {error}",
                             model.name,

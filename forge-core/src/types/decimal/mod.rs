@@ -9,11 +9,12 @@ use std::iter::Sum;
 use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 use std::str::FromStr;
 
-use bson::Decimal128;
+use bson::{Bson, Decimal128};
 use bson::raw::RawBsonRef;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::codec;
 use crate::order::DecimalParts;
 use arithmetic::Rounding;
 
@@ -280,6 +281,14 @@ impl<'de> Deserialize<'de> for Decimal {
                 value.to_string().parse().map_err(E::custom)
             }
         }
+        let deserializer = match codec::buffered(deserializer)? {
+            Ok(Bson::Decimal128(value)) => return Ok(value.into()),
+            Ok(Bson::Int32(value)) => return Ok(value.into()),
+            Ok(Bson::Int64(value)) => return Ok(value.into()),
+            Ok(Bson::Double(value)) => return Ok(Decimal::from_f64(value)),
+            Ok(other) => return Err(codec::not_a("a decimal", &other)),
+            Err(deserializer) => deserializer,
+        };
         if deserializer.is_human_readable() {
             return deserializer.deserialize_any(JsonVisitor);
         }
