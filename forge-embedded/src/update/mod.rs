@@ -283,13 +283,19 @@ impl Op {
             Action::Min(value) => self.bound(path, document, value, std::cmp::Ordering::Less),
             Action::Max(value) => self.bound(path, document, value, std::cmp::Ordering::Greater),
             Action::CurrentDate { timestamp } => set_path(document, path, current(*timestamp, now)),
-            Action::Rename(to) => match path::unset(document, path) {
-                Some(value) => {
-                    path::unset(document, to);
-                    set_path(document, to, value)
+            Action::Rename(to) => {
+                if !path::is_outside_arrays(document, path)? {
+                    return Ok(());
                 }
-                None => Ok(()),
-            },
+                match path::unset(document, path) {
+                    Some(value) => {
+                        path::is_outside_arrays(document, to)?;
+                        path::unset(document, to);
+                        set_path(document, to, value)
+                    }
+                    None => Ok(()),
+                }
+            }
             Action::Array(op) => op.apply(document, path),
             Action::Bit(operations) => {
                 let mut slot = Slot::create(document, path)?;

@@ -126,6 +126,32 @@ fn unset_in(value: &mut Bson, path: &str) -> Option<Bson> {
     }
 }
 
+/// Whether the documents that `path` leads through are there.
+///
+/// # Errors
+/// `bad_request` where it leads through an array or into a value that has no fields: `$rename` cannot.
+pub(super) fn is_outside_arrays(document: &Document, path: &str) -> Result<bool> {
+    let mut components = path.split('.').peekable();
+    let mut inside = document;
+    while let Some(component) = components.next() {
+        let Some(next) = components.peek() else { break };
+        match inside.get(component) {
+            Some(Bson::Document(inner)) => inside = inner,
+            None => return Ok(false),
+            Some(Bson::Array(array)) if next.parse::<usize>().is_ok_and(|at| at >= array.len()) => {
+                return Ok(false);
+            }
+            Some(other) => {
+                let kind = if matches!(other, Bson::Array(_)) { "an array" } else { "no document" };
+                return Err(Error::bad_request(format!(
+                    "`$rename` cannot reach `{path}`: there is {kind} at `{component}`"
+                )));
+            }
+        }
+    }
+    Ok(true)
+}
+
 /// Whether a path reaches into elements by `$[]` or `$[name]`.
 pub(super) fn is_positional(path: &str) -> bool {
     path.contains(".$[")
