@@ -1,6 +1,8 @@
 use bson::{Bson, Regex, doc};
 use forge_core::ErrorCode;
-use forge_core::ir::{Filter, Path, Predicate, Quantifier, RelationFilter};
+use forge_core::ir::{
+    Area, Comparison, Filter, Path, Predicate, Quantifier, RelationFilter, TextQuery,
+};
 use forge_core::model::ModelRef;
 
 use super::{Place, filter};
@@ -182,4 +184,40 @@ fn a_distance_stands_alone_on_its_path_and_at_the_top() {
             );
         }
     }
+}
+
+#[test]
+fn an_expression_stands_only_where_two_fields_compare() {
+    let longer = Filter::Compare("a".into(), Comparison::Gt, "b.c".into()).and(Filter::eq("d", 1));
+    insta::assert_snapshot!(json(&longer), @r#"{"$expr":{"$gt":[{"$ifNull":["$a",null]},{"$ifNull":["$b.c",null]}]},"d":1}"#);
+    let inside = field("list", Predicate::Element(Box::new(Filter::Compare("a".into(), Comparison::Eq, "b".into()))));
+    assert_eq!(filter(&inside, Place::Find).unwrap_err().code(), ErrorCode::Unsupported);
+}
+
+#[test]
+fn conditions_on_elements_are_operators_without_a_path() {
+    let element = |inner| field("n", Predicate::Element(Box::new(inner)));
+    let own = |predicate| field("", predicate);
+    let both = own(Predicate::Gt(1.into())).and(own(Predicate::Lt(5.into())));
+    insta::assert_snapshot!(json(&element(both.clone())), @r#"{"n":{"$elemMatch":{"$gt":1,"$lt":5}}}"#);
+    insta::assert_snapshot!(json(&element(own(Predicate::Eq(1.into())))), @r#"{"n":{"$elemMatch":{"$eq":1}}}"#);
+    let either = own(Predicate::Eq(1.into())).or(own(Predicate::Eq(2.into())));
+    insta::assert_snapshot!(json(&element(either)), @r#"{"$or":[{"n":{"$elemMatch":{"$eq":1}}},{"n":{"$elemMatch":{"$eq":2}}}]}"#);
+    insta::assert_snapshot!(json(&element(both.negate()).negate()), @r#"{"n":{"$not":{"$elemMatch":{"$not":{"$gt":1}}}},"$and":[{"n":{"$not":{"$elemMatch":{"$not":{"$lt":5}}}}}]}"#);
+}
+
+#[test]
+fn words_stand_at_the_top_once() {
+    let text = || Filter::Text(TextQuery { query: "x".into(), case_sensitive: true, ..TextQuery::default() });
+    insta::assert_snapshot!(json(&text().and(Filter::eq("a", 1))), @r#"{"$text":{"$search":"x","$caseSensitive":true},"a":1}"#);
+    for misplaced in [text().or(Filter::eq("a", 1)), text().negate(), text().and(text())] {
+        assert_eq!(filter(&misplaced, Place::Elsewhere).unwrap_err().code(), ErrorCode::Unsupported);
+    }
+}
+
+#[test]
+fn a_box_across_the_date_line_is_two() {
+    let area = |west, east| field("at", Predicate::Within(Area::Box { west, south: -1.0, east, north: 1.0 }));
+    insta::assert_snapshot!(json(&area(0.0, 2.0)), @r#"{"at":{"$geoWithin":{"$box":[[0.0,-1.0],[2.0,1.0]]}}}"#);
+    insta::assert_snapshot!(json(&area(179.0, -179.0)), @r#"{"$or":[{"at":{"$geoWithin":{"$box":[[179.0,-1.0],[180.0,1.0]]}}},{"at":{"$geoWithin":{"$box":[[-180.0,-1.0],[-179.0,1.0]]}}}]}"#);
 }

@@ -63,7 +63,11 @@ impl Joined {
     /// # Errors
     /// As [`filter`].
     pub fn stages(&self) -> Result<Vec<Document>> {
-        let mut stages = vec![doc! { "$match": filter(&self.own(), Place::Elsewhere)? }];
+        let own = filter(&self.own(), Place::Elsewhere)?;
+        let mut stages = Vec::new();
+        if !own.is_empty() {
+            stages.push(doc! { "$match": own });
+        }
         if self.lookups.is_empty() {
             return Ok(stages);
         }

@@ -328,3 +328,7 @@ fn ranked(op: &Select, ranking: &Ranking) -> Result<Vec<Document>> {
 fn unknown(part: &impl std::fmt::Debug) -> Error {
     Error::internal(format!("this adapter does not know the search {part:?}"))
 }
+
+#[cfg(test)]
+#[path = "search_tests.rs"]
+mod tests;
