@@ -37,7 +37,7 @@ pub use aggregate::{Agg, GroupFilter, GroupOrder, NamedAgg, Percentiles, accumul
 pub use expr::{AsExpr, Expr, IntoExpr, NamedExpr, TimeUnit};
 pub use group::{AggregateSet, GroupBy, GroupKey, KeySet};
 pub use include::{Counted, Include, IntoIncludes, SelectedInclude};
-pub use pipeline::Pipeline;
+pub use pipeline::{Pipeline, asc, desc};
 pub use page::{Page, Paged, Pages};
 pub use reading::{Lenient, Results};
 pub use selection::{As, Asked, CountOf, Omit, Optional, Projection, ReadAs, Row, Selection, count_of};
