@@ -15,6 +15,7 @@ pub mod auth;
 mod bind;
 mod calls;
 mod commands;
+mod connections;
 mod console;
 mod http;
 pub mod idempotency;

@@ -8,6 +8,11 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Limits {
+    /// Open HTTP connections; more wait until one ends. WebSockets do not count. Default: 20,000.
+    pub connections: usize,
+    /// The longest that a client may take over the head of a request, and that a connection is kept for the next one.
+    /// Default: 30 s.
+    pub head: Duration,
     /// The largest HTTP body, in bytes. Default: 1 MiB.
     pub body_bytes: usize,
     /// The largest WebSocket frame from a client, in bytes; a larger one closes the socket with 1009. Default: 1 MiB.
@@ -59,6 +64,9 @@ pub struct Limits {
     pub job_lease: Duration,
     /// How long a drain may take. Default: 10 s.
     pub drain: Duration,
+    /// Over how long the clients of a server that stops are asked to spread their next connections, at most; it is 1 ms
+    /// for each open socket. Default: 10 s.
+    pub reconnect: Duration,
     /// Answers kept for `Idempotency-Key`s. Default: 10,000.
     pub idempotency_keys: usize,
     /// How long they are kept. Default: 24 h.
@@ -69,6 +77,8 @@ impl Default for Limits {
     fn default() -> Self {
         const MIB: usize = 1024 * 1024;
         Self {
+            connections: 20_000,
+            head: Duration::from_secs(30),
             body_bytes: MIB,
             frame_bytes: MIB,
             depth: 64,
@@ -92,6 +102,7 @@ impl Default for Limits {
             jobs: 8,
             job_lease: Duration::from_secs(30),
             drain: Duration::from_secs(10),
+            reconnect: Duration::from_secs(10),
             idempotency_keys: 10_000,
             idempotency_age: Duration::from_secs(24 * 60 * 60),
         }

@@ -1,6 +1,7 @@
 //! The frames of the WebSocket protocol, version 1: one JSON object each.
 
 use std::num::NonZeroU64;
+use std::time::Duration;
 
 use forge_core::{Error, Result};
 use serde::Deserialize;
@@ -108,6 +109,11 @@ pub(crate) fn ready(session: &str, version: u64) -> String {
     json!({ "op": "ready", "session": session, "version": version }).to_string()
 }
 
+/// The last frame before the server closes a socket because it stops.
+pub(crate) fn closing(reconnect_after: Duration) -> String {
+    json!({ "op": "closing", "reconnectAfter": u64::try_from(reconnect_after.as_millis()).unwrap_or(u64::MAX) }).to_string()
+}
+
 /// The answer to a query.
 pub(crate) fn result(id: SubId, data: &str) -> String {
     format!(r#"{{"op":"result","id":{id},"data":{data}}}"#)
@@ -176,6 +182,7 @@ mod tests {
             result(1, "[]"),
             mutated(1, 2, "null"),
             unsubscribed(3),
+            closing(Duration::from_millis(7)),
             error(None, &Error::bad_request("a \"quote\"")),
             error(Some(1), &Error::internal("secret")),
         ] {

@@ -1,17 +1,15 @@
 //! A started program: its routes, and its end.
 
-use std::future::IntoFuture as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt as _;
 use forge_core::{Db, Error, Result, Runtime};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::Limits;
+use crate::{Limits, connections};
 use crate::auth::Authenticator;
 use crate::calls::Calls;
 use crate::http::Routes;
@@ -93,15 +91,8 @@ impl Server {
     /// `internal` where the listener fails.
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()> + Send) -> Result<()> {
         let finish = watch::Sender::new(false);
-        let mut finished = finish.subscribe();
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "TCP_NODELAY is not set");
-            }
-        });
-        let serving = axum::serve(listener, self.router.clone())
-            .with_graceful_shutdown(async move { drop(finished.wait_for(|finish| *finish).await) });
-        let mut serving = tokio::spawn(serving.into_future());
+        let (router, limits) = (self.router.clone(), self.calls.limits.clone());
+        let mut serving = tokio::spawn(connections::serve(listener, router, limits, finish.subscribe()));
         tokio::select! {
             ended = &mut serving => {
                 let error = Error::internal(format!("the listener ended: {ended:?}"));

@@ -50,7 +50,7 @@ impl Settings {
             database: database(&read, url)?,
             host: host(read("FORGE_HOST"))?,
             port: port(read("FORGE_PORT"))?,
-            origins: Origins::parse(&origins)?,
+            origins: Origins::parse(&origins, read("FORGE_PUBLIC_URL").as_deref())?,
             slow: slow(read("FORGE_SLOW_MS"))?,
             metrics: switch("FORGE_METRICS", read("FORGE_METRICS").as_deref())?,
             auth: auth(read)?,
@@ -189,6 +189,7 @@ mod tests {
             ("FORGE_HOST", "http://localhost"),
             ("FORGE_ALLOWED_ORIGINS", "*"),
             ("FORGE_METRICS", "perhaps"),
+            ("FORGE_PUBLIC_URL", "app.example.com"),
         ] {
             let message = read(&[(name, value)]).unwrap_err().to_string();
             assert!(message.contains(name), "{message}");

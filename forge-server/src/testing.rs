@@ -165,7 +165,7 @@ pub(crate) fn server_with(
     }
     let db = Db::new(adapter, Arc::new(Catalog::collect().unwrap()), Env::new(Source));
     let store = Arc::new(MemoryStore::new(limits.idempotency_keys, limits.idempotency_age));
-    let origins = Origins::parse("https://app.example").unwrap();
+    let origins = Origins::parse("https://app.example", None).unwrap();
     let runtime = Runtime::new(Registry::collect().unwrap(), db);
     let auth = Authenticator::new(auth);
     let parts =

@@ -3,6 +3,7 @@
 mod identity;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
 use forge_core::handler::HandlerKind;
@@ -56,6 +57,10 @@ async fn write(mut sink: SplitSink<WebSocket, Message>, outbox: Arc<Outbox>, cal
             outgoing = outbox.next() => match outgoing {
                 Outgoing::Text(text) => Message::Text(text.into()),
                 Outgoing::Close(reason) => {
+                    if reason == Closing::GoingAway {
+                        let hint = Message::Text(protocol::closing(pause(&calls)).into());
+                        let _ = timeout(limits.send, sink.send(hint)).await;
+                    }
                     let _ = timeout(limits.send, sink.send(farewell(reason))).await;
                     return;
                 }
@@ -72,6 +77,14 @@ async fn write(mut sink: SplitSink<WebSocket, Message>, outbox: Arc<Outbox>, cal
             }
         }
     }
+}
+
+/// After how long a client may connect again, so that those of a server that stops do not come all at once.
+fn pause(calls: &Calls) -> Duration {
+    let sockets = u32::try_from(calls.hub.open_sockets()).unwrap_or(u32::MAX);
+    let spread = Duration::from_millis(1).saturating_mul(sockets).min(calls.limits.reconnect);
+    let [low, high, ..] = calls.runtime.db().env().uuid().bytes();
+    spread.mul_f64(f64::from(u16::from_le_bytes([low, high])) / f64::from(u16::MAX))
 }
 
 fn farewell(reason: Closing) -> Message {
