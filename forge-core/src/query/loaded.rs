@@ -116,12 +116,12 @@ pub(crate) fn stored<M: Model>(model: &M) -> Result<RawDocumentBuf> {
 /// # Errors
 /// `validation` by the rules; `bad_request` where a field has another type than the model says.
 pub(crate) fn check<M: Model>(document: &RawDocument, operation: &str) -> Result<()> {
-    crate::schema::not_a_view(M::def(), operation)?;
     check_as::<M, M::New>(document, operation)
 }
 
 /// Checks those fields of a model that `R` has.
 fn check_as<M: Model, R: Record + Validate>(document: &RawDocument, operation: &str) -> Result<()> {
+    crate::schema::not_a_view(M::def(), operation)?;
     let Partial(record) = crate::codec::decode::<Partial<R>>(document)
         .map_err(|error| Error::bad_request(format!("{}.{operation}: {error}", M::def().name)))?;
     crate::validate::check(&record, R::shape(), || format!("{}.{operation}", M::def().name))
