@@ -194,7 +194,8 @@ fn the_transaction_around_is_known_inside_of_its_work_only() {
     run(db.transaction(async |_| {
         assert!(current().is_some());
         // Any handle of the connection joins; one of another connection does not.
-        db.transaction(async |inner| Ok(assert!(inner.in_transaction()))).await?;
+        let joined = db.transaction(async |inner| Ok(inner.in_transaction())).await?;
+        assert!(joined);
         let (other, beside) = database(&[]);
         other.transaction(async |_| Ok(())).await?;
         assert_eq!(beside.begun.load(Ordering::SeqCst), 1);

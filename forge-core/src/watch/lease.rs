@@ -19,7 +19,7 @@ pub(super) const COLLECTION: &str = "forge_watch";
 static RECORD: ModelDef = ModelDef::new(
     "WatchRecord",
     COLLECTION,
-    &[FieldDef::new("id", "_id", "id", |generator| generator.subschema_for::<String>())],
+    &[FieldDef::new("id", "_id", "id", crate::record::schema_of::<String>)],
     0,
 );
 

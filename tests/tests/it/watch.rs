@@ -232,7 +232,7 @@ conformance! {
         t.db.insert(person("Ann")).await?;
         until("Ann is handed over", || seen.names() == ["Ann"]).await;
         wait_for_place(t).await;
-        first.abort();
+        end(first).await;
         t.db.insert(person("Bob")).await?;
         // Its lease runs out.
         t.clock.advance(1_000);
@@ -242,7 +242,7 @@ conformance! {
         let names = seen.names();
         let rest: Vec<_> = names.iter().skip_while(|name| *name == "Ann").collect();
         assert_eq!(rest, ["Bob", "Cid"], "at least once, in order: {names:?}");
-        second.abort();
+        end(second).await;
     }
 
     async fn one_process_runs_a_durable_watch_and_others_stand_by(t) {
@@ -268,11 +268,11 @@ conformance! {
         until("the first has it", || counts[0].load(Ordering::SeqCst) == 1).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(counts[1].load(Ordering::SeqCst), 0, "the second stands by");
-        runs[0].abort();
+        end(runs.remove(0)).await;
         t.clock.advance(1_000);
         t.db.insert(person("Bob")).await?;
         until("the second takes over", || counts[1].load(Ordering::SeqCst) >= 1).await;
-        runs[1].abort();
+        end(runs.remove(0)).await;
     }
 
     async fn a_handler_that_fails_is_called_again_and_nothing_is_passed_over(t) {
@@ -301,7 +301,7 @@ conformance! {
         t.db.insert(person("Bob")).await?;
         until("both are handed over", || seen.names() == ["Ann", "Bob"]).await;
         assert_eq!(failures.load(Ordering::SeqCst), 4);
-        run.abort();
+        end(run).await;
         t.clock.advance(60_000);
         let watch = t.db.watch::<Person>().durable("failing").max_attempts(2);
         t.db.insert(person("Cid")).await?;
@@ -341,6 +341,12 @@ async fn a_stream_goes_on_over_broken_connections() -> Result<()> {
     assert!(silent(&mut changes).await);
     direct.delete_many::<Person>().all().await?;
     Ok(())
+}
+
+/// Ends a watch as the end of its process would: it keeps nothing more.
+async fn end(run: tokio::task::JoinHandle<Result<()>>) {
+    run.abort();
+    assert!(run.await.is_err_and(|error| error.is_cancelled()), "it goes on for ever");
 }
 
 /// Waits until a durable watch has begun.
