@@ -38,7 +38,8 @@ fn log(n: i32) -> Document {
     if n != 1 {
         log.insert("gate", "B7");
     }
-    let counts: Document = (0..30).filter(|key| key % 3 == n % 3).map(|key| (format!("key {key}"), Bson::Int32(key))).collect();
+    let counts: Document =
+        (0..30).filter(|key| key % 3 == n % 3).map(|key| (format!("key {key}"), Bson::Int32(key))).collect();
     log.insert("counts", counts);
     log
 }
@@ -53,8 +54,14 @@ async fn seeded(t: &Fixture) -> Result<()> {
     let indexes = [
         ("flight-logs", doc! { "key": { "self": 1, "HTTPCode": -1 }, "name": "self_1_HTTPCode_-1" }),
         ("flight-logs", doc! { "key": { "home.zipCode": 1 }, "name": "zips" }),
-        ("flight-logs", doc! { "key": { "expires": 1 }, "name": "expires_1", "expireAfterSeconds": 315_360_000 }),
-        ("flight-logs", doc! { "key": { "gate": 1 }, "name": "gate_1", "partialFilterExpression": { "self": { "$gt": 1 } } }),
+        (
+            "flight-logs",
+            doc! { "key": { "expires": 1 }, "name": "expires_1", "expireAfterSeconds": 315_360_000 },
+        ),
+        (
+            "flight-logs",
+            doc! { "key": { "gate": 1 }, "name": "gate_1", "partialFilterExpression": { "self": { "$gt": 1 } } },
+        ),
         ("flight-logs", doc! { "key": { "nowhere": 1 }, "name": "nowhere_1" }),
         ("airports", doc! { "key": { "name": 1 }, "name": "name_1", "unique": true }),
         ("airports", doc! { "key": { "location": "2dsphere" }, "name": "location_2dsphere" }),
@@ -69,7 +76,11 @@ async fn seeded(t: &Fixture) -> Result<()> {
 
 fn text<'f>(files: &'f [PulledFile], name: &str) -> &'f str {
     let found = files.iter().find(|file| file.name == name);
-    &found.unwrap_or_else(|| panic!("{name} is not among {:?}", files.iter().map(|f| &f.name).collect::<Vec<_>>())).text
+    &found
+        .unwrap_or_else(|| {
+            panic!("{name} is not among {:?}", files.iter().map(|f| &f.name).collect::<Vec<_>>())
+        })
+        .text
 }
 
 /// Compiles the files as a program of their own, runs it, and answers with what it prints.

@@ -7,7 +7,7 @@ use forge::ir::{Operation, Select};
 use forge::model::ModelRef;
 use forge::{ErrorCode, Model};
 use forge_mongo::Driver as _;
-use forge_tests::engine::catalog;
+use forge_tests::engine::{catalog, skip};
 use forge_tests::schema_models::{BigRegion, MergedTotal, NewSale, RegionTotal, Sale, StoredTotal};
 use forge_tests::{Fixture, Result, conformance};
 
@@ -63,6 +63,10 @@ conformance! {
     }
 
     async fn a_view_that_differs_is_changed_in_place(t) {
+        if t.stand_in {
+            skip("the stand-in server takes `collMod` of a view, and forgets it");
+            return Ok(());
+        }
         seeded(t).await?;
         let other = bson::doc! { "collMod": "region_totals", "viewOn": "sales", "pipeline": [{ "$limit": 1 }] };
         t.driver.admin(t.name(), &other).await?;
@@ -97,6 +101,10 @@ conformance! {
         t.db.refresh::<MergedTotal>().await?;
         assert_eq!(all().await?.iter().map(|r| (r.region.as_str(), r.total)).collect::<Vec<_>>(), [("east", 205)]);
         assert_eq!(t.db.find::<MergedTotal>().count().await?, 2, "merging keeps what is not named");
+        if t.stand_in {
+            skip("the stand-in server loses the indexes of a collection by `$out`");
+            return Ok(());
+        }
         let listed = t.driver.list_indexes(t.name(), "stored_totals").await?;
         assert!(listed.iter().any(|index| index.get_str("name").ok() == Some("total_-1")), "{listed:?}");
     }
