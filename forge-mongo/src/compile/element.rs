@@ -1,6 +1,7 @@
 //! Conditions on the elements of lists of plain values. `$elemMatch` takes operators there, and no `$or`: alternatives
 //! become several `$elemMatch`.
 
+use bson::{Document, doc};
 use forge_core::ir::{Filter, Path, Predicate};
 use forge_core::{Error, Result};
 
@@ -43,6 +44,25 @@ fn is_flat(filter: &Filter) -> bool {
         Filter::And(list) => !list.is_empty() && list.iter().all(single),
         filter => single(filter),
     }
+}
+
+/// The operators of all of these. An operator that is there twice stands, the second time, behind a double negation:
+/// there is no `$and` for plain values.
+pub(super) fn joined(first: Document, mut rest: Vec<Document>) -> Result<Document> {
+    let Some(next) = rest.pop() else { return Ok(first) };
+    let next = joined(next, rest)?;
+    let (mut one, other) = if first.contains_key("$not") { (next, first) } else { (first, next) };
+    if !other.keys().any(|operator| one.contains_key(operator)) {
+        one.extend(other);
+        return Ok(one);
+    }
+    if one.contains_key("$not") {
+        return Err(Error::unsupported(
+            "this condition on the elements of a list negates too many things at once: MongoDB has no $and in $elemMatch",
+        ));
+    }
+    one.insert("$not", doc! { "$not": other });
+    Ok(one)
 }
 
 /// The disjunctive normal form.

@@ -50,7 +50,7 @@ enum Compiled {
 fn compile(filter: &Filter, place: Place) -> Result<Compiled> {
     let mut conjunction = Conjunction::new(place);
     conjunction.add(filter)?;
-    Ok(conjunction.finish())
+    conjunction.finish()
 }
 
 /// What one predicate makes of its path.
@@ -76,20 +76,23 @@ impl Conjunction {
         Self { place, merged: Document::new(), colliding: Vec::new(), impossible: false, has_near: false }
     }
 
-    fn finish(mut self) -> Compiled {
+    fn finish(mut self) -> Result<Compiled> {
         if self.impossible {
-            return Compiled::Nothing;
-        }
-        if !self.colliding.is_empty() {
-            self.merged.insert("$and", self.colliding);
+            return Ok(Compiled::Nothing);
         }
         if self.place == Place::Element
             && let Some(value) = self.merged.remove("")
         {
             // Operators without a path are conditions on the element itself.
-            self.merged.extend(operators_of(value));
+            let more = self.colliding.iter_mut().filter_map(|apart| apart.remove("")).map(operators_of);
+            let operators = element::joined(operators_of(value), more.collect())?;
+            self.merged.extend(operators);
+            self.colliding.retain(|apart| !apart.is_empty());
         }
-        if self.merged.is_empty() { Compiled::All } else { Compiled::Some(self.merged) }
+        if !self.colliding.is_empty() {
+            self.merged.insert("$and", self.colliding);
+        }
+        Ok(if self.merged.is_empty() { Compiled::All } else { Compiled::Some(self.merged) })
     }
 
     /// Where the parts of a condition stand.

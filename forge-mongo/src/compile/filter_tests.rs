@@ -201,6 +201,8 @@ fn conditions_on_elements_are_operators_without_a_path() {
     let both = own(Predicate::Gt(1.into())).and(own(Predicate::Lt(5.into())));
     insta::assert_snapshot!(json(&element(both.clone())), @r#"{"n":{"$elemMatch":{"$gt":1,"$lt":5}}}"#);
     insta::assert_snapshot!(json(&element(own(Predicate::Eq(1.into())))), @r#"{"n":{"$elemMatch":{"$eq":1}}}"#);
+    let twice = own(Predicate::Gt(1.into())).and(own(Predicate::Gt(2.into())));
+    insta::assert_snapshot!(json(&element(twice)), @r#"{"n":{"$elemMatch":{"$gt":1,"$not":{"$not":{"$gt":2}}}}}"#);
     let either = own(Predicate::Eq(1.into())).or(own(Predicate::Eq(2.into())));
     insta::assert_snapshot!(json(&element(either)), @r#"{"$or":[{"n":{"$elemMatch":{"$eq":1}}},{"n":{"$elemMatch":{"$eq":2}}}]}"#);
     insta::assert_snapshot!(json(&element(both.negate()).negate()), @r#"{"n":{"$not":{"$elemMatch":{"$not":{"$gt":1}}}},"$and":[{"n":{"$not":{"$elemMatch":{"$not":{"$lt":5}}}}}]}"#);
