@@ -79,10 +79,12 @@ mod tests {
 
     #[test]
     fn an_explanation_is_a_tree_with_its_warnings_below() {
-        let mut first = ExplainStep::new("airports", serde_json::json!({ "op": "find", "args": { "filter": {} } }));
+        let mut first =
+            ExplainStep::new("airports", serde_json::json!({ "op": "find", "args": { "filter": {} } }));
         first.index = Some("state_1".into());
         (first.documents_examined, first.documents_returned) = (Some(3), Some(2));
-        let mut second = ExplainStep::new("flights", serde_json::json!({ "op": "aggregate", "args": "x".repeat(500) }));
+        let mut second =
+            ExplainStep::new("flights", serde_json::json!({ "op": "aggregate", "args": "x".repeat(500) }));
         (second.depth, second.sorts_in_memory) = (1, true);
         second.purpose = Some("include departures".into());
         let mut explanation = Explanation::default();
@@ -92,7 +94,10 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], r#"airports: find {"filter":{}}"#);
         assert_eq!(lines[1], "  index state_1, examined 3, returned 2");
-        assert!(lines[2].starts_with("  flights: aggregate (include departures) \"xxx") && lines[2].ends_with('…'));
+        assert!(
+            lines[2].starts_with("  flights: aggregate (include departures) \"xxx")
+                && lines[2].ends_with('…')
+        );
         assert_eq!(lines[3], "    no index: reads all of flights, sorts in memory");
         assert_eq!(lines[4], "warning: slow");
     }

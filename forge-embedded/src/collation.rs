@@ -140,7 +140,10 @@ mod tests {
             words.sort_by_key(|word| folding.text(word));
             words.join(" ")
         };
-        assert_eq!(order(Folding::Accents, &["zoe", "côte", "cote", "apple", "Äpfel"]), "Äpfel apple cote côte zoe");
+        assert_eq!(
+            order(Folding::Accents, &["zoe", "côte", "cote", "apple", "Äpfel"]),
+            "Äpfel apple cote côte zoe"
+        );
         assert_eq!(Folding::Letters.text("RÉSUMÉ"), Folding::Letters.text("resume"));
         assert_ne!(Folding::Accents.text("résumé"), Folding::Accents.text("resume"));
         assert_eq!(Folding::Accents.text("re\u{301}sume"), Folding::Accents.text("RÉSUME"));

@@ -51,7 +51,8 @@ pub(crate) fn left_over(path: &str, multikey: bool, conditions: &[Filter]) -> Op
         }
     }
     gaps.push((from, vec![END]));
-    let possible = |gap: &(Vec<u8>, Vec<u8>)| CLASSES.iter().any(|class| may_hold(gap, *class, path == "_id"));
+    let possible =
+        |gap: &(Vec<u8>, Vec<u8>)| CLASSES.iter().any(|class| may_hold(gap, *class, path == "_id"));
     let gaps = gaps.into_iter().filter(possible);
     Some(gaps.map(|(low, high)| Bytes { low, above_low: false, high, below_high: true }).collect())
 }
@@ -139,7 +140,9 @@ mod tests {
         for gone in [Bson::Null, Bson::Int32(5), Bson::Int64(-1), Bson::Int32(7), Bson::String("n".into())] {
             assert!(!holds(&left, gone.clone()), "{gone}");
         }
-        for kept in [Bson::Int32(6), Bson::Double(7.5), Bson::String("a".into()), Bson::Boolean(true), Bson::MinKey] {
+        for kept in
+            [Bson::Int32(6), Bson::Double(7.5), Bson::String("a".into()), Bson::Boolean(true), Bson::MinKey]
+        {
             assert!(holds(&left, kept.clone()), "{kept}");
         }
         assert!(left_over("c", false, &conditions).is_none());

@@ -78,7 +78,9 @@ impl Reading {
         let query = self.query()?;
         self.with_view(|view| {
             let name = &self.artifact.collection;
-            let Some(collection) = view.collection(name) else { return Ok(Rest::Ids(Vec::new().into_iter())) };
+            let Some(collection) = view.collection(name) else {
+                return Ok(Rest::Ids(Vec::new().into_iter()));
+            };
             let plan = query.plan(collection)?;
             if let Access::Documents { span, .. } = plan.access
                 && plan.sorted >= query.sort.len()
@@ -89,7 +91,8 @@ impl Reading {
                 let left = query.limit.unwrap_or(usize::MAX);
                 return Ok(Rest::Span { span, skip: query.skip, left });
             }
-            let ids = view.select(name, &query, &|id_key, _: &RawDocument| Ok(doc_key(collection.id, id_key)))?;
+            let ids =
+                view.select(name, &query, &|id_key, _: &RawDocument| Ok(doc_key(collection.id, id_key)))?;
             Ok(Rest::Ids(ids.into_iter()))
         })
     }

@@ -92,7 +92,9 @@ impl Place {
         match document.get("v") {
             Some(Bson::Int32(VERSION)) => {}
             Some(Bson::Int32(_)) => {
-                return Err(Error::bad_request("the cursor is of another version; start from the first page"));
+                return Err(Error::bad_request(
+                    "the cursor is of another version; start from the first page",
+                ));
             }
             _ => return Err(malformed()),
         }
@@ -285,7 +287,8 @@ impl Bracket {
             Self::ObjectId => from(Bson::ObjectId(bson::oid::ObjectId::from_bytes([0; 12]))),
             Self::Boolean => from(Bson::Boolean(false)),
             // Not from the first moment that BSON can hold: some servers cannot read it.
-            Self::Date => from(Bson::DateTime(EPOCH)).or(Filter::Field(path.clone(), Predicate::Lt(Bson::DateTime(EPOCH)))),
+            Self::Date => from(Bson::DateTime(EPOCH))
+                .or(Filter::Field(path.clone(), Predicate::Lt(Bson::DateTime(EPOCH)))),
             Self::Timestamp => from(Bson::Timestamp(bson::Timestamp { time: 0, increment: 0 })),
             Self::MaxKey => Filter::eq(path.clone(), Bson::MaxKey),
         }
@@ -324,7 +327,11 @@ impl<'a> Side<'a> {
 
     /// The path holds this very value.
     fn here(&self) -> Filter {
-        if self.has_range() { self.field(Predicate::Eq(self.value.clone())) } else { self.bracket.holds(self.path) }
+        if self.has_range() {
+            self.field(Predicate::Eq(self.value.clone()))
+        } else {
+            self.bracket.holds(self.path)
+        }
     }
 
     /// The path holds a smaller value of the same bracket.
@@ -379,7 +386,11 @@ impl<'a> Side<'a> {
         match self.bracket {
             _ if !self.has_range() => self.here(),
             Bracket::Number if self.is_nan() => {
-                if self.descending { self.here() } else { self.bracket.holds(self.path) }
+                if self.descending {
+                    self.here()
+                } else {
+                    self.bracket.holds(self.path)
+                }
             }
             _ if self.descending => self.field(Predicate::Lte(self.value.clone())),
             _ => self.field(Predicate::Gte(self.value.clone())),
@@ -394,10 +405,13 @@ mod tests {
     use crate::model::{FieldDef, ModelDef};
 
     static MODEL: ModelDef = ModelDef::new("Item", "items", &FIELDS, 0);
-    static FIELDS: [FieldDef; 1] = [FieldDef::new("id", "_id", "id", |generator| generator.subschema_for::<i64>())];
+    static FIELDS: [FieldDef; 1] =
+        [FieldDef::new("id", "_id", "id", |generator| generator.subschema_for::<i64>())];
 
     fn sort(keys: &[(&'static str, bool)]) -> Vec<SortKey> {
-        keys.iter().map(|(path, descending)| SortKey { path: (*path).into(), descending: *descending }).collect()
+        keys.iter()
+            .map(|(path, descending)| SortKey { path: (*path).into(), descending: *descending })
+            .collect()
     }
 
     #[test]
@@ -431,7 +445,11 @@ mod tests {
             place.encode(&MODEL, &sort(&[("a", true), ("_id", false)])).unwrap(),
         ];
         for text in bad {
-            assert_eq!(Place::decode(&text, &MODEL, &keys).unwrap_err().code(), ErrorCode::BadRequest, "{text}");
+            assert_eq!(
+                Place::decode(&text, &MODEL, &keys).unwrap_err().code(),
+                ErrorCode::BadRequest,
+                "{text}"
+            );
         }
     }
 }

@@ -53,7 +53,8 @@ impl Dirty {
     /// The error of a read that is not lenient. It carries this, for [`Dirt`] to find.
     pub(crate) fn into_error(self, source: impl std::error::Error + Send + Sync + 'static) -> Error {
         let Self { model, collection, id, path, expected, found } = &self;
-        let (id, place) = (shown(id), if path.is_empty() { "itself".to_owned() } else { format!("`{path}`") });
+        let (id, place) =
+            (shown(id), if path.is_empty() { "itself".to_owned() } else { format!("`{path}`") });
         Error::internal(format!(
             "the document {id} of {collection} is not a {model}: {place} is {found}, expected {expected}; \
              `.lenient()` sets such documents aside"
@@ -215,12 +216,14 @@ impl Dirt {
 /// [`ErrorCode::Internal`](crate::ErrorCode::Internal) naming the model, the document's id, the path, and what was
 /// expected and found there.
 pub(crate) fn decode<M: Model>(document: &RawDocument) -> Result<M> {
-    codec::decode(document)
-        .map_err(|error| Dirty::of(document, M::def(), &error).into_error(error))
+    codec::decode(document).map_err(|error| Dirty::of(document, M::def(), &error).into_error(error))
 }
 
 /// As [`decode`]; with `dirt`, documents that are no `M` are set aside there: none.
-pub(crate) fn decode_or_set_aside<M: Model>(document: &RawDocument, dirt: Option<&Dirt>) -> Result<Option<M>> {
+pub(crate) fn decode_or_set_aside<M: Model>(
+    document: &RawDocument,
+    dirt: Option<&Dirt>,
+) -> Result<Option<M>> {
     match (codec::decode(document), dirt) {
         (Ok(model), _) => Ok(Some(model)),
         (Err(error), Some(dirt)) => {
@@ -246,7 +249,8 @@ pub(crate) fn decode_at<M: Model>(rows: &Rows, position: usize, dirt: Option<&Di
 
 /// The document at `position` with its relations.
 pub(crate) fn decode_one<M: Model>(rows: &Rows, position: usize) -> Result<M> {
-    decode_at(rows, position, None)?.ok_or_else(|| Error::internal("a document was set aside where none may be"))
+    decode_at(rows, position, None)?
+        .ok_or_else(|| Error::internal("a document was set aside where none may be"))
 }
 
 /// All documents with their relations.

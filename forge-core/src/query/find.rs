@@ -279,7 +279,9 @@ impl<M: Model> Find<M> {
             return Err(error);
         }
         if self.select.search.is_some() {
-            return Err(Error::bad_request("a search ranks documents and counts none; count by text, or by a filter"));
+            return Err(Error::bad_request(
+                "a search ranks documents and counts none; count by text, or by a filter",
+            ));
         }
         let ir::Select { model, filter, with_deleted, options, skip, limit, .. } = self.select;
         let skip = skip.unwrap_or(0);

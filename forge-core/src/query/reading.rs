@@ -100,8 +100,10 @@ impl<T: Send + 'static> Reading<T> {
                 None => handle.stream(select, BATCH).await,
             }
         };
-        let decoded = move |rows: Rows| Self::decode(&decode, &rows, None).map(|items| stream::iter(items).map(Ok));
-        let results = stream::once(open).try_flatten().and_then(move |rows| std::future::ready(decoded(rows)));
+        let decoded =
+            move |rows: Rows| Self::decode(&decode, &rows, None).map(|items| stream::iter(items).map(Ok));
+        let results =
+            stream::once(open).try_flatten().and_then(move |rows| std::future::ready(decoded(rows)));
         let results = results.try_flatten().boxed();
         // Nothing comes after an error.
         let ended = results.scan(false, |failed, result| {

@@ -55,11 +55,15 @@ impl Asked {
         }
         let mut options = std::mem::take(&mut select.include);
         for mut asked in self.includes {
-            let given = options.iter().position(|own| own.relation == asked.relation && own.count == asked.count);
+            let given =
+                options.iter().position(|own| own.relation == asked.relation && own.count == asked.count);
             if let Some(given) = given {
                 let given = options.remove(given).select;
-                asked.select =
-                    ir::Select { projection: asked.select.projection, include: asked.select.include, ..given };
+                asked.select = ir::Select {
+                    projection: asked.select.projection,
+                    include: asked.select.include,
+                    ..given
+                };
             }
             select.include.push(asked);
         }
@@ -263,7 +267,9 @@ macro_rules! select_include {
             }
             fn read(&self, row: &mut Row<'_>) -> Result<$output> {
                 let read = |row: &mut Row<'_>| self.selection.read(row);
-                row.related()?.decoded(|rows, at, dirt| read_selected::<T, _>(rows, at, dirt, read)).map($finish)
+                row.related()?
+                    .decoded(|rows, at, dirt| read_selected::<T, _>(rows, at, dirt, read))
+                    .map($finish)
             }
         }
     };

@@ -87,7 +87,11 @@ impl Field {
             }
         }
         if let (Some(_), Some(key)) = (found.path.key(), found.count.key()) {
-            diag.hint(key, "a field is read from a path or counts a relation, not both", "remove one of the two");
+            diag.hint(
+                key,
+                "a field is read from a path or counts a relation, not both",
+                "remove one of the two",
+            );
         }
         found
     }

@@ -95,12 +95,7 @@ impl Run<'_> {
         Ok(links)
     }
 
-    async fn joined(
-        &self,
-        relation: &RelationDef,
-        join: &Join<'_>,
-        include: &Include,
-    ) -> Result<Included> {
+    async fn joined(&self, relation: &RelationDef, join: &Join<'_>, include: &Include) -> Result<Included> {
         if include.count {
             let counts = Some(self.counts(relation, join, &include.select).await?);
             let (rows, groups) = (Rows::default(), Vec::new());
@@ -178,9 +173,11 @@ impl Run<'_> {
         let filter = if join.values.is_empty() { Filter::Nothing } else { self.seen(wanted).await? };
         let mut counts = Vec::new();
         for keys in join.values.chunks(KEYS_PER_COMMAND) {
-            let ours = Filter::Field(relation.foreign.into(), Predicate::In(keys.to_vec())).and(filter.clone());
+            let ours =
+                Filter::Field(relation.foreign.into(), Predicate::In(keys.to_vec())).and(filter.clone());
             self.record(&wanted.model, &ours);
-            let artifact = compile::count_per_parent(&wanted.model, &ours, relation.foreign, &wanted.options)?;
+            let artifact =
+                compile::count_per_parent(&wanted.model, &ours, relation.foreign, &wanted.options)?;
             for document in self.documents(&artifact).await? {
                 let count = document.get("n")?.and_then(order::as_f64).unwrap_or(0.0);
                 let key = document.get("_id")?.map(Bson::try_from).transpose()?;

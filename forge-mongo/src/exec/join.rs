@@ -32,11 +32,7 @@ impl<'a> Join<'a> {
     }
 
     /// The keys to which `links` lead the parents of `self`.
-    pub(super) fn through<'l>(
-        &self,
-        links: &'l [RawDocumentBuf],
-        through: &ThroughDef,
-    ) -> Result<Join<'l>> {
+    pub(super) fn through<'l>(&self, links: &'l [RawDocumentBuf], through: &ThroughDef) -> Result<Join<'l>> {
         let mut by_key = vec![Vec::new(); self.values.len()];
         for (at, link) in links.iter().enumerate() {
             values_at(link, through.local, &mut |value| {
@@ -136,7 +132,9 @@ impl<'a> Gathered<'a> {
         let parent = self.first.len() - 1;
         match self.first[parent] {
             None => self.first[parent] = Some(position),
-            Some(first) if first != position && self.seen.insert(position) => self.more.push((parent, position)),
+            Some(first) if first != position && self.seen.insert(position) => {
+                self.more.push((parent, position))
+            }
             Some(_) => {}
         }
     }
