@@ -20,7 +20,8 @@ use crate::Limits;
 use crate::auth::{self, Authenticator};
 use crate::idempotency::{Claim, IdempotencyKey, IdempotencyStore, StoredAnswer};
 use crate::json;
-use crate::live::hub::{Hub, Snapshot};
+use crate::live::hub::Hub;
+use crate::live::snapshot::Snapshot;
 use crate::metrics::Metrics;
 
 /// How calls that succeed are counted.

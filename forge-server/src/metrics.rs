@@ -15,7 +15,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
-use crate::live::hub::Snapshot;
+use crate::live::snapshot::Snapshot;
 
 /// The upper ends of what times are sorted into, in seconds.
 const BUCKETS: [f64; 14] =
@@ -210,8 +210,8 @@ fn state(now: &Snapshot) -> Registry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::live::hub::FeedSnapshot;
     use crate::live::machine::Counts;
+    use crate::live::snapshot::FeedSnapshot;
 
     #[test]
     fn metrics_that_are_off_cost_nothing_and_tell_nothing() {

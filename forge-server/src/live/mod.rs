@@ -14,5 +14,6 @@ pub(crate) mod outbox;
 mod scenarios;
 #[cfg(test)]
 mod simulation;
+pub(crate) mod snapshot;
 mod socket;
 mod view;
