@@ -50,6 +50,16 @@ pub struct Job {
     pub owner: Option<String>,
 }
 
+/// Who is signed in, by their token.
+#[derive(Debug, Clone, Model)]
+pub struct Session {
+    #[model(id)]
+    pub token: String,
+    pub user: String,
+    pub role: String,
+    pub until: DateTime,
+}
+
 /// Money, so that it can be moved.
 #[derive(Debug, Clone, Model)]
 pub struct Account {
