@@ -79,6 +79,7 @@ impl<T: Serialize + 'static> EachValue<T> {
     }
 
     /// Multiplies the number.
+    #[allow(clippy::should_implement_trait, reason = "it is named as the change of a field is")]
     pub fn mul(self, factor: impl IntoValue<T>) -> Self
     where
         T: Number,

@@ -10,7 +10,7 @@ use crate::db::{Db, Handle};
 use crate::error::Result;
 use crate::ir::{self, Operation, Outcome, Skipped};
 use crate::model::ModelRef;
-use crate::traits::{Model, NewRecord, encode_new, encode_unchecked};
+use crate::traits::{Model, NewRecord, encode_new};
 
 /// The most documents that an insert of many holds at a time.
 const MAX_DOCUMENTS: usize = 100_000;

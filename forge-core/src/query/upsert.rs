@@ -127,6 +127,7 @@ impl<M: Model> Upsert<M> {
     }
 
     /// Changes what the patch gives, after checking it by the model's `#[validate(…)]` rules.
+    #[allow(clippy::needless_pass_by_value, reason = "as updates take it")]
     pub fn patch(mut self, given: M::Patch) -> Self {
         patch::<M>(&mut self.recorder, &given);
         self
@@ -143,7 +144,7 @@ impl<M: Model> Upsert<M> {
             keys.extend(given_id::<M>()?);
         }
         for path in keys {
-            filter.narrow(same(M::def().name, &document, path)?);
+            filter.narrow(same(M::def().name, &document, &path)?);
         }
         let mut changes = self.recorder.changes;
         loaded::check_changes::<M>(&changes, "upsert")?;
@@ -176,7 +177,7 @@ impl<M: Model> IntoFuture for Upsert<M> {
                     }
                     // Servers that only speak MongoDB's language may answer the one that lost with nothing.
                     Ok(Outcome::Written { .. }) if attempt < ATTEMPTS && !handle.in_transaction() => {
-                        attempt += 1
+                        attempt += 1;
                     }
                     Ok(_) => return Err(wrong_outcome("upsert")),
                     // Somebody else inserted the same key since it was looked for: now it is there. Inside a
@@ -203,7 +204,7 @@ fn given_id<M: Model>() -> Result<Option<ir::Path>> {
 }
 
 /// The condition that a document has the same value at `path`.
-fn same(model: &str, document: &RawDocumentBuf, path: ir::Path) -> Result<ir::Filter> {
+fn same(model: &str, document: &RawDocumentBuf, path: &ir::Path) -> Result<ir::Filter> {
     let document = bson::Document::try_from(document)?;
     let mut parts = path.split('.');
     let first = parts.next().and_then(|part| document.get(part));
