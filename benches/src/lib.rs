@@ -9,6 +9,8 @@ use cpu_time::ProcessTime;
 use serde::Serialize;
 
 pub mod models;
+pub mod replay;
+pub mod turns;
 
 /// What every bench accepts.
 #[derive(Debug, Clone, clap::Parser)]
@@ -25,6 +27,13 @@ pub struct Options {
     /// Rounds of each measurement; the median counts.
     #[arg(long, default_value_t = 15)]
     pub rounds: usize,
+}
+
+impl Options {
+    /// Whether the figure `name` was asked for.
+    pub fn wants(&self, name: &str) -> bool {
+        name.contains(&self.only)
+    }
 }
 
 /// One figure.
@@ -155,6 +164,11 @@ pub struct Pairs {
 }
 
 impl Pairs {
+    /// One round.
+    pub fn of(ours: f64, peer: f64) -> Self {
+        Self { ours: vec![ours], peer: vec![peer] }
+    }
+
     /// Adds one round.
     pub fn push(&mut self, ours: f64, peer: f64) {
         self.ours.push(ours);
@@ -166,11 +180,6 @@ impl Pairs {
         if round > 0 {
             self.push(ours, peer);
         }
-    }
-
-    /// The newest round.
-    pub fn last(&self) -> (f64, f64) {
-        (self.ours.last().copied().unwrap_or_default(), self.peer.last().copied().unwrap_or_default())
     }
 
     /// The median of the rounds' ratios: drift of the machine's speed cancels out.
@@ -209,6 +218,11 @@ impl Span {
     /// Units of work a second.
     pub fn rate(self, n: usize) -> f64 {
         n as f64 / self.wall.elapsed().as_secs_f64().max(1e-9)
+    }
+
+    /// Microseconds by the clock for each of `n` units of work.
+    pub fn wall_micros_each(self, n: usize) -> f64 {
+        self.wall.elapsed().as_secs_f64() * 1e6 / n as f64
     }
 
     /// Time by the clock.
