@@ -80,9 +80,12 @@ async fn the_manifest_describes_what_clients_may_use() {
     for known in ["notes", "add_note", "Note", "title", "Frame"] {
         assert!(text.contains(known), "{known} is not in the manifest");
     }
-    for hidden in ["whisper", "wipe", "secret", "hidden", CANARY] {
+    for hidden in ["whisper", "wipe", "hidden", CANARY] {
         assert!(!text.contains(hidden), "{hidden} is in the manifest");
     }
+    let manifest = answer.json();
+    let note = manifest["models"].as_array().unwrap().iter().find(|model| model["name"] == "Note").unwrap();
+    assert!(!note.to_string().contains("secret"), "{note}");
 }
 
 #[tokio::test]
@@ -115,7 +118,7 @@ async fn metrics_are_told_only_where_they_are_switched_on() {
         "forge_calls_total{kind=\"mutation\",handler=\"add_note\",code=\"ok\"} 1",
         "forge_live_run_seconds_count{query=\"notes\"} 1",
         "forge_sockets 1",
-        "forge_feed_version{database=\"forge\"} 1",
+        "forge_feed_up{database=\"forge\"} 1",
     ] {
         assert!(text.lines().any(|known| known == line), "{line} is not in\n{text}");
     }
