@@ -198,7 +198,9 @@ fn narrow_stages(stages: &mut [Stage], condition: &dyn Fn(ModelRef) -> Filter) {
             Stage::Lookup(lookup) => lookup.from.narrow(condition),
             Stage::Union(source) => source.narrow(condition),
             Stage::Graph(graph) if !graph.with_deleted => graph.filter.narrow(condition(graph.model)),
-            Stage::Facet(facets) => facets.iter_mut().for_each(|(_, stages)| narrow_stages(stages, condition)),
+            Stage::Facet(facets) => {
+                facets.iter_mut().for_each(|(_, stages)| narrow_stages(stages, condition));
+            }
             _ => {}
         }
     }
@@ -286,7 +288,9 @@ fn gather<'d>(document: &'d Document, found: &mut Vec<&'d str>) {
         }
         match value {
             Bson::Document(inner) => gather(inner, found),
-            Bson::Array(items) => items.iter().filter_map(Bson::as_document).for_each(|item| gather(item, found)),
+            Bson::Array(items) => {
+                items.iter().filter_map(Bson::as_document).for_each(|item| gather(item, found));
+            }
             _ => {}
         }
     }

@@ -87,7 +87,10 @@ impl<'de> Deserialize<'de> for Bytes {
                 f.write_str("bytes as base64 with padding")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Bytes, E> {
-                STANDARD.decode(text).map(Bytes).map_err(|e| E::custom(format_args!("this is no base64: {e}")))
+                STANDARD
+                    .decode(text)
+                    .map(Bytes)
+                    .map_err(|e| E::custom(format_args!("this is no base64: {e}")))
             }
         }
         let deserializer = match codec::buffered(deserializer)? {

@@ -43,7 +43,8 @@ impl Date {
 
     /// The moment at which the day begins in UTC.
     pub fn midnight(self) -> DateTime {
-        let days = self.0.to_julian_day() - time::Date::from_ordinal_date(1970, 1).map_or(0, time::Date::to_julian_day);
+        let days = self.0.to_julian_day()
+            - time::Date::from_ordinal_date(1970, 1).map_or(0, time::Date::to_julian_day);
         DateTime::from_millis(i64::from(days) * MILLIS_PER_DAY)
     }
 
@@ -129,7 +130,9 @@ fn wrong(wanted: &'static str, text: &str) -> CalendarParseError {
 
 /// The number that exactly `width` digits make.
 fn number(text: &str, width: usize) -> Option<u16> {
-    (text.len() == width && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+    (text.len() == width && text.bytes().all(|byte| byte.is_ascii_digit()))
+        .then(|| text.parse().ok())
+        .flatten()
 }
 
 impl FromStr for Date {
@@ -162,7 +165,8 @@ impl FromStr for Time {
             }
             _ => None,
         };
-        let millis = (1..=9).contains(&fraction.len()).then(|| number(&format!("{fraction:0<3}")[..3], 3)).flatten();
+        let millis =
+            (1..=9).contains(&fraction.len()).then(|| number(&format!("{fraction:0<3}")[..3], 3)).flatten();
         let rest = fraction.bytes().all(|byte| byte.is_ascii_digit());
         match (time, millis) {
             (Some(Self(base)), Some(millis)) if rest => Ok(Self(base + i32::from(millis))),
@@ -255,7 +259,9 @@ mod tests {
             assert_eq!(time.to_string().parse(), Ok(time));
             assert_eq!(crate::value::from_bson::<Time>(time.into()).unwrap(), time);
         }
-        for text in ["24:00", "1:00", "12:60", "12:00:60", "12:00.5", "12:00:00.", "12", "-1:00", "12:00:00.x"] {
+        for text in
+            ["24:00", "1:00", "12:60", "12:00:60", "12:00.5", "12:00:00.", "12", "-1:00", "12:00:00.x"]
+        {
             assert!(text.parse::<Time>().is_err(), "{text}");
         }
         assert!(crate::value::from_bson::<Time>(bson::Bson::Int32(-1)).is_err());

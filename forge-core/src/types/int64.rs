@@ -47,7 +47,11 @@ impl FromStr for Int64 {
 
 impl Serialize for Int64 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_i64(self.0) }
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            serializer.serialize_i64(self.0)
+        }
     }
 }
 
@@ -66,7 +70,9 @@ impl<'de> Deserialize<'de> for Int64 {
                 Ok(Int64(value))
             }
             fn visit_u64<E: de::Error>(self, value: u64) -> Result<Int64, E> {
-                i64::try_from(value).map(Int64).map_err(|_| E::invalid_value(de::Unexpected::Unsigned(value), &self))
+                i64::try_from(value)
+                    .map(Int64)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Unsigned(value), &self))
             }
         }
         if deserializer.is_human_readable() {

@@ -294,7 +294,9 @@ fn form<'o>(operator: &str, operand: &'o Bson, single: bool) -> Result<(&'o Docu
         return Ok((form, 1));
     }
     if matches!(form.get("n"), Some(Bson::Document(_) | Bson::String(_))) {
-        return Err(Error::unsupported(format!("the embedded engine takes a number as the `n` of `{operator}`")));
+        return Err(Error::unsupported(format!(
+            "the embedded engine takes a number as the `n` of `{operator}`"
+        )));
     }
     let count = form.get("n").and_then(integer).filter(|count| *count > 0);
     let count = count.ok_or_else(|| lacks(operator, "`n`, a number from 1", operand))?;

@@ -51,7 +51,9 @@ pub(super) fn bucket(cx: &Context<'_, '_>, rows: &Rows, form: &Document) -> Resu
             (above, _) if above > 0 && above < bounds.len() => bounds[above - 1].clone(),
             (_, Some(default)) => default.clone(),
             _ => {
-                return Err(Error::bad_request(format!("{value} is in no bucket, and `$bucket` has no `default`")));
+                return Err(Error::bad_request(format!(
+                    "{value} is in no bucket, and `$bucket` has no `default`"
+                )));
             }
         };
         let empty = || (id.clone(), vec![State::default(); fields.len()]);

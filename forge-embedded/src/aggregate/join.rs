@@ -65,12 +65,17 @@ fn variables(form: &Document) -> Result<Vec<(String, Expr)>> {
     let Some(variables) = form.get("let") else { return Ok(Vec::new()) };
     let variables =
         variables.as_document().ok_or_else(|| Error::bad_request("the `let` of `$lookup` is a document"))?;
-    let variable = |(name, value): (&String, &Bson)| Ok((checked_name(name)?.to_owned(), Expr::parse(value)?));
+    let variable =
+        |(name, value): (&String, &Bson)| Ok((checked_name(name)?.to_owned(), Expr::parse(value)?));
     variables.iter().map(variable).collect()
 }
 
 /// The context with the variables as they are for a document.
-fn bound<'v, 't>(cx: &Context<'v, 't>, variables: &[(String, Expr)], row: &Document) -> Result<Context<'v, 't>> {
+fn bound<'v, 't>(
+    cx: &Context<'v, 't>,
+    variables: &[(String, Expr)],
+    row: &Document,
+) -> Result<Context<'v, 't>> {
     let bind = |(name, expr): &(String, Expr)| {
         Ok((name.clone(), expr.eval(&cx.scope(row))?.unwrap_or(Bson::Undefined)))
     };
@@ -145,7 +150,8 @@ pub(super) fn union(cx: &Context<'_, '_>, mut rows: Rows, operand: &Bson) -> Res
         Bson::String(from) => (from.as_str(), Vec::new()),
         Bson::Document(form) => {
             check_options("$unionWith", form, &["coll", "pipeline"])?;
-            let pipeline = form.get("pipeline").map(|pipeline| stages_of("$unionWith", pipeline)).transpose()?;
+            let pipeline =
+                form.get("pipeline").map(|pipeline| stages_of("$unionWith", pipeline)).transpose()?;
             (text("$unionWith", form, "coll")?, pipeline.unwrap_or_default())
         }
         other => return Err(Error::bad_request(format!("`$unionWith` takes a collection, not {other}"))),
@@ -157,21 +163,36 @@ pub(super) fn union(cx: &Context<'_, '_>, mut rows: Rows, operand: &Bson) -> Res
 /// `$graphLookup`: what is reached from a row by following a field to another one, again and again.
 pub(super) fn graph(cx: &Context<'_, '_>, mut rows: Rows, form: &Document) -> Result<Rows> {
     const STAGE: &str = "$graphLookup";
-    let known =
-        ["from", "startWith", "connectFromField", "connectToField", "as", "maxDepth", "depthField", "restrictSearchWithMatch"];
+    let known = [
+        "from",
+        "startWith",
+        "connectFromField",
+        "connectToField",
+        "as",
+        "maxDepth",
+        "depthField",
+        "restrictSearchWithMatch",
+    ];
     check_options(STAGE, form, &known)?;
-    let start = form.get("startWith").ok_or_else(|| Error::bad_request("`$graphLookup` needs `startWith`"))?;
+    let start =
+        form.get("startWith").ok_or_else(|| Error::bad_request("`$graphLookup` needs `startWith`"))?;
     let graph = Graph {
         from: text(STAGE, form, "from")?,
         next: text(STAGE, form, "connectFromField")?,
         to: text(STAGE, form, "connectToField")?,
-        depth: form.get("maxDepth").map(|depth| amount("maxDepth", depth, 0)).transpose()?.unwrap_or(usize::MAX),
+        depth: form
+            .get("maxDepth")
+            .map(|depth| amount("maxDepth", depth, 0))
+            .transpose()?
+            .unwrap_or(usize::MAX),
         depth_field: form.get("depthField").and_then(Bson::as_str),
         only: match form.get("restrictSearchWithMatch") {
             None => None,
             Some(Bson::Document(filter)) => Some(Matching::within(&filter::parse(filter)?, cx.variables())?),
             Some(other) => {
-                return Err(Error::bad_request(format!("`restrictSearchWithMatch` is a filter, not {other}")));
+                return Err(Error::bad_request(format!(
+                    "`restrictSearchWithMatch` is a filter, not {other}"
+                )));
             }
         },
     };

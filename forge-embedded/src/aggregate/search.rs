@@ -28,7 +28,10 @@ pub(super) fn begin<'p>(
         ("$listSearchIndexes", Bson::Document(stage)) => {
             let wanted = stage.get_str("name").ok();
             let found = cx.view()?.collection(collection).map(vector::listed).unwrap_or_default();
-            found.into_iter().filter(|index| wanted.is_none_or(|name| index.get_str("name").is_ok_and(|own| own == name))).collect()
+            found
+                .into_iter()
+                .filter(|index| wanted.is_none_or(|name| index.get_str("name").is_ok_and(|own| own == name)))
+                .collect()
         }
         _ => return Ok(None),
     };
@@ -39,12 +42,15 @@ fn fused(cx: &Context<'_, '_>, collection: &str, stage: &Document) -> Result<Row
     let wrong = |what: &str| Error::bad_request(format!("`$rankFusion` {what}"));
     for option in stage.keys() {
         if !["input", "combination"].contains(&option.as_str()) {
-            return Err(Error::unsupported(format!("the embedded engine has no `{option}` in `$rankFusion`")));
+            return Err(Error::unsupported(format!(
+                "the embedded engine has no `{option}` in `$rankFusion`"
+            )));
         }
     }
     let pipelines = stage.get_document("input").and_then(|input| input.get_document("pipelines"));
     let pipelines = pipelines.map_err(|_| wrong("takes input.pipelines"))?;
-    let weights = stage.get_document("combination").and_then(|combination| combination.get_document("weights")).ok();
+    let weights =
+        stage.get_document("combination").and_then(|combination| combination.get_document("weights")).ok();
     let mut found: BTreeMap<Vec<u8>, (f64, Document)> = BTreeMap::new();
     for (name, stages) in pipelines {
         let weight = match weights.and_then(|weights| weights.get(name)) {

@@ -94,7 +94,8 @@ pub(super) fn near(cx: &Context<'_, '_>, rows: Rows, form: &Document) -> Result<
             None => Err(Error::bad_request(format!("`{name}` is a number, not {value}"))),
         },
     };
-    let (least, most) = (number("minDistance")?.unwrap_or(0.0), number("maxDistance")?.unwrap_or(f64::INFINITY));
+    let (least, most) =
+        (number("minDistance")?.unwrap_or(0.0), number("maxDistance")?.unwrap_or(f64::INFINITY));
     let factor = number("distanceMultiplier")?.unwrap_or(1.0);
     let query = form.get_document("query").cloned().unwrap_or_default();
     let matching = Matching::within(&filter::parse(&query)?, cx.variables())?;

@@ -113,7 +113,9 @@ fn facets(cx: &Context<'_, '_>, rows: &Rows, form: &Document) -> Result<Rows> {
     for (name, pipeline) in form {
         let stages = stages_of("$facet", pipeline)?;
         let refused = ["$facet", "$geoNear", "$out", "$merge", "$search", "$vectorSearch"];
-        if let Some(stage) = stages.iter().flat_map(Document::keys).find(|stage| refused.contains(&stage.as_str())) {
+        if let Some(stage) =
+            stages.iter().flat_map(Document::keys).find(|stage| refused.contains(&stage.as_str()))
+        {
             return Err(Error::bad_request(format!("`{stage}` cannot stand inside of `$facet`")));
         }
         let rows = through(cx, rows.clone(), &stages)?;
@@ -256,7 +258,9 @@ fn unwound(cx: &Context<'_, '_>, rows: Rows, operand: &Bson) -> Result<Rows> {
                 }
             }
             Some(Bson::Array(items)) => {
-                cx.charge(super::accumulate::weight(&Bson::Document(row.clone())).saturating_mul(items.len()))?;
+                cx.charge(
+                    super::accumulate::weight(&Bson::Document(row.clone())).saturating_mul(items.len()),
+                )?;
                 for (at, item) in items.into_iter().enumerate() {
                     emit(row.clone(), Some(item), Bson::Int64(i64::try_from(at).unwrap_or(i64::MAX)))?;
                 }

@@ -34,9 +34,7 @@ fn aggregate(pipeline: &[Document]) -> Result<Vec<Document>> {
         let mut insert = |collection: &str, documents: Vec<Document>| {
             let documents = documents.iter().map(|document| keys::to_raw(document).unwrap()).collect();
             let command = Command::Insert { documents, ordered: true };
-            writing
-                .run("t", &MongoArtifact::new(collection, command))
-                .unwrap();
+            writing.run("t", &MongoArtifact::new(collection, command)).unwrap();
         };
         insert(
             "flights",

@@ -20,10 +20,23 @@ enum Function {
     DocumentNumber,
     Rank,
     DenseRank,
-    Shift { output: Expr, by: i64, default: Bson },
-    Derivative { input: Expr, unit: Option<i64> },
-    Integral { input: Expr, unit: Option<i64> },
-    ExpMovingAvg { input: Expr, alpha: f64 },
+    Shift {
+        output: Expr,
+        by: i64,
+        default: Bson,
+    },
+    Derivative {
+        input: Expr,
+        unit: Option<i64>,
+    },
+    Integral {
+        input: Expr,
+        unit: Option<i64>,
+    },
+    ExpMovingAvg {
+        input: Expr,
+        alpha: f64,
+    },
     /// The last value that is not null.
     Locf(Expr),
     /// What lies on the line between the values on both sides.
@@ -75,7 +88,8 @@ pub(super) fn set_window_fields(cx: &Context<'_, '_>, rows: Rows, form: &Documen
     let (mut rows, mut row_keys, mut current) = (Vec::new(), Vec::new(), None);
     let mut flush = |rows: &mut Vec<Document>, keys: &mut Vec<Vec<u8>>| {
         let partition = Partition { rows, keys, order: &order };
-        let columns = outputs.iter().map(|output| output.column(cx, &partition)).collect::<Result<Vec<_>>>()?;
+        let columns =
+            outputs.iter().map(|output| output.column(cx, &partition)).collect::<Result<Vec<_>>>()?;
         for (at, row) in rows.iter_mut().enumerate() {
             for (output, column) in outputs.iter().zip(&columns) {
                 set_path(row, &output.path, column[at].clone())?;
@@ -118,10 +132,14 @@ impl Output {
         }
         let window = match form.get("window") {
             None => Window::All,
-            Some(Bson::Document(window)) => Window::parse(window, order).map_err(|error| error.context(path))?,
+            Some(Bson::Document(window)) => {
+                Window::parse(window, order).map_err(|error| error.context(path))?
+            }
             Some(_) => return Err(wrong("has a `window` that is no document")),
         };
-        if matches!(window, Window::All) && matches!(function, Function::Derivative { .. } | Function::Integral { .. }) {
+        if matches!(window, Window::All)
+            && matches!(function, Function::Derivative { .. } | Function::Integral { .. })
+        {
             return Err(Error::bad_request(format!("`{name}` needs a `window`")));
         }
         Ok(Self { path: path.to_owned(), function, window })
@@ -135,7 +153,9 @@ impl Output {
         };
         match &self.function {
             Function::DocumentNumber => Ok((1..=count).map(length).collect()),
-            Function::Rank | Function::DenseRank => Ok(ranks(partition, matches!(self.function, Function::DenseRank))),
+            Function::Rank | Function::DenseRank => {
+                Ok(ranks(partition, matches!(self.function, Function::DenseRank)))
+            }
             Function::Shift { output, by, default } => {
                 let values = each(output)?;
                 let at = |row: usize| usize::try_from(row as i64 + by).ok().and_then(|at| values.get(at));
@@ -144,27 +164,41 @@ impl Output {
             Function::ExpMovingAvg { input, alpha } => moving_average(&each(input)?, *alpha),
             Function::Locf(input) => {
                 let mut last = Bson::Null;
-                Ok(each(input)?.into_iter().map(|value| {
-                    if value != Bson::Null {
-                        last = value;
-                    }
-                    last.clone()
-                }).collect())
+                Ok(each(input)?
+                    .into_iter()
+                    .map(|value| {
+                        if value != Bson::Null {
+                            last = value;
+                        }
+                        last.clone()
+                    })
+                    .collect())
             }
             Function::LinearFill(input) => fill(&each(input)?, &partition.places()?),
             Function::Derivative { input, unit } => {
                 let (values, places) = (each(input)?, partition.places()?);
-                self.windows(partition)?.into_iter().map(|window| slope(&values, &places, window, *unit)).collect()
+                self.windows(partition)?
+                    .into_iter()
+                    .map(|window| slope(&values, &places, window, *unit))
+                    .collect()
             }
             Function::Integral { input, unit } => {
                 let (values, places) = (each(input)?, partition.places()?);
-                self.windows(partition)?.into_iter().map(|window| area(&values, &places, window, *unit)).collect()
+                self.windows(partition)?
+                    .into_iter()
+                    .map(|window| area(&values, &places, window, *unit))
+                    .collect()
             }
             Function::Accumulator(accumulator) => self.accumulate(cx, accumulator, partition),
         }
     }
 
-    fn accumulate(&self, cx: &Context<'_, '_>, accumulator: &Accumulator, partition: &Partition<'_>) -> Result<Vec<Bson>> {
+    fn accumulate(
+        &self,
+        cx: &Context<'_, '_>,
+        accumulator: &Accumulator,
+        partition: &Partition<'_>,
+    ) -> Result<Vec<Bson>> {
         let mut out: Vec<Bson> = Vec::with_capacity(partition.rows.len());
         let (mut state, mut seen) = (State::default(), 0..0);
         for window in self.windows(partition)? {
@@ -194,20 +228,23 @@ impl Output {
                 let clamp = |at: i64| usize::try_from(at).unwrap_or(0).min(count);
                 let window = |row: usize| {
                     let start = lower.map_or(0, |lower| clamp((row as i64).saturating_add(lower)));
-                    let end = upper.map_or(count, |upper| clamp((row as i64).saturating_add(upper).saturating_add(1)));
+                    let end = upper
+                        .map_or(count, |upper| clamp((row as i64).saturating_add(upper).saturating_add(1)));
                     start.min(end)..end
                 };
                 Ok((0..count).map(window).collect())
             }
             Window::Range { lower, upper, unit } => {
                 let places = partition.places()?;
-                let bound = |place: f64, bound: &Bound| bound.as_ref().map(|by| moved(place, by, *unit)).transpose();
+                let bound =
+                    |place: f64, bound: &Bound| bound.as_ref().map(|by| moved(place, by, *unit)).transpose();
                 places
                     .iter()
                     .map(|place| {
                         let (lower, upper) = (bound(*place, lower)?, bound(*place, upper)?);
                         let start = lower.map_or(0, |lower| places.partition_point(|other| *other < lower));
-                        let end = upper.map_or(count, |upper| places.partition_point(|other| *other <= upper));
+                        let end =
+                            upper.map_or(count, |upper| places.partition_point(|other| *other <= upper));
                         Ok(start.min(end)..end)
                     })
                     .collect()
@@ -230,7 +267,9 @@ impl Function {
         let unit = || -> Result<Option<i64>> {
             let Some(unit) = form()?.get("unit") else { return Ok(None) };
             let millis = TimeUnit::parse(unit)?.millis();
-            millis.map(Some).ok_or_else(|| Error::bad_request(format!("`{name}` has no unit {unit}: it has no fixed length")))
+            millis.map(Some).ok_or_else(|| {
+                Error::bad_request(format!("`{name}` has no unit {unit}: it has no fixed length"))
+            })
         };
         Ok(match name {
             "$documentNumber" => Self::DocumentNumber,
@@ -243,7 +282,8 @@ impl Function {
                 Self::Shift {
                     output: part("output")?,
                     by: by.ok_or_else(|| Error::bad_request("`$shift` needs `by`, a whole number"))?,
-                    default: constant.ok_or_else(|| Error::bad_request("the `default` of `$shift` is a constant"))?,
+                    default: constant
+                        .ok_or_else(|| Error::bad_request("the `default` of `$shift` is a constant"))?,
                 }
             }
             "$derivative" => Self::Derivative { input: part("input")?, unit: unit()? },
@@ -254,14 +294,17 @@ impl Function {
                 };
                 let alpha = number("alpha").or_else(|| number("N").map(|n| 2.0 / (n + 1.0)));
                 let alpha = alpha.filter(|alpha| (0.0..=1.0).contains(alpha) && *alpha > 0.0);
-                let wrong = || Error::bad_request("`$expMovingAvg` needs `N`, from 1, or `alpha`, within 0 and 1");
+                let wrong =
+                    || Error::bad_request("`$expMovingAvg` needs `N`, from 1, or `alpha`, within 0 and 1");
                 Self::ExpMovingAvg { input: part("input")?, alpha: alpha.ok_or_else(wrong)? }
             }
             "$locf" => Self::Locf(Expr::parse(operand)?),
             "$linearFill" => Self::LinearFill(Expr::parse(operand)?),
             name => Self::Accumulator(Accumulator::named(name, operand).map_err(|error| {
                 if error.code() == forge_core::ErrorCode::Unsupported {
-                    return Error::unsupported(format!("the embedded engine has no window function `{name}`"));
+                    return Error::unsupported(format!(
+                        "the embedded engine has no window function `{name}`"
+                    ));
                 }
                 error
             })?),
@@ -276,7 +319,9 @@ impl Function {
 impl Window {
     fn parse(form: &Document, order: &[SortKey]) -> Result<Self> {
         let wrong = || {
-            Error::bad_request("a `window` is {documents: [from, to]} or {range: [from, to], unit}; ends are numbers, \"current\" or \"unbounded\"")
+            Error::bad_request(
+                "a `window` is {documents: [from, to]} or {range: [from, to], unit}; ends are numbers, \"current\" or \"unbounded\"",
+            )
         };
         let bounds = |name: &str| -> Result<Option<(Bound, Bound)>> {
             let Some(bounds) = form.get(name) else { return Ok(None) };
@@ -302,7 +347,9 @@ impl Window {
             }
             (None, Some((lower, upper))) => {
                 if !matches!(order, [SortKey { descending: false, .. }]) {
-                    return Err(Error::bad_request("a window of a range needs a `sortBy` of one ascending field"));
+                    return Err(Error::bad_request(
+                        "a window of a range needs a `sortBy` of one ascending field",
+                    ));
                 }
                 Ok(Self::Range { lower, upper, unit: form.get("unit").map(TimeUnit::parse).transpose()? })
             }
@@ -322,7 +369,10 @@ impl Partition<'_> {
         let place = |row: &Document| match path.value(&cx.scope(row))? {
             Bson::DateTime(at) => Ok(at.timestamp_millis() as f64),
             value => keys::with_raw(&value, forge_core::order::as_f64).ok_or_else(|| {
-                Error::bad_request(format!("a range, slope or area needs numbers or dates in `{}`, not {value}", key.path))
+                Error::bad_request(format!(
+                    "a range, slope or area needs numbers or dates in `{}`, not {value}",
+                    key.path
+                ))
             }),
         };
         self.rows.iter().map(place).collect()

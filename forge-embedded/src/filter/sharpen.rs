@@ -19,7 +19,10 @@ fn imply(expression: &Document, variables: &[(String, Bson)], implied: &mut Filt
     let Some((operator, Bson::Array(operands))) = expression.iter().next() else { return };
     match (operator.as_str(), operands.as_slice()) {
         ("$and", operands) => {
-            operands.iter().filter_map(Bson::as_document).for_each(|operand| imply(operand, variables, implied));
+            operands
+                .iter()
+                .filter_map(Bson::as_document)
+                .for_each(|operand| imply(operand, variables, implied));
         }
         ("$eq", [a, b]) => {
             let condition = equality(a, b, variables).or_else(|| equality(b, a, variables));

@@ -106,7 +106,8 @@ fn percentile(of: &Operand, p: &[f64]) -> Result<Document> {
 }
 
 fn top(of: Bson, keys: &[SortKey], count: Option<u32>, last: bool) -> Result<Document> {
-    let order = sort(keys, false)?.ok_or_else(|| Error::bad_request("the first ones need an order to be first in"))?;
+    let order = sort(keys, false)?
+        .ok_or_else(|| Error::bad_request("the first ones need an order to be first in"))?;
     let mut form = doc! { "sortBy": order, "output": of };
     let name = match (count, last) {
         (None, false) => "$top",

@@ -1,9 +1,7 @@
 //! Typed pipelines.
 
 use bson::{Bson, Document, doc};
-use forge_core::ir::{
-    Aggregate, Bounds, Graph, Lookup, Pipeline, SortKey, Source, Stage, WindowFunction,
-};
+use forge_core::ir::{Aggregate, Bounds, Graph, Lookup, Pipeline, SortKey, Source, Stage, WindowFunction};
 use forge_core::{Error, Result};
 
 use super::group::{accumulator, finished};
@@ -76,7 +74,9 @@ fn add(stage: &Stage, out: &mut Vec<Document>) -> Result<()> {
         }
         Stage::Lookup(lookup) => join(lookup, out)?,
         Stage::Union(source) => {
-            out.push(doc! { "$unionWith": { "coll": source.model.collection, "pipeline": of_source(source)? } });
+            out.push(
+                doc! { "$unionWith": { "coll": source.model.collection, "pipeline": of_source(source)? } },
+            );
         }
         Stage::Graph(found) => out.push(doc! { "$graphLookup": graph(found)? }),
         Stage::Facet(facets) => {
@@ -91,8 +91,7 @@ fn add(stage: &Stage, out: &mut Vec<Document>) -> Result<()> {
         Stage::Window { partition, sort: order, values } => window(partition.as_ref(), order, values, out)?,
         Stage::Near { key, point, distance, max_metres, min_metres } => {
             let near = doc! { "type": "Point", "coordinates": point.to_vec() };
-            let mut form =
-                doc! { "near": near, "distanceField": distance, "key": checked_path(key)?, "spherical": true };
+            let mut form = doc! { "near": near, "distanceField": distance, "key": checked_path(key)?, "spherical": true };
             form.extend(max_metres.map(|metres| ("maxDistance".to_owned(), Bson::Double(metres))));
             form.extend(min_metres.map(|metres| ("minDistance".to_owned(), Bson::Double(metres))));
             out.push(doc! { "$geoNear": form });

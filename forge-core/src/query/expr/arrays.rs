@@ -112,7 +112,7 @@ impl<E> Expr<Vec<E>> {
         let each = each(Expr::new("$$value"), Expr::new("$$this"));
         Parts::default()
             .push(self)
-            .push(start.as_expr())
+            .push(start.into_typed())
             .push(each)
             .named("$reduce", &["input", "initialValue", "in"])
     }

@@ -145,7 +145,12 @@ parts! {
     minute => "$minute";
 }
 
-fn truncated(mut form: Document, problem: Option<std::sync::Arc<str>>, unit: TimeUnit, count: u32) -> Expr<DateTime> {
+fn truncated(
+    mut form: Document,
+    problem: Option<std::sync::Arc<str>>,
+    unit: TimeUnit,
+    count: u32,
+) -> Expr<DateTime> {
     let zone = form.remove("timezone");
     unit.add_to(&mut form);
     if count != 1 {

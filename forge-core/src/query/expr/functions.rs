@@ -51,7 +51,7 @@ pub fn cond<E: AsExpr>(
     then: E,
     otherwise: impl IntoExpr<E::Type>,
 ) -> Expr<E::Type> {
-    Parts::default().push(test.into_expr()).push(then.as_expr()).push(otherwise.into_expr()).list("$cond")
+    Parts::default().push(test.into_expr()).push(then.into_typed()).push(otherwise.into_expr()).list("$cond")
 }
 
 /// The value of the first case whose test is true.
@@ -76,7 +76,8 @@ pub struct Switch;
 impl Switch {
     /// The first case. It says of which type all of them are.
     pub fn case<E: AsExpr>(self, test: impl IntoExpr<bool>, then: E) -> Case<E::Type> {
-        Case { branches: Vec::new(), problem: None, _type: std::marker::PhantomData }.case(test, then.as_expr())
+        Case { branches: Vec::new(), problem: None, _type: std::marker::PhantomData }
+            .case(test, then.into_typed())
     }
 }
 
@@ -120,7 +121,7 @@ pub fn object<T>(fields: impl IntoIterator<Item = NamedExpr>) -> Expr<T> {
 
 /// A list of values.
 pub fn array<E: AsExpr>(items: impl IntoIterator<Item = E>) -> Expr<Vec<E::Type>> {
-    let parts = items.into_iter().fold(Parts::default(), |parts, item| parts.push(item.as_expr()));
+    let parts = items.into_iter().fold(Parts::default(), |parts, item| parts.push(item.into_typed()));
     Expr { problem: parts.problem, ..Expr::new(parts.list) }
 }
 

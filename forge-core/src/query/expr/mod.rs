@@ -179,24 +179,24 @@ pub trait AsExpr {
     /// The type of the expression.
     type Type;
     /// The expression.
-    fn as_expr(self) -> Expr<Self::Type>;
+    fn into_typed(self) -> Expr<Self::Type>;
 }
 
 impl<T> AsExpr for Expr<T> {
     type Type = T;
-    fn as_expr(self) -> Expr<T> {
+    fn into_typed(self) -> Expr<T> {
         self
     }
 }
 impl<M, T> AsExpr for Field<M, T> {
     type Type = T;
-    fn as_expr(self) -> Expr<T> {
+    fn into_typed(self) -> Expr<T> {
         self.expr()
     }
 }
 impl AsExpr for &str {
     type Type = String;
-    fn as_expr(self) -> Expr<String> {
+    fn into_typed(self) -> Expr<String> {
         lit(self.to_owned())
     }
 }
@@ -205,7 +205,7 @@ macro_rules! literals {
     ($($type:ty),*) => {
         $(impl AsExpr for $type {
             type Type = $type;
-            fn as_expr(self) -> Expr<$type> {
+            fn into_typed(self) -> Expr<$type> {
                 lit(self)
             }
         })*
@@ -241,9 +241,7 @@ impl<M, E> EmbedMany<M, E> {
 fn literal<T: Serialize + 'static>(value: &T) -> Expr<T> {
     match to_bson(value) {
         Ok(bson) => Expr::new(quoted(bson)),
-        Err(error) => {
-            Expr { bson: Bson::Null, problem: Some(error.message().into()), _type: PhantomData }
-        }
+        Err(error) => Expr { bson: Bson::Null, problem: Some(error.message().into()), _type: PhantomData },
     }
 }
 
@@ -262,27 +260,30 @@ mod tests {
 
     struct M;
 
-    fn check<T>(expr: Expr<T>, expected: Bson) {
-        assert_eq!(expr.into_bson().unwrap(), expected);
+    fn check<T>(expr: Expr<T>, expected: &Bson) {
+        assert_eq!(expr.into_bson().unwrap(), *expected);
     }
 
     #[test]
     fn operators_read_as_they_are_written() {
         let (delay, distance) = (Field::<M, i32>::new("delay"), Field::<M, i32>::new("distance"));
-        check(delay + 5, bson!({ "$add": ["$delay", 5] }));
-        check((delay + distance) * 2 - 1, bson!({ "$subtract": [{ "$multiply": [{ "$add": ["$delay", "$distance"] }, 2] }, 1] }));
-        check(delay.expr().gt(distance), bson!({ "$gt": ["$delay", "$distance"] }));
+        check(delay + 5, &bson!({ "$add": ["$delay", 5] }));
+        check(
+            (delay + distance) * 2 - 1,
+            &bson!({ "$subtract": [{ "$multiply": [{ "$add": ["$delay", "$distance"] }, 2] }, 1] }),
+        );
+        check(delay.expr().gt(distance), &bson!({ "$gt": ["$delay", "$distance"] }));
         check(
             cond(delay.expr().gt(15) & distance.expr().lt(100), "late", "fine"),
-            bson!({ "$cond": [{ "$and": [{ "$gt": ["$delay", 15] }, { "$lt": ["$distance", 100] }] }, "late", "fine"] }),
+            &bson!({ "$cond": [{ "$and": [{ "$gt": ["$delay", 15] }, { "$lt": ["$distance", 100] }] }, "late", "fine"] }),
         );
     }
 
     #[test]
     fn literals_are_never_taken_for_paths_or_operators() {
         let name = Field::<M, String>::new("name");
-        check(name.expr().eq("$secret"), bson!({ "$eq": ["$name", { "$literal": "$secret" }] }));
-        check(lit(vec!["$a".to_owned()]), bson!({ "$literal": ["$a"] }));
+        check(name.expr().eq("$secret"), &bson!({ "$eq": ["$name", { "$literal": "$secret" }] }));
+        check(lit(vec!["$a".to_owned()]), &bson!({ "$literal": ["$a"] }));
         let map = std::collections::BTreeMap::from([("$where".to_owned(), 1)]);
         assert!(lit(map).into_bson().is_err(), "such a map cannot be stored either");
     }
@@ -290,17 +291,17 @@ mod tests {
     #[test]
     fn options_and_values_meet() {
         let age = Field::<M, Option<i32>>::new("age");
-        check(age + 1, bson!({ "$add": ["$age", 1] }));
-        check(age.expr().or(0) + 1, bson!({ "$add": [{ "$ifNull": ["$age", 0] }, 1] }));
+        check(age + 1, &bson!({ "$add": ["$age", 1] }));
+        check(age.expr().or(0) + 1, &bson!({ "$add": [{ "$ifNull": ["$age", 0] }, 1] }));
     }
 
     #[test]
     fn dates_have_parts_in_time_zones() {
         let date = Field::<M, DateTime>::new("date");
-        check(date.year(), bson!({ "$year": "$date" }));
+        check(date.year(), &bson!({ "$year": "$date" }));
         check(
             date.expr().in_zone("Europe/Vienna").trunc(TimeUnit::Day),
-            bson!({ "$dateTrunc": { "date": "$date", "unit": "day", "timezone": "Europe/Vienna" } }),
+            &bson!({ "$dateTrunc": { "date": "$date", "unit": "day", "timezone": "Europe/Vienna" } }),
         );
     }
 
@@ -308,8 +309,8 @@ mod tests {
     fn elements_of_lists_are_bound_by_closures() {
         let tags = Field::<M, Vec<String>>::new("tags");
         check(
-            tags.expr().keep(|tag| tag.ne("x")).map(|tag| tag.upper()).len(),
-            bson!({ "$size": { "$map": {
+            tags.expr().keep(|tag| tag.ne("x")).map(Expr::upper).len(),
+            &bson!({ "$size": { "$map": {
                 "input": { "$filter": { "input": "$tags", "as": "x0", "cond": { "$ne": ["$$x0", "x"] } } },
                 "as": "x0",
                 "in": { "$toUpper": "$$x0" },

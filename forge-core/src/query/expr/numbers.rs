@@ -5,7 +5,10 @@ use crate::fields::Field;
 use crate::types::{Decimal, Int64};
 
 /// Numbers that expressions and aggregates compute with.
-#[diagnostic::on_unimplemented(message = "`{Self}` is not a number", label = "only numbers are computed with")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a number",
+    label = "only numbers are computed with"
+)]
 pub trait Computable {
     /// The type of a sum: wide enough for many of them.
     type Sum;

@@ -28,7 +28,10 @@ impl<T: Serialize + 'static> Buckets<T> {
     pub fn at<V: IntoValue<T>>(bounds: impl IntoIterator<Item = V>) -> Self {
         let values = bounds.into_iter().map(|value| to_bson(&value.into_value()).map(literal));
         let values = values.collect::<Result<Vec<_>>>();
-        Self { bounds: values.map(|values| Bounds::At { values, default: None }), _type: std::marker::PhantomData }
+        Self {
+            bounds: values.map(|values| Bounds::At { values, default: None }),
+            _type: std::marker::PhantomData,
+        }
     }
 
     /// The `_id` of the bucket of every other value.

@@ -116,23 +116,27 @@ impl<R: Columns, H> Pipeline<R, H> {
             checked_name(&target, true)?;
             let variable = |NamedExpr { name, value }: NamedExpr| {
                 if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
-                    let problem = format!("the name of a variable begins with a small letter, unlike {name:?}");
+                    let problem =
+                        format!("the name of a variable begins with a small letter, unlike {name:?}");
                     return Err(Error::bad_request(problem));
                 }
                 Ok((checked_name(&name, false)?.to_owned(), value?))
             };
             let variables = variables(R::fields()).into_iter().map(variable).collect::<Result<_>>()?;
-            Ok(Stage::Lookup(Lookup { from: source::<T, S>(stages)?, equal: None, variables, target: target.clone(), single: false }))
+            Ok(Stage::Lookup(Lookup {
+                from: source::<T, S>(stages)?,
+                equal: None,
+                variables,
+                target: target.clone(),
+                single: false,
+            }))
         };
         let stage = lookup();
         self.attempt(stage)
     }
 
     /// What stages make of the documents of another model, after the documents so far.
-    pub fn union_with<T: Model, S>(
-        self,
-        stages: impl FnOnce(Pipeline<Documents<T>>) -> Pipeline<S>,
-    ) -> Self {
+    pub fn union_with<T: Model, S>(self, stages: impl FnOnce(Pipeline<Documents<T>>) -> Pipeline<S>) -> Self {
         let stage = source::<T, S>(stages).map(Stage::Union);
         self.attempt(stage)
     }

@@ -15,8 +15,8 @@ pub use run::from_json;
 pub use shape::{Columns, Documents, Shape};
 pub use stages::{asc, desc};
 pub use windows::{
-    Frame, NamedWindow, Over, Windows, dense_rank, derivative, document_number, exp_moving_avg, last_known, rank,
-    shift, windows,
+    Frame, NamedWindow, Over, Windows, dense_rank, derivative, document_number, exp_moving_avg, last_known,
+    rank, shift, windows,
 };
 
 use std::marker::PhantomData;
@@ -114,7 +114,9 @@ impl<R, H> Pipeline<R, H> {
 
 /// A name that a stage gives to a field.
 fn checked_name(name: &str, dotted: bool) -> Result<&str> {
-    let wrong = name.is_empty() || name.contains('\0') || name.split('.').any(|part| part.is_empty() || part.starts_with('$'));
+    let wrong = name.is_empty()
+        || name.contains('\0')
+        || name.split('.').any(|part| part.is_empty() || part.starts_with('$'));
     if wrong || (!dotted && name.contains('.')) {
         return Err(Error::bad_request(format!("{name:?} is no name for a field")));
     }

@@ -29,13 +29,15 @@ fn fields(values: impl IntoIterator<Item = NamedExpr>, dotted: bool) -> Result<D
 }
 
 pub(super) fn aggregates(values: impl IntoIterator<Item = NamedAgg>) -> Result<Vec<(String, Aggregate)>> {
-    let named = |NamedAgg { name, aggregate }: NamedAgg| Ok((checked_name(&name, false)?.to_owned(), aggregate?));
+    let named =
+        |NamedAgg { name, aggregate }: NamedAgg| Ok((checked_name(&name, false)?.to_owned(), aggregate?));
     values.into_iter().map(named).collect()
 }
 
 fn amount(stage: &str, amount: u64) -> Result<Stage> {
-    let amount = i64::try_from(amount)
-        .map_err(|_| Error::bad_request(format!("a {} of {amount} is too large", stage.trim_start_matches('$'))))?;
+    let amount = i64::try_from(amount).map_err(|_| {
+        Error::bad_request(format!("a {} of {amount} is too large", stage.trim_start_matches('$')))
+    })?;
     Ok(Stage::Plain(doc! { stage: amount }))
 }
 
@@ -69,8 +71,14 @@ impl<R: Columns, H> Pipeline<R, H> {
         let form = fields(values(R::fields()), true).map(|mut form| {
             for (_, value) in form.iter_mut() {
                 // A bare number or truth would switch a field of that name on or off.
-                if matches!(value, Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_) | Bson::Decimal128(_) | Bson::Boolean(_))
-                {
+                if matches!(
+                    value,
+                    Bson::Int32(_)
+                        | Bson::Int64(_)
+                        | Bson::Double(_)
+                        | Bson::Decimal128(_)
+                        | Bson::Boolean(_)
+                ) {
                     *value = doc! { "$literal": value.clone() }.into();
                 }
             }
@@ -95,7 +103,8 @@ impl<R: Columns, H> Pipeline<R, H> {
     /// One document for each element of the list at a path; documents without elements are left out.
     pub fn unwind(self, path: impl Into<String>) -> Self {
         let path = path.into();
-        let stage = checked_name(&path, true).map(|path| Stage::Plain(doc! { "$unwind": format!("${path}") }));
+        let stage =
+            checked_name(&path, true).map(|path| Stage::Plain(doc! { "$unwind": format!("${path}") }));
         self.attempt(stage)
     }
 
@@ -122,7 +131,8 @@ impl<R: Columns, H> Pipeline<R, H> {
         let group = || {
             let keys = fields(keys(R::fields()), false)?;
             let values = aggregates(values(R::fields()))?;
-            if let Some((name, _)) = values.iter().find(|(name, _)| keys.contains_key(name) || name == "_id") {
+            if let Some((name, _)) = values.iter().find(|(name, _)| keys.contains_key(name) || name == "_id")
+            {
                 return Err(Error::bad_request(format!("a group cannot have two fields {name:?}")));
             }
             Ok(Stage::Group { keys: keys.into_iter().collect(), values })
@@ -221,7 +231,9 @@ impl<R: Columns, H> Pipeline<R, H> {
         let distance = distance.into();
         let near = || {
             if !self.source.stages.is_empty() {
-                return Err(Error::bad_request("geo_near is the first stage of a pipeline, after its conditions"));
+                return Err(Error::bad_request(
+                    "geo_near is the first stage of a pipeline, after its conditions",
+                ));
             }
             checked_name(&distance, true)?;
             let point = [point.longitude(), point.latitude()];

@@ -33,7 +33,7 @@ pub fn windows() -> Windows {
 impl Windows {
     /// Documents with different values of this have nothing to do with each other.
     pub fn partition(mut self, by: impl AsExpr) -> Self {
-        self.partition = Some(by.as_expr().into_bson());
+        self.partition = Some(by.into_typed().into_bson());
         self
     }
 
@@ -159,7 +159,10 @@ pub fn dense_rank() -> Over<i64> {
 
 /// The value of the document `by` places after this one; before it, where negative.
 pub fn shift<E: AsExpr>(value: E, by: i32) -> Over<Option<E::Type>> {
-    Over::own(value.as_expr().into_bson().map(|value| doc! { "$shift": { "output": value, "by": by } }), None)
+    Over::own(
+        value.into_typed().into_bson().map(|value| doc! { "$shift": { "output": value, "by": by } }),
+        None,
+    )
 }
 
 /// How fast a value changes over a frame, for each unit of the sort value.
@@ -167,7 +170,7 @@ pub fn derivative<E>(value: E, frame: Frame, unit: Option<TimeUnit>) -> Over<Opt
 where
     E: AsExpr<Type: Computable>,
 {
-    let form = value.as_expr().into_bson().map(|value| {
+    let form = value.into_typed().into_bson().map(|value| {
         let mut form = doc! { "input": value };
         form.extend(unit.map(|unit| ("unit".to_owned(), unit.name().into())));
         doc! { "$derivative": form }
@@ -177,7 +180,7 @@ where
 
 /// The exponential moving average, in which about `n` documents count.
 pub fn exp_moving_avg<E: AsExpr<Type: Computable>>(value: E, n: u32) -> Over<Option<f64>> {
-    let form = value.as_expr().into_bson().and_then(|value| {
+    let form = value.into_typed().into_bson().and_then(|value| {
         if n == 0 {
             return Err(Error::bad_request("a moving average counts at least one document"));
         }
@@ -188,5 +191,5 @@ pub fn exp_moving_avg<E: AsExpr<Type: Computable>>(value: E, n: u32) -> Over<Opt
 
 /// The last value that is not null, up to this document.
 pub fn last_known<E: AsExpr>(value: E) -> Over<Option<E::Type>> {
-    Over::own(value.as_expr().into_bson().map(|value| doc! { "$locf": value }), None)
+    Over::own(value.into_typed().into_bson().map(|value| doc! { "$locf": value }), None)
 }

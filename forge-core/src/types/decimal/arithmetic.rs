@@ -139,7 +139,11 @@ fn add_finite(a: DecimalParts, b: DecimalParts) -> DecimalParts {
         return NaN;
     };
     if a == 0 {
-        return Finite { negative: b_negative && (b != 0 || a_negative), coefficient: b, exponent: b_exponent };
+        return Finite {
+            negative: b_negative && (b != 0 || a_negative),
+            coefficient: b,
+            exponent: b_exponent,
+        };
     }
     let room = if b == 0 { DIGITS } else { 2 * DIGITS - 1 } - digits(a);
     if a_exponent - b_exponent > room {
@@ -161,8 +165,11 @@ fn add_finite(a: DecimalParts, b: DecimalParts) -> DecimalParts {
 pub(super) fn multiply(a: DecimalParts, b: DecimalParts) -> DecimalParts {
     match (a, b) {
         (NaN, _) | (_, NaN) => NaN,
-        (Infinite { .. }, Finite { coefficient: 0, .. }) | (Finite { coefficient: 0, .. }, Infinite { .. }) => NaN,
-        (Infinite { .. }, _) | (_, Infinite { .. }) => Infinite { negative: is_negative(a) != is_negative(b) },
+        (Infinite { .. }, Finite { coefficient: 0, .. })
+        | (Finite { coefficient: 0, .. }, Infinite { .. }) => NaN,
+        (Infinite { .. }, _) | (_, Infinite { .. }) => {
+            Infinite { negative: is_negative(a) != is_negative(b) }
+        }
         (
             Finite { coefficient: x, exponent: x_exponent, .. },
             Finite { coefficient: y, exponent: y_exponent, .. },
@@ -278,7 +285,8 @@ pub(super) fn square_root(value: DecimalParts) -> DecimalParts {
             if (exponent - padding) % 2 != 0 {
                 padding -= 1;
             }
-            let padded = if padding >= 0 { coefficient * 10_u128.pow(padding as u32) } else { coefficient * 10 };
+            let padded =
+                if padding >= 0 { coefficient * 10_u128.pow(padding as u32) } else { coefficient * 10 };
             let padding = if padding >= 0 { padding } else { 1 };
             let start = Finite {
                 negative: false,

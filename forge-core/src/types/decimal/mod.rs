@@ -9,8 +9,8 @@ use std::iter::Sum;
 use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 use std::str::FromStr;
 
-use bson::{Bson, Decimal128};
 use bson::raw::RawBsonRef;
+use bson::{Bson, Decimal128};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -298,7 +298,9 @@ impl<'de> Deserialize<'de> for Decimal {
             RawBsonRef::Int32(value) => Ok(value.into()),
             RawBsonRef::Int64(value) => Ok(value.into()),
             RawBsonRef::Double(value) => Ok(Decimal::from_f64(value)),
-            other => Err(de::Error::custom(format_args!("expected a decimal, found {:?}", other.element_type()))),
+            other => {
+                Err(de::Error::custom(format_args!("expected a decimal, found {:?}", other.element_type())))
+            }
         }
     }
 }

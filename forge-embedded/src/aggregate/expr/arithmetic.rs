@@ -8,7 +8,12 @@ use crate::update::{Arithmetic, combine, decimal};
 
 const ANY: usize = usize::MAX;
 
-const fn operator(name: &'static str, least: usize, most: usize, apply: fn(&[Value]) -> Result<Value>) -> Operator {
+const fn operator(
+    name: &'static str,
+    least: usize,
+    most: usize,
+    apply: fn(&[Value]) -> Result<Value>,
+) -> Operator {
     Operator { name, least, most, nulls: Nulls::Null, apply }
 }
 
@@ -56,7 +61,9 @@ pub(super) static OPERATORS: [Operator; 18] = [
     operator("$log", 2, 2, |values| {
         let (x, base) = (doubles("$log", argument(values, 0))?, doubles("$log", argument(values, 1))?);
         if x <= 0.0 || base <= 0.0 || base == 1.0 {
-            return Err(Error::bad_request("a logarithm is of a number above 0, to a base above 0 other than 1"));
+            return Err(Error::bad_request(
+                "a logarithm is of a number above 0, to a base above 0 other than 1",
+            ));
         }
         Ok(Some(Bson::Double(x.ln() / base.ln())))
     }),
@@ -82,7 +89,9 @@ fn is_decimal(value: &Bson) -> bool {
 
 fn doubles(name: &str, value: &Bson) -> Result<f64> {
     if is_decimal(value) {
-        return Err(Error::unsupported(format!("the embedded engine has no `{name}` of decimals; convert with `$toDouble`")));
+        return Err(Error::unsupported(format!(
+            "the embedded engine has no `{name}` of decimals; convert with `$toDouble`"
+        )));
     }
     number(value)
 }
@@ -177,7 +186,9 @@ fn abs(value: &Bson) -> Result<Bson> {
         Bson::Int32(i32::MIN) => Bson::Int64(i64::from(i32::MIN).abs()),
         Bson::Int32(value) => Bson::Int32(value.abs()),
         Bson::Int64(value) => Bson::Int64(
-            value.checked_abs().ok_or_else(|| Error::bad_request("the smallest 64-bit integer has no opposite"))?,
+            value
+                .checked_abs()
+                .ok_or_else(|| Error::bad_request("the smallest 64-bit integer has no opposite"))?,
         ),
         Bson::Decimal128(value) => Decimal::from(*value).abs().into(),
         value => Bson::Double(number(value)?.abs()),
@@ -205,7 +216,8 @@ fn places(values: &[Value], double: fn(f64) -> f64, decimal: fn(Decimal, i32) ->
         Bson::Int32(_) | Bson::Int64(_) if count >= 0 => value.clone(),
         Bson::Int32(_) | Bson::Int64(_) => {
             let rounded = decimal(Decimal::from(whole(value)?), count);
-            let rounded = rounded.to_i64().ok_or_else(|| Error::bad_request("the rounded number is too large"))?;
+            let rounded =
+                rounded.to_i64().ok_or_else(|| Error::bad_request("the rounded number is too large"))?;
             if matches!(value, Bson::Int32(_)) { super::integer(rounded) } else { Bson::Int64(rounded) }
         }
         value => {
@@ -239,7 +251,8 @@ fn power(a: &Bson, b: &Bson) -> Result<Bson> {
         return Err(Error::bad_request("0 has no negative powers"));
     }
     if let Some((base, exponent)) = decimals(a, b) {
-        let exponent = exponent.to_i64().filter(|whole| Decimal::from(*whole) == exponent && whole.abs() <= 10_000);
+        let exponent =
+            exponent.to_i64().filter(|whole| Decimal::from(*whole) == exponent && whole.abs() <= 10_000);
         let exponent = exponent.ok_or_else(|| {
             Error::unsupported("the embedded engine has only whole powers of decimals, up to 10,000")
         })?;

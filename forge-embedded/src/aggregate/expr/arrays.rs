@@ -50,7 +50,11 @@ pub(super) static OPERATORS: [Operator; 18] = [
 ];
 
 pub(super) static NAMED: [Named; 7] = [
-    Named { name: "$firstN", parameters: &["input", "n"], apply: |values| some(values, |items, n| items[..n].to_vec()) },
+    Named {
+        name: "$firstN",
+        parameters: &["input", "n"],
+        apply: |values| some(values, |items, n| items[..n].to_vec()),
+    },
     Named {
         name: "$lastN",
         parameters: &["input", "n"],
@@ -115,9 +119,12 @@ fn index_of(values: &[Value]) -> Result<Value> {
             .map_err(|_| Error::bad_request("the bounds are whole numbers from 0")),
     };
     let (start, end) = (bound(2, 0)?, bound(3, usize::MAX)?.min(items.len()));
-    let found = items.iter().enumerate().take(end).skip(start).find(|(_, item)| {
-        compare(Some(item), values[1].as_ref()).is_eq()
-    });
+    let found = items
+        .iter()
+        .enumerate()
+        .take(end)
+        .skip(start)
+        .find(|(_, item)| compare(Some(item), values[1].as_ref()).is_eq());
     Ok(Some(found.map_or(Bson::Int32(-1), |(at, _)| length(at))))
 }
 
@@ -152,7 +159,9 @@ fn to_object(value: &Bson) -> Result<Value> {
             other => return Err(wrong(other)),
         };
         match (name, value) {
-            (Some(Bson::String(name)), Some(value)) if !name.contains('\0') => out.insert(name.clone(), value.clone()),
+            (Some(Bson::String(name)), Some(value)) if !name.contains('\0') => {
+                out.insert(name.clone(), value.clone())
+            }
             _ => return Err(wrong(item)),
         };
     }
@@ -181,7 +190,8 @@ fn some(values: &[Value], take: fn(&[Bson], usize) -> Vec<Bson>) -> Result<Value
 }
 
 fn extreme(values: &[Value], largest: bool) -> Result<Value> {
-    let items = array(argument(values, 0))?.iter().filter(|item| !matches!(item, Bson::Null | Bson::Undefined));
+    let items =
+        array(argument(values, 0))?.iter().filter(|item| !matches!(item, Bson::Null | Bson::Undefined));
     let mut keyed: Vec<_> = items.map(|item| (keys::encoded(item), item)).collect();
     keyed.sort_by(|a, b| if largest { b.0.cmp(&a.0) } else { a.0.cmp(&b.0) });
     let count = count_of(argument(values, 1))?;
@@ -206,7 +216,9 @@ fn sorted(values: &[Value]) -> Result<Value> {
             let descending = match whole(direction)? {
                 1 => false,
                 -1 => true,
-                other => return Err(Error::bad_request(format!("`sortBy` is 1, -1 or a document, not {other}"))),
+                other => {
+                    return Err(Error::bad_request(format!("`sortBy` is 1, -1 or a document, not {other}")));
+                }
             };
             for item in items {
                 let mut key = keys::encoded(item);
@@ -223,7 +235,8 @@ fn sorted(values: &[Value]) -> Result<Value> {
 
 /// The percentiles that are asked for: numbers within 0 and 1.
 pub(in crate::aggregate) fn percentiles(value: &Bson) -> Result<Vec<f64>> {
-    let wrong = || Error::bad_request(format!("percentiles are a list of numbers within 0 and 1, not {value}"));
+    let wrong =
+        || Error::bad_request(format!("percentiles are a list of numbers within 0 and 1, not {value}"));
     let list = value.as_array().filter(|list| !list.is_empty()).ok_or_else(wrong)?;
     list.iter().map(|p| number(p).ok().filter(|p| (0.0..=1.0).contains(p)).ok_or_else(wrong)).collect()
 }

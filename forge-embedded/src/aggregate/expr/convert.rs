@@ -50,7 +50,9 @@ pub(super) fn convert(value: &Bson, to: &str) -> Result<Bson> {
     Ok(match (to, value) {
         ("string", value) => text_of(Some(value))?.into(),
         ("bool", value) => truthy_by_conversion(value).into(),
-        ("int", value) => Bson::Int32(i32::try_from(whole_of(value).ok_or_else(impossible)?).map_err(|_| impossible())?),
+        ("int", value) => {
+            Bson::Int32(i32::try_from(whole_of(value).ok_or_else(impossible)?).map_err(|_| impossible())?)
+        }
         ("long", value) => Bson::Int64(whole_of(value).ok_or_else(impossible)?),
         ("double", Bson::String(text)) => Bson::Double(parse_double(text).ok_or_else(impossible)?),
         ("double", Bson::Boolean(value)) => Bson::Double(f64::from(u8::from(*value))),
@@ -62,10 +64,14 @@ pub(super) fn convert(value: &Bson, to: &str) -> Result<Bson> {
         ("decimal", value) => crate::update::decimal(value).ok_or_else(impossible)?.into(),
         ("date", Bson::DateTime(_)) => value.clone(),
         ("date", Bson::ObjectId(id)) => Bson::DateTime(id.timestamp()),
-        ("date", Bson::Timestamp(at)) => Bson::DateTime(bson::DateTime::from_millis(i64::from(at.time) * 1_000)),
+        ("date", Bson::Timestamp(at)) => {
+            Bson::DateTime(bson::DateTime::from_millis(i64::from(at.time) * 1_000))
+        }
         ("date", Bson::String(text)) => super::dates::from_text(text, None, None)?,
         ("date", Bson::Int32(_)) => return Err(impossible()),
-        ("date", value) => Bson::DateTime(bson::DateTime::from_millis(whole_of(value).ok_or_else(impossible)?)),
+        ("date", value) => {
+            Bson::DateTime(bson::DateTime::from_millis(whole_of(value).ok_or_else(impossible)?))
+        }
         ("objectId", Bson::ObjectId(_)) => value.clone(),
         ("objectId", Bson::String(text)) => {
             Bson::ObjectId(bson::oid::ObjectId::parse_str(text).map_err(|_| impossible())?)
@@ -110,9 +116,10 @@ pub(super) fn text_of(value: Option<&Bson>) -> Result<String> {
         Some(Bson::Int64(value)) => Ok(value.to_string()),
         Some(Bson::Double(value)) => Ok(double_text(*value)),
         Some(Bson::Decimal128(value)) => Ok(value.to_string()),
-        Some(Bson::Binary(binary)) if binary.subtype == BinarySubtype::Uuid => {
-            binary.to_uuid().map(|uuid| uuid.to_string()).map_err(|_| Error::bad_request("a UUID has 16 bytes"))
-        }
+        Some(Bson::Binary(binary)) if binary.subtype == BinarySubtype::Uuid => binary
+            .to_uuid()
+            .map(|uuid| uuid.to_string())
+            .map_err(|_| Error::bad_request("a UUID has 16 bytes")),
         Some(other) => Err(Error::bad_request(format!("{other} has no text form"))),
     }
 }

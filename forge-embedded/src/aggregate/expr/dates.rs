@@ -100,8 +100,16 @@ pub(super) static NAMED: [Named; 8] = [
             date(truncate(at, unit, size, &zone(&values[3])?)?)
         },
     },
-    Named { name: "$dateAdd", parameters: &["startDate", "unit", "amount", "timezone?"], apply: |v| add(v, 1) },
-    Named { name: "$dateSubtract", parameters: &["startDate", "unit", "amount", "timezone?"], apply: |v| add(v, -1) },
+    Named {
+        name: "$dateAdd",
+        parameters: &["startDate", "unit", "amount", "timezone?"],
+        apply: |v| add(v, 1),
+    },
+    Named {
+        name: "$dateSubtract",
+        parameters: &["startDate", "unit", "amount", "timezone?"],
+        apply: |v| add(v, -1),
+    },
     Named {
         name: "$dateDiff",
         parameters: &["startDate", "endDate", "unit", "timezone?", "startOfWeek?"],
@@ -141,7 +149,8 @@ pub(super) static NAMED: [Named; 8] = [
                 return Ok(values[4].clone().or(Some(Bson::Null)));
             }
             let format = values[1].as_ref().map(text).transpose()?;
-            let parsed = text(argument(values, 0)).and_then(|text| from_text(text, format, values[2].as_ref()));
+            let parsed =
+                text(argument(values, 0)).and_then(|text| from_text(text, format, values[2].as_ref()));
             match (parsed, &values[3]) {
                 (Err(_), Some(value)) => Ok(Some(value.clone())),
                 (parsed, _) => parsed.map(Some),
@@ -234,7 +243,17 @@ fn from_parts(values: &[Value]) -> Result<Value> {
 }
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 
@@ -295,7 +314,12 @@ struct Reading {
 
 /// The date that a text is, in a format or in ISO 8601; the zone is that of texts without an offset.
 pub(super) fn from_text(source: &str, format: Option<&str>, timezone: Option<&Bson>) -> Result<Bson> {
-    let wrong = || Error::bad_request(format!("{source:?} is no date{}", format.map_or(String::new(), |f| format!(" as {f:?}"))));
+    let wrong = || {
+        Error::bad_request(format!(
+            "{source:?} is no date{}",
+            format.map_or(String::new(), |f| format!(" as {f:?}"))
+        ))
+    };
     let reading = match format {
         Some(format) => read(source, format),
         None => ["%Y-%m-%dT%H:%M:%S.%L%z", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z", "%Y-%m-%d"]
@@ -349,7 +373,10 @@ fn read(source: &str, format: &str) -> Option<Reading> {
                 reading.millis += fraction * 1_000 / 10_i64.pow(width);
             }
             'b' | 'B' => {
-                let name = |month: &&str| rest.len() >= 3 && rest.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(&month[..3]));
+                let name = |month: &&str| {
+                    rest.len() >= 3
+                        && rest.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(&month[..3]))
+                };
                 let at = MONTHS.iter().position(|month| name(&month))?;
                 let full = MONTHS[at];
                 let whole_name = rest.get(..full.len()).is_some_and(|start| start.eq_ignore_ascii_case(full));
@@ -409,7 +436,9 @@ mod tests {
     #[test]
     fn texts_are_dates_in_iso_8601_with_or_without_time_and_offset() {
         let noon = at("2024-02-29T12:00:00.000Z");
-        for text in ["2024-02-29T12:00:00Z", "2024-02-29 12:00", "2024-02-29T13:00:00+01:00", "2024-02-29T06:30-0530"] {
+        for text in
+            ["2024-02-29T12:00:00Z", "2024-02-29 12:00", "2024-02-29T13:00:00+01:00", "2024-02-29T06:30-0530"]
+        {
             assert_eq!(at(text), noon, "{text}");
         }
         for text in ["", "2024", "2023-02-29", "2024-02-29T24:00", "2024-02-29T12:00:00+1", "x"] {

@@ -12,16 +12,54 @@ pub(crate) enum Form {
     Cond([Expr; 3]),
     IfNull(Vec<Expr>),
     /// All are true; `any`: one of them is.
-    Truth { any: bool, list: Vec<Expr> },
-    Switch { branches: Vec<(Expr, Expr)>, default: Option<Expr> },
-    Let { variables: Vec<(String, Expr)>, inside: Expr },
-    Filter { input: Expr, name: String, condition: Expr, limit: Option<Expr> },
-    Map { input: Expr, name: String, each: Expr },
-    Reduce { input: Expr, start: Expr, each: Expr },
-    Zip { inputs: Vec<Expr>, longest: bool, defaults: Option<Expr> },
-    Convert { input: Expr, to: Expr, on_error: Option<Expr>, on_null: Option<Expr> },
-    GetField { field: Expr, input: Expr },
-    SetField { field: Expr, input: Expr, value: Option<Expr> },
+    Truth {
+        any: bool,
+        list: Vec<Expr>,
+    },
+    Switch {
+        branches: Vec<(Expr, Expr)>,
+        default: Option<Expr>,
+    },
+    Let {
+        variables: Vec<(String, Expr)>,
+        inside: Expr,
+    },
+    Filter {
+        input: Expr,
+        name: String,
+        condition: Expr,
+        limit: Option<Expr>,
+    },
+    Map {
+        input: Expr,
+        name: String,
+        each: Expr,
+    },
+    Reduce {
+        input: Expr,
+        start: Expr,
+        each: Expr,
+    },
+    Zip {
+        inputs: Vec<Expr>,
+        longest: bool,
+        defaults: Option<Expr>,
+    },
+    Convert {
+        input: Expr,
+        to: Expr,
+        on_error: Option<Expr>,
+        on_null: Option<Expr>,
+    },
+    GetField {
+        field: Expr,
+        input: Expr,
+    },
+    SetField {
+        field: Expr,
+        input: Expr,
+        value: Option<Expr>,
+    },
 }
 
 /// Reads a form; none where the operator is no form.
@@ -36,14 +74,18 @@ pub(super) fn parse_form(operator: &str, operand: &Bson, depth: usize) -> Result
             _ => Form::Cond([parts.need("if")?, parts.need("then")?, parts.need("else")?]),
         },
         "$ifNull" => match parts.list()? {
-            list if list.len() < 2 => return Err(Error::bad_request("`$ifNull` takes at least two arguments")),
+            list if list.len() < 2 => {
+                return Err(Error::bad_request("`$ifNull` takes at least two arguments"));
+            }
             list => Form::IfNull(list),
         },
         "$and" => Form::Truth { any: false, list: parts.list()? },
         "$or" => Form::Truth { any: true, list: parts.list()? },
         "$switch" => {
-            let branches = parts.document()?.get_array("branches").ok().filter(|branches| !branches.is_empty());
-            let branches = branches.ok_or_else(|| Error::bad_request("`$switch` needs a list of `branches`"))?;
+            let branches =
+                parts.document()?.get_array("branches").ok().filter(|branches| !branches.is_empty());
+            let branches =
+                branches.ok_or_else(|| Error::bad_request("`$switch` needs a list of `branches`"))?;
             let branch = |branch: &Bson| {
                 let parts = Parts { operator, operand: branch, depth: depth + 1 };
                 Ok((parts.need("case")?, parts.need("then")?))
@@ -56,8 +98,9 @@ pub(super) fn parse_form(operator: &str, operand: &Bson, depth: usize) -> Result
         "$let" => {
             let wrong = || Error::bad_request("`$let` needs a document of `vars`");
             let variables = parts.document()?.get_document("vars").map_err(|_| wrong())?;
-            let variable =
-                |(name, value): (&String, &Bson)| Ok((checked_name(name)?.to_owned(), parse(value, depth + 1)?));
+            let variable = |(name, value): (&String, &Bson)| {
+                Ok((checked_name(name)?.to_owned(), parse(value, depth + 1)?))
+            };
             let variables = variables.iter().map(variable).collect::<Result<_>>()?;
             Form::Let { variables, inside: parts.need("in")? }
         }
@@ -129,7 +172,8 @@ struct Parts<'p> {
 
 impl Parts<'_> {
     fn document(&self) -> Result<&Document> {
-        let wrong = || Error::bad_request(format!("`{}` takes a document, not {}", self.operator, self.operand));
+        let wrong =
+            || Error::bad_request(format!("`{}` takes a document, not {}", self.operator, self.operand));
         self.operand.as_document().ok_or_else(wrong)
     }
 
@@ -161,7 +205,11 @@ impl Form {
     pub(super) fn eval(&self, scope: &Scope<'_>) -> Result<Value> {
         match self {
             Form::Cond([test, then, otherwise]) => {
-                if truthy(test.eval(scope)?.as_ref()) { then.eval(scope) } else { otherwise.eval(scope) }
+                if truthy(test.eval(scope)?.as_ref()) {
+                    then.eval(scope)
+                } else {
+                    otherwise.eval(scope)
+                }
             }
             Form::IfNull(list) => {
                 let mut value = None;
@@ -188,7 +236,9 @@ impl Form {
                     }
                 }
                 let default = default.as_ref().ok_or_else(|| {
-                    Error::bad_request("no branch of `$switch` is true for a document, and it has no `default`")
+                    Error::bad_request(
+                        "no branch of `$switch` is true for a document, and it has no `default`",
+                    )
                 })?;
                 default.eval(scope)
             }
@@ -199,7 +249,9 @@ impl Form {
                 let variables = variables.iter().map(bind).collect::<Result<Vec<_>>>()?;
                 inside.eval(&scope.with(&variables))
             }
-            Form::Filter { input, name, condition, limit } => filter(scope, input, name, condition, limit.as_ref()),
+            Form::Filter { input, name, condition, limit } => {
+                filter(scope, input, name, condition, limit.as_ref())
+            }
             Form::Map { input, name, each } => {
                 let Some(items) = items(input, scope, "$map")? else { return Ok(Some(Bson::Null)) };
                 let mut out = Vec::with_capacity(items.len());
@@ -236,7 +288,9 @@ impl Form {
                     (outcome, _) => outcome.map(Some).map_err(|error| error.context("`$convert`")),
                 }
             }
-            Form::GetField { field, input } => objects::field_of(&input.eval(scope)?, &field_name(field, scope)?),
+            Form::GetField { field, input } => {
+                objects::field_of(&input.eval(scope)?, &field_name(field, scope)?)
+            }
             Form::SetField { field, input, value } => {
                 let value = value.as_ref().map_or(Ok(None), |value| value.eval(scope))?;
                 objects::with_field(&input.eval(scope)?, &field_name(field, scope)?, value)
@@ -260,7 +314,13 @@ fn items(input: &Expr, scope: &Scope<'_>, operator: &str) -> Result<Option<Vec<B
     }
 }
 
-fn filter(scope: &Scope<'_>, input: &Expr, name: &str, condition: &Expr, limit: Option<&Expr>) -> Result<Value> {
+fn filter(
+    scope: &Scope<'_>,
+    input: &Expr,
+    name: &str,
+    condition: &Expr,
+    limit: Option<&Expr>,
+) -> Result<Value> {
     let Some(items) = items(input, scope, "$filter")? else { return Ok(Some(Bson::Null)) };
     let limit = match limit.map(|limit| limit.value(scope)).transpose()? {
         None | Some(Bson::Null) => usize::MAX,

@@ -144,7 +144,8 @@ impl Expr {
                 Ok(Some(Bson::Array(values.collect::<Result<_>>()?)))
             }
             Expr::Call(operator, arguments) => {
-                let values = arguments.iter().map(|argument| argument.eval(scope)).collect::<Result<Vec<_>>>()?;
+                let values =
+                    arguments.iter().map(|argument| argument.eval(scope)).collect::<Result<Vec<_>>>()?;
                 if operator.nulls == Nulls::Null && values.iter().any(is_nothing) {
                     return Ok(Some(Bson::Null));
                 }
@@ -244,7 +245,8 @@ fn number(value: &Bson) -> Result<f64> {
 }
 
 fn whole(value: &Bson) -> Result<i64> {
-    crate::index::integer(value).ok_or_else(|| Error::bad_request(format!("a whole number is due, not {value}")))
+    crate::index::integer(value)
+        .ok_or_else(|| Error::bad_request(format!("a whole number is due, not {value}")))
 }
 
 fn array(value: &Bson) -> Result<&[Bson]> {

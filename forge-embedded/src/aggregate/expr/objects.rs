@@ -33,7 +33,8 @@ pub(super) static OPERATORS: [Operator; 4] = [
         Ok(Some(Bson::Document(out)))
     }),
     operator("$objectToArray", (1, 1), Nulls::Null, |values| {
-        let pairs = document(argument(values, 0))?.iter().map(|(name, value)| doc! { "k": name, "v": value }.into());
+        let pairs =
+            document(argument(values, 0))?.iter().map(|(name, value)| doc! { "k": name, "v": value }.into());
         Ok(Some(Bson::Array(pairs.collect())))
     }),
     operator("$bsonSize", (1, 1), Nulls::Null, |values| {

@@ -3,7 +3,9 @@
 use bson::Bson;
 use forge_core::{Error, Result};
 
-use super::{Expr, Named, Operator, arithmetic, arrays, compare, convert, dates, forms, objects, sets, strings};
+use super::{
+    Expr, Named, Operator, arithmetic, arrays, compare, convert, dates, forms, objects, sets, strings,
+};
 use crate::text;
 
 /// How deep expressions may nest.
@@ -97,7 +99,9 @@ fn call(operator: &str, operand: &Bson, depth: usize) -> Result<Expr> {
         return arguments_by_name(parts, &dates::part_operand(operand), depth);
     }
     let Some(found) = TABLES.iter().copied().flatten().find(|found| found.name == operator) else {
-        return Err(Error::unsupported(format!("the embedded engine has no expression operator `{operator}`")));
+        return Err(Error::unsupported(format!(
+            "the embedded engine has no expression operator `{operator}`"
+        )));
     };
     let arguments = match operand {
         Bson::Array(items) => list(items, depth)?,
@@ -115,7 +119,9 @@ fn arguments_by_name(named: &'static Named, operand: &Bson, depth: usize) -> Res
         .as_document()
         .ok_or_else(|| Error::bad_request(format!("`{name}` takes a document, not {operand}")))?;
     let plain = |parameter: &&'static str| parameter.trim_end_matches('?');
-    if let Some(key) = form.keys().find(|key| !named.parameters.iter().any(|parameter| plain(&parameter) == *key)) {
+    if let Some(key) =
+        form.keys().find(|key| !named.parameters.iter().any(|parameter| plain(&parameter) == *key))
+    {
         return Err(Error::bad_request(format!("`{name}` has no argument `{key}`")));
     }
     let argument = |parameter: &&'static str| match form.get(plain(&parameter)) {

@@ -30,7 +30,9 @@ pub(super) static OPERATORS: [Operator; 12] = [
         let [a, b] = [&values[0], &values[1]].map(|value| text_of(value.as_ref()));
         Ok(Some(Bson::Int32(a?.to_uppercase().cmp(&b?.to_uppercase()) as i32)))
     }),
-    operator("$strLenBytes", (1, 1), Nulls::Asked, |values| Ok(Some(length(text(argument(values, 0))?.len())))),
+    operator("$strLenBytes", (1, 1), Nulls::Asked, |values| {
+        Ok(Some(length(text(argument(values, 0))?.len())))
+    }),
     operator("$strLenCP", (1, 1), Nulls::Asked, |values| {
         Ok(Some(length(text(argument(values, 0))?.chars().count())))
     }),
@@ -55,7 +57,11 @@ pub(super) static NAMED: [Named; 8] = [
     Named { name: "$trim", parameters: &["input", "chars?"], apply: |values| trim(values, true, true) },
     Named { name: "$ltrim", parameters: &["input", "chars?"], apply: |values| trim(values, true, false) },
     Named { name: "$rtrim", parameters: &["input", "chars?"], apply: |values| trim(values, false, true) },
-    Named { name: "$replaceOne", parameters: &["input", "find", "replacement"], apply: |values| replace(values, 1) },
+    Named {
+        name: "$replaceOne",
+        parameters: &["input", "find", "replacement"],
+        apply: |values| replace(values, 1),
+    },
     Named {
         name: "$replaceAll",
         parameters: &["input", "find", "replacement"],
@@ -101,7 +107,11 @@ fn position(values: &[Value], characters: bool) -> Result<Value> {
     }
     let (whole_text, wanted) = (text(argument(values, 0))?, text(argument(values, 1))?);
     let bytes_at = |place: usize| {
-        if characters { whole_text.char_indices().nth(place).map_or(whole_text.len(), |(at, _)| at) } else { place }
+        if characters {
+            whole_text.char_indices().nth(place).map_or(whole_text.len(), |(at, _)| at)
+        } else {
+            place
+        }
     };
     let bound = |at: usize, otherwise: usize| match values.get(at) {
         None => Ok(otherwise),
@@ -118,7 +128,8 @@ fn trim(values: &[Value], left: bool, right: bool) -> Result<Value> {
         return Ok(Some(Bson::Null));
     }
     let whole_text = text(argument(values, 0))?;
-    let chars: Option<Vec<char>> = values[1].as_ref().map(text).transpose()?.map(|chars| chars.chars().collect());
+    let chars: Option<Vec<char>> =
+        values[1].as_ref().map(text).transpose()?.map(|chars| chars.chars().collect());
     let trims = |c: char| match &chars {
         Some(chars) => chars.contains(&c),
         None => c.is_whitespace() || c == '\0',
@@ -152,7 +163,8 @@ fn matches(values: &[Value], most: usize) -> Result<Vec<Bson>> {
     let regex = pattern("regex", source, options)?;
     let found = regex.captures_iter(input).take(most).map(|captures| {
         let whole_match = captures.get_match();
-        let groups = captures.iter().skip(1).map(|group| group.map_or(Bson::Null, |group| group.as_str().into()));
+        let groups =
+            captures.iter().skip(1).map(|group| group.map_or(Bson::Null, |group| group.as_str().into()));
         let mut out = Document::new();
         out.insert("match", whole_match.as_str());
         out.insert("idx", length(input[..whole_match.start()].chars().count()));

@@ -81,9 +81,12 @@ pub(super) fn zone(value: &Value) -> Result<TimeZone> {
     if matches!(name, "UTC" | "GMT" | "Z") {
         return Ok(TimeZone::UTC);
     }
-    let unknown = || Error::bad_request(format!("{name:?} is no time zone; one is \"Europe/Vienna\" or \"+01:00\""));
+    let unknown =
+        || Error::bad_request(format!("{name:?} is no time zone; one is \"Europe/Vienna\" or \"+01:00\""));
     if let Some((sign, digits)) = offset_parts(name) {
-        let number = |range: std::ops::Range<usize>| digits.get(range).map_or(Some(0), |part| part.parse::<i32>().ok());
+        let number = |range: std::ops::Range<usize>| {
+            digits.get(range).map_or(Some(0), |part| part.parse::<i32>().ok())
+        };
         let hours = number(0..2).ok_or_else(unknown)?;
         let minutes = number(2..4).ok_or_else(unknown)?;
         let offset = Offset::from_seconds(sign * (hours * 3_600 + minutes * 60)).map_err(|_| unknown())?;
@@ -100,7 +103,8 @@ fn offset_parts(name: &str) -> Option<(i32, String)> {
         _ => return None,
     };
     let digits = rest.replacen(':', "", 1);
-    (matches!(digits.len(), 2 | 4) && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some((sign, digits))
+    (matches!(digits.len(), 2 | 4) && digits.bytes().all(|byte| byte.is_ascii_digit()))
+        .then_some((sign, digits))
 }
 
 /// The moment in a time zone.
@@ -163,7 +167,8 @@ pub(super) fn truncate(millis: i64, unit: TimeUnit, size: i64, zone: &TimeZone) 
         }
         TimeUnit::Week(start) => {
             let base = first_week(start);
-            let days = base + floor(day_number(at.date()) - base, size.checked_mul(7).ok_or_else(out_of_range)?);
+            let days =
+                base + floor(day_number(at.date()) - base, size.checked_mul(7).ok_or_else(out_of_range)?);
             midnight(later(jiff::civil::date(2000, 1, 1), days)?, zone)
         }
         TimeUnit::Day => {
