@@ -15,6 +15,11 @@ const URI_VARIABLE: &str = "FORGE_TEST_MONGODB_URI";
 /// Names a file to which a test that cannot run appends one line: why. (libtest hides what passing tests print.)
 const SKIPPED_VARIABLE: &str = "FORGE_TEST_SKIPPED_FILE";
 
+/// Says how many cases each test of generated operations makes; a case is between one and six operations.
+const CASES_VARIABLE: &str = "FORGE_TEST_CASES";
+/// More than 10,000 operations on the embedded engine and on the server each.
+const CASES_IN_CI: &str = "3000";
+
 /// Names a FerretDB, which has text indexes where the other stand-ins have none. It has neither transactions nor change
 /// streams, so only [`FERRETDB_TESTS`] run on it.
 const FERRETDB_VARIABLE: &str = "FERRETDB_URI";
@@ -124,6 +129,9 @@ fn set_environment(command: &mut Command, uri: Option<&str>, skipped: &Path) {
     command.env(SKIPPED_VARIABLE, skipped).env_remove(URI_VARIABLE);
     if let Some(uri) = uri {
         command.env(URI_VARIABLE, uri);
+    }
+    if process::in_ci() && std::env::var_os(CASES_VARIABLE).is_none() {
+        command.env(CASES_VARIABLE, CASES_IN_CI);
     }
 }
 
