@@ -203,7 +203,8 @@ mod tests {
 
     #[test]
     fn an_area_is_covered_and_what_is_far_is_not() {
-        let corners = [(-124.5, 42.0), (-117.0, 42.0), (-117.0, 46.0), (-124.5, 46.0)].map(|(x, y)| point(x, y));
+        let corners =
+            [(-124.5, 42.0), (-117.0, 42.0), (-117.0, 46.0), (-124.5, 46.0)].map(|(x, y)| point(x, y));
         let oregon = Area::Polygon(GeoPolygon::new(corners).unwrap());
         let states = Area::Box { west: -125.0, south: 42.0, east: -117.0, north: 49.0 };
         for spans in [cover_area(&oregon).unwrap(), cover_area(&states).unwrap()] {

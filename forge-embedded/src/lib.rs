@@ -9,15 +9,15 @@
 //! | | |
 //! |---|---|
 //! | commands | find, aggregate, count, distinct, insert (ordered or not), update, delete, findAndModify |
-//! | filters | equality, `$eq` `$ne` `$gt` `$gte` `$lt` `$lte` `$in` `$nin` `$exists` `$regex` + `$options` `$size` `$all` `$elemMatch` (on documents and on values) `$not` `$and` `$or` `$nor` `$near` / `$nearSphere` (`$geometry`, `$maxDistance`, `$minDistance`) `$geoWithin` + `$centerSphere` |
+//! | filters | equality, `$eq` `$ne` `$gt` `$gte` `$lt` `$lte` `$in` `$nin` `$exists` `$regex` + `$options` `$size` `$all` `$elemMatch` (on documents and on values) `$not` `$and` `$or` `$nor` `$near` / `$nearSphere` (`$geometry`, `$maxDistance`, `$minDistance`) `$geoWithin` + `$centerSphere` / `$box` / `$geometry` (polygons) `$geoIntersects` (points, polygons) `$text` (at the top) |
 //! | projections | paths by 1 or 0 |
 //! | updates | `$set` `$unset` `$inc` `$mul` `$min` `$max` `$rename` `$currentDate` `$setOnInsert` `$push` (`$each` `$position` `$slice` `$sort`) `$addToSet` `$pull` `$pullAll` `$pop`; paths with positions and `$[]`; replacements |
-//! | stages | `$match` `$sort` `$skip` `$limit` `$project` `$addFields` / `$set` `$unset` `$group` `$count` `$sortByCount` `$unwind` `$lookup` (by fields, with or without a pipeline) `$replaceRoot` / `$replaceWith` `$facet` `$setWindowFields` (`$documentNumber` `$rank` `$denseRank`) |
+//! | stages | `$match` `$sort` `$skip` `$limit` `$project` `$addFields` / `$set` `$unset` `$group` `$count` `$sortByCount` `$unwind` `$lookup` (by fields, with or without a pipeline) `$replaceRoot` / `$replaceWith` `$facet` `$vectorSearch` (exact) `$rankFusion` `$listSearchIndexes` `$setWindowFields` (`$documentNumber` `$rank` `$denseRank`) |
 //! | accumulators | `$sum` `$avg` `$min` `$max` `$first` `$last` `$push` `$addToSet` `$count` `$firstN` `$lastN` `$top` `$topN` |
 //! | expressions | paths, `$$ROOT`, documents, arrays, `$literal` `$add` `$subtract` `$multiply` `$divide` `$mod` `$abs` `$floor` `$ceil` `$cmp` `$eq` `$ne` `$gt` `$gte` `$lt` `$lte` `$and` `$or` `$not` `$cond` `$ifNull` `$in` `$size` `$arrayElemAt` `$first` `$last` `$slice` `$filter` `$map` `$concat` `$concatArrays` `$mergeObjects` `$toLower` `$toUpper` `$toString` `$isArray` `$type` |
-//! | indexes | ascending, descending, compound, text, `2dsphere`, `2d` (checked, not used), hashed (as ascending), wildcard with a projection; unique, sparse, partial, TTL, hidden, collation (for the rule of unique ones) |
+//! | indexes | ascending, descending, compound, text (with weights, stems and stop words of 15 languages), vector, `2dsphere` (points and polygons), `2d` (checked, not used), hashed (as ascending), wildcard with a projection; unique, sparse, partial, TTL, hidden, collation (for the rule of unique ones) |
 //! | collections | validators (`$jsonSchema` and conditions; strict or moderate, error or warn), views, `$out` and `$merge` of whole results |
-//! | missing | collations of strength 3 and above, compound wildcard indexes, `$expr`, `$where`, positional `$` and `$[name]`, arithmetic on Decimal128 |
+//! | missing | collations of strength 3 and above, compound wildcard indexes, `$search`, `$where`, positional `$` and `$[name]`, arithmetic on Decimal128 |
 //!
 //! Values compare as [`forge_core::order`] says: numbers by value whatever their type, every type in its bracket.
 //! Patterns are linear-time.
@@ -26,7 +26,8 @@
 //!
 //! An index serves the equalities on its first fields, then one range, then the order asked for, with `_id` as its last
 //! field: a sort and a limit that an index covers stop early. `_id` and `$in` are look-ups. Conditions left over are
-//! checked on the documents. `$or` reads the whole collection. `explain` names the index and counts the documents.
+//! checked on the documents. An `$or` reads the indexes of its branches where each has one, else the whole collection. A
+//! pattern that begins with `^` and plain text is a range. `explain` names the index and counts the documents.
 //! A `2dsphere` index holds cells; `$near` with a `$maxDistance` and `$geoWithin` read the cells around their circle.
 //!
 //! # What is promised

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use bson::{Bson, RawBsonRef};
-use forge_core::{Error, GeoPoint, Result};
 use forge_core::ir::{Filter, Predicate, SortKey};
+use forge_core::{Error, GeoPoint, Result};
 
 use crate::catalog::Collection;
 use crate::filter::conjuncts;
@@ -191,18 +191,16 @@ fn whole(prefix: &[u8], conditions: &[Filter], sort: &[SortKey]) -> Access {
 ///
 /// # Errors
 /// `bad_request`: there is none, or it does not hold every document that matches.
-pub(crate) fn hinted(
-    collection: &Collection,
-    filter: &Filter,
-    sort: &[SortKey],
-    name: &str,
-) -> Result<Plan> {
+pub(crate) fn hinted(collection: &Collection, filter: &Filter, sort: &[SortKey], name: &str) -> Result<Plan> {
     let conditions = conjuncts(filter);
     if name == "_id_" {
         return Ok(by_id(collection, conditions, sort).0);
     }
     let Some(index) = collection.indexes.iter().find(|index| index.name == name) else {
-        return Err(Error::bad_request(format!("{} has no index {name} to follow as a hint", collection.name)));
+        return Err(Error::bad_request(format!(
+            "{} has no index {name} to follow as a hint",
+            collection.name
+        )));
     };
     let usable = !index.keys.is_empty()
         && !index.hidden

@@ -37,7 +37,9 @@ impl VectorIndex {
     pub(crate) fn from_spec(spec: &Document) -> Result<Option<Self>> {
         let Ok(definition) = spec.get_document("definition") else { return Ok(None) };
         if !spec.get_str("type").is_ok_and(|kind| kind == "vectorSearch") {
-            return Err(Error::unsupported("the embedded engine has search indexes of the type vectorSearch only"));
+            return Err(Error::unsupported(
+                "the embedded engine has search indexes of the type vectorSearch only",
+            ));
         }
         let wrong = |what: &str| Error::bad_request(format!("a vector index {what}: {definition}"));
         let fields = definition.get_array("fields").map_err(|_| wrong("has a list of `fields`"))?;
@@ -103,7 +105,10 @@ impl View<'_, '_> {
         })?;
         if request.vector.len() != index.dims {
             let (dims, given) = (index.dims, request.vector.len());
-            return Err(Error::bad_request(format!("vector index {} holds {dims} numbers, not {given}", request.index)));
+            return Err(Error::bad_request(format!(
+                "vector index {} holds {dims} numbers, not {given}",
+                request.index
+            )));
         }
         let query = Query::new(&request.filter)?;
         let scored = self.select(name, &query, &|id_key, document| {
@@ -139,8 +144,12 @@ impl Request {
     fn read(stage: &Document) -> Result<Self> {
         let wrong = |what: &str| Error::bad_request(format!("`$vectorSearch` {what}"));
         for option in stage.keys() {
-            if !["index", "path", "queryVector", "filter", "limit", "numCandidates", "exact"].contains(&option.as_str()) {
-                return Err(Error::unsupported(format!("the embedded engine has no `{option}` in `$vectorSearch`")));
+            if !["index", "path", "queryVector", "filter", "limit", "numCandidates", "exact"]
+                .contains(&option.as_str())
+            {
+                return Err(Error::unsupported(format!(
+                    "the embedded engine has no `{option}` in `$vectorSearch`"
+                )));
             }
         }
         let whole = |name: &str| stage.get(name).and_then(integer).filter(|number| *number > 0);
@@ -149,7 +158,9 @@ impl Request {
         if !exact && whole("numCandidates").is_none_or(|candidates| candidates < limit) {
             return Err(wrong("is `exact`, or takes `numCandidates` from its limit on"));
         }
-        let text = |name: &str| Ok::<_, Error>(stage.get_str(name).map_err(|_| wrong("takes `index` and `path`"))?.to_owned());
+        let text = |name: &str| {
+            Ok::<_, Error>(stage.get_str(name).map_err(|_| wrong("takes `index` and `path`"))?.to_owned())
+        };
         let vector = stage.get("queryVector").and_then(|vector| keys::with_raw(vector, numbers));
         let filter = stage.get_document("filter").cloned().unwrap_or_default();
         filter::parse(&filter)?;

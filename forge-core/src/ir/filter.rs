@@ -276,7 +276,12 @@ impl Filter {
             Filter::And(list) | Filter::Or(list) => list.iter().any(Filter::has_relations),
             Filter::Not(inner) => inner.has_relations(),
             Filter::Relation(_) => true,
-            Filter::All | Filter::Nothing | Filter::Field(..) | Filter::Compare(..) | Filter::Text(_) | Filter::Expr(_) => false,
+            Filter::All
+            | Filter::Nothing
+            | Filter::Field(..)
+            | Filter::Compare(..)
+            | Filter::Text(_)
+            | Filter::Expr(_) => false,
         }
     }
 

@@ -3,8 +3,8 @@
 use bson::{Bson, RawBson};
 
 use super::Matcher;
-use super::eval::{Choices, Node, Range, Test};
 use super::computed::Computed;
+use super::eval::{Choices, Node, Range, Test};
 use super::geo::{Shape, Zone};
 use super::pattern::Pattern;
 use crate::error::{Error, Result};
@@ -116,7 +116,9 @@ fn node(filter: &Filter, place: Place, depth: usize, gathering: &mut Gathering<'
         }
         Filter::Expr(expression) => Node::Computed((gathering.evaluator)(expression)?),
         Filter::Text(_) => {
-            return Err(Error::unsupported("a text condition stands beside others, not inside of or, not and every"));
+            return Err(Error::unsupported(
+                "a text condition stands beside others, not inside of or, not and every",
+            ));
         }
         Filter::Relation(relation) => {
             return Err(Error::internal(format!(

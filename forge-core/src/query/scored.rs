@@ -4,8 +4,8 @@ use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::search::{Ranked, Search, Vector, vector_search};
 use super::decode::decode_one;
+use super::search::{Ranked, Search, Vector, vector_search};
 use super::{Find, wrong_outcome};
 use crate::error::{Error, Result};
 use crate::fields::Field;
@@ -88,7 +88,9 @@ impl<M: Model> Find<M> {
     /// When it runs: `unsupported` where the server has no search indexes, as the embedded engine.
     pub fn search(self, search: impl FnOnce(&'static M::Fields) -> Search<M>) -> Self {
         let operator = search(M::FIELDS).into_ir();
-        self.reshaped(|select| begin(select, ir::Search::Index(IndexSearch { index: None, operator: operator? })))
+        self.reshaped(|select| {
+            begin(select, ir::Search::Index(IndexSearch { index: None, operator: operator? }))
+        })
     }
 
     /// The search index to use, where it is not the one that `push` makes.

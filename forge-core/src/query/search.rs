@@ -79,7 +79,13 @@ pub(super) fn vector_search<M, V: Vector>(field: Field<M, V>, vector: Vec<f32>) 
             field.path()
         )));
     }
-    Ok(VectorSearch { path: field.path().into(), vector, limit: DEFAULT_NEAREST, candidates: None, exact: false })
+    Ok(VectorSearch {
+        path: field.path().into(),
+        vector,
+        limit: DEFAULT_NEAREST,
+        candidates: None,
+        exact: false,
+    })
 }
 
 /// One field with text, or a tuple of them.
@@ -267,14 +273,16 @@ impl<M> Ranked<M> {
 
     /// By a search index.
     pub fn search(operator: Search<M>) -> Self {
-        let by = operator.into_ir().map(|operator| RankedBy::Index(ir::IndexSearch { index: None, operator }));
+        let by =
+            operator.into_ir().map(|operator| RankedBy::Index(ir::IndexSearch { index: None, operator }));
         Self::new("search", by)
     }
 
     /// How much a place in it counts, compared with the others: 1 where nothing is said.
     pub fn weight(mut self, weight: f64) -> Self {
         if !weight.is_finite() || weight < 0.0 {
-            self.error.get_or_insert_with(|| Error::bad_request("the weight of a ranking is a number from 0"));
+            self.error
+                .get_or_insert_with(|| Error::bad_request("the weight of a ranking is a number from 0"));
         }
         self.ranking.weight = weight;
         self
@@ -306,10 +314,14 @@ mod tests {
 
     #[test]
     fn conditions_gather_in_a_compound() {
-        let all = Search::compound().must(Search::text("a", TITLE).fuzzy(5)).should(Search::phrase("b c", ()).slop(2));
+        let all = Search::compound()
+            .must(Search::text("a", TITLE).fuzzy(5))
+            .should(Search::phrase("b c", ()).slop(2));
         let SearchOperator::Compound(all) = all.into_ir().unwrap() else { panic!() };
         assert!(matches!(&all.must[..], [SearchOperator::Text { fuzzy: 2, .. }]));
-        assert!(matches!(&all.should[..], [SearchOperator::Phrase { slop: 2, paths, .. }] if paths.is_empty()));
+        assert!(
+            matches!(&all.should[..], [SearchOperator::Phrase { slop: 2, paths, .. }] if paths.is_empty())
+        );
     }
 
     #[test]

@@ -61,7 +61,8 @@ impl Similarity {
         let dot = || pairs().map(|(x, y)| x * y).sum::<f64>();
         match self {
             Similarity::Cosine => {
-                let length = |vector: &[f32]| vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+                let length =
+                    |vector: &[f32]| vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
                 let lengths = length(a) * length(b);
                 (lengths > 0.0).then(|| (1.0 + (dot() / lengths).clamp(-1.0, 1.0)) / 2.0)
             }

@@ -181,7 +181,16 @@ mod tests {
 
     #[test]
     fn concave_outlines_and_holes_leave_out() {
-        let u = polygon(&[(0.0, 0.0), (9.0, 0.0), (9.0, 9.0), (6.0, 9.0), (6.0, 3.0), (3.0, 3.0), (3.0, 9.0), (0.0, 9.0)]);
+        let u = polygon(&[
+            (0.0, 0.0),
+            (9.0, 0.0),
+            (9.0, 9.0),
+            (6.0, 9.0),
+            (6.0, 3.0),
+            (3.0, 3.0),
+            (3.0, 9.0),
+            (0.0, 9.0),
+        ]);
         assert!(u.contains(at(1.0, 8.0)) && u.contains(at(8.0, 8.0)) && !u.contains(at(4.5, 8.0)));
         let hole = [at(4.0, 4.0), at(6.0, 4.0), at(6.0, 6.0), at(4.0, 6.0)];
         let ring = square(0.0, 0.0, 10.0).with_hole(hole).unwrap();

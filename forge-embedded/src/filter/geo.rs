@@ -23,12 +23,11 @@ pub(super) fn near(path: &str, operator: &str, value: &Bson, siblings: &Document
         point.and_then(|point| keys::with_raw(point, geo::point_of)).ok_or_else(|| bad_point(path, value))?;
     let distance = |name: &str| match limits.get(name) {
         None => Ok(None),
-        Some(value) => number(value)
-            .filter(|number| *number >= 0.0)
-            .map(|number| Some(number * metres))
-            .ok_or_else(|| {
-                Error::bad_request(format!("`{name}` on `{path}` is a number from 0, not {value}"))
-            }),
+        Some(value) => {
+            number(value).filter(|number| *number >= 0.0).map(|number| Some(number * metres)).ok_or_else(
+                || Error::bad_request(format!("`{name}` on `{path}` is a number from 0, not {value}")),
+            )
+        }
     };
     Ok(Predicate::Near {
         point: [point.longitude(), point.latitude()],

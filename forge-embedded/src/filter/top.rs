@@ -8,7 +8,8 @@ use forge_core::{Error, Result};
 pub(super) fn text(value: &Bson) -> Result<Filter> {
     let wrong = || Error::bad_request(format!("`$text` takes {{$search: \"words\", …}}, not {value}"));
     let form = value.as_document().ok_or_else(wrong)?;
-    let mut text = TextQuery { query: form.get_str("$search").map_err(|_| wrong())?.to_owned(), ..Default::default() };
+    let mut text =
+        TextQuery { query: form.get_str("$search").map_err(|_| wrong())?.to_owned(), ..Default::default() };
     for (option, value) in form {
         match (option.as_str(), value) {
             ("$search", _) => {}

@@ -112,7 +112,11 @@ impl Analyzer {
     }
 
     /// The terms of a text, in order.
-    pub(crate) fn terms<'t>(&'t self, text: &'t str, sensitive: Sensitive) -> impl Iterator<Item = String> + 't {
+    pub(crate) fn terms<'t>(
+        &'t self,
+        text: &'t str,
+        sensitive: Sensitive,
+    ) -> impl Iterator<Item = String> + 't {
         text.unicode_words().filter_map(move |word| self.term(word, sensitive))
     }
 

@@ -134,7 +134,10 @@ mod tests {
         let read = wanted("brewing -tea \"hot Water\" pre-market -\"cold drip\"");
         assert_eq!(list(&read.terms), ["brew", "hot", "market", "pre", "water"]);
         assert_eq!(list(&read.without), ["tea"]);
-        assert_eq!((read.phrases, read.without_phrases), (vec!["hot water".to_owned()], vec!["cold drip".to_owned()]));
+        assert_eq!(
+            (read.phrases, read.without_phrases),
+            (vec!["hot water".to_owned()], vec!["cold drip".to_owned()])
+        );
     }
 
     #[test]

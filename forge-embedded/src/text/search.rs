@@ -98,7 +98,8 @@ impl View<'_, '_> {
                 let (key, id_at) = (key.value(), id_at.value() as usize);
                 let bits = key.get(prefix.len()..id_at).and_then(|bits| bits.try_into().ok());
                 let bits = bits.ok_or_else(|| Error::internal(format!("index {} is damaged", index.name)))?;
-                *scores.entry(key[id_at..].to_vec()).or_insert(0.0) += f64::from_bits(u64::from_be_bytes(bits));
+                *scores.entry(key[id_at..].to_vec()).or_insert(0.0) +=
+                    f64::from_bits(u64::from_be_bytes(bits));
             }
         }
         Ok(scores)
@@ -129,7 +130,11 @@ pub(crate) fn without_scores(projection: &Document) -> (Document, Vec<String>) {
 }
 
 /// What `projected` is of the scored document `whole`, with the score under `names`.
-pub(crate) fn with_scores(projected: &RawDocument, whole: &RawDocument, names: &[String]) -> Result<RawDocumentBuf> {
+pub(crate) fn with_scores(
+    projected: &RawDocument,
+    whole: &RawDocument,
+    names: &[String],
+) -> Result<RawDocumentBuf> {
     let mut out = RawDocumentBuf::new();
     for field in projected.iter() {
         let (name, value) = field?;

@@ -77,7 +77,8 @@ fn branches(filter: &Filter, negated: bool) -> Result<Vec<Vec<Filter>>> {
                 if all.len() * parts.len() > MAX_BRANCHES {
                     return Err(too_many());
                 }
-                let joined = all.iter().flat_map(|head| parts.iter().map(move |tail| [&head[..], tail].concat()));
+                let joined =
+                    all.iter().flat_map(|head| parts.iter().map(move |tail| [&head[..], tail].concat()));
                 all = joined.collect();
             }
             all
@@ -88,7 +89,9 @@ fn branches(filter: &Filter, negated: bool) -> Result<Vec<Vec<Filter>>> {
         }
         (Filter::Not(inner), negated) => branches(inner, !negated)?,
         (Filter::Field(path, _), false) if path.is_empty() => vec![vec![filter.clone()]],
-        (Filter::Field(path, _), true) if path.is_empty() => vec![vec![Filter::Not(Box::new(filter.clone()))]],
+        (Filter::Field(path, _), true) if path.is_empty() => {
+            vec![vec![Filter::Not(Box::new(filter.clone()))]]
+        }
         (other, _) => {
             return Err(Error::bad_request(format!(
                 "a condition on the elements of a list of values cannot hold {other:?}"
@@ -99,5 +102,7 @@ fn branches(filter: &Filter, negated: bool) -> Result<Vec<Vec<Filter>>> {
 }
 
 fn too_many() -> Error {
-    Error::too_large(format!("a condition on the elements of a list has more than {MAX_BRANCHES} alternatives"))
+    Error::too_large(format!(
+        "a condition on the elements of a list has more than {MAX_BRANCHES} alternatives"
+    ))
 }

@@ -121,7 +121,9 @@ impl Conjunction {
             Filter::Relation(relation) => {
                 return Err(unresolved(format_args!("{}.{}", relation.model.name, relation.relation)));
             }
-            Filter::Compare(..) | Filter::Expr(_) if self.place == Place::Element => return Err(comparison_in_element()),
+            Filter::Compare(..) | Filter::Expr(_) if self.place == Place::Element => {
+                return Err(comparison_in_element());
+            }
             Filter::Compare(left, comparison, right) => {
                 self.push("$expr", comparison_of(left, *comparison, right)?.into());
             }
@@ -296,7 +298,8 @@ fn spread(path: &Path, predicate: &Predicate) -> Result<Option<Filter>> {
 
 /// `$expr` over two paths, where absent counts as null.
 fn comparison_of(left: &Path, comparison: Comparison, right: &Path) -> Result<Document> {
-    let value = |path: &Path| Ok::<_, Error>(doc! { "$ifNull": [format!("${}", checked_path(path)?), Bson::Null] });
+    let value =
+        |path: &Path| Ok::<_, Error>(doc! { "$ifNull": [format!("${}", checked_path(path)?), Bson::Null] });
     let name = match comparison {
         Comparison::Eq => "$eq",
         Comparison::Ne => "$ne",

@@ -160,7 +160,12 @@ pub fn group_joined(op: Group, joined: &Joined) -> Result<MongoArtifact> {
 ///
 /// # Errors
 /// As [`filter`].
-pub fn keys_joined(collection: &str, path: &'static str, joined: &Joined, limit: u64) -> Result<MongoArtifact> {
+pub fn keys_joined(
+    collection: &str,
+    path: &'static str,
+    joined: &Joined,
+    limit: u64,
+) -> Result<MongoArtifact> {
     let path = checked_path(path)?;
     let mut pipeline = joined.stages()?;
     pipeline.extend([
@@ -170,4 +175,3 @@ pub fn keys_joined(collection: &str, path: &'static str, joined: &Joined, limit:
     ]);
     Ok(MongoArtifact::new(collection, Command::Aggregate { pipeline }))
 }
-

@@ -2,7 +2,8 @@
 
 use bson::{Bson, Document, doc};
 use forge_core::ir::{
-    Compound, Filter, IndexSearch, RankedBy, Ranking, SCORE, Search, SearchOperator, Select, SortKey, VectorSearch,
+    Compound, Filter, IndexSearch, RankedBy, Ranking, SCORE, Search, SearchOperator, Select, SortKey,
+    VectorSearch,
 };
 use forge_core::model::{DELETED_AT, ModelDef, ModelRef, VectorDef};
 use forge_core::{Error, Result};
@@ -59,7 +60,9 @@ pub(super) fn select(op: &Select, search: &Search) -> Result<MongoArtifact> {
         return Ok(artifact(&op.model, Command::Aggregate { pipeline }).with(&op.options));
     }
     if op.filter.text().is_some() {
-        return Err(Error::unsupported("a text condition and another search do not combine; use rank_fusion"));
+        return Err(Error::unsupported(
+            "a text condition and another search do not combine; use rank_fusion",
+        ));
     }
     let found = op.limit.map(|limit| limit.saturating_add(op.skip.unwrap_or(0)));
     let (mut pipeline, meta) = match search {
@@ -317,7 +320,9 @@ fn ranked(op: &Select, ranking: &Ranking) -> Result<Vec<Document>> {
                 doc! { "$sort": { SCORE: text_score() } },
             ]
         }
-        RankedBy::Vector(vector) => return Ok(vec![vector_stage(&op.model, vector, &op.filter, ranking.limit)?]),
+        RankedBy::Vector(vector) => {
+            return Ok(vec![vector_stage(&op.model, vector, &op.filter, ranking.limit)?]);
+        }
         RankedBy::Index(search) => index_stages(&op.model, search, filter(&op.filter, Place::Elsewhere)?)?,
         other => return Err(unknown(other)),
     };

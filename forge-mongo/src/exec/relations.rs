@@ -64,7 +64,9 @@ impl Run<'_> {
         if filter.text().is_none() || self.driver.capabilities().text {
             return Ok(());
         }
-        Err(Error::unsupported("this server has no text search ($text); MongoDB and the embedded engine have it"))
+        Err(Error::unsupported(
+            "this server has no text search ($text); MongoDB and the embedded engine have it",
+        ))
     }
 
     fn check_search(&self) -> Result<()> {
@@ -133,11 +135,18 @@ impl Run<'_> {
         let related = match (keys, sink) {
             (Some(keys), _) if keys.is_empty() => Filter::Nothing,
             (Some(keys), _) => {
-                self.chose(|| format!("{}.{name}: {} keys of {}, sent as $in", model.name, keys.len(), target.name));
+                self.chose(|| {
+                    format!("{}.{name}: {} keys of {}, sent as $in", model.name, keys.len(), target.name)
+                });
                 Filter::Field(relation.local().into(), Predicate::In(keys))
             }
             (None, Some(sink)) => {
-                self.chose(|| format!("{}.{name}: more than {most} keys of {}, joined by $lookup", model.name, target.name));
+                self.chose(|| {
+                    format!(
+                        "{}.{name}: more than {most} keys of {}, joined by $lookup",
+                        model.name, target.name
+                    )
+                });
                 let (from, local, foreign) = (target.0.collection, relation.local(), relation.foreign);
                 let lookup = Lookup { from, local, foreign, condition: wanted };
                 sink.lock().unwrap_or_else(PoisonError::into_inner).relate(lookup)
@@ -172,7 +181,12 @@ impl Run<'_> {
 impl Run<'_> {
     /// The keys of this side, in the documents of the model between that lead to `keys`; none where there are more than
     /// `most`.
-    async fn linked_keys(&self, through: &ThroughDef, keys: Vec<Bson>, most: usize) -> Result<Option<Vec<Bson>>> {
+    async fn linked_keys(
+        &self,
+        through: &ThroughDef,
+        keys: Vec<Bson>,
+        most: usize,
+    ) -> Result<Option<Vec<Bson>>> {
         if keys.is_empty() {
             return Ok(Some(keys));
         }

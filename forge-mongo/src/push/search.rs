@@ -75,7 +75,9 @@ async fn list(driver: &dyn Driver, database: &str, collection: &str) -> Result<V
     let artifact = MongoArtifact::new(collection, Command::Aggregate { pipeline });
     match driver.run(database, &artifact, None).await?.0 {
         Reply::Documents(found) => found.iter().map(|index| Ok(Document::try_from(index)?)).collect(),
-        _ => Err(Error::internal("the driver answered $listSearchIndexes with something else than documents")),
+        _ => {
+            Err(Error::internal("the driver answered $listSearchIndexes with something else than documents"))
+        }
     }
 }
 

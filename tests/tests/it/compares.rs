@@ -15,8 +15,20 @@ fn area(west: f64) -> GeoPolygon {
 
 async fn zones(t: &Fixture) -> Result<()> {
     t.db.insert_many([
-        NewZone { open_until: Some(18), last_seen: Some(9), scores: vec![1, 9], names: vec!["Ann".into()], ..zone("a", area(0.0)) },
-        NewZone { open_until: Some(8), last_seen: Some(8), scores: vec![4, 6], names: vec!["bob".into(), "Ann".into()], ..zone("b", area(5.0)) },
+        NewZone {
+            open_until: Some(18),
+            last_seen: Some(9),
+            scores: vec![1, 9],
+            names: vec!["Ann".into()],
+            ..zone("a", area(0.0))
+        },
+        NewZone {
+            open_until: Some(8),
+            last_seen: Some(8),
+            scores: vec![4, 6],
+            names: vec!["bob".into(), "Ann".into()],
+            ..zone("b", area(5.0))
+        },
         NewZone { open_until: Some(7), scores: vec![5], ..zone("c", area(9.0)) },
         zone("d", area(20.0)),
     ])

@@ -28,7 +28,11 @@ async fn fill(t: &Fixture) -> Result<()> {
     t.push().await?;
     t.db.insert_many([
         NewArticle { year: 1999, ..article(1, "Coffee shops of Vienna", "Where to drink a melange") },
-        NewArticle { year: 2005, tags: vec!["coffee".into()], ..article(2, "Brewing at home", "Grind coffee, add hot water. Coffee!") },
+        NewArticle {
+            year: 2005,
+            tags: vec!["coffee".into()],
+            ..article(2, "Brewing at home", "Grind coffee, add hot water. Coffee!")
+        },
         NewArticle { year: 2010, ..article(3, "Tea houses", "Not a place for coffee; hot WATER and leaves") },
         NewArticle { year: 2020, ..article(4, "Crème brûlée", "A dessert with the crust of sugar") },
     ])

@@ -32,13 +32,17 @@ pub(super) fn check(ast: &Struct, stored: &[Stored<'_>], diag: &Diag) -> Vec<Vec
         for name in &vector.filter {
             let plain = words::plain(name);
             let kept = owned(ast, &plain).map(|(stored, _)| stored.to_owned());
-            let known = || stored.iter().find(|other| other.field.name == plain).map(|other| other.stored.clone());
+            let known =
+                || stored.iter().find(|other| other.field.name == plain).map(|other| other.stored.clone());
             match kept.or_else(known) {
                 Some(path) => filters.push(path),
                 None => diag.hint(
                     name,
                     format_args!("`{}` has no stored field `{plain}`", ast.ident),
-                    format_args!("there are {}", words::listed(stored.iter().map(|other| other.field.name.as_str()))),
+                    format_args!(
+                        "there are {}",
+                        words::listed(stored.iter().map(|other| other.field.name.as_str()))
+                    ),
                 ),
             }
         }
