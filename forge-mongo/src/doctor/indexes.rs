@@ -81,14 +81,16 @@ async fn unused(
         let old = now.millis().saturating_sub(since) >= OLD_ENOUGH;
         let index = listed.iter().find(|index| name(index) == name(&stats));
         // These do their work without being read.
-        let works = index.is_none_or(|index| is_set(index, "unique") || index.contains_key("expireAfterSeconds"));
+        let works =
+            index.is_none_or(|index| is_set(index, "unique") || index.contains_key("expireAfterSeconds"));
         if never && old && !works && name(&stats) != "_id_" {
             let message = format!(
                 "{collection} {} was used by no query since {}",
                 name(&stats),
                 DateTime::from_millis(since)
             );
-            let advice = "if it is for rare queries, keep it; else remove its declaration, and `push --prune`";
+            let advice =
+                "if it is for rare queries, keep it; else remove its declaration, and `push --prune`";
             findings.push(Finding::new(Severity::Info, "indexes", message).advise(advice));
         }
     }

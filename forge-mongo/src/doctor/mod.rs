@@ -45,7 +45,8 @@ pub(crate) async fn examine(
 async fn topology(driver: &dyn Driver, findings: &mut Vec<Finding>) -> Result<()> {
     let capabilities = driver.capabilities();
     if !capabilities.transactions || !capabilities.change_streams {
-        let message = "the server has no transactions or no change streams: live queries and transactions do not work";
+        let message =
+            "the server has no transactions or no change streams: live queries and transactions do not work";
         findings.push(Finding::new(Severity::Error, "topology", message).advise(
             "run it as a replica set, of one member at least: `mongod --replSet rs0`, then `rs.initiate()` once in mongosh",
         ));
@@ -88,12 +89,16 @@ fn drift(step: &PushStep) -> Option<Finding> {
     let what = format!("{} {}", step.collection, step.index);
     let (severity, state, advice) = match step.action {
         PushAction::Create => (Severity::Warning, "is declared and missing", Some("run `push`")),
-        PushAction::Rebuild | PushAction::Modify => (Severity::Warning, "differs from its declaration", Some("run `push`")),
+        PushAction::Rebuild | PushAction::Modify => {
+            (Severity::Warning, "differs from its declaration", Some("run `push`"))
+        }
         PushAction::Conflict => (Severity::Error, "is in conflict with its declaration", None),
         PushAction::Skip => (Severity::Info, "cannot be here", None),
-        PushAction::Extra | PushAction::Hide | PushAction::Drop => {
-            (Severity::Info, "is declared by no model", Some("`push --prune` hides it, and drops it the next time"))
-        }
+        PushAction::Extra | PushAction::Hide | PushAction::Drop => (
+            Severity::Info,
+            "is declared by no model",
+            Some("`push --prune` hides it, and drops it the next time"),
+        ),
         _ => return None,
     };
     let note = step.note.as_ref().map_or(String::new(), |note| format!(": {note}"));
@@ -105,9 +110,15 @@ fn drift(step: &PushStep) -> Option<Finding> {
 }
 
 /// What queries were seen to do: by this process, and by others that keep their log in the database.
-async fn seen(driver: &dyn Driver, database: &str, scans: &ScanLog, findings: &mut Vec<Finding>) -> Result<()> {
+async fn seen(
+    driver: &dyn Driver,
+    database: &str,
+    scans: &ScanLog,
+    findings: &mut Vec<Finding>,
+) -> Result<()> {
     findings.extend(scans.findings());
-    let find = Command::Find { filter: Document::new(), projection: None, sort: None, skip: None, limit: Some(500) };
+    let find =
+        Command::Find { filter: Document::new(), projection: None, sort: None, skip: None, limit: Some(500) };
     let answer = driver.run(database, &MongoArtifact::new(SCANS, find), None).await;
     let documents = match answer {
         Ok((Reply::Documents(documents), _)) => documents,
@@ -134,5 +145,8 @@ async fn asked(driver: &dyn Driver, database: &str, command: &Document) -> Resul
 }
 
 fn is_forbidden(code: ErrorCode) -> bool {
-    matches!(code, ErrorCode::Forbidden | ErrorCode::Unsupported | ErrorCode::BadRequest | ErrorCode::Conflict)
+    matches!(
+        code,
+        ErrorCode::Forbidden | ErrorCode::Unsupported | ErrorCode::BadRequest | ErrorCode::Conflict
+    )
 }

@@ -26,7 +26,9 @@ fn collect(stage: &Document, found: &mut BTreeSet<String>) {
                 found.extend(lookup.get_str("from").ok().map(str::to_owned));
             }
             ("$unionWith", Bson::String(collection)) => _ = found.insert(collection.clone()),
-            ("$unionWith", Bson::Document(union)) => found.extend(union.get_str("coll").ok().map(str::to_owned)),
+            ("$unionWith", Bson::Document(union)) => {
+                found.extend(union.get_str("coll").ok().map(str::to_owned));
+            }
             _ => {}
         }
         nested(operand, found);

@@ -90,7 +90,7 @@ fn options(
                 parts.push(format!("ttl = {seconds}"));
             }
             ("partialFilterExpression", filter) => {
-                parts.push(format!("partial = {}", raw(&json_of(filter).to_string())))
+                parts.push(format!("partial = {}", raw(&json_of(filter).to_string())));
             }
             ("wildcardProjection", projection) => {
                 parts.push(format!("projection = {}", raw(&json_of(projection).to_string())));

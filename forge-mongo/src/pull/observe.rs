@@ -118,7 +118,7 @@ impl Values {
         *self.kinds.entry(kind).or_default() += 1;
         match value {
             Bson::Document(object) if kind == Kind::Object && depth < MAX_DEPTH => {
-                self.shape.add(object, depth + 1)
+                self.shape.add(object, depth + 1);
             }
             Bson::Array(items) if depth < MAX_DEPTH => {
                 let elements = self.elements.get_or_insert_default();

@@ -79,22 +79,26 @@ async fn an_equal_index_of_another_name_is_adopted() {
 
 #[tokio::test]
 async fn a_time_to_live_is_changed_in_place() {
-    let there = vec![doc! { "key": { "state": -1 }, "name": "by_hand", "expireAfterSeconds": 30, "hidden": true }];
+    let there =
+        vec![doc! { "key": { "state": -1 }, "name": "by_hand", "expireAfterSeconds": 30, "hidden": true }];
     let (plan, fake) = push(with(there), true).await;
     assert_eq!(action(&plan, "state_-1"), PushAction::Modify);
     let change = doc! { "name": "by_hand", "expireAfterSeconds": 60_i64, "hidden": false };
     let sent = fake.admin.lock().unwrap();
-    assert!(sent.iter().any(|(_, c)| *c == doc! { "collMod": "airports", "index": change.clone() }), "{sent:?}");
+    assert!(
+        sent.iter().any(|(_, c)| *c == doc! { "collMod": "airports", "index": change.clone() }),
+        "{sent:?}"
+    );
 }
 
 #[tokio::test]
 async fn an_index_with_other_keys_is_rebuilt_and_told_before() {
-    let (adapter, fake) =
-        with(vec![doc! { "key": { "other": 1 }, "name": "state_-1", "v": 2 }]).adapter();
+    let (adapter, fake) = with(vec![doc! { "key": { "other": 1 }, "name": "state_-1", "v": 2 }]).adapter();
     let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let mut settings = PushSettings::apply();
     let listener = told.clone();
-    settings.progress = Some(std::sync::Arc::new(move |step| listener.lock().unwrap().push(step.index.clone())));
+    settings.progress =
+        Some(std::sync::Arc::new(move |step| listener.lock().unwrap().push(step.index.clone())));
     let plan = adapter.push_with("test", &catalog(), &settings).await.unwrap();
     assert_eq!(action(&plan, "state_-1"), PushAction::Rebuild);
     assert!(told.lock().unwrap().contains(&"state_-1".to_owned()));
@@ -211,7 +215,10 @@ static BUSY: ModelDef = ModelDef {
 
 async fn push_events(fake: &std::sync::Arc<Fake>, settings: &PushSettings) -> PushPlan {
     let catalog = std::sync::Arc::new(Catalog::new([&EVENT, &BUSY]).unwrap());
-    crate::MongoAdapter::new(fake.clone(), catalog.clone()).push_with("test", &catalog, settings).await.unwrap()
+    crate::MongoAdapter::new(fake.clone(), catalog.clone())
+        .push_with("test", &catalog, settings)
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -230,7 +237,10 @@ async fn collections_and_views_are_created_as_declared() {
     };
     assert!(sent.contains(&create), "{sent:?}");
     let pipeline = vec![doc! { "$match": { "tenant": "a" } }];
-    assert!(sent.contains(&doc! { "create": "busy", "viewOn": "events", "pipeline": pipeline.clone() }), "{sent:?}");
+    assert!(
+        sent.contains(&doc! { "create": "busy", "viewOn": "events", "pipeline": pipeline.clone() }),
+        "{sent:?}"
+    );
     // As servers list what was made.
     let events = doc! { "validator": { "$jsonSchema": schema }, "validationLevel": "moderate", "validationAction": "warn" };
     let listed = [
@@ -270,7 +280,13 @@ async fn shard_keys_are_issued_through_a_mongos_only() {
 #[tokio::test]
 async fn a_materialized_view_is_refreshed_by_its_pipeline() {
     static STORED: ModelDef = ModelDef {
-        view: Some(ViewDef { refresh: Some(forge_core::model::Refresh::Merge), ..match BUSY.view { Some(view) => view, None => panic!() } }),
+        view: Some(ViewDef {
+            refresh: Some(forge_core::model::Refresh::Merge),
+            ..match BUSY.view {
+                Some(view) => view,
+                None => panic!(),
+            }
+        }),
         ..ModelDef::new("Stored", "stored", FIELDS, 0)
     };
     let fake = std::sync::Arc::new(Fake::new([]));
@@ -279,7 +295,8 @@ async fn a_materialized_view_is_refreshed_by_its_pipeline() {
     let exec = forge_core::adapter::Exec::default();
     adapter.refresh(&exec, forge_core::model::ModelRef(&STORED)).await.unwrap();
     let merge = doc! { "$merge": { "into": "stored", "whenMatched": "replace", "whenNotMatched": "insert" } };
-    let wanted = doc! { "aggregate": "events", "pipeline": [{ "$match": { "tenant": "a" } }, merge], "cursor": {} };
+    let wanted =
+        doc! { "aggregate": "events", "pipeline": [{ "$match": { "tenant": "a" } }, merge], "cursor": {} };
     assert_eq!(fake.admin.lock().unwrap().last().unwrap().1, wanted);
     let error = adapter.refresh(&exec, forge_core::model::ModelRef(&BUSY)).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::BadRequest);

@@ -25,7 +25,7 @@ struct Event {
     place: Option<GeoPoint>,
     #[model(index(ttl = 60, name = "end"))]
     ends_at: Option<DateTime>,
-    #[model(index(unique, sparse, collation(locale = "de"), partial = "{}"))]
+    #[model(index(unique, collation(locale = "de"), partial = "{}"))]
     code: Option<String>,
 }
 

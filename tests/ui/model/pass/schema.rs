@@ -3,6 +3,7 @@ use forge::prelude::*;
 
 const LONGEST: u64 = 9;
 const MOST: i32 = 7;
+const TOP: f64 = 7.5;
 
 #[derive(Debug, Clone, Embed)]
 #[serde(rename_all = "camelCase")]
@@ -23,7 +24,7 @@ struct Thing {
     #[validate(length(min = 1, max = LONGEST), contains(pattern = "a"))]
     tenant: String,
     title: String,
-    #[validate(range(min = -1.5, exclusive_max = "MOST as f64"))]
+    #[validate(range(min = -1.5, exclusive_max = TOP))]
     level: f64,
     #[validate(range(max = MOST))]
     rank: Option<i32>,
@@ -74,6 +75,7 @@ fn main() {
     assert_eq!(thing.shard_key.unwrap().keys, [("tenant", IndexKey::Ascending), ("_id", IndexKey::Hashed)]);
     let rules = |field: &str| thing.field(field).unwrap().rules;
     assert_eq!(rules("rank"), [Rule::Maximum(7.0)]);
+    assert_eq!(rules("level"), [Rule::Minimum(-1.5), Rule::Below(7.5)]);
     assert_eq!(rules("title"), []);
     let stored = catalog.model("StoredTenant").unwrap();
     assert_eq!(stored.view.unwrap().refresh, Some(Refresh::Merge));
