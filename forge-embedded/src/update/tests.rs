@@ -110,15 +110,76 @@ fn ids_never_change() {
 }
 
 #[test]
-fn unknown_operators_are_named() {
-    for (update, name) in [
-        (doc! { "$bit": { "a": { "or": 1 } } }, "$bit"),
-        (doc! { "$set": { "a.$": 1 } }, "`$`"),
-        (doc! { "$set": { "a.$[x]": 1 } }, "$[x]"),
-        (doc! { "$inc": { "d": 1 } }, "Decimal128"),
+fn bits_keep_the_width_of_the_wider_number() {
+    for (before, update, after) in [
+        (doc! { "a": 12 }, doc! { "$bit": { "a": { "and": 10 } } }, doc! { "a": 8 }),
+        (doc! { "a": 12 }, doc! { "$bit": { "a": { "xor": 10_i64 } } }, doc! { "a": 6_i64 }),
+        (doc! {}, doc! { "$bit": { "a": { "or": 5 } } }, doc! { "a": 5 }),
+        (doc! { "a": 1 }, doc! { "$bit": { "a": { "or": 6, "and": 5 } } }, doc! { "a": 5 }),
     ] {
-        let decimal = Bson::Decimal128("1.5".parse().unwrap());
-        let error = apply(doc! { "d": decimal }, &update).unwrap_err();
+        assert_eq!(apply(before, &update).unwrap(), after, "{update}");
+    }
+    for update in [
+        doc! { "$bit": { "a": { "not": 1 } } },
+        doc! { "$bit": { "a": 1 } },
+        doc! { "$bit": { "b": { "or": 1 } } },
+    ] {
+        let error = apply(doc! { "a": 1, "b": "text" }, &update).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::BadRequest, "{update}");
+    }
+}
+
+#[test]
+fn named_elements_are_those_that_match() {
+    let elements = |operators: Document, array_filters: Vec<Document>| {
+        Update::parse(&forge_mongo::artifact::Modification::Elements { operators, array_filters })
+    };
+    let before = doc! { "a": [{ "n": 1, "l": [1, 5] }, { "n": 7, "l": [6] }, 3] };
+    let update = elements(
+        doc! { "$inc": { "a.$[e].n": 10 }, "$set": { "a.$[].l.$[v]": 0 } },
+        vec![doc! { "e.n": { "$gt": 5 } }, doc! { "v": { "$gte": 5 } }],
+    );
+    let mut document = doc! { "a": before.get_array("a").unwrap()[..2].to_vec() };
+    update.unwrap().apply(&mut document, false, DateTime::from_millis(0)).unwrap();
+    assert_eq!(document, doc! { "a": [{ "n": 1, "l": [1, 0] }, { "n": 17, "l": [0] }] });
+    let wrong = [
+        (doc! { "$set": { "a.$[x]": 1 } }, vec![]),
+        (doc! { "$set": { "a.$[e]": 1 } }, vec![doc! { "e": 1 }, doc! { "e": 2 }]),
+        (doc! { "$set": { "a.$[e]": 1 } }, vec![doc! { "e": 1, "f": 2 }]),
+    ];
+    for (operators, filters) in wrong {
+        assert_eq!(elements(operators, filters).unwrap_err().code(), ErrorCode::BadRequest);
+    }
+    let twice = elements(
+        doc! { "$set": { "a.$[e].n": 1, "a.$[f].n": 2 } },
+        vec![doc! { "e.n": { "$gt": 0 } }, doc! { "f.n": { "$gt": 5 } }],
+    );
+    let mut document = doc! { "a": [{ "n": 7 }] };
+    assert!(
+        twice.unwrap().apply(&mut document, false, DateTime::from_millis(0)).is_err(),
+        "one element is changed twice"
+    );
+}
+
+#[test]
+fn renames_stay_outside_of_arrays() {
+    for (before, update) in [
+        (doc! { "a": [1], "b": 2 }, doc! { "$rename": { "a.0": "c" } }),
+        (doc! { "a": 1 }, doc! { "$rename": { "a.b": "c" } }),
+        (doc! { "a": [1], "b": 2 }, doc! { "$rename": { "b": "a.0" } }),
+    ] {
+        assert_eq!(apply(before, &update).unwrap_err().code(), ErrorCode::BadRequest, "{update}");
+    }
+    let kept = doc! { "a": [1] };
+    assert_eq!(apply(kept.clone(), &doc! { "$rename": { "a.5": "c", "x.y": "d" } }).unwrap(), kept);
+}
+
+#[test]
+fn unknown_operators_are_named() {
+    for (update, name) in
+        [(doc! { "$set": { "a.$": 1 } }, "`$`"), (doc! { "$nothing": { "a": 1 } }, "`$nothing`")]
+    {
+        let error = apply(doc! {}, &update).unwrap_err();
         assert_eq!(error.code(), ErrorCode::Unsupported);
         assert!(error.message().contains(name), "{error}");
     }
