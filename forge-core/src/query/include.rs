@@ -17,12 +17,14 @@ pub struct Include<M, T, K = ToMany<M, T>> {
     relation: usize,
     select: ir::Select,
     error: Option<Error>,
-    _types: PhantomData<fn() -> (M, T, K)>,
+    _types: PhantomData<fn() -> (M, T)>,
+    _handle: PhantomData<fn() -> K>,
 }
 
 impl<M: Model, T: Model, K> Include<M, T, K> {
     fn new(relation: usize) -> Self {
-        Self { relation, select: ir::Select::new(ModelRef(T::def())), error: None, _types: PhantomData }
+        let select = ir::Select::new(ModelRef(T::def()));
+        Self { relation, select, error: None, _types: PhantomData, _handle: PhantomData }
     }
 
     /// Only related documents that match.

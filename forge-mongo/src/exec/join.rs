@@ -133,7 +133,7 @@ impl<'a> Gathered<'a> {
         match self.first[parent] {
             None => self.first[parent] = Some(position),
             Some(first) if first != position && self.seen.insert(position) => {
-                self.more.push((parent, position))
+                self.more.push((parent, position));
             }
             Some(_) => {}
         }

@@ -112,6 +112,13 @@ conformance! {
         assert_eq!(found(|s| s.courses.some(|c| c.students.some(|o| o.name.eq("Bob")))).await?, [1, 2]);
     }
 
+    async fn what_is_deleted_for_good_is_taken_out_of_lists(t) {
+        notes(t).await?;
+        t.db.delete::<Tag>(3).purge().await?;
+        let lists = t.db.find::<Memo>().sort(|n| n.id.asc()).select(|n| n.tag_ids).await?;
+        assert_eq!(lists, [vec![1, 99], vec![2, 4], vec![], vec![1, 2]]);
+    }
+
     async fn the_keys_of_a_list_are_indexed(t) {
         let plan = t.push().await?;
         assert!(plan.steps.iter().any(|step| step.collection == "memos" && step.index == "tag_ids_1"), "{plan:?}");
