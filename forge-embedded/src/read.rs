@@ -4,14 +4,14 @@ use std::collections::HashSet;
 
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf};
 use forge_core::adapter::ExplainStep;
-use forge_core::ir::{ReadOptions, Filter, Predicate, SortKey};
+use forge_core::ir::{Filter, Predicate, ReadOptions, SortKey};
 use forge_core::matcher::distance_at;
 use forge_core::{DateTime, Env, Error, GeoPoint, Result};
 use forge_mongo::{Command, MongoArtifact, Reply};
 
 use crate::aggregate::MEMORY_LIMIT;
-use crate::collation::Folding;
 use crate::catalog::{Catalog, Collection};
+use crate::collation::Folding;
 use crate::filter::{self, conjuncts};
 use crate::index::integer;
 use crate::keys::{self, PathValues};
@@ -122,7 +122,17 @@ impl Query {
             }
             _ => None,
         });
-        Ok(Self { filter, sort: Vec::new(), skip: 0, limit: None, near: near.transpose()?, scored: false, variables: variables.to_vec(), hint: None, folding: None })
+        Ok(Self {
+            filter,
+            sort: Vec::new(),
+            skip: 0,
+            limit: None,
+            near: near.transpose()?,
+            scored: false,
+            variables: variables.to_vec(),
+            hint: None,
+            folding: None,
+        })
     }
 
     /// The same in an order; an order asked for replaces that of `$near`.
@@ -235,7 +245,13 @@ impl View<'_, '_> {
     }
 
     /// As [`scan`](View::scan); false where `visit` ended it.
-    fn scan_access(&self, collection: &Collection, access: &Access, reverse: bool, visit: Visit<'_>) -> Result<bool> {
+    fn scan_access(
+        &self,
+        collection: &Collection,
+        access: &Access,
+        reverse: bool,
+        visit: Visit<'_>,
+    ) -> Result<bool> {
         match access {
             Access::Any(branches) => {
                 let mut seen = HashSet::new();
@@ -438,15 +454,19 @@ impl View<'_, '_> {
         let collection = &artifact.collection;
         match &artifact.command {
             Command::Find { filter, projection, sort, skip, limit } => {
-                let query = Query::new(filter)?.sorted(sort.as_ref())?.window(*skip, *limit).with(&artifact.options)?;
+                let query = Query::new(filter)?
+                    .sorted(sort.as_ref())?
+                    .window(*skip, *limit)
+                    .with(&artifact.options)?;
                 self.projected(collection, query, projection.as_ref()).map(Reply::Documents)
             }
-            Command::Count { filter, limit } => {
-                self.count(collection, &Query::new(filter)?.with(&artifact.options)?, *limit).map(Reply::Count)
-            }
+            Command::Count { filter, limit } => self
+                .count(collection, &Query::new(filter)?.with(&artifact.options)?, *limit)
+                .map(Reply::Count),
             Command::Distinct { key, filter } => {
                 no_folding(artifact)?;
-                self.distinct(collection, key, Query::new(filter)?.with(&artifact.options)?).map(Reply::Values)
+                self.distinct(collection, key, &Query::new(filter)?.with(&artifact.options)?)
+                    .map(Reply::Values)
             }
             Command::Aggregate { pipeline } => {
                 no_folding(artifact)?;
@@ -456,7 +476,12 @@ impl View<'_, '_> {
         }
     }
 
-    fn projected(&self, collection: &str, query: Query, form: Option<&Document>) -> Result<Vec<RawDocumentBuf>> {
+    fn projected(
+        &self,
+        collection: &str,
+        query: Query,
+        form: Option<&Document>,
+    ) -> Result<Vec<RawDocumentBuf>> {
         let none = Document::new();
         let (plain, scores) = text::without_scores(form.unwrap_or(&none));
         let projection = Projection::parse(&plain)?;
@@ -512,9 +537,9 @@ impl View<'_, '_> {
         Ok(count)
     }
 
-    fn distinct(&self, collection: &str, path: &str, query: Query) -> Result<Vec<Bson>> {
+    fn distinct(&self, collection: &str, path: &str, query: &Query) -> Result<Vec<Bson>> {
         let found = std::cell::RefCell::new(std::collections::BTreeMap::new());
-        self.select(collection, &query, &|_, document| {
+        self.select(collection, query, &|_, document| {
             let values = PathValues::of(document, path);
             for value in values.values.iter().filter(|_| values.exists) {
                 if matches!(value, RawBsonRef::Undefined) {
