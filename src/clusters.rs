@@ -77,7 +77,9 @@ impl Clusters {
             if Arc::ptr_eq(known.adapter(), &adapter) {
                 return Ok(known.clone());
             }
-            return Err(Error::conflict(format!("another cluster is named {name:?}: give this one another name")));
+            return Err(Error::conflict(format!(
+                "another cluster is named {name:?}: give this one another name"
+            )));
         }
         let db = Db::new(adapter.clone(), self.catalog.clone(), self.env.clone());
         databases.insert(name.to_owned(), db.clone());

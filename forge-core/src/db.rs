@@ -77,7 +77,9 @@ impl Handle {
         if self.shared.indexes.is_on() && !operation.is_read() {
             self.ready_for_writes().await?;
         }
-        let operation = plan(operation, self.now());
+        // Reads are the same at any time: the clock is not asked.
+        let now = if operation.is_read() { DateTime::UNIX_EPOCH } else { self.now() };
+        let operation = plan(operation, now);
         if self.is_observed() {
             return self.observed(operation).boxed().await;
         }
@@ -91,6 +93,9 @@ impl Handle {
         batch: u32,
     ) -> Result<BoxStream<'static, Result<ir::Rows>>> {
         match plan(Operation::Select(select), self.now()) {
+            Operation::Select(select) if self.is_observed() => {
+                self.shared.adapter.stream(&self.observed_exec(), select, batch).await
+            }
             Operation::Select(select) => self.shared.adapter.stream(&self.exec, select, batch).await,
             _ => Err(wrong_outcome("stream")),
         }
@@ -200,10 +205,7 @@ impl<A> Db<A> {
     }
 
     /// Groups of documents of `M` by one field or expression, or by a tuple of them.
-    pub fn group_by<M: Model, K: KeySet>(
-        &self,
-        keys: impl FnOnce(&'static M::Fields) -> K,
-    ) -> GroupBy<M, K> {
+    pub fn group_by<M: Model, K: KeySet>(&self, keys: impl FnOnce(&'static M::Fields) -> K) -> GroupBy<M, K> {
         GroupBy::new(self.handle.clone(), &keys(M::FIELDS))
     }
 

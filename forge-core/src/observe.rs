@@ -35,7 +35,8 @@ pub struct CommandEvent<'a> {
     pub shape: &'a str,
     /// From sending it to the end of its answer.
     pub duration: Duration,
-    /// How many documents came back, or were changed; none where it failed.
+    /// How many documents came back, or were changed; none where it failed, or where they are still to be read from a
+    /// stream.
     pub rows: Option<u64>,
     /// Why it failed, where it did.
     pub error: Option<ErrorCode>,
@@ -49,10 +50,10 @@ impl<'a> CommandEvent<'a> {
         (database, collection): (&'a str, &'a str),
         (command, shape): (&'static str, &'a str),
         duration: Duration,
-        outcome: Result<u64, ErrorCode>,
+        outcome: Result<Option<u64>, ErrorCode>,
         in_transaction: bool,
     ) -> Self {
-        let (rows, error) = (outcome.ok(), outcome.err());
+        let (rows, error) = (outcome.ok().flatten(), outcome.err());
         Self { database, collection, command, shape, duration, rows, error, in_transaction }
     }
 }
@@ -161,11 +162,16 @@ impl Handle {
         self.shared.observers.is_active() || tracing::enabled!(target: TARGET, Level::DEBUG)
     }
 
+    /// The surroundings of an operation, with those who look on.
+    pub(crate) fn observed_exec(&self) -> Exec {
+        Exec { observers: Some(self.shared.observers.clone()), ..self.exec.clone() }
+    }
+
     /// Runs a planned operation where somebody looks on.
     pub(crate) async fn observed(&self, operation: Operation) -> Result<Outcome> {
         use tracing::Instrument;
         let span = operation_span(self, &operation);
-        let exec = Exec { observers: Some(self.shared.observers.clone()), ..self.exec.clone() };
+        let exec = self.observed_exec();
         let outcome = self.shared.adapter.execute(&exec, operation).instrument(span.clone()).await;
         match &outcome {
             Ok(outcome) => span.record("db.response.returned_rows", rows(outcome)),

@@ -57,7 +57,7 @@ impl TenantScope {
     /// # Errors
     /// [`ErrorCode::Internal`](crate::ErrorCode::Internal) where the model belongs to tenants and none is named.
     pub fn key(&self, model: &ModelDef) -> Result<Option<(&'static str, &Bson)>> {
-        let Some(path) = model.tenant else { return Ok(None) };
+        let Some(path) = model.tenant else { return self.allow_view(model).map(|()| None) };
         match self {
             TenantScope::One(value) => Ok(Some((path, value))),
             TenantScope::Across => Ok(None),
@@ -70,6 +70,23 @@ impl TenantScope {
                 Err(Error::internal(format!("{} belongs to tenants, and {why}", model.name)))
             }
         }
+    }
+
+    /// Refuses a view that shows the documents of many tenants and cannot tell them apart.
+    fn allow_view(&self, model: &ModelDef) -> Result<()> {
+        let mut view = model.view;
+        while let Some(over) = view {
+            let source = (over.source)();
+            if source.tenant.is_some() && *self != TenantScope::Across {
+                return Err(Error::internal(format!(
+                    "{0} is a view over {1}, which belongs to tenants, and has no tenant key of its own: give it one, or \
+                     use db.across_tenants()",
+                    model.name, source.name
+                )));
+            }
+            view = source.view;
+        }
+        Ok(())
     }
 
     /// The condition on documents of `model`.

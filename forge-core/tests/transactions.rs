@@ -8,9 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use forge_core::adapter::{
-    Adapter, Capabilities, Commit, Exec, Explanation, ResumeToken, Transaction,
-};
+use forge_core::adapter::{Adapter, Capabilities, Commit, Exec, Explanation, ResumeToken, Transaction};
 use forge_core::env::Source;
 use forge_core::error::Retry;
 use forge_core::ir::{Operation, Outcome};
@@ -91,11 +89,7 @@ impl Adapter for Fake {
         let (commits, committed, aborted) = (commits.clone(), committed.clone(), aborted.clone());
         Ok(Arc::new(FakeTransaction { commits, committed, aborted }))
     }
-    async fn watch(
-        &self,
-        _: &str,
-        _: Option<ResumeToken>,
-    ) -> Result<BoxStream<'static, Result<Commit>>> {
+    async fn watch(&self, _: &str, _: Option<ResumeToken>) -> Result<BoxStream<'static, Result<Commit>>> {
         Err(Error::unsupported("only transactions are tested"))
     }
     async fn ping(&self) -> Result<()> {

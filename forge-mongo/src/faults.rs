@@ -23,21 +23,11 @@ pub(crate) struct Fault {
     only_with: &'static [&'static str],
 }
 
-const fn fault(
-    codes: &'static [i32],
-    name: &'static str,
-    code: ErrorCode,
-    message: &'static str,
-) -> Fault {
+const fn fault(codes: &'static [i32], name: &'static str, code: ErrorCode, message: &'static str) -> Fault {
     Fault { codes, name, code, message, quote: false, only_with: &[] }
 }
 
-const fn quoted(
-    codes: &'static [i32],
-    name: &'static str,
-    code: ErrorCode,
-    message: &'static str,
-) -> Fault {
+const fn quoted(codes: &'static [i32], name: &'static str, code: ErrorCode, message: &'static str) -> Fault {
     Fault { quote: true, ..fault(codes, name, code, message) }
 }
 
@@ -165,12 +155,7 @@ pub(crate) const FAULTS: &[Fault] = &[
         )
     },
     quoted(&[40324], "Unrecognized stage", ErrorCode::Unsupported, "the database does not know this"),
-    quoted(
-        &[2, 9, 14, 28, 66, 121, 51091],
-        "BadValue",
-        ErrorCode::BadRequest,
-        "the database refused this",
-    ),
+    quoted(&[2, 9, 14, 28, 66, 121, 51091], "BadValue", ErrorCode::BadRequest, "the database refused this"),
 ];
 
 /// What the code and the words of a server mean; none for what is not known.
@@ -217,7 +202,10 @@ mod tests {
         let standalone = "Transaction numbers are only allowed on a replica set member or mongos";
         assert_eq!(of(20, standalone), Some(ErrorCode::Unsupported));
         assert_eq!(of(20, "something else"), None);
-        assert_eq!(of(67, "cannot create unique index over { a: 1 } with shard key"), Some(ErrorCode::BadRequest));
+        assert_eq!(
+            of(67, "cannot create unique index over { a: 1 } with shard key"),
+            Some(ErrorCode::BadRequest)
+        );
         assert_eq!(of(67, "hashed indexes are not supported"), Some(ErrorCode::Unsupported));
         assert_eq!(of(2, "unknown operator: $foo"), Some(ErrorCode::Unsupported));
         assert_eq!(of(2, "$size must be a whole number"), Some(ErrorCode::BadRequest));
@@ -243,6 +231,8 @@ mod tests {
     fn the_missing_replica_set_comes_with_the_command_that_makes_one() {
         let text = "Transaction numbers are only allowed on a replica set member or mongos";
         let error = find(20, text).map(|fault| fault.error(text)).unwrap();
-        assert!(error.message().contains("mongod --replSet rs0") && error.message().contains("rs.initiate()"));
+        assert!(
+            error.message().contains("mongod --replSet rs0") && error.message().contains("rs.initiate()")
+        );
     }
 }

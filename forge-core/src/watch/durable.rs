@@ -184,7 +184,9 @@ impl<M: Model> Running<'_, M> {
 
     fn timer(&self, wait: Duration) -> Result<BoxFuture<'static, ()>> {
         let adapter = &self.durable.watch.handle.shared.adapter;
-        adapter.timer(wait).ok_or_else(|| Error::unsupported("a durable watch needs timers, and there are none here"))
+        adapter
+            .timer(wait)
+            .ok_or_else(|| Error::unsupported("a durable watch needs timers, and there are none here"))
     }
 }
 

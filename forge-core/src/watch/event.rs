@@ -89,7 +89,10 @@ impl<M: Model> Changed<M> {
 
     /// The stored paths that are gone with the change.
     pub fn removed(&self) -> impl Iterator<Item = &str> {
-        self.paths.iter().map(String::as_str).filter(|path| self.raw(path).is_none_or(|value| value.is_none()))
+        self.paths
+            .iter()
+            .map(String::as_str)
+            .filter(|path| self.raw(path).is_none_or(|value| value.is_none()))
     }
 
     /// Whether the field, or something inside of it, changed.
@@ -123,7 +126,8 @@ impl<M: Model> Changed<M> {
             return Some(Some(value));
         }
         // A part of something that was set as a whole, or the whole of something of which a part was set.
-        let outer = updated.iter().flatten().find(|(set, _)| is_within(path, set.as_str()) && set.as_str() != path);
+        let outer =
+            updated.iter().flatten().find(|(set, _)| is_within(path, set.as_str()) && set.as_str() != path);
         if let Some((set, value)) = outer {
             let rest = &path[set.as_str().len() + 1..];
             return Some(value.as_document().and_then(|document| at(document, rest)));
@@ -208,7 +212,10 @@ pub(super) fn typed<M: Model>(event: ChangeEvent) -> Result<Event<M>> {
 
 fn known(event: &ChangeEvent) -> Result<&RawDocument> {
     event.after.as_deref().ok_or_else(|| {
-        Error::internal(format!("the change of the document {} in {} came without it", event.id, event.collection))
+        Error::internal(format!(
+            "the change of the document {} in {} came without it",
+            event.id, event.collection
+        ))
     })
 }
 

@@ -16,17 +16,37 @@ impl Run<'_> {
         observers: &Observers,
         artifact: &MongoArtifact,
     ) -> Result<(Reply, Option<u64>)> {
-        let span = self.span(artifact);
         let session = self.exec.transaction.as_deref();
+        let running = self.driver.run(self.database(), artifact, session);
+        self.watched(observers, artifact, running, |(reply, _)| Some(rows(reply))).await
+    }
+
+    /// Opens a stream, and tells about it.
+    pub(super) async fn opening<T>(
+        &self,
+        artifact: &MongoArtifact,
+        opening: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        match &self.exec.observers {
+            Some(observers) => self.watched(observers, artifact, opening, |_| None).await,
+            None => opening.await,
+        }
+    }
+
+    async fn watched<T>(
+        &self,
+        observers: &Observers,
+        artifact: &MongoArtifact,
+        running: impl Future<Output = Result<T>>,
+        rows: impl Fn(&T) -> Option<u64>,
+    ) -> Result<T> {
+        let span = self.span(artifact);
         let begun = observers.clock();
-        let answer = self.driver.run(self.database(), artifact, session).instrument(span.clone()).await;
+        let answer = running.instrument(span.clone()).await;
         let duration = observers.clock().saturating_sub(begun);
-        let outcome = match &answer {
-            Ok((reply, _)) => Ok(rows(reply)),
-            Err(error) => Err(error.code()),
-        };
+        let outcome = answer.as_ref().map(rows).map_err(Error::code);
         match &outcome {
-            Ok(rows) => span.record("db.response.returned_rows", rows),
+            Ok(rows) => span.record("db.response.returned_rows", *rows),
             Err(code) => span.record("error.type", code.as_str()),
         };
         if let Some(code) = answer.as_ref().err().and_then(server_code) {
@@ -43,7 +63,7 @@ impl Run<'_> {
         observers: &Observers,
         artifact: &MongoArtifact,
         duration: std::time::Duration,
-        outcome: Result<u64, ErrorCode>,
+        outcome: Result<Option<u64>, ErrorCode>,
     ) {
         let shape = shape(artifact);
         observers.report(&CommandEvent::new(

@@ -44,7 +44,12 @@ pub(super) fn shape(artifact: &MongoArtifact) -> String {
     out
 }
 
-fn list<T>(out: &mut String, around: [&str; 2], items: impl Iterator<Item = T>, one: impl Fn(&mut String, T)) {
+fn list<T>(
+    out: &mut String,
+    around: [&str; 2],
+    items: impl Iterator<Item = T>,
+    one: impl Fn(&mut String, T),
+) {
     out.push_str(around[0]);
     for (at, item) in items.enumerate() {
         if out.len() > MAX_LENGTH {
@@ -129,7 +134,10 @@ fn expression(out: &mut String, value: &Bson) {
                     let inner: Vec<Document> = inner.iter().filter_map(Bson::as_document).cloned().collect();
                     stages(out, &inner);
                 }
-                ("from" | "as" | "localField" | "foreignField" | "coll" | "into" | "path", Bson::String(name)) => {
+                (
+                    "from" | "as" | "localField" | "foreignField" | "coll" | "into" | "path",
+                    Bson::String(name),
+                ) => {
                     out.push_str(name);
                 }
                 (_, value) => expression(out, value),
@@ -163,7 +171,8 @@ mod tests {
             "e": { "$elemMatch": { "f": SECRET } }, "g": { "$not": { "$regex": SECRET } },
         };
         let sort = Some(doc! { "a": -1 });
-        let find = Command::Find { filter, projection: Some(doc! { "a": 1 }), sort, skip: None, limit: Some(1) };
+        let find =
+            Command::Find { filter, projection: Some(doc! { "a": 1 }), sort, skip: None, limit: Some(1) };
         assert_eq!(
             of(find),
             "{ a: ?, b: { $in: ? }, c: ?, $or: [ { d: { $gt: ? } } ], e: { $elemMatch: { f: ? } }, g: { $not: { $regex: \

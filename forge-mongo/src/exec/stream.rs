@@ -40,7 +40,7 @@ pub(super) async fn open(
     if run.nothing_to_ask(&artifact) {
         return Ok(stream::empty().boxed());
     }
-    let batches = driver.stream(run.database(), &artifact, batch).await?;
+    let batches = run.opening(&artifact, driver.stream(run.database(), &artifact, batch)).await?;
     let opened = Arc::new(Opened { driver, catalog, exec, select });
     let hydrated = batches.and_then(move |documents| {
         let opened = opened.clone();

@@ -22,7 +22,9 @@ pub(super) fn scoped<'a>(
         return Ok(Cow::Borrowed(artifact));
     }
     let guard = Guard { catalog, scope };
-    let model = catalog.by_collection(&artifact.collection).filter(|model| model.tenant.is_some());
+    let model = catalog
+        .by_collection(&artifact.collection)
+        .filter(|model| model.tenant.is_some() || model.view.is_some());
     let command = match (&artifact.command, model) {
         (Command::Aggregate { pipeline }, _) => {
             Command::Aggregate { pipeline: guard.pipeline(&artifact.collection, pipeline)? }
@@ -34,6 +36,12 @@ pub(super) fn scoped<'a>(
         },
     };
     Ok(Cow::Owned(MongoArtifact { command, ..artifact.clone() }))
+}
+
+/// The paths of a unique index that callers know: the tenant goes without saying.
+pub(super) fn without_key(model: &ModelDef, mut paths: Vec<String>) -> Vec<String> {
+    paths.retain(|path| Some(path.as_str()) != model.tenant);
+    paths
 }
 
 struct Guard<'a> {
@@ -117,9 +125,8 @@ impl Guard<'_> {
                 Ok(())
             }
             ("$rankFusion" | "$scoreFusion", Bson::Document(fusion)) => {
-                let pipelines = fusion
-                    .get_document_mut("input")
-                    .and_then(|input| input.get_document_mut("pipelines"));
+                let pipelines =
+                    fusion.get_document_mut("input").and_then(|input| input.get_document_mut("pipelines"));
                 let Ok(pipelines) = pipelines else { return Ok(()) };
                 let names: Vec<String> = pipelines.keys().cloned().collect();
                 names.iter().try_for_each(|name| self.sub_pipeline(collection, pipelines, name))
@@ -295,7 +302,8 @@ mod tests {
         assert_eq!(stages("boards", vec![doc! { "$limit": 1 }]), [doc! { "$limit": 1 }]);
         let near = stages("notes", vec![doc! { "$geoNear": { "near": [0, 0] } }]);
         assert_eq!(near, [doc! { "$geoNear": { "near": [0, 0], "query": { "org": "a" } } }]);
-        let lookup = doc! { "$lookup": { "from": "notes", "localField": "_id", "foreignField": "board", "as": "n" } };
+        let lookup =
+            doc! { "$lookup": { "from": "notes", "localField": "_id", "foreignField": "board", "as": "n" } };
         let found = stages("boards", vec![doc! { "$facet": { "x": [lookup, { "$unionWith": "notes" }] } }]);
         let facet = found[0].get_document("$facet").unwrap().get_array("x").unwrap();
         let stage = |at: usize, name: &str| facet[at].as_document().unwrap().get_document(name).unwrap();

@@ -114,7 +114,7 @@ fn id_of(document: &RawDocumentBuf) -> Option<Bson> {
 
 fn refused(model: &ModelDef, position: usize, failure: WriteFailure) -> Error {
     if failure.code == DUPLICATE_KEY {
-        return Error::unique_violation(model.name, failure.key_paths);
+        return Error::unique_violation(model.name, super::tenant::without_key(model, failure.key_paths));
     }
     let WriteFailure { code, message, .. } = failure;
     if let Some(fault) = faults::find(code, &message) {

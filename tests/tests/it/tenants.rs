@@ -28,7 +28,9 @@ async fn two(t: &Fixture) -> Result<(Db, Db)> {
 async fn theirs(t: &Fixture) -> Result<String> {
     let mut all = String::new();
     for collection in ["projects", "tasks"] {
-        for document in t.stored(collection).await?.iter().filter(|d| d.get_str("org").is_ok_and(|org| org == "b")) {
+        for document in
+            t.stored(collection).await?.iter().filter(|d| d.get_str("org").is_ok_and(|org| org == "b"))
+        {
             all.push_str(&document.to_string());
         }
     }
@@ -119,6 +121,7 @@ conformance! {
         }
         let error = a.insert(project("one")).await.unwrap_err();
         assert_eq!(error.code(), ErrorCode::UniqueViolation);
+        assert_eq!(error.message(), "another Project already has this name");
         let mut with_slug = project("three");
         with_slug.slug = Some("s".to_owned());
         assert_eq!(a.insert(with_slug).await.unwrap_err().code(), ErrorCode::UniqueViolation);

@@ -20,7 +20,10 @@ fn lacks(t: &Fixture) -> bool {
 }
 
 async fn next<M: forge::Model>(changes: &mut ChangeStream<M>) -> Result<Change<M>> {
-    tokio::time::timeout(Duration::from_secs(10), changes.next()).await.expect("a change should come").unwrap()
+    tokio::time::timeout(Duration::from_secs(10), changes.next())
+        .await
+        .expect("a change should come")
+        .unwrap()
 }
 
 async fn silent(changes: &mut People) -> bool {
@@ -327,7 +330,8 @@ async fn a_stream_goes_on_over_broken_connections() -> Result<()> {
     }
     let name = format!("t_broken_{:08x}", forge_tests::engine::random() as u32);
     let db = forge::Db::new(adapter, catalog.clone(), env.clone()).database(&name);
-    let direct = forge::Db::new(forge::connect(&uri, catalog, &env).await?, db.catalog().clone(), env).database(&name);
+    let direct =
+        forge::Db::new(forge::connect(&uri, catalog, &env).await?, db.catalog().clone(), env).database(&name);
     let mut changes = db.watch::<Person>().await?;
     for round in 0..3 {
         direct.insert(person(&format!("before{round}"))).await?;

@@ -56,7 +56,8 @@ pub(super) fn indexes(indexes: &mut Vec<Index>, tenant: &str) {
         index.keys.insert(0, (tenant.to_owned(), Kind::Ascending));
     }
     let begins = |index: &Index| {
-        index.partial.is_none() && matches!(index.keys.first(), Some((path, Kind::Ascending)) if path == tenant)
+        index.partial.is_none()
+            && matches!(index.keys.first(), Some((path, Kind::Ascending)) if path == tenant)
     };
     if !indexes.iter().any(begins) {
         indexes.push(plain(vec![(tenant.to_owned(), Kind::Ascending)]));
