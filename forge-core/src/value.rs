@@ -57,6 +57,9 @@ fn primitive<T: 'static>(value: &T) -> Option<Bson> {
     None
 }
 
+/// The type of ObjectIds (BSON specification 1.1, section 3).
+const OBJECT_ID: u8 = 0x07;
+
 #[derive(Serialize, Deserialize)]
 struct Wrapper<T> {
     v: T,
@@ -70,6 +73,12 @@ fn through_raw<T: Serialize>(value: &T) -> Result<Bson> {
         ))
     };
     let document = codec::encode(&Wrapper { v: value }).map_err(|e| unstorable(&e))?;
+    // An id, the usual case: type, `v`, NUL, twelve bytes, and the end of the document.
+    if let [_, _, _, _, OBJECT_ID, b'v', 0, id @ .., 0] = document.as_bytes()
+        && let Ok(id) = <[u8; 12]>::try_from(id)
+    {
+        return Ok(Bson::ObjectId(id.into()));
+    }
     match document.get("v").map_err(|e| unstorable(&e))? {
         Some(raw) => {
             check_value(raw, "").map_err(Error::bad_request)?;
