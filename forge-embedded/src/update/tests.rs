@@ -1,4 +1,4 @@
-use bson::{Bson, Document, bson, doc};
+use bson::{Document, bson, doc};
 use forge_core::{DateTime, ErrorCode, Result};
 
 use super::Update;
