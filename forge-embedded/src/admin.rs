@@ -82,7 +82,8 @@ pub(crate) fn parse(command: &Document) -> Result<Admin> {
         },
         "drop" => Admin::Write(Write::Drop { name: name()? }),
         "createSearchIndexes" => {
-            let given = options.get_array("indexes").map_err(|_| Error::bad_request("`indexes` is an array"))?;
+            let given =
+                options.get_array("indexes").map_err(|_| Error::bad_request("`indexes` is an array"))?;
             let indexes = given.iter().filter_map(Bson::as_document).cloned().collect();
             Admin::Write(Write::CreateSearchIndexes { name: name()?, indexes })
         }
@@ -100,7 +101,8 @@ pub(crate) fn parse(command: &Document) -> Result<Admin> {
 }
 
 fn index_name(options: &Document) -> Result<String> {
-    let name = options.get_str("name").map_err(|_| Error::bad_request("a search index is named by `name`"))?;
+    let name =
+        options.get_str("name").map_err(|_| Error::bad_request("a search index is named by `name`"))?;
     Ok(name.to_owned())
 }
 

@@ -21,7 +21,8 @@ impl Collated {
     /// `unsupported` naming an option that changes which strings are equal in a way this engine does not know.
     pub(crate) fn of(value: &Bson) -> Result<Option<Self>> {
         let spec = value.as_document().ok_or_else(|| Error::bad_request("a collation is a document"))?;
-        let locale = spec.get_str("locale").map_err(|_| Error::bad_request("a collation needs a `locale`"))?;
+        let locale =
+            spec.get_str("locale").map_err(|_| Error::bad_request("a collation needs a `locale`"))?;
         if locale == "simple" {
             return Ok(None);
         }
@@ -29,7 +30,9 @@ impl Collated {
             Some(1) => Some(Folding::Letters),
             Some(2) => Some(Folding::Accents),
             Some(3..=5) => None,
-            _ => return Err(Error::bad_request("the `strength` of a collation is a whole number from 1 to 5")),
+            _ => {
+                return Err(Error::bad_request("the `strength` of a collation is a whole number from 1 to 5"));
+            }
         };
         let set = |option: &&str| !matches!(spec.get(option), None | Some(Bson::Boolean(false)));
         if let Some(option) = ["caseLevel", "numericOrdering"].into_iter().find(set) {

@@ -75,7 +75,8 @@ impl ScanLog {
         if !self.is_new(&key) {
             return;
         }
-        let shard_key = catalog.by_collection(&artifact.collection).and_then(|model| model.shard_key.as_ref());
+        let shard_key =
+            catalog.by_collection(&artifact.collection).and_then(|model| model.shard_key.as_ref());
         let problem = match shard_key {
             Some(shard_key) if !names_shard_key(filter, shard_key) => Some(Problem::NoShardKey),
             _ => match driver.explain(database, artifact).await {
@@ -85,7 +86,12 @@ impl ScanLog {
         };
         let Some(problem) = problem else { return };
         let (collection, shape) = &key;
-        tracing::warn!(collection, shape, problem = problem.name(), "no index serves this query, or it goes to every shard");
+        tracing::warn!(
+            collection,
+            shape,
+            problem = problem.name(),
+            "no index serves this query, or it goes to every shard"
+        );
         self.lock().insert(key.clone(), Some(problem));
         if self.logging == ScanLogging::Database
             && let Err(error) = leave(driver, database, &key, problem).await
@@ -110,7 +116,8 @@ impl ScanLog {
     /// What was seen by this process.
     pub(crate) fn findings(&self) -> Vec<Finding> {
         let seen = self.lock();
-        let wrong = seen.iter().filter_map(|((collection, shape), problem)| Some((collection, shape, (*problem)?)));
+        let wrong =
+            seen.iter().filter_map(|((collection, shape), problem)| Some((collection, shape, (*problem)?)));
         wrong.map(|(collection, shape, problem)| problem_found(collection, shape, problem)).collect()
     }
 
@@ -170,7 +177,10 @@ fn filter_of(command: &Command) -> Option<&Document> {
 fn names_shard_key(filter: &Document, shard_key: &ShardKeyDef) -> bool {
     let Some((path, _)) = shard_key.keys.first() else { return true };
     match filter.get(path) {
-        Some(Bson::Document(condition)) => condition.is_empty() || condition.keys().any(|op| ["$eq", "$in"].contains(&op.as_str()) || !op.starts_with('$')),
+        Some(Bson::Document(condition)) => {
+            condition.is_empty()
+                || condition.keys().any(|op| ["$eq", "$in"].contains(&op.as_str()) || !op.starts_with('$'))
+        }
         Some(_) => true,
         None => {
             let all = filter.get_array("$and").into_iter().flatten().filter_map(Bson::as_document);

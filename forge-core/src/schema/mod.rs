@@ -18,8 +18,8 @@ pub(crate) use check::{check_indexes, check_shard_key, check_view};
 pub use json::bson_of;
 pub(crate) use rules::apply;
 pub use validator::json_schema;
-pub use vector::{Similarity, VectorDef};
 pub(crate) use validator::stored_as;
+pub use vector::{Similarity, VectorDef};
 
 /// A rule of `#[validate(…)]` that schemas can say.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
