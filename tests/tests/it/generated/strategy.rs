@@ -263,7 +263,7 @@ fn pipeline() -> impl Strategy<Value = Vec<Document>> {
                 { "$match": { "$expr": { "$eq": ["$_id", "$$n"] } } }, { "$project": { "a": 1 } },
             ] } },
         ]),
-        Just(vec![doc! { "$facet": { "first": [{ "$limit": 2 }], "count": [{ "$count": "n" }] } }]),
+        Just(vec![doc! { "$facet": { "first": [{ "$limit": 2 }], "rest": [{ "$skip": 1 }, { "$project": { "a": 1 } }] } }]),
         (1..5_i64).prop_map(|limit| vec![doc! { "$unionWith": { "coll": "items", "pipeline": [{ "$sort": { "_id": -1 } }, { "$limit": limit }] } }]),
     ];
     stages.prop_map(|stages| std::iter::once(doc! { "$sort": { "_id": 1 } }).chain(stages).collect())
