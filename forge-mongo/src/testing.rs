@@ -41,7 +41,17 @@ const fn relation(
     foreign: &'static str,
     on_delete: OnDelete,
 ) -> RelationDef {
-    RelationDef { name, client: name, kind, target, local_key, foreign, on_delete, access: Access::Public, through: None }
+    RelationDef {
+        name,
+        client: name,
+        kind,
+        target,
+        local_key,
+        foreign,
+        on_delete,
+        access: Access::Public,
+        through: None,
+    }
 }
 
 const fn model(
@@ -60,7 +70,15 @@ const ID: &[(&str, IndexKey)] = &[("_id", IndexKey::Ascending)];
 pub(crate) static AIRPORT: ModelDef = model(
     "Airport",
     "airports",
-    &[field("iata", "_id", false), field("state", "state", true), field("name", "name", true)],
+    &[
+        field("iata", "_id", false),
+        // An index expires documents by it.
+        FieldDef {
+            schema: |generator| generator.subschema_for::<forge_core::DateTime>(),
+            ..field("state", "state", true)
+        },
+        field("name", "name", true),
+    ],
     &[
         relation("departures", RelationKind::HasMany, || &FLIGHT, ID, "origin_id", OnDelete::NoAction),
         relation("tower", RelationKind::HasOne, || &FLIGHT, ID, "origin_id", OnDelete::NoAction),
