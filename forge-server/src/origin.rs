@@ -99,7 +99,11 @@ mod tests {
     use axum::http::HeaderValue;
 
     fn check(origin: Option<&str>, host: &str) -> Result<From> {
-        check_of(&Origins::parse("https://app.example.com, http://localhost:5173", None).unwrap(), origin, host)
+        check_of(
+            &Origins::parse("https://app.example.com, http://localhost:5173", None).unwrap(),
+            origin,
+            host,
+        )
     }
 
     fn check_of(origins: &Origins, origin: Option<&str>, host: &str) -> Result<From> {
@@ -137,7 +141,9 @@ mod tests {
         for origin in ["http://app.example.com", "http://10.0.0.7:4000", "https://app.example.com:444"] {
             assert!(check_of(&origins, Some(origin), "10.0.0.7:4000").is_err(), "{origin}");
         }
-        assert!(Origins::parse("", Some("app.example.com")).unwrap_err().to_string().contains("FORGE_PUBLIC_URL"));
+        assert!(
+            Origins::parse("", Some("app.example.com")).unwrap_err().to_string().contains("FORGE_PUBLIC_URL")
+        );
     }
 
     #[test]

@@ -9,7 +9,6 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::{Limits, connections};
 use crate::auth::Authenticator;
 use crate::calls::Calls;
 use crate::http::Routes;
@@ -18,6 +17,7 @@ use crate::jobs::Jobs;
 use crate::live::hub::Hub;
 use crate::metrics::Metrics;
 use crate::origin::Origins;
+use crate::{Limits, connections};
 
 /// How long `/readyz` fails before anything ends, so that whoever sends requests here can look elsewhere.
 const NOTICE: Duration = Duration::from_millis(250);

@@ -119,7 +119,9 @@ fn slow(value: Option<String>) -> Result<Option<Duration>> {
     let Some(value) = value else { return Ok(None) };
     let millis = value.trim().parse().map_err(|_| {
         let shown: String = value.chars().take(32).collect();
-        Error::bad_request(format!("FORGE_SLOW_MS is {shown:?}; it must be a number of milliseconds, as in 100"))
+        Error::bad_request(format!(
+            "FORGE_SLOW_MS is {shown:?}; it must be a number of milliseconds, as in 100"
+        ))
     })?;
     Ok(Some(Duration::from_millis(millis)))
 }

@@ -335,7 +335,10 @@ async fn a_drain_closes_sockets_with_1001() {
     running.stop.send(()).unwrap();
     let hint = client.next().await;
     assert_eq!(hint["op"], "closing");
-    assert!(hint["reconnectAfter"].as_u64().is_some_and(|millis| millis <= 1), "one socket has no need to wait: {hint}");
+    assert!(
+        hint["reconnectAfter"].as_u64().is_some_and(|millis| millis <= 1),
+        "one socket has no need to wait: {hint}"
+    );
     assert_eq!(client.closing_code().await, 1001);
     timeout(Duration::from_secs(5), running.task).await.unwrap().unwrap().unwrap();
 }

@@ -248,7 +248,15 @@ mod tests {
         before: Option<RawDocumentBuf>,
         after: Option<RawDocumentBuf>,
     ) -> ChangeEvent {
-        ChangeEvent { collection: "flights".into(), kind, id: Bson::Int32(1), before, after, touched: None, updated: None }
+        ChangeEvent {
+            collection: "flights".into(),
+            kind,
+            id: Bson::Int32(1),
+            before,
+            after,
+            touched: None,
+            updated: None,
+        }
     }
 
     fn index(filters: &[Filter]) -> ReadIndex {
