@@ -80,7 +80,7 @@ pub(super) fn near(cx: &Context<'_, '_>, rows: Rows, form: &Document) -> Result<
     let wrong = |what: &str| Error::bad_request(format!("`$geoNear` needs {what}"));
     let centre = form.get("near").and_then(|near| keys::with_raw(near, geo::point_of));
     let centre = centre.ok_or_else(|| wrong("`near`, a GeoJSON point"))?;
-    if !form.get("near").is_some_and(|near| near.as_document().is_some()) {
+    if form.get("near").and_then(Bson::as_document).is_none() {
         return Err(Error::unsupported("the embedded engine measures `$geoNear` from GeoJSON points only"));
     }
     let path = form.get_str("key").map_err(|_| {
@@ -106,7 +106,7 @@ pub(super) fn near(cx: &Context<'_, '_>, rows: Rows, form: &Document) -> Result<
         let distance = distance_at(&raw, path, centre).filter(|metres| (least..=most).contains(metres));
         if let Some(distance) = distance.filter(|_| matching.matches(&raw)) {
             set_path(&mut row, target, Bson::Double(distance * factor))?;
-            if let Some(place) = form.get_str("includeLocs").ok() {
+            if let Ok(place) = form.get_str("includeLocs") {
                 let value = geo::value_at(&raw, path).map(Bson::try_from).transpose()?;
                 set_path(&mut row, place, value.unwrap_or(Bson::Null))?;
             }

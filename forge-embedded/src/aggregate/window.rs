@@ -16,6 +16,7 @@ use crate::read::sort_keys;
 use crate::update::{is_number, set_path};
 
 /// What is computed of each row.
+#[allow(clippy::large_enum_variant, reason = "there is one for each output of a stage")]
 enum Function {
     DocumentNumber,
     Rank,

@@ -169,7 +169,7 @@ conformance! {
                     books().keep(|b| b.get::<i32>("year").lt(1817)).map(|b| b.get::<String>("title")).named("old"),
                     books().fold(0_i64, |sum, b| sum + b.get::<i64>("year")).named("sum"),
                     books().len().named("count"),
-                    path::<Vec<i32>>("books.year").holds(1963).named("any"),
+                    books().map(|b| b.get::<i32>("year")).holds(1963).named("any"),
                 ]
             })
             .sort(|a| a.name.asc())

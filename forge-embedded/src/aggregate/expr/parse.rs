@@ -120,11 +120,11 @@ fn arguments_by_name(named: &'static Named, operand: &Bson, depth: usize) -> Res
         .ok_or_else(|| Error::bad_request(format!("`{name}` takes a document, not {operand}")))?;
     let plain = |parameter: &&'static str| parameter.trim_end_matches('?');
     if let Some(key) =
-        form.keys().find(|key| !named.parameters.iter().any(|parameter| plain(&parameter) == *key))
+        form.keys().find(|key| !named.parameters.iter().any(|parameter| plain(parameter) == *key))
     {
         return Err(Error::bad_request(format!("`{name}` has no argument `{key}`")));
     }
-    let argument = |parameter: &&'static str| match form.get(plain(&parameter)) {
+    let argument = |parameter: &&'static str| match form.get(plain(parameter)) {
         Some(value) => parse(value, depth + 1).map(Some),
         None if parameter.ends_with('?') => Ok(None),
         None => Err(Error::bad_request(format!("`{name}` lacks `{parameter}`"))),
