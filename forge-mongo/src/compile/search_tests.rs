@@ -1,8 +1,8 @@
 use bson::doc;
 use forge_core::ErrorCode;
 use forge_core::ir::{
-    Compound, Filter, IndexSearch, Path, RankedBy, Ranking, SCORE, Search, SearchOperator, Select, SortKey, TextQuery,
-    VectorSearch,
+    Compound, Filter, IndexSearch, Path, RankedBy, Ranking, SCORE, Search, SearchOperator, Select, SortKey,
+    TextQuery, VectorSearch,
 };
 use forge_core::model::{ModelDef, ModelRef, Similarity, VectorDef};
 
@@ -20,7 +20,13 @@ fn select(search: Search) -> Select {
 }
 
 fn near() -> VectorSearch {
-    VectorSearch { path: "embedding".into(), vector: vec![1.0, 0.5], limit: 10, candidates: None, exact: false }
+    VectorSearch {
+        path: "embedding".into(),
+        vector: vec![1.0, 0.5],
+        limit: 10,
+        candidates: None,
+        exact: false,
+    }
 }
 
 fn text(query: &str) -> SearchOperator {
@@ -71,7 +77,10 @@ fn search_operators_are_spelt_as_atlas_does() {
     }));
     let mut op = select(Search::Index(IndexSearch { index: None, operator: compound }));
     op.filter = Filter::eq("year", 2000);
-    op.sort = vec![SortKey { path: SCORE.into(), descending: true }, SortKey { path: "year".into(), descending: false }];
+    op.sort = vec![
+        SortKey { path: SCORE.into(), descending: true },
+        SortKey { path: "year".into(), descending: false },
+    ];
     insta::assert_snapshot!(json(&op), @r#"[{"$search":{"index":"forge_posts_search","compound":{"must":[{"text":{"query":"cofee","path":"title","fuzzy":{"maxEdits":1}}}],"mustNot":[{"equals":{"path":"topic","value":"tea"}}],"should":[{"phrase":{"query":"a b","path":{"wildcard":"*"},"slop":2,"score":{"boost":{"value":3.0}}}}],"filter":[{"exists":{"path":"body"}}],"minimumShouldMatch":1}}},{"$match":{"year":2000}},{"$set":{"__forge_score":{"$meta":"searchScore"}}},{"$sort":{"__forge_score":-1,"year":1}},{"$unset":"__forge_score"}]"#);
     let typed = SearchOperator::Autocomplete { query: "cof".into(), path: "title".into(), fuzzy: 0 };
     let op = select(Search::Index(IndexSearch { index: Some("own".into()), operator: typed }));
@@ -104,14 +113,18 @@ fn a_text_score_is_projected_and_sorted_by_where_it_is_asked_for() {
 #[test]
 fn joins_of_the_server_begin_with_what_needs_no_join() {
     let mut inner = Joined { filter: Some(Filter::eq("name", "Ann")), ..Joined::default() };
-    let reviewer = Lookup { from: "reviews", local: "_id", foreign: "author_id", condition: Joined::default() };
+    let reviewer =
+        Lookup { from: "reviews", local: "_id", foreign: "author_id", condition: Joined::default() };
     let reviewed = inner.relate(reviewer);
     inner.filter = inner.filter.map(|filter| filter.and(reviewed));
     let mut joined = Joined::default();
-    let related = joined.relate(Lookup { from: "authors", local: "author_id", foreign: "_id", condition: inner });
+    let related =
+        joined.relate(Lookup { from: "authors", local: "author_id", foreign: "_id", condition: inner });
     joined.filter = Some(Filter::eq("year", 2000).and(related.negate()));
     assert_eq!(joined.own(), Filter::eq("year", 2000));
     let op = Select { limit: Some(5), ..Select::new(ModelRef(&POST)) };
-    let Command::Aggregate { pipeline } = compile::select_joined(&op, &joined).unwrap().command else { panic!() };
+    let Command::Aggregate { pipeline } = compile::select_joined(&op, &joined).unwrap().command else {
+        panic!()
+    };
     insta::assert_snapshot!(serde_json::to_string(&pipeline).unwrap(), @r#"[{"$match":{"year":2000}},{"$lookup":{"from":"authors","localField":"author_id","foreignField":"_id","pipeline":[{"$match":{"name":"Ann"}},{"$lookup":{"from":"reviews","localField":"_id","foreignField":"author_id","pipeline":[{"$limit":1},{"$project":{"_id":1}}],"as":"__forge_r0"}},{"$match":{"__forge_r0":{"$not":{"$size":0}}}},{"$unset":["__forge_r0"]},{"$limit":1},{"$project":{"_id":1}}],"as":"__forge_r0"}},{"$match":{"__forge_r0":{"$size":0}}},{"$unset":["__forge_r0"]},{"$limit":5}]"#);
 }
