@@ -18,8 +18,9 @@ mod system;
 
 pub use forge_core::traits::{NewRecord, PatchRecord};
 pub use forge_core::{
-    Auth, BelongsTo, Bytes, Caller, Catalog, Date, DateTime, Db, Decimal, Embed, Env, Error, ErrorCode, GeoPoint, GeoPolygon, HasMany, HasOne, Id, Int64,
-    Model, MutationCtx, QueryCtx, ReadOnly, ReadWrite, Registry, Result, Runtime, Time, Uuid,
+    Auth, BelongsTo, Bytes, Caller, Catalog, Date, DateTime, Db, Decimal, Embed, Env, Error, ErrorCode,
+    GeoPoint, GeoPolygon, HasMany, HasOne, Id, Int64, Model, MutationCtx, QueryCtx, ReadOnly, ReadWrite,
+    Registry, Result, Runtime, Time, Uuid,
 };
 pub use forge_core::{adapter, env, error, ir, model, observe, query, transaction, types, watch};
 pub use forge_macros::{Embed, Model, Projection, cron, mutation, query};
@@ -40,8 +41,8 @@ pub use platform::{App, Machine};
 pub mod prelude {
     pub use forge_core::query::{Ranked, Scored, Search, TextQuery, TimeUnit, all, any, count, none, score};
     pub use forge_core::{
-        BelongsTo, Bytes, Date, DateTime, Db, Decimal, GeoPoint, GeoPolygon, HasMany, HasOne, Id, Int64, MutationCtx,
-        QueryCtx, ReadOnly, Result, Time, Uuid,
+        BelongsTo, Bytes, Date, DateTime, Db, Decimal, GeoPoint, GeoPolygon, HasMany, HasOne, Id, Int64,
+        MutationCtx, QueryCtx, ReadOnly, Result, Time, Uuid,
     };
     pub use forge_macros::{Embed, Model, Projection, cron, mutation, query};
 }

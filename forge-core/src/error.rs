@@ -243,8 +243,9 @@ impl Error {
     /// The document was changed since it was read: it has the version `found`, not the `expected` one.
     pub fn version_conflict(model: &str, id: impl Into<String>, expected: i64, found: i64) -> Self {
         let (model, id) = (model.to_owned(), id.into());
-        let text =
-            format!("the {model} {id} was changed by somebody else: expected version {expected}, found {found}");
+        let text = format!(
+            "the {model} {id} was changed by somebody else: expected version {expected}, found {found}"
+        );
         Self::new(ErrorCode::Conflict, text).with_details(Details::Version { model, id, expected, found })
     }
 

@@ -12,8 +12,8 @@ pub mod context;
 mod databases;
 pub mod db;
 pub mod env;
-mod explain;
 pub mod error;
+mod explain;
 pub mod fields;
 pub mod handler;
 pub mod ir;
@@ -34,8 +34,8 @@ pub mod transaction;
 pub mod types;
 pub mod validate;
 pub mod value;
-mod writes;
 pub mod watch;
+mod writes;
 
 pub use auth::Auth;
 pub use catalog::Catalog;
@@ -67,16 +67,19 @@ pub mod __private {
     };
     pub use crate::model::{
         Access, Default as DefaultDef, EmbedDef, FieldDef, IndexDef, IndexKey, ModelDef, OnDelete, Refresh,
-        RelationDef, RelationKind, Rule, ShardKeyDef, ThroughDef, ValidatorDef, ViewDef, Similarity, VectorDef,
+        RelationDef, RelationKind, Rule, ShardKeyDef, Similarity, ThroughDef, ValidatorDef, VectorDef,
+        ViewDef,
     };
     pub use crate::query::{Asked, Projection, ReadAs, Row, count_of};
     pub use crate::record::{
-        Reader, Record, Role, Shape, Writer, deserialize, projected_field, projection_shape, schema_of, serialize,
-        serialize_shape, shape_schema,
+        Reader, Record, Role, Shape, Writer, deserialize, projected_field, projection_shape, schema_of,
+        serialize, serialize_shape, shape_schema,
     };
     pub use crate::relation::{BelongsTo, HasMany, HasOne, Related};
     pub use crate::schema::stages_of;
-    pub use crate::traits::{Changes, Embed, Model, NewRecord, NoWrites, PatchRecord, id_path, key_path, list_path};
+    pub use crate::traits::{
+        Changes, Embed, Model, NewRecord, NoWrites, PatchRecord, id_path, key_path, list_path,
+    };
     pub use crate::types::{DateTime, Id, Uuid};
     pub use crate::value::IntoValue;
     pub use futures_util::future::BoxFuture;

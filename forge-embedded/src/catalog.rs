@@ -177,7 +177,12 @@ impl Catalog {
     }
 
     /// Forgets a collection.
-    pub(crate) fn remove_collection(&mut self, meta: &mut MetaTable<'_>, database: &str, name: &str) -> Result<()> {
+    pub(crate) fn remove_collection(
+        &mut self,
+        meta: &mut MetaTable<'_>,
+        database: &str,
+        name: &str,
+    ) -> Result<()> {
         let Some(entry) = self.databases.get_mut(database) else { return Ok(()) };
         if let Some(dropped) = Arc::make_mut(entry).collections.remove(name) {
             meta.remove(format!("c:{}", dropped.id).as_str()).map_err(storage)?;

@@ -31,7 +31,9 @@ impl Collated {
             Some(2) => Some(Folding::Accents),
             Some(3..=5) => None,
             _ => {
-                return Err(Error::bad_request("the `strength` of a collation is a whole number from 1 to 5"));
+                return Err(Error::bad_request(
+                    "the `strength` of a collation is a whole number from 1 to 5",
+                ));
             }
         };
         let set = |option: &&str| !matches!(spec.get(option), None | Some(Bson::Boolean(false)));

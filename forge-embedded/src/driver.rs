@@ -19,8 +19,8 @@ use redb::backends::InMemoryBackend;
 use crate::admin::{self, Admin};
 use crate::engine::Engine;
 use crate::read::{Clock, View};
-use crate::stream;
 use crate::store::{Tables, storage};
+use crate::stream;
 use crate::tx::EmbeddedTransaction;
 use crate::watch;
 

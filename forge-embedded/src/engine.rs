@@ -12,8 +12,8 @@ use tokio::sync::{OwnedMutexGuard, watch};
 use crate::catalog::{self, Catalog};
 use crate::feed::{Change, Feed};
 use crate::queue::Queue;
-use crate::tx::EmbeddedTransaction;
 use crate::store::{CHANGES, DOCS, INDEX, META, storage};
+use crate::tx::EmbeddedTransaction;
 use crate::write::{Pending, Writing};
 
 /// How often writes look for documents that TTL indexes say are over, in milliseconds.

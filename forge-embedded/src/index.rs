@@ -8,12 +8,12 @@ use forge_core::{Error, Result, order};
 use forge_mongo::Refusal;
 
 use crate::catalog::{damaged, unsigned};
-use crate::keys::{self, PathValues, class};
-pub(crate) use crate::wildcard::Wildcard;
 use crate::collated::Collated;
+use crate::keys::{self, PathValues, class};
 use crate::matching::Matching;
 use crate::text::TextIndex;
 use crate::vector::VectorIndex;
+pub(crate) use crate::wildcard::Wildcard;
 use crate::{filter, geo};
 
 /// The server's code for a definition that is not allowed.
@@ -168,7 +168,8 @@ impl Index {
             }
             "collation" => self.collation = Collated::of(value)?,
             "type" | "definition" if self.vector.is_some() => {}
-            "weights" | "default_language" | "language_override" | "textIndexVersion" if self.text.is_some() => {}
+            "weights" | "default_language" | "language_override" | "textIndexVersion"
+                if self.text.is_some() => {}
             option => {
                 return Err(Error::unsupported(format!(
                     "the embedded engine has no index option `{option}` (index {})",
@@ -189,7 +190,9 @@ impl Index {
             () if hashed > 1 => "hashes one field at most",
             () if hashed > 0 && self.unique => "is hashed and cannot be unique",
             () if self.wildcard.is_some() && self.unique => "is over every path and cannot be unique",
-            () if self.wildcard.is_some() && self.expire_after.is_some() => "is over every path and expires nothing",
+            () if self.wildcard.is_some() && self.expire_after.is_some() => {
+                "is over every path and expires nothing"
+            }
             () if self.sparse && self.partial.is_some() => "is sparse or partial, not both",
             () => return Ok(()),
         };
@@ -343,7 +346,10 @@ impl IndexKey {
             parts.push(part);
         }
         if found.multikey && self.kind == KeyKind::Hashed {
-            return Err(Error::bad_request(format!("index {}: `{}` is hashed and holds no arrays", index.name, self.path)));
+            return Err(Error::bad_request(format!(
+                "index {}: `{}` is hashed and holds no arrays",
+                index.name, self.path
+            )));
         }
         if found.multikey {
             parts.sort();
@@ -358,7 +364,9 @@ impl IndexKey {
         let part = vec![vec![class::SHAPE]];
         let pair = match geo::value_at(document, &self.path) {
             None | Some(RawBsonRef::Null) => return Ok((vec![vec![class::NULL]], false, false)),
-            Some(RawBsonRef::Array(pair)) => pair.into_iter().flatten().take(3).map(number).collect::<Vec<_>>(),
+            Some(RawBsonRef::Array(pair)) => {
+                pair.into_iter().flatten().take(3).map(number).collect::<Vec<_>>()
+            }
             Some(RawBsonRef::Document(pair)) => {
                 pair.iter().flatten().take(2).map(|(_, value)| number(value)).collect()
             }

@@ -493,7 +493,7 @@ impl View<'_, '_> {
             return Err(Error::bad_request("there is no score without a text condition"));
         }
         self.select(collection, &query, &|_, document| {
-            text::with_scores(&*projection.apply(document)?, document, &scores)
+            text::with_scores(&projection.apply(document)?, document, &scores)
         })
     }
 

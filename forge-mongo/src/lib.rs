@@ -19,7 +19,7 @@ mod testing;
 pub use artifact::{Command, MongoArtifact, Reply};
 pub use driver::Driver;
 pub use exec::MongoAdapter;
-pub use refusal::Refusal;
-pub use scans::ScanLogging;
 #[cfg(feature = "driver")]
 pub use official::OfficialDriver;
+pub use refusal::Refusal;
+pub use scans::ScanLogging;

@@ -98,7 +98,7 @@ async fn pins(ctx: &QueryCtx) -> Result<Vec<Pin>> {
 }
 
 #[query]
-async fn votes_by_board(ctx: &QueryCtx) -> Result<Vec<(String, i32)>> {
+async fn votes_by_board(ctx: &QueryCtx) -> Result<Vec<(String, i64)>> {
     ctx.db.group_by::<Note, _>(|n| n.board).select(|n| n.votes.sum()).await
 }
 

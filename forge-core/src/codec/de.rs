@@ -122,6 +122,7 @@ fn alone(value: Value<'_>) -> Result<Bson> {
 }
 
 /// `bson`'s message without its preamble.
+#[allow(clippy::needless_pass_by_value, reason = "the form of `map_err`")]
 fn plain(error: bson::error::Error) -> CodecError {
     match &error.message {
         Some(message) => CodecError::of(message),
@@ -230,11 +231,7 @@ impl<'de> Deserializer<'de> for Name<'de> {
     }
 
     #[inline]
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value> {
         if name == super::NAME { visitor.visit_bytes(self.0) } else { visitor.visit_newtype_struct(self) }
     }
 

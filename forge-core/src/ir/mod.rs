@@ -12,16 +12,16 @@ mod search;
 mod write;
 
 pub use filter::{Area, Comparison, Filter, Geometry, Predicate, Quantifier, RelationFilter};
-pub use options::{Collation, ReadConcern, ReadOptions};
 pub use group::{Aggregate, Group, Operand};
+pub use options::{Collation, ReadConcern, ReadOptions};
 pub use pipeline::{Bounds, Graph, Lookup, Pipeline, Source, Stage, WindowFunction};
 pub use read::{Count, Distinct, Include, Projection, Select, SortKey};
 pub use search::{
     Compound, IndexSearch, RankedBy, Ranking, SCORE, Search, SearchOperator, TextQuery, VectorSearch,
 };
 pub use write::{
-    Affected, BitOp, Change, Delete, ElementFilter, End, Fate, Forecast, Insert, PushOptions, PushSort, Replace, Returning,
-    Update,
+    Affected, BitOp, Change, Delete, ElementFilter, End, Fate, Forecast, Insert, PushOptions, PushSort,
+    Replace, Returning, Update,
 };
 
 use std::borrow::Cow;

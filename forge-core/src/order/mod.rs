@@ -15,9 +15,9 @@ use bson::raw::{RawIter, cstr};
 use bson::spec::{BinarySubtype, ElementType};
 use bson::{RawBsonRef, RawDocumentBuf};
 
+pub use expression::{PathValue, expression_value};
 use number::Number;
 pub(crate) use number::{DIGITS, DecimalParts, digits};
-pub use expression::{PathValue, expression_value};
 pub use path::{Found, Values, values_at, visit};
 pub use sort::{SortValues, compare_documents, compare_sort_values, sort_value, sort_values};
 

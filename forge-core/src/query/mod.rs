@@ -12,47 +12,47 @@ pub mod expr;
 mod find;
 mod group;
 mod include;
-mod page;
-pub mod pipeline;
-mod reading;
-mod selection;
-mod scored;
-mod search;
 mod insert;
 mod links;
 mod loaded;
 mod nested;
+mod page;
+pub mod pipeline;
+mod reading;
 mod replace;
 mod restore;
+mod scored;
+mod search;
+mod selection;
 mod update;
 mod upsert;
 
-pub use decode::{Dirt, Dirty};
-pub use computed::Stages;
-pub use delete::{Delete, DeleteMany, DryRun};
-pub use elements::{Each, EachValue, Push};
-pub use distinct::Distinct;
-pub use find::{Count, Find, Selected};
 pub use aggregate::{Agg, GroupFilter, GroupOrder, NamedAgg, Percentiles, accumulator, count};
+pub use computed::Stages;
+pub use decode::{Dirt, Dirty};
+pub use delete::{Delete, DeleteMany, DryRun};
+pub use distinct::Distinct;
+pub use elements::{Each, EachValue, Push};
 pub use expr::{AsExpr, Expr, IntoExpr, NamedExpr, TimeUnit};
+pub use find::{Count, Find, Selected};
 pub use group::{AggregateSet, GroupBy, GroupKey, KeySet};
 pub use include::{Counted, Include, IntoIncludes, SelectedInclude};
-pub use pipeline::{Pipeline, asc, desc};
-pub use page::{Page, Paged, Pages};
-pub use reading::{Lenient, Results};
-pub use selection::{As, Asked, CountOf, Omit, Optional, Projection, ReadAs, Row, Selection, count_of};
-pub use scored::{Scored, ScoredFind};
-pub use search::{IntoTextPaths, Ranked, Search, Vector};
 pub use insert::{Insert, InsertMany, InsertManySkipping, Inserted};
 pub use nested::{IntoLinks, Nested};
+pub use page::{Page, Paged, Pages};
+pub use pipeline::{Pipeline, asc, desc};
+pub use reading::{Lenient, Results};
 pub use replace::Replace;
 pub use restore::{Restore, RestoreMany};
+pub use scored::{Scored, ScoredFind};
+pub use search::{IntoTextPaths, Ranked, Search, Vector};
+pub use selection::{As, Asked, CountOf, Omit, Optional, Projection, ReadAs, Row, Selection, count_of};
 pub use update::{Update, UpdateFirst, UpdateMany};
 pub use upsert::{Key, Upsert, Upserted};
 
 pub use crate::fields::{
-    Comparable, Element, EmbedMany, EmbedOne, Field, Filter, IntoSort, Order, Place, Shaped, Text, ToMany, ToOne,
-    all, any, none, score,
+    Comparable, Element, EmbedMany, EmbedOne, Field, Filter, IntoSort, Order, Place, Shaped, Text, ToMany,
+    ToOne, all, any, none, score,
 };
 pub use crate::ir::TextQuery;
 pub use crate::value::IntoValue;

@@ -50,7 +50,9 @@ fn unsupported(operator: &str) -> Error {
 }
 
 fn nested_text() -> Error {
-    Error::unsupported("the embedded engine has `$text` only at the top of a filter, beside conditions that all hold")
+    Error::unsupported(
+        "the embedded engine has `$text` only at the top of a filter, beside conditions that all hold",
+    )
 }
 
 fn list(operator: &str, value: &Bson, depth: usize, top: bool) -> Result<Vec<Filter>> {

@@ -69,16 +69,24 @@ async fn updates_count_what_matched_and_what_changed() {
     insert(&driver, &[doc! { "_id": 1, "n": 1 }, doc! { "_id": 2, "n": 2 }]).await;
     let reply = run(&driver, update_command(doc! {}, doc! { "$set": { "n": 2 } })).await.unwrap();
     assert_eq!(reply, Reply::Updated { matched: 2, modified: 1, upserted: None });
-    let one =
-        Command::Update { filter: doc! {}, update: doc! { "$inc": { "n": 1 } }.into(), many: false, upsert: false };
+    let one = Command::Update {
+        filter: doc! {},
+        update: doc! { "$inc": { "n": 1 } }.into(),
+        many: false,
+        upsert: false,
+    };
     assert_eq!(run(&driver, one).await.unwrap(), Reply::Updated { matched: 1, modified: 1, upserted: None });
 }
 
 #[tokio::test]
 async fn upserts_begin_with_what_the_filter_says() {
     let driver = memory();
-    let command =
-        |filter: Document, update: Document| Command::Update { filter, update: update.into(), many: false, upsert: true };
+    let command = |filter: Document, update: Document| Command::Update {
+        filter,
+        update: update.into(),
+        many: false,
+        upsert: true,
+    };
     let filter = doc! { "_id": 7, "a.b": 1, "n": { "$gt": 5 } };
     let reply =
         run(&driver, command(filter, doc! { "$set": { "x": 1 }, "$setOnInsert": { "y": 2 } })).await.unwrap();

@@ -140,10 +140,9 @@ async fn alternatives_and_beginnings_are_read_through_indexes() {
 #[tokio::test]
 async fn index_kinds_that_are_missing_are_named() {
     let driver = memory();
-    for (spec, name) in [
-        (doc! { "key": { "a": 1, "b": "text" } }, "`a`"),
-        (doc! { "key": { "a": "sounds" } }, "sounds"),
-    ] {
+    for (spec, name) in
+        [(doc! { "key": { "a": 1, "b": "text" } }, "`a`"), (doc! { "key": { "a": "sounds" } }, "sounds")]
+    {
         let error = driver.create_index("db", "c", &spec).await.unwrap_err();
         assert!(error.message().contains(name), "{error}");
     }

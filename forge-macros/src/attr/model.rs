@@ -91,7 +91,7 @@ impl Struct {
                 "view" => model.view.set(diag, item, schema::view(diag, &STRUCT, item)),
                 "json_schema" => model.json_schema.set(diag, item, schema::json_schema(diag, &STRUCT, item)),
                 "shard_key" => {
-                    model.shard_key.set(diag, item, schema::shard_key(diag, &STRUCT, item, fields))
+                    model.shard_key.set(diag, item, schema::shard_key(diag, &STRUCT, item, fields));
                 }
                 "crate" => model.krate.set(diag, item, krate(diag, &STRUCT, item)),
                 _ => STRUCT.unknown(diag, item),

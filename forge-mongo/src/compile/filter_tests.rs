@@ -1,8 +1,6 @@
 use bson::{Bson, Regex, doc};
 use forge_core::ErrorCode;
-use forge_core::ir::{
-    Area, Comparison, Filter, Path, Predicate, Quantifier, RelationFilter, TextQuery,
-};
+use forge_core::ir::{Area, Comparison, Filter, Path, Predicate, Quantifier, RelationFilter, TextQuery};
 use forge_core::model::ModelRef;
 
 use super::{Place, filter};
@@ -190,7 +188,8 @@ fn a_distance_stands_alone_on_its_path_and_at_the_top() {
 fn an_expression_stands_only_where_two_fields_compare() {
     let longer = Filter::Compare("a".into(), Comparison::Gt, "b.c".into()).and(Filter::eq("d", 1));
     insta::assert_snapshot!(json(&longer), @r#"{"$expr":{"$gt":[{"$ifNull":["$a",null]},{"$ifNull":["$b.c",null]}]},"d":1}"#);
-    let inside = field("list", Predicate::Element(Box::new(Filter::Compare("a".into(), Comparison::Eq, "b".into()))));
+    let inside =
+        field("list", Predicate::Element(Box::new(Filter::Compare("a".into(), Comparison::Eq, "b".into()))));
     assert_eq!(filter(&inside, Place::Find).unwrap_err().code(), ErrorCode::Unsupported);
 }
 

@@ -7,8 +7,8 @@ mod element;
 mod filter;
 mod geo;
 mod group;
-mod pipeline;
 mod join;
+mod pipeline;
 mod search;
 mod update;
 mod window;
@@ -17,16 +17,16 @@ mod window;
 mod tests;
 
 use bson::{Bson, Document, doc};
-use forge_core::ir::{Count, Distinct, Filter, Path, Predicate, Projection, ReadOptions, SCORE, Select, SortKey};
+use forge_core::ir::{
+    Count, Distinct, Filter, Path, Predicate, Projection, ReadOptions, SCORE, Select, SortKey,
+};
 use forge_core::model::{DELETED_AT, ModelDef, UPDATED_AT};
 use forge_core::{Error, Result};
 
 pub use filter::{Place, filter};
 pub use group::group;
+pub use join::{COUNTED, Joined, Lookup, count_joined, group_joined, keys_joined, select_joined};
 pub use pipeline::pipeline;
-pub use join::{
-    COUNTED, Joined, Lookup, count_joined, group_joined, keys_joined, select_joined,
-};
 pub(crate) use search::filter_paths;
 pub use search::{search_index_name, vector_index_name};
 pub use update::{replace, update, upsert_fixes_id};

@@ -154,7 +154,10 @@ fn options_conditions_and_elements_become_operators() {
     let options = forge_core::ir::PushOptions { position: Some(0), sort: Some(by_qty), slice: Some(-3) };
     let changes = vec![
         Change::PushWith("a".into(), vec![1.into()], options),
-        Change::PullWhere("b".into(), Filter::eq("x", 1).and(Filter::Field("y".into(), Predicate::Gt(2.into())))),
+        Change::PullWhere(
+            "b".into(),
+            Filter::eq("x", 1).and(Filter::Field("y".into(), Predicate::Gt(2.into()))),
+        ),
         Change::PullWhere("c".into(), Filter::Field("".into(), Predicate::Gte(5.into()))),
         Change::Rename("d".into(), "e".into()),
         Change::CurrentDate("f".into()),

@@ -13,12 +13,13 @@ pub(super) async fn explain(run: Run<'_>, operation: Operation) -> Result<Explan
     if !operation.is_read() {
         return Err(Error::bad_request(format!("only reads are explained, not {}", operation.name())));
     }
-    let steps = Mutex::new(Vec::new());
+    let (steps, choices) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     // Nobody depends on what an explanation reads.
     let exec = Exec { reads: None, ..run.exec.clone() };
-    Run { steps: Some(&steps), exec: &exec, ..run }.operation(operation).await?;
+    Run { steps: Some(&steps), choices: Some(&choices), exec: &exec, ..run }.operation(operation).await?;
     let mut explanation = Explanation::default();
     explanation.steps = steps.into_inner().unwrap_or_else(PoisonError::into_inner);
+    explanation.choices = choices.into_inner().unwrap_or_else(PoisonError::into_inner);
     explanation.warnings = explanation.steps.iter().flat_map(warnings).collect();
     Ok(explanation)
 }

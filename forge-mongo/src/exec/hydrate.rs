@@ -233,10 +233,8 @@ fn own_window(documents: &mut Vec<RawDocumentBuf>, groups: &mut [Vec<u32>], want
 fn keep_used(documents: &mut Vec<RawDocumentBuf>, groups: &mut [Vec<u32>]) {
     let mut places = vec![None; documents.len()];
     groups.iter().flatten().for_each(|at| places[*at as usize] = Some(0));
-    let mut next = 0;
-    for place in places.iter_mut().flatten() {
+    for (next, place) in (0..).zip(places.iter_mut().flatten()) {
         *place = next;
-        next += 1;
     }
     let mut at = 0;
     documents.retain(|_| {

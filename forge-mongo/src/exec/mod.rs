@@ -7,8 +7,8 @@ mod hydrate;
 mod join;
 mod keys;
 mod observe;
-mod refresh;
 mod pipeline;
+mod refresh;
 mod relations;
 mod replace;
 mod retry;
@@ -28,11 +28,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bson::{Bson, RawDocumentBuf};
 use forge_core::adapter::{
-    Adapter, Capabilities, Commit, Exec, Explanation, Finding, PullSettings, PulledFile, PushPlan, PushSettings, ResumeToken, Transaction, WatchOptions,
+    Adapter, Capabilities, Commit, Exec, Explanation, Finding, PullSettings, PulledFile, PushPlan,
+    PushSettings, ResumeToken, Transaction, WatchOptions,
 };
 use forge_core::ir::{Count, Distinct, Group, Operation, Outcome, Rows, Select};
-use forge_core::transaction::TransactionOptions;
 use forge_core::model::ModelRef;
+use forge_core::transaction::TransactionOptions;
 use forge_core::{Catalog, DateTime, Error, Result};
 use futures_core::stream::BoxStream;
 use futures_util::FutureExt;
@@ -40,8 +41,8 @@ use futures_util::future::{BoxFuture, ready};
 
 use crate::artifact::Reply;
 use crate::compile;
-use crate::driver::Driver;
 use crate::doctor;
+use crate::driver::Driver;
 use crate::pull;
 use crate::push;
 use crate::scans::{ScanLog, ScanLogging};

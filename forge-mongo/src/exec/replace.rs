@@ -68,7 +68,7 @@ fn renewed(op: &Replace, before: &RawDocument) -> Result<RawDocumentBuf> {
     for path in kept_paths(op.model.0) {
         let value = before.get(path)?.map(owned).transpose()?;
         let value = match value {
-            version if op.model.version == Some(path) => Some(raised(version)),
+            version if op.model.version == Some(path) => Some(raised(version.as_ref())),
             value => value,
         };
         if let Some(value) = value {
@@ -78,10 +78,10 @@ fn renewed(op: &Replace, before: &RawDocument) -> Result<RawDocumentBuf> {
     Ok(document)
 }
 
-fn raised(version: Option<Bson>) -> Bson {
+fn raised(version: Option<&Bson>) -> Bson {
     Bson::Int64(match version {
         Some(Bson::Int64(version)) => version.saturating_add(1),
-        Some(Bson::Int32(version)) => i64::from(version) + 1,
+        Some(Bson::Int32(version)) => i64::from(*version) + 1,
         _ => 1,
     })
 }

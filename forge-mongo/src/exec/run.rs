@@ -124,7 +124,9 @@ impl<'a> Run<'a> {
     fn name_model(&self, error: Error) -> Error {
         let Details::Unique { model: collection, fields } = error.details() else { return error };
         let Some(model) = self.catalog.by_collection(collection) else { return error };
-        Error::unique_violation(model.name, tenant::without_key(model, fields.clone())).with_retry(error.retry()).with_source(error)
+        Error::unique_violation(model.name, tenant::without_key(model, fields.clone()))
+            .with_retry(error.retry())
+            .with_source(error)
     }
 
     pub(super) async fn documents(&self, artifact: &MongoArtifact) -> Result<Vec<RawDocumentBuf>> {

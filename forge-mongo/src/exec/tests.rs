@@ -40,7 +40,7 @@ fn include(model: &'static ModelDef, relation: &str, change: impl FnOnce(&mut Se
     let (relation, def) = model.relation(relation).unwrap();
     let mut select = Select::new(ModelRef((def.target)()));
     change(&mut select);
-    Include { relation, select }
+    Include { relation, select, count: false }
 }
 
 async fn rows(adapter: &impl Adapter, exec: &Exec, select: Select) -> Rows {
@@ -63,7 +63,15 @@ fn filter_of(artifact: &MongoArtifact) -> Document {
 
 fn delete(model: &'static ModelDef, filter: Filter) -> Delete {
     let now = DateTime::from_millis(1_000);
-    Delete { model: ModelRef(model), filter, many: false, returning: false, purge: false, dry_run: false, now }
+    Delete {
+        model: ModelRef(model),
+        filter,
+        many: false,
+        returning: false,
+        purge: false,
+        dry_run: false,
+        now,
+    }
 }
 
 async fn deleted(fake: Fake, op: Delete) -> (Result<Outcome, Error>, Arc<Fake>) {
@@ -345,7 +353,9 @@ async fn duplicates_are_skipped_by_position_or_refused_by_model_and_field() {
     let fail = |code| *fake.insert_failures.lock().unwrap() = vec![(1, failure(code))];
     fail(11000);
     let outcome = adapter.execute(&Exec::default(), insert(3, true)).await.unwrap();
-    assert!(matches!(outcome, Outcome::Inserted { skipped } if skipped.len() == 1 && skipped[0].position == 1));
+    assert!(
+        matches!(outcome, Outcome::Inserted { skipped } if skipped.len() == 1 && skipped[0].position == 1)
+    );
     fail(11000);
     let error = adapter.execute(&Exec::default(), insert(3, false)).await.unwrap_err();
     assert_eq!(error.details(), &Details::Unique { model: "Airport".into(), fields: vec!["name".into()] });

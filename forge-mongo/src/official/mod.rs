@@ -113,7 +113,11 @@ impl Driver for OfficialDriver {
         self.begin_with(database, &TransactionOptions::default()).await
     }
 
-    async fn begin_with(&self, _database: &str, options: &TransactionOptions) -> Result<Arc<dyn Transaction>> {
+    async fn begin_with(
+        &self,
+        _database: &str,
+        options: &TransactionOptions,
+    ) -> Result<Arc<dyn Transaction>> {
         if !self.deployment.capabilities.transactions {
             return Err(Error::unsupported(errors::NEEDS_REPLICA_SET));
         }

@@ -148,7 +148,8 @@ async fn command(
         Command::FindOneAndUpdate { filter, update, upsert, return_after, sort } => {
             let state = if *return_after { ReturnDocument::After } else { ReturnDocument::Before };
             let (update, elements) = modification(update);
-            let mut action = on.find_one_and_update(filter.clone(), update).upsert(*upsert).return_document(state);
+            let mut action =
+                on.find_one_and_update(filter.clone(), update).upsert(*upsert).return_document(state);
             if let Some(sort) = sort {
                 action = action.sort(sort.clone());
             }
@@ -180,9 +181,7 @@ async fn read(
             let action = match limit {
                 // A negative limit is a single batch, after which the server keeps no cursor.
                 Some(1) => action.limit(-1),
-                Some(limit) => {
-                    action.limit(i64::try_from(*limit).unwrap_or(i64::MAX)).batch_size(BATCH_SIZE)
-                }
+                Some(limit) => action.limit(i64::try_from(*limit).unwrap_or(i64::MAX)).batch_size(BATCH_SIZE),
                 None => action.batch_size(BATCH_SIZE),
             };
             read_out!(action, session)

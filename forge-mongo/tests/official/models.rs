@@ -30,7 +30,17 @@ const fn relation(
     foreign: &'static str,
     on_delete: OnDelete,
 ) -> RelationDef {
-    RelationDef { name, client: name, kind, target, local_key, foreign, on_delete, access: Access::Public, through: None }
+    RelationDef {
+        name,
+        client: name,
+        kind,
+        target,
+        local_key,
+        foreign,
+        on_delete,
+        access: Access::Public,
+        through: None,
+    }
 }
 
 const fn model(

@@ -97,8 +97,7 @@ async fn pages_counts_groups_and_distinct_values() {
     assert_eq!(counted(Count { limit: Some(1), ..count.clone() }).await, 1);
     assert_eq!(counted(Count { limit: Some(0), ..count }).await, 0);
 
-    let distinct =
-        Distinct { filter: live(), ..Distinct::new(ModelRef(&FLIGHT), "delay") };
+    let distinct = Distinct { filter: live(), ..Distinct::new(ModelRef(&FLIGHT), "delay") };
     let Outcome::Values(values) = database.run(Operation::Distinct(distinct)).await.unwrap() else {
         panic!()
     };

@@ -14,7 +14,15 @@ fn update(model: &'static ModelDef, filter: Filter, changes: Vec<Change>) -> Upd
 
 fn delete(model: &'static ModelDef, filter: Filter) -> Delete {
     let now = DateTime::from_millis(1_000);
-    Delete { model: ModelRef(model), filter, many: false, returning: false, purge: false, dry_run: false, now }
+    Delete {
+        model: ModelRef(model),
+        filter,
+        many: false,
+        returning: false,
+        purge: false,
+        dry_run: false,
+        now,
+    }
 }
 
 #[tokio::test]

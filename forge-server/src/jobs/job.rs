@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Model)]
 #[model(crate = "forge_core", collection = "forge_jobs")]
 #[model(client(id, handler, state, due, attempts, max_attempts, error, scheduled, ended))]
-#[model(index(state, due), index(state, lease))]
+#[model(index(state, due))]
+#[model(index(state, lease))]
 pub struct Job {
     /// Its id, which [`schedule_at`](forge_core::MutationCtx::schedule_at) answered.
     #[model(id)]

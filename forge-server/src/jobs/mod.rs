@@ -111,7 +111,7 @@ impl Jobs {
             match db.find::<JobDatabase>().await {
                 Ok(known) => known.iter().for_each(|found| self.follow(&found.name, Crons::none())),
                 Err(error) => {
-                    tracing::warn!(%error, "the databases with jobs could not be read; trying again")
+                    tracing::warn!(%error, "the databases with jobs could not be read; trying again");
                 }
             }
             tokio::select! {
@@ -158,7 +158,10 @@ impl Scheduler for Jobs {
         let (jobs, database, due) = (self.clone(), db.name().to_owned(), later.due);
         // Before the commit nobody would find it.
         if db.in_transaction() {
-            db.after_commit(move || async move { Ok(jobs.wake(&database, due)) })?;
+            db.after_commit(move || async move {
+                jobs.wake(&database, due);
+                Ok(())
+            })?;
         } else {
             jobs.wake(&database, due);
         }

@@ -6,7 +6,9 @@ use bson::{Document, doc};
 use forge::error::Details;
 use forge::{ErrorCode, Result};
 use forge_tests::models::{Author, Book, Folder, NewAuthor, NewBook, NewPublisher, NewReview, Publisher};
-use forge_tests::orders::{Member, NewContract, NewMedley, NewMember, NewPlaylist, Playlist, Song, Team, member, song, team};
+use forge_tests::orders::{
+    Member, NewContract, NewMedley, NewMember, NewPlaylist, Playlist, Song, Team, member, song, team,
+};
 use forge_tests::{Fixture, conformance};
 
 /// How many documents there are by collection, zeros left out.

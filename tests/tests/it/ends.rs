@@ -5,7 +5,7 @@ use std::time::Duration;
 use bson::doc;
 use forge::ErrorCode;
 use forge::ir::{Collation, ReadConcern};
-use forge_tests::courses::{NewMemo, NewTag, Memo, Tag};
+use forge_tests::courses::{Memo, NewMemo, NewTag, Tag};
 use forge_tests::engine::done;
 use forge_tests::models::{Author, Item, NewAuthor, NewBook, NewPerson, NewPublisher, Person, person};
 use forge_tests::{Engine, Fixture, Result, conformance};
@@ -15,7 +15,14 @@ async fn authors(t: &Fixture, n: i64) -> Result<()> {
     let new = |id| NewAuthor { id, name: format!("A{}", id % 7), country: None };
     t.db.insert_many((1..=n).map(new)).await?;
     t.db.insert(NewPublisher { name: "P".into(), city: None }).await?;
-    let book = |id| NewBook { id: None, title: format!("B{id}"), year: 1, price: None, author_id: Some(id), publisher_id: "P".into() };
+    let book = |id| NewBook {
+        id: None,
+        title: format!("B{id}"),
+        year: 1,
+        price: None,
+        author_id: Some(id),
+        publisher_id: "P".into(),
+    };
     t.db.insert_many((1..=n).step_by(2).map(book)).await?;
     t.driver.take();
     Ok(())

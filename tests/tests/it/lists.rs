@@ -1,7 +1,7 @@
 //! Lists of references, and relations through a model.
 
 use forge_tests::courses::{
-    Course, Enrolment, NewCourse, NewEnrolment, NewMemo, NewStudent, NewTag, Memo, Student, Tag,
+    Course, Enrolment, Memo, NewCourse, NewEnrolment, NewMemo, NewStudent, NewTag, Student, Tag,
 };
 use forge_tests::{Fixture, Result, conformance};
 
@@ -19,10 +19,22 @@ async fn notes(t: &Fixture) -> Result<()> {
 }
 
 async fn enrol(t: &Fixture) -> Result<()> {
-    t.db.insert_many(["Ann", "Bob", "Cid"].into_iter().zip(1..).map(|(name, id)| NewStudent { id, name: name.into() })).await?;
-    t.db.insert_many([("art", 3), ("law", 1), ("zen", 2)].map(|(id, hours)| NewCourse { id: id.into(), hours })).await?;
+    t.db.insert_many(
+        ["Ann", "Bob", "Cid"].into_iter().zip(1..).map(|(name, id)| NewStudent { id, name: name.into() }),
+    )
+    .await?;
+    t.db.insert_many(
+        [("art", 3), ("law", 1), ("zen", 2)].map(|(id, hours)| NewCourse { id: id.into(), hours }),
+    )
+    .await?;
     let links = [(1, 1, "zen"), (2, 1, "art"), (3, 2, "art"), (4, 1, "law"), (5, 2, "law")];
-    t.db.insert_many(links.map(|(id, student_id, course)| NewEnrolment { id, student_id, course_id: course.into(), grade: None })).await?;
+    t.db.insert_many(links.map(|(id, student_id, course)| NewEnrolment {
+        id,
+        student_id,
+        course_id: course.into(),
+        grade: None,
+    }))
+    .await?;
     t.db.delete::<Enrolment>(5).await?;
     t.driver.take();
     Ok(())

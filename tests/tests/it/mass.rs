@@ -27,7 +27,9 @@ async fn wide(t: &Fixture, children: usize, files: usize) -> Result<()> {
 fn keys(filter: &Document) -> usize {
     let longest = |value: &Bson| match value {
         Bson::Document(inner) => keys(inner),
-        Bson::Array(list) => list.len().max(list.iter().filter_map(Bson::as_document).map(keys).max().unwrap_or(0)),
+        Bson::Array(list) => {
+            list.len().max(list.iter().filter_map(Bson::as_document).map(keys).max().unwrap_or(0))
+        }
         _ => 1,
     };
     filter.iter().map(|(_, value)| longest(value)).max().unwrap_or(0)
@@ -42,7 +44,9 @@ fn bounds(t: &Fixture) -> (usize, usize) {
                 carried = carried.max(keys(filter));
                 brought = brought.max(limit.map_or(usize::MAX, |limit| limit as usize));
             }
-            Command::Delete { filter, .. } | Command::Update { filter, .. } | Command::Count { filter, .. } => {
+            Command::Delete { filter, .. }
+            | Command::Update { filter, .. }
+            | Command::Count { filter, .. } => {
                 carried = carried.max(keys(filter));
             }
             _ => {}
@@ -85,7 +89,10 @@ fn leaves_are_never_gathered_however_many_there_are() {
             t.driver.take();
             t.db.delete::<Author>(author.id).await?;
             let commands = t.driver.take();
-            assert!(commands.iter().all(|a| a.collection != "bios" || a.command.name() == "delete"), "{commands:?}");
+            assert!(
+                commands.iter().all(|a| a.collection != "bios" || a.command.name() == "delete"),
+                "{commands:?}"
+            );
             assert_eq!(count(t, "bios").await?, 0);
             Ok(())
         })
@@ -150,16 +157,27 @@ fn an_insert_of_any_size_goes_in_parts() {
         Box::pin(async move {
             let ids = (0..100_002_i64).chain([5, 7]);
             let done = t.db.insert_many(ids.map(|id| NewItem { id })).skip_duplicates().await?;
-            let skipped: Vec<_> = done.skipped.iter().map(|skipped| (skipped.position, skipped.fields.clone())).collect();
+            let skipped: Vec<_> =
+                done.skipped.iter().map(|skipped| (skipped.position, skipped.fields.clone())).collect();
             let id = || vec!["_id".to_owned()];
             assert_eq!((done.count, skipped), (100_002, vec![(100_002, id()), (100_003, id())]));
-            let sizes: Vec<_> = t.driver.take().iter().map(|artifact| match &artifact.command {
-                Command::Insert { documents, .. } => documents.len(),
-                other => panic!("{other:?}"),
-            }).collect();
+            let sizes: Vec<_> = t
+                .driver
+                .take()
+                .iter()
+                .map(|artifact| match &artifact.command {
+                    Command::Insert { documents, .. } => documents.len(),
+                    other => panic!("{other:?}"),
+                })
+                .collect();
             assert_eq!(sizes, [100_000, 4]);
             let big = |i: i64| NewIndexed {
-                id: i, group: "x".repeat(4_000_000), code: i.to_string(), rank: 1, note: None, expires: None,
+                id: i,
+                group: "x".repeat(4_000_000),
+                code: i.to_string(),
+                rank: 1,
+                note: None,
+                expires: None,
             };
             assert_eq!(t.db.insert_many((0..9).map(big)).await?, 9);
             assert_eq!(t.driver.take().len(), 2, "a part has some sixteen megabytes");

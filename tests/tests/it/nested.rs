@@ -3,8 +3,8 @@
 use forge::{ErrorCode, Result};
 use forge_tests::engine::unsupported;
 use forge_tests::orders::{
-    Badge, Like, Listener, Member, NewBadge, NewListener, NewMember, NewPlaylist, NewTown, Playlist, Song, Team, Town,
-    member, song, team,
+    Badge, Like, Listener, Member, NewBadge, NewListener, NewMember, NewPlaylist, NewTown, Playlist, Song,
+    Team, Town, member, song, team,
 };
 use forge_tests::{Fixture, conformance};
 

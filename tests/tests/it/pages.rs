@@ -4,7 +4,7 @@ use bson::{Bson, Document, bson, doc};
 use forge::ErrorCode;
 use forge::query::{Field, Order, Page, Paged};
 use forge_mongo::Driver as _;
-use forge_tests::courses::{NewMemo, NewTag, Memo};
+use forge_tests::courses::{Memo, NewMemo, NewTag};
 use forge_tests::models::{Author, Item, NewAuthor, Person, person};
 use forge_tests::{Fixture, Result, conformance};
 

@@ -9,7 +9,8 @@ use forge::ir::Operation;
 use forge::prelude::*;
 use forge::query::expr::{cond, lit, object, path, switch, var};
 use forge::query::pipeline::{
-    Buckets, Frame, Reach, asc, derivative, desc, document_number, exp_moving_avg, from_json, rank, shift, windows,
+    Buckets, Frame, Reach, asc, derivative, desc, document_number, exp_moving_avg, from_json, rank, shift,
+    windows,
 };
 use forge::{ErrorCode, Result};
 use forge_tests::models::{Author, Book, NewAuthor, NewBook, NewPlace, NewPublisher, Place, Publisher};
@@ -32,9 +33,8 @@ async fn fill(t: &Fixture) -> Result<()> {
         ("Frost", 1963, Some(12.0), 2, "P"),
         ("Beton", 1982, None, 2, "P"),
     ] {
-        let book = t
-            .db
-            .insert(NewBook {
+        let book =
+            t.db.insert(NewBook {
                 id: None,
                 title: title.into(),
                 year,

@@ -1,15 +1,15 @@
 //! Parts of documents: tuples, projection structs, fields left out, counts.
 
 use bson::doc;
+use forge::__private::schemars::{self, JsonSchema};
 use forge::Model;
 use forge::ir::Projection;
 use forge_tests::courses::{
-    CourseCard, EnrolmentCard, NewCourse, NewEnrolment, NewMemo, NewStudent, NewTag, Memo, NoteCard, Place, Tag,
-    TagName, Enrolment,
+    CourseCard, Enrolment, EnrolmentCard, Memo, NewCourse, NewEnrolment, NewMemo, NewStudent, NewTag,
+    NoteCard, Place, Tag, TagName,
 };
 use forge_tests::models::{Author, Book, NewAuthor, NewBook, NewPerson, NewPublisher, Person, person};
 use forge_tests::{Fixture, Result, conformance};
-use forge::__private::schemars::{self, JsonSchema};
 
 async fn notes(t: &Fixture) -> Result<()> {
     for (id, name) in [(1, "red"), (2, "green"), (3, "blue")] {

@@ -22,7 +22,16 @@ pub enum Size {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Payment {
     Cash,
-    Card { number: String, fee: Decimal, at: DateTime, day: Date, time: Time, uuid: Uuid, oid: Id<Thing>, blob: Bytes },
+    Card {
+        number: String,
+        fee: Decimal,
+        at: DateTime,
+        day: Date,
+        time: Time,
+        uuid: Uuid,
+        oid: Id<Thing>,
+        blob: Bytes,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -9,7 +9,15 @@ use forge_tests::{Fixture, conformance};
 
 async fn book(t: &Fixture, year: i32) -> Result<Book> {
     let publisher_id = "P".to_owned();
-    t.db.insert(NewBook { id: None, title: format!("B{year}"), year, price: None, author_id: None, publisher_id }).await
+    t.db.insert(NewBook {
+        id: None,
+        title: format!("B{year}"),
+        year,
+        price: None,
+        author_id: None,
+        publisher_id,
+    })
+    .await
 }
 
 conformance! {

@@ -377,7 +377,7 @@ fn read(source: &str, format: &str) -> Option<Reading> {
                     rest.len() >= 3
                         && rest.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(&month[..3]))
                 };
-                let at = MONTHS.iter().position(|month| name(month))?;
+                let at = MONTHS.iter().position(name)?;
                 let full = MONTHS[at];
                 let whole_name = rest.get(..full.len()).is_some_and(|start| start.eq_ignore_ascii_case(full));
                 rest = &rest[if whole_name { full.len() } else { 3 }..];

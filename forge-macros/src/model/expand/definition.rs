@@ -166,9 +166,7 @@ fn relation_def(model: &Model<'_>, relation: &Relation<'_>) -> TokenStream {
     };
     // A key that the other model does not have, or of another type, is an error of the compiler at the user's own span.
     let (this, key_span) = (&model.ast.ident, spans::of(key));
-    let key_on = |of: &TokenStream, holder: &TokenStream, key: &syn::Ident| {
-        quote_spanned!(spans::of(key)=> __forge::key_path::<#of, #holder, _>(<#holder as __forge::Model>::FIELDS.#key))
-    };
+    let key_on = |of: &TokenStream, holder: &TokenStream, key: &syn::Ident| quote_spanned!(spans::of(key)=> __forge::key_path::<#of, #holder, _>(<#holder as __forge::Model>::FIELDS.#key));
     let (own, other) = (quote!(#this), quote!(#target));
     let (foreign, through) = match (relation.local, relation.through) {
         (Some(local), _) => {

@@ -70,9 +70,7 @@ fn artifact(step: &Step) -> Result<MongoArtifact> {
             compile::select(&Select { filter, sort, skip, limit, ..Select::new(model) })
         }
         Step::Count(filter) => compile::count(&Count::new(model, filter)),
-        Step::Distinct(path, filter) => {
-            compile::distinct(&Distinct { filter, ..Distinct::new(model, path) })
-        }
+        Step::Distinct(path, filter) => compile::distinct(&Distinct { filter, ..Distinct::new(model, path) }),
         Step::Group { filter, keys, aggregates } => {
             let sort = (0..keys.len())
                 .map(|i| SortKey { path: format!("k{i}").into(), descending: false })

@@ -1,7 +1,9 @@
 //! Random documents, conditions, orders and changes over a small alphabet, so that they meet often.
 
 use bson::{Bson, DateTime, Document, doc};
-use forge::ir::{Aggregate, BitOp, Change, Comparison, End, Filter, Predicate, PushOptions, PushSort, SortKey};
+use forge::ir::{
+    Aggregate, BitOp, Change, Comparison, End, Filter, Predicate, PushOptions, PushSort, SortKey,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -210,10 +212,14 @@ fn aggregate() -> impl Strategy<Value = Aggregate> {
 /// Stages over documents in the order of their ids, so that everything has one answer.
 fn pipeline() -> impl Strategy<Value = Vec<Document>> {
     let field = || prop::sample::select(vec!["$a", "$b", "$c", "$n", "$_id"]);
-    let accumulator = (prop::sample::select(vec!["$first", "$last", "$push", "$min", "$max", "$sum", "$stdDevPop"]), field());
+    let accumulator = (
+        prop::sample::select(vec!["$first", "$last", "$push", "$min", "$max", "$sum", "$stdDevPop"]),
+        field(),
+    );
     let accumulator = accumulator.prop_map(|(name, field)| doc! { name: field });
-    let test = (prop::sample::select(vec!["$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$cmp"]), field(), field())
-        .prop_map(|(name, a, b)| doc! { name: [a, b] });
+    let test =
+        (prop::sample::select(vec!["$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$cmp"]), field(), field())
+            .prop_map(|(name, a, b)| doc! { name: [a, b] });
     let expression = prop_oneof![
         test.clone(),
         field().prop_map(|f| doc! { "$type": f }),
