@@ -110,8 +110,8 @@ fn object(json: &str, what: &str) -> Result<Document> {
 mod tests {
     use super::*;
 
-    fn made(index: IndexDef) -> Document {
-        spec(&index).unwrap()
+    fn made(index: &IndexDef) -> Document {
+        spec(index).unwrap()
     }
 
     const UP: IndexKey = IndexKey::Ascending;
@@ -127,7 +127,7 @@ mod tests {
         ];
         for (kind, form, name) in kinds {
             let keys: &'static _ = Box::leak(Box::new([("a", kind)]));
-            assert_eq!(made(IndexDef::new(keys)), doc! { "key": { "a": form }, "name": name });
+            assert_eq!(made(&IndexDef::new(keys)), doc! { "key": { "a": form }, "name": name });
         }
     }
 
@@ -157,11 +157,11 @@ mod tests {
         for (index, options) in cases {
             let mut expected = doc! { "key": { "home.city": 1 }, "name": "home.city_1" };
             expected.extend(options);
-            assert_eq!(made(index), expected);
+            assert_eq!(made(&index), expected);
         }
         let wildcard = IndexDef { projection: Some(r#"{"secret": 0}"#), ..IndexDef::new(&[("$**", UP)]) };
         let expected = doc! { "key": { "$**": 1 }, "name": "$**_1", "wildcardProjection": { "secret": 0 } };
-        assert_eq!(made(wildcard), expected);
+        assert_eq!(made(&wildcard), expected);
     }
 
     #[test]

@@ -183,7 +183,7 @@ impl World {
             let alive = self.processes[flight.process].0 == flight.life;
             if flight.answer.is_none() && flight.applies <= self.now {
                 // What a dead process sent may still arrive; what it computed is gone.
-                if !alive && (matches!(flight.action, Action::Run { .. }) || self.seed % 2 == 0) {
+                if !alive && (matches!(flight.action, Action::Run { .. }) || self.seed.is_multiple_of(2)) {
                     self.flights.remove(i);
                     continue;
                 }
