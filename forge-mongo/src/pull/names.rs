@@ -112,11 +112,21 @@ pub(super) fn plural(word: &str) -> String {
 pub(super) fn singular(word: &str) -> String {
     let candidates = [
         word.strip_suffix("ies").map(|stem| format!("{stem}y")),
-        word.strip_suffix("es").map(str::to_owned),
+        word.strip_suffix("es").filter(|stem| !lacks_e(stem)).map(str::to_owned),
         word.strip_suffix('s').map(str::to_owned),
     ];
     let found = candidates.into_iter().flatten().find(|one| one.len() > 1 && plural(one) == word);
     found.unwrap_or_else(|| word.to_owned())
+}
+
+/// Whether a word like `hous`, which has the plural of `house`, is rather that one: `bus`, `class` and `alias` are not.
+fn lacks_e(stem: &str) -> bool {
+    let ends = |suffixes: &[&str]| suffixes.iter().any(|suffix| stem.ends_with(suffix));
+    match stem.chars().next_back() {
+        Some('s') => ends(&["ous", "aus"]) || !ends(&["ss", "us", "ias"]),
+        Some('z') => !ends(&["zz", "tz"]),
+        _ => false,
+    }
 }
 
 /// A word that may be written where Rust expects a name, and the same without `r#`.
@@ -196,6 +206,12 @@ mod tests {
             ("cities", "city"),
             ("boxes", "box"),
             ("houses", "house"),
+            ("databases", "database"),
+            ("sizes", "size"),
+            ("buses", "bus"),
+            ("classes", "class"),
+            ("aliases", "alias"),
+            ("batches", "batch"),
             ("news", "new"),
             ("data", "data"),
         ] {
@@ -209,7 +225,10 @@ mod tests {
         assert_eq!(taken.take_struct("User"), "User");
         assert_eq!(taken.take_struct("NewUser"), "NewUserDoc");
         assert_eq!(taken.take_struct("Vec"), "VecDoc");
-        assert_eq!(taken.take_struct("User"), "UserDoc");
+        // `UserDoc` would make another `NewUserDoc`.
         assert_eq!(taken.take_struct("User"), "User2");
+        assert_eq!(taken.take_struct("City"), "City");
+        assert_eq!(taken.take_struct("City"), "CityDoc");
+        assert_eq!(taken.take_struct("City"), "City2");
     }
 }
