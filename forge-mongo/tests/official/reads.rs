@@ -64,10 +64,10 @@ async fn includes_keep_limits_and_order_per_parent() {
     flights.sort = vec![by("delay", true)];
     (flights.skip, flights.limit) = (Some(1), Some(2));
     flights.projection = Projection::Only(vec!["delay".into()]);
-    flights.include = vec![Include { relation: 1, select: Select::new(ModelRef(&AIRPORT)) }];
+    flights.include = vec![Include::new(1, ModelRef(&AIRPORT))];
     let select = Select {
         sort: vec![by("_id", false)],
-        include: vec![Include { relation: 0, select: flights }],
+        include: vec![Include { relation: 0, select: flights, count: false }],
         ..Select::new(ModelRef(&AIRPORT))
     };
     let rows = database.rows(select).await;

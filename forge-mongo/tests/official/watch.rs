@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use bson::{Bson, doc};
 use forge_core::Result;
 use forge_core::adapter::{Adapter, ChangeKind, Commit, Exec, ResumeToken, is_history_lost};
-use forge_core::ir::{Change, Delete, Filter, Operation, Returning, Update};
+use forge_core::ir::{Change, Delete, Filter, Operation, Update};
 use forge_core::model::ModelRef;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -24,20 +24,22 @@ async fn every_kind_of_change_arrives_in_order_and_the_feed_resumes_after_any() 
     let mut feed = database.adapter.watch(&database.name, None).await.unwrap();
     database.insert(&AIRPORT, [doc! { "_id": "A", "n": 1, "m": 2 }]).await;
     let update = Update {
-        model: ModelRef(&AIRPORT),
-        filter: Filter::eq("_id", "A"),
         changes: vec![Change::Set("n".into(), 5.into()), Change::Unset("m".into())],
-        many: false,
-        upsert: None,
-        returning: Returning::Nothing,
-        with_deleted: false,
+        ..Update::new(ModelRef(&AIRPORT), Filter::eq("_id", "A"))
     };
     database.run(Operation::Update(update)).await.unwrap();
     let filter = Filter::eq("_id", "T");
     database.insert(&TICKET, [doc! { "_id": "T" }]).await;
     let now = bson::DateTime::from_millis(0);
-    let delete =
-        Delete { model: ModelRef(&TICKET), filter, many: false, returning: false, purge: false, now };
+    let delete = Delete {
+        model: ModelRef(&TICKET),
+        filter,
+        many: false,
+        returning: false,
+        purge: false,
+        dry_run: false,
+        now,
+    };
     database.run(Operation::Delete(delete)).await.unwrap();
 
     let mut commits = Vec::new();
