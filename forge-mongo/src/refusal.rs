@@ -6,6 +6,7 @@ use std::fmt;
 use forge_core::Error;
 
 /// A namespace that does not exist.
+#[cfg(feature = "driver")]
 pub(crate) const NAMESPACE_NOT_FOUND: i32 = 26;
 /// `CannotCreateIndex`: the definition is not allowed.
 pub(crate) const CANNOT_CREATE_INDEX: i32 = 67;
