@@ -39,7 +39,10 @@ async fn load_set<N: NewRecord>(db: &Db, name: &'static str, parse: fn() -> Resu
         let later = rest.split_off(rest.len().min(BATCH));
         let batch = std::mem::replace(&mut rest, later);
         let n = batch.len() as u64;
-        db.insert_many(batch).skip_duplicates().await.map_err(|error| error.context(format!("loading {name}")))?;
+        db.insert_many(batch)
+            .skip_duplicates()
+            .await
+            .map_err(|error| error.context(format!("loading {name}")))?;
         progress.advance(n);
     }
     db.insert(NewImport { name: name.to_owned(), documents: total as i64 }).await?;

@@ -2,7 +2,7 @@
 
 use bson::doc;
 use forge::error::Details;
-use forge::{ErrorCode, Result};
+use forge::ErrorCode;
 use forge_tests::conformance;
 use forge_tests::orders::{Member, NewOrder, Order, OrderPatch, member, order};
 
