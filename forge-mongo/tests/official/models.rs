@@ -82,7 +82,11 @@ pub(crate) static FLIGHT: ModelDef = ModelDef {
             field("origin_id", false),
             field("destination_id", false),
             field("delay", false),
-            field("gone", true),
+            // An index expires documents by it.
+            FieldDef {
+                schema: |generator| generator.subschema_for::<forge_core::DateTime>(),
+                ..field("gone", true)
+            },
         ],
         &[
             relation("origin", RelationKind::BelongsTo, || &AIRPORT, ORIGIN, "_id", OnDelete::Cascade),
