@@ -175,9 +175,14 @@ impl<M: Model> IntoFuture for Upsert<M> {
                     Ok(Outcome::Written { document: Some(document), upserted, .. }) => {
                         return Ok(Upserted { document: decode(&document)?, inserted: upserted });
                     }
-                    // Servers that only speak MongoDB's language may answer the one that lost with nothing.
-                    Ok(Outcome::Written { .. }) if attempt < ATTEMPTS && !handle.in_transaction() => {
-                        attempt += 1;
+                    // MongoDB always has the new state. Where another server answers a race with nothing, it may have
+                    // been made or not: made again, it could count twice.
+                    Ok(Outcome::Written { .. }) => {
+                        return Err(Error::conflict(format!(
+                            "the database does not say whether the upsert of this {} was made, as another came at the \
+                             same time: read it before trying again",
+                            M::def().name
+                        )));
                     }
                     Ok(_) => return Err(wrong_outcome("upsert")),
                     // Somebody else inserted the same key since it was looked for: now it is there. Inside a

@@ -1,8 +1,8 @@
 //! Versions: every change raises them, and a change of a loaded document finds out who was faster.
 
 use bson::doc;
-use forge::error::Details;
 use forge::ErrorCode;
+use forge::error::Details;
 use forge_tests::conformance;
 use forge_tests::orders::{Member, NewOrder, Order, OrderPatch, member, order};
 

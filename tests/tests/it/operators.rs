@@ -58,7 +58,7 @@ conformance! {
             .await?;
         assert_eq!(quantities(&sorted), [9, 7]);
         let none: [i32; 0] = [];
-        t.db.update::<Order>(order.id).push_with(|o| o.scores, none, |push| push.ascending()).await?;
+        t.db.update::<Order>(order.id).push_with(|o| o.scores, none, forge::query::Push::ascending).await?;
         assert_eq!(scores(t).await?, [5, 6, 8]);
     }
 

@@ -54,7 +54,7 @@ fn s(text: &str) -> String {
 }
 
 #[derive(Debug, Clone, PartialEq, Embed)]
-pub struct ByCountry {
+pub(crate) struct ByCountry {
     /// The country of the author.
     pub country: Option<String>,
     /// How many books.

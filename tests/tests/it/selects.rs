@@ -44,7 +44,7 @@ conformance! {
 
     async fn only_the_paths_that_were_asked_for_are_sent(t) {
         let paths = |projection: Projection| match projection {
-            Projection::Only(paths) => paths.into_iter().map(|p| p.into_owned()).collect::<Vec<_>>(),
+            Projection::Only(paths) => paths.into_iter().map(std::borrow::Cow::into_owned).collect::<Vec<_>>(),
             other => panic!("{other:?}"),
         };
         let select = t.db.find::<Memo>().select(|n| (n.title, n.place.room, n.tags.select(|g| g.name))).to_ir()?;

@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Size {
+pub(crate) enum Size {
     Small,
     VeryLarge,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Payment {
+pub(crate) enum Payment {
     Cash,
     Card {
         number: String,
@@ -35,14 +35,14 @@ pub enum Payment {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub enum Shape {
+pub(crate) enum Shape {
     Nothing,
     Circle(f64),
     Box { width: i32, height: i32 },
 }
 
 #[derive(Debug, Clone, PartialEq, Embed)]
-pub struct Part {
+pub(crate) struct Part {
     pub code: String,
     pub price: Decimal,
     #[model(embed_many, default)]
@@ -52,7 +52,7 @@ pub struct Part {
 /// A field of every type.
 #[derive(Debug, Clone, PartialEq, Model)]
 #[model(collection = "things")]
-pub struct Thing {
+pub(crate) struct Thing {
     #[model(id)]
     pub id: i32,
     pub oid: Id<Thing>,

@@ -122,6 +122,8 @@ fn by_value(value: Bson) -> Bson {
     match value {
         Bson::Int32(n) => Bson::Double(f64::from(n)),
         Bson::Int64(n) => Bson::Double(n as f64),
+        // The last bits of means and deviations depend on the order of the additions.
+        Bson::Double(n) if n.is_finite() => Bson::Double(format!("{n:.11e}").parse().unwrap_or(n)),
         Bson::Array(list) => Bson::Array(list.into_iter().map(by_value).collect()),
         Bson::Document(document) => {
             Bson::Document(document.into_iter().map(|(k, v)| (k, by_value(v))).collect())
