@@ -87,9 +87,11 @@ mod tests {
             ExplainStep::new("flights", serde_json::json!({ "op": "aggregate", "args": "x".repeat(500) }));
         (second.depth, second.sorts_in_memory) = (1, true);
         second.purpose = Some("include departures".into());
-        let mut explanation = Explanation::default();
-        explanation.steps = vec![first, second];
-        explanation.warnings = vec!["slow".into()];
+        let explanation = Explanation {
+            steps: vec![first, second],
+            warnings: vec!["slow".into()],
+            ..Explanation::default()
+        };
         let text = explanation.to_string();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], r#"airports: find {"filter":{}}"#);

@@ -123,6 +123,7 @@ mod tests {
         Filter::Field("a".into(), predicate)
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "cases read better with values in place")]
     fn holds(ranges: &[Bytes], value: Bson) -> bool {
         let bytes = keys::encoded(&value);
         ranges.iter().any(|range| range.low <= bytes && bytes < range.high)

@@ -343,6 +343,7 @@ fn below(path: &str, name: &str) -> String {
 mod tests {
     use super::*;
 
+    #[allow(clippy::needless_pass_by_value, reason = "cases read better with values in place")]
     fn problem(schema: Document, value: Document) -> Option<String> {
         check(&schema, 0).unwrap();
         broken(&schema, &value.into(), "")

@@ -406,7 +406,7 @@ mod tests {
 
     static MODEL: ModelDef = ModelDef::new("Item", "items", &FIELDS, 0);
     static FIELDS: [FieldDef; 1] =
-        [FieldDef::new("id", "_id", "id", |generator| generator.subschema_for::<i64>())];
+        [FieldDef::new("id", "_id", "id", schemars::SchemaGenerator::subschema_for::<i64>)];
 
     fn sort(keys: &[(&'static str, bool)]) -> Vec<SortKey> {
         keys.iter()

@@ -263,7 +263,7 @@ mod tests {
         );
         let properties = schema.get_document("properties").unwrap();
         let is = |name: &str, expected: Document| {
-            assert_eq!(properties.get_document(name).unwrap(), &expected, "{name}")
+            assert_eq!(properties.get_document(name).unwrap(), &expected, "{name}");
         };
         is("_id", doc! { "bsonType": "objectId" });
         is("name", doc! { "bsonType": "string", "minLength": 2 });

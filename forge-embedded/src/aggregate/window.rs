@@ -49,6 +49,7 @@ enum Function {
 type Bound = Option<Bson>;
 
 /// The rows that a function sees.
+#[allow(clippy::large_enum_variant, reason = "there is one for each output of a stage")]
 enum Window {
     All,
     Documents(Option<i64>, Option<i64>),

@@ -217,6 +217,7 @@ mod tests {
     use super::*;
     use bson::rawdoc;
 
+    #[allow(clippy::needless_pass_by_value, reason = "cases read better with values in place")]
     fn index(spec: Document) -> TextIndex {
         TextIndex::from_spec(spec.get_document("key").unwrap(), &spec).unwrap().unwrap()
     }
