@@ -67,7 +67,13 @@ fn of_field(field: &FieldDef, generator: &mut SchemaGenerator, depth: usize) -> 
     rules::apply(&mut schema, field.rules);
     let schema = schema.to_value();
     match field.embed {
-        None => Convert { definitions: generator.definitions() }.schema(&schema, depth),
+        None => {
+            let mut out = Convert { definitions: generator.definitions() }.schema(&schema, depth);
+            if field.optional {
+                allow_null(&mut out);
+            }
+            out
+        }
         Some(embed) => {
             let embedded = object(embed().fields, generator, depth + 1);
             embeds(&schema, embedded, field.optional)
@@ -93,10 +99,20 @@ fn embeds(schema: &Value, embedded: Document, optional: bool) -> Document {
             out
         }
     };
-    if optional && let Some(Bson::String(kind)) = out.get("bsonType").cloned() {
-        out.insert("bsonType", vec![kind.as_str(), "null"]);
+    if optional {
+        allow_null(&mut out);
     }
     out
+}
+
+/// Lets null pass where a type is asked for.
+fn allow_null(schema: &mut Document) {
+    let null = Bson::from("null");
+    match schema.get_mut("bsonType") {
+        Some(Bson::Array(kinds)) if !kinds.contains(&null) => kinds.push(null),
+        Some(kind @ Bson::String(_)) if *kind != null => *kind = Bson::Array(vec![kind.clone(), null]),
+        _ => {}
+    }
 }
 
 struct Convert<'a> {

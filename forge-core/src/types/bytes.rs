@@ -115,8 +115,9 @@ impl JsonSchema for Bytes {
     fn inline_schema() -> bool {
         true
     }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "contentEncoding": "base64" })
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let json = json_schema!({ "type": "string", "contentEncoding": "base64" });
+        crate::schema::stored_as(generator, "binData").unwrap_or(json)
     }
 }
 

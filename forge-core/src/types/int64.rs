@@ -90,8 +90,9 @@ impl JsonSchema for Int64 {
     fn inline_schema() -> bool {
         true
     }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "int64", "pattern": "^-?[0-9]{1,19}$" })
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let json = json_schema!({ "type": "string", "format": "int64", "pattern": "^-?[0-9]{1,19}$" });
+        crate::schema::stored_as(generator, "long").unwrap_or(json)
     }
 }
 

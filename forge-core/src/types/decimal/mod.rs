@@ -246,7 +246,7 @@ impl FromStr for Decimal {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || DecimalParseError(text.chars().take(64).collect());
         // What the BSON parser makes of longer texts costs time by their length.
-        if text.len() > 128 {
+        if text.len() > 128 || !text.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
             return Err(wrong());
         }
         text.parse::<Decimal128>().map(Into::into).map_err(|_| wrong())
@@ -312,7 +312,8 @@ impl JsonSchema for Decimal {
     fn inline_schema() -> bool {
         true
     }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "decimal" })
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let json = json_schema!({ "type": "string", "format": "decimal" });
+        crate::schema::stored_as(generator, "decimal").unwrap_or(json)
     }
 }
