@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_where_every_type_of_ids_is_ruled_out() {
+    fn what_no_condition_rules_out_is_left() {
         let least = |value: Bson| Filter::Field("_id".into(), Predicate::Gte(value)).negate();
         let conditions = [
             Filter::eq("_id", Bson::MinKey).negate(),
@@ -160,7 +160,6 @@ mod tests {
             least(Bson::String(String::new())),
         ];
         let left = left_over("_id", false, &conditions).unwrap();
-        assert_eq!(left.len(), 1, "{left:?}");
         assert!(!holds(&left, Bson::Int32(1)) && holds(&left, Bson::Boolean(false)));
     }
 }

@@ -13,7 +13,7 @@ async fn a_store_is_kept_between_processes_with_its_folders_and_indexes() {
     let path = folder.path().join("deep/er/store.redb");
     let driver = EmbeddedDriver::open(&path, env()).unwrap();
     driver.create_index("db", "c", &doc! { "key": { "n": 1 }, "name": "n_1", "unique": true }).await.unwrap();
-    let partial = doc! { "key": { "p": -1 }, "name": "p", "unique": true, "sparse": true, "expireAfterSeconds": 60,
+    let partial = doc! { "key": { "p": -1 }, "name": "p", "unique": true, "expireAfterSeconds": 60,
     "partialFilterExpression": { "live": true } };
     driver.create_index("db", "c", &partial).await.unwrap();
     insert(&driver, &[doc! { "_id": 1, "n": [1, 2], "p": 1 }]).await;
