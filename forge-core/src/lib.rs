@@ -82,5 +82,8 @@ pub mod __private {
     };
     pub use crate::types::{DateTime, Id, Uuid};
     pub use crate::value::IntoValue;
+    // Short, so that the functions which models derive stay on one line.
+    pub use core::result::Result as Out;
     pub use futures_util::future::BoxFuture;
+    pub use serde::Serializer as Ser;
 }

@@ -146,8 +146,8 @@ impl Record<'_> {
 fn serialize(ident: &Ident) -> TokenStream {
     quote! {
         impl __forge::serde::Serialize for #ident {
-            fn serialize<S: __forge::serde::Serializer>(&self, serializer: S) -> ::core::result::Result<S::Ok, S::Error> {
-                __forge::serialize(self, serializer)
+            fn serialize<S: __forge::Ser>(&self, to: S) -> __forge::Out<S::Ok, S::Error> {
+                __forge::serialize(self, to)
             }
         }
     }
