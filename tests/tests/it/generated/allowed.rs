@@ -2,7 +2,7 @@
 //! embedded engine does what MongoDB's documentation says. On MongoDB itself nothing is allowed to differ.
 
 use bson::Bson;
-use forge::ir::{Aggregate, Change, Filter, Operand, Predicate};
+use forge::ir::{Aggregate, Change, Filter, Operand, Predicate, PushSort};
 
 use super::by_value;
 use super::strategy::Step;
@@ -26,6 +26,8 @@ fn works_otherwise(step: &Step, ours: &[Bson], theirs: &[Bson]) -> bool {
         Step::Distinct(path, _) if is_dotted(path) => true,
         // true is not 1; SecantusDB takes them for equal.
         Step::Distinct(..) if truth_as_number(ours) == truth_as_number(theirs) => true,
+        // What is no document has no key to sort by, and keeps its place; SecantusDB sorts it by its value.
+        Step::Update { changes, .. } if changes.iter().any(sorts_by_a_path) => true,
         // Bits take the operand's type, which is a change by itself; SecantusDB keeps 32 of them.
         Step::Update { changes, .. } if changes.iter().any(|change| matches!(change, Change::Bit(..))) => {
             let values = |documents: &[Bson]| documents.iter().cloned().map(by_value).collect::<Vec<_>>();
@@ -38,6 +40,10 @@ fn works_otherwise(step: &Step, ours: &[Bson], theirs: &[Bson]) -> bool {
         }
         _ => false,
     }
+}
+
+fn sorts_by_a_path(change: &Change) -> bool {
+    matches!(change, Change::PushWith(_, _, options) if matches!(options.sort, Some(PushSort::Paths(_))))
 }
 
 /// Whether a group has this key.
