@@ -1,12 +1,14 @@
 //! Two sides, measured in turn.
 
+use std::ops::Range;
+
 use crate::{Pairs, Span};
 
 /// What a bench can fail with.
 pub type Failure = Box<dyn std::error::Error>;
 
-/// Measures both sides `rounds` times, `n` units of work each; who goes first changes from round to round. One more
-/// round before them only warms up.
+/// Measures both sides `rounds` times, `n` units of work each, in turns of [`TURN`] units; who goes first changes from
+/// turn to turn. One more round before them only warms up.
 ///
 /// # Errors
 /// What either side answers.
@@ -18,16 +20,35 @@ pub async fn in_turn(
 ) -> Result<Pairs, Failure> {
     let mut pairs = Pairs::default();
     for round in 0..=rounds {
-        let (a, b) = if round.is_multiple_of(2) {
-            let a = measure(n, &ours).await?;
-            (a, measure(n, &peer).await?)
-        } else {
-            let b = measure(n, &peer).await?;
-            (measure(n, &ours).await?, b)
-        };
-        pairs.warm(round, a, b);
+        let (mut a, mut b) = (0.0, 0.0);
+        for (turn, first) in (0..n).step_by(TURN).enumerate() {
+            let units = first..n.min(first + TURN);
+            if (round + turn).is_multiple_of(2) {
+                a += spent(units.clone(), &ours).await?;
+                b += spent(units, &peer).await?;
+            } else {
+                b += spent(units.clone(), &peer).await?;
+                a += spent(units, &ours).await?;
+            }
+        }
+        pairs.warm(round, a / n as f64, b / n as f64);
     }
     Ok(pairs)
+}
+
+/// Units of work in one turn: few, so that a machine whose speed drifts drifts for both sides.
+const TURN: usize = 20;
+
+/// Processor time of these units of work together, in microseconds.
+async fn spent(
+    units: Range<usize>,
+    work: &impl AsyncFn(usize) -> Result<(), Failure>,
+) -> Result<f64, Failure> {
+    let span = Span::start();
+    for i in units {
+        work(i).await?;
+    }
+    Ok(span.cpu_micros_each(1))
 }
 
 /// Processor time of each of `n` units of work, in microseconds.

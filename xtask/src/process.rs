@@ -52,7 +52,19 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.current_dir(root()).args(arguments).stdin(Stdio::null());
+    // Cargo tells this program about its own package. Build scripts watch those variables: left in place, everything
+    // above such a package is built anew whenever `cargo` and `cargo xtask` take turns.
+    for (variable, _) in std::env::vars_os() {
+        if variable.to_str().is_some_and(describes_this_package) {
+            command.env_remove(variable);
+        }
+    }
     command
+}
+
+/// Whether Cargo sets this variable for the package that it runs.
+fn describes_this_package(variable: &str) -> bool {
+    variable.starts_with("CARGO_PKG_") || matches!(variable, "CARGO_MANIFEST_DIR" | "CARGO_MANIFEST_PATH")
 }
 
 /// A program with its arguments, in the workspace's folder.
@@ -148,6 +160,21 @@ mod tests {
     fn context_comes_before_the_error() {
         let failed: Result<(), &str> = Err("refused");
         assert_eq!(failed.context("connecting"), Err("connecting: refused".to_owned()));
+    }
+
+    #[test]
+    fn cargo_is_called_without_the_variables_of_this_package() {
+        let removed: Vec<_> = cargo(&["build"])
+            .get_envs()
+            .filter(|(_, value)| value.is_none())
+            .filter_map(|(name, _)| name.to_str().map(str::to_owned))
+            .collect();
+        assert!(removed.contains(&"CARGO_MANIFEST_DIR".to_owned()), "{removed:?}");
+        assert!(removed.contains(&"CARGO_PKG_NAME".to_owned()), "{removed:?}");
+        assert!(
+            !removed.iter().any(|name| name == "CARGO_HOME" || name == "CARGO_TARGET_DIR"),
+            "{removed:?}"
+        );
     }
 
     #[cfg(unix)]
