@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_core::stream::BoxStream;
 use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
 
 use crate::adapter::{Adapter, Exec, Explanation, Read, ReadLog, Written};
 use crate::catalog::Catalog;
@@ -72,18 +73,29 @@ impl Handle {
         self.shared.env.now()
     }
 
-    pub(crate) async fn execute(&self, operation: Operation) -> Result<Outcome> {
-        crate::schema::not_into_a_view(&operation)?;
-        if self.shared.indexes.is_on() && !operation.is_read() {
-            self.ready_for_writes().await?;
+    /// Runs an operation. The adapter's own future is what comes back: one less to carry `operation` through.
+    pub(crate) fn execute(&self, operation: Operation) -> BoxFuture<'_, Result<Outcome>> {
+        if let Err(error) = crate::schema::not_into_a_view(&operation) {
+            return ready(Err(error)).boxed();
         }
+        if self.shared.indexes.is_on() && !operation.is_read() {
+            return async move {
+                self.ready_for_writes().await?;
+                self.planned(operation).await
+            }
+            .boxed();
+        }
+        self.planned(operation)
+    }
+
+    fn planned(&self, operation: Operation) -> BoxFuture<'_, Result<Outcome>> {
         // Reads are the same at any time: the clock is not asked.
         let now = if operation.is_read() { DateTime::UNIX_EPOCH } else { self.now() };
         let operation = plan(operation, now);
         if self.is_observed() {
-            return self.observed(operation).boxed().await;
+            return self.observed(operation).boxed();
         }
-        self.shared.adapter.execute(&self.exec, operation).await
+        self.shared.adapter.execute(&self.exec, operation)
     }
 
     /// The rows of a select, in batches of about `batch` documents.

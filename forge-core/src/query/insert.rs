@@ -2,7 +2,7 @@ use std::future::IntoFuture;
 
 use bson::RawDocumentBuf;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 
 use super::nested::{IntoLinks, Links};
 use super::{decode, wrong_outcome};
@@ -48,6 +48,13 @@ impl<N: NewRecord> Insert<N> {
         self
     }
 
+    fn encoded(self) -> Result<(Handle, N::Model, Operation)> {
+        let mut document = encode_new(self.new, self.handle.env())?;
+        self.handle.claim::<N::Model>(&mut document)?;
+        let stored = decode(&document)?;
+        Ok((self.handle, stored, inserting::<N::Model>(vec![document], false)))
+    }
+
     async fn linked(self) -> Result<N::Model> {
         let mut document = crate::traits::encode_unchecked(self.new, self.handle.env())?;
         self.handle.claim::<N::Model>(&mut document)?;
@@ -60,17 +67,17 @@ impl<N: NewRecord> IntoFuture for Insert<N> {
     type Output = Result<N::Model>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            if !self.links.is_empty() {
-                // Rare, and large: the usual insert does not carry it along.
-                return self.linked().boxed().await;
-            }
-            let mut document = encode_new(self.new, self.handle.env())?;
-            self.handle.claim::<N::Model>(&mut document)?;
-            let stored = decode(&document)?;
-            send::<N::Model>(&self.handle, vec![document], false).await?;
-            Ok(stored)
-        })
+        if !self.links.is_empty() {
+            return self.linked().boxed();
+        }
+        // Encoded before there is a future, which is then small: what waits is what was written and what it became.
+        match self.encoded() {
+            Ok((handle, stored, insert)) => Box::pin(async move {
+                sent(handle.execute(insert).await?)?;
+                Ok(stored)
+            }),
+            Err(error) => ready(Err(error)).boxed(),
+        }
     }
 }
 
@@ -105,7 +112,8 @@ impl<'a, N: NewRecord> InsertMany<'a, N> {
             let (documents, more) = self.part()?;
             let length = documents.len();
             if length > 0 {
-                let skipped = send::<N::Model>(&self.handle, documents, skip).await.map_err(|error| {
+                let insert = inserting::<N::Model>(documents, skip);
+                let skipped = self.handle.execute(insert).await.and_then(sent).map_err(|error| {
                     if position == 0 { error } else { error.context(format!("after {position} documents")) }
                 })?;
                 done.count += (length - skipped.len()) as u64;
@@ -170,13 +178,12 @@ pub struct Inserted {
     pub skipped: Vec<Skipped>,
 }
 
-async fn send<M: Model>(
-    handle: &Handle,
-    documents: Vec<RawDocumentBuf>,
-    skip_duplicates: bool,
-) -> Result<Vec<Skipped>> {
-    let insert = ir::Insert { model: ModelRef(M::def()), documents, skip_duplicates };
-    match handle.execute(Operation::Insert(insert)).await? {
+fn inserting<M: Model>(documents: Vec<RawDocumentBuf>, skip_duplicates: bool) -> Operation {
+    Operation::Insert(ir::Insert { model: ModelRef(M::def()), documents, skip_duplicates })
+}
+
+fn sent(outcome: Outcome) -> Result<Vec<Skipped>> {
+    match outcome {
         Outcome::Inserted { skipped } => Ok(skipped),
         _ => Err(wrong_outcome("insert")),
     }

@@ -2,7 +2,8 @@ use std::future::IntoFuture;
 use std::marker::PhantomData;
 
 use bson::{Bson, Document, RawDocumentBuf};
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
 
 use super::changes::{Moment, Number, Recorder, Whole, change_methods};
 use super::computed::Stages;
@@ -162,14 +163,18 @@ impl<M: Model> IntoFuture for Update<M> {
     type Output = Result<M>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
     fn into_future(self) -> Self::IntoFuture {
+        let Self { draft, before, expected, links, .. } = self;
+        let (handle, update) = match draft.into_ir() {
+            Ok(parts) => parts,
+            Err(error) => return ready(Err(error)).boxed(),
+        };
+        let returning = if before { Returning::Before } else { Returning::After };
+        let update = ir::Update { returning, ..update };
+        if links.is_empty() {
+            return Box::pin(async move { decode(&run::<M>(&handle, update, expected.as_ref()).await?) });
+        }
         Box::pin(async move {
-            let (handle, update) = self.draft.into_ir()?;
-            let returning = if self.before { Returning::Before } else { Returning::After };
-            let (update, expected) = (ir::Update { returning, ..update }, self.expected);
-            if self.links.is_empty() {
-                return decode(&run::<M>(&handle, update, expected.as_ref()).await?);
-            }
-            let (db, links) = (Db::of(handle), self.links);
+            let db = Db::of(handle);
             let document = db.transaction(async |tx: Db| {
                 let mut update = update.clone();
                 update.changes.extend(links.changes(&tx).await?);
@@ -191,7 +196,7 @@ async fn run<M: Model>(
     match handle.execute(Operation::Update(update)).await? {
         Outcome::Written { document: Some(document), .. } => Ok(document),
         Outcome::Written { .. } => Err(match expected {
-            Some(expected) => expected.failure(handle, M::def()).await,
+            Some(expected) => expected.failure(handle, M::def()).boxed().await,
             None => Error::not_found(format!("no {} has this id", M::def().name)),
         }),
         _ => Err(wrong_outcome("update")),

@@ -2,11 +2,13 @@
 //! between.
 
 use bson::{Bson, RawDocumentBuf};
-use forge_core::ir::{Filter, Include, Included, Path, Predicate, Projection, ReadOptions, Rows, Select};
+use forge_core::ir::{
+    Filter, Include, Included, Outcome, Path, Predicate, Projection, ReadOptions, Rows, Select,
+};
 use forge_core::model::{ModelRef, RelationDef, RelationKind, ThroughDef};
 use forge_core::{Error, Result, order};
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 
 use super::join::Join;
 use super::relations::visible;
@@ -16,6 +18,25 @@ use crate::compile::{self, PerParent, is_inside};
 
 /// Keys in one command: some 2 MB of ids. Only levels with more parents than this take another command.
 const KEYS_PER_COMMAND: usize = 100_000;
+
+/// Whether a select is one command without relations: the usual read.
+pub(super) fn is_plain(select: &Select) -> bool {
+    select.include.is_empty() && select.search.is_none() && !select.filter.has_relations()
+}
+
+impl<'a> Run<'a> {
+    /// As [`rows`](Run::rows) of a [plain](is_plain) select. The command is compiled before there is a future: small
+    /// futures are what a read that waits for a server costs.
+    pub(super) fn plain_rows(self, select: &Select) -> BoxFuture<'a, Result<Outcome>> {
+        match self.plain(select) {
+            Ok(artifact) => async move {
+                Ok(Outcome::Rows(Rows { documents: self.documents(&artifact).await?, included: Vec::new() }))
+            }
+            .boxed(),
+            Err(error) => ready(Err(error)).boxed(),
+        }
+    }
+}
 
 impl Run<'_> {
     /// The documents that `select` asks for, with everything it includes.

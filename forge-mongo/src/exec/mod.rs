@@ -46,7 +46,9 @@ use crate::driver::Driver;
 use crate::pull;
 use crate::push;
 use crate::scans::{ScanLog, ScanLogging};
+use hydrate::is_plain;
 use run::{Run, unexpected};
+use write::is_plain_update;
 
 /// The [`Adapter`] of every engine that runs [`MongoArtifact`](crate::MongoArtifact)s.
 ///
@@ -104,8 +106,14 @@ impl Adapter for MongoAdapter {
         self.driver.capabilities()
     }
 
-    async fn execute(&self, exec: &Exec, operation: Operation) -> Result<Outcome> {
-        Run::new(&*self.driver, &self.catalog, exec).watched_by(&self.scans).operation(operation).await
+    // Written out: the operation's own future is the answer, without another around it.
+    fn execute<'a, 'b, 'f>(&'a self, exec: &'b Exec, operation: Operation) -> BoxFuture<'f, Result<Outcome>>
+    where
+        'a: 'f,
+        'b: 'f,
+        Self: 'f,
+    {
+        Run::new(&*self.driver, &self.catalog, exec).watched_by(&self.scans).operation(operation)
     }
 
     async fn stream(
@@ -193,12 +201,14 @@ impl<'a> Run<'a> {
     /// of them would be as large as the largest.
     fn operation(self, operation: Operation) -> BoxFuture<'a, Result<Outcome>> {
         match operation {
+            Operation::Select(op) if is_plain(&op) => self.plain_rows(&op),
             Operation::Select(op) => async move { Ok(Outcome::Rows(self.rows(op).await?)) }.boxed(),
             Operation::Count(op) => async move { self.counted(op).await }.boxed(),
             Operation::Distinct(op) => async move { self.distinct_values(op).await }.boxed(),
             Operation::Group(op) => async move { self.groups(op).await }.boxed(),
             Operation::Pipeline(op) => async move { self.pipeline(op).await }.boxed(),
             Operation::Insert(op) => async move { self.insert(op).await }.boxed(),
+            Operation::Update(op) if is_plain_update(&op) => self.plain_update(&op),
             Operation::Update(op) => async move { self.update(op).await }.boxed(),
             Operation::Replace(op) => async move { self.replace(op).await }.boxed(),
             Operation::Delete(op) => async move { self.delete(op).await }.boxed(),

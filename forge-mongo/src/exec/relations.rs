@@ -60,7 +60,14 @@ impl Run<'_> {
         if is_plain { compile::select(select) } else { compile::select_joined(select, &joined) }
     }
 
-    fn check_text(&self, filter: &Filter) -> Result<()> {
+    /// As [`reading`](Run::reading), of a select without relations and search.
+    pub(super) fn plain(&self, select: &Select) -> Result<MongoArtifact> {
+        self.check_text(&select.filter)?;
+        self.record(&select.model, &select.filter);
+        compile::select(select)
+    }
+
+    pub(super) fn check_text(&self, filter: &Filter) -> Result<()> {
         if filter.text().is_none() || self.driver.capabilities().text {
             return Ok(());
         }

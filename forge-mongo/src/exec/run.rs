@@ -86,7 +86,17 @@ impl<'a> Run<'a> {
 
     /// Runs a command; one that cannot find anything is answered without.
     pub(super) async fn send(&self, artifact: &MongoArtifact) -> Result<Reply> {
-        let artifact = &*tenant::scoped(self.catalog, &self.exec.tenant, artifact)?;
+        if self.catalog.has_tenants() {
+            return self.send_scoped(artifact).boxed().await;
+        }
+        self.send_as_is(artifact).await
+    }
+
+    async fn send_scoped(&self, artifact: &MongoArtifact) -> Result<Reply> {
+        self.send_as_is(&*tenant::scoped(self.catalog, &self.exec.tenant, artifact)?).await
+    }
+
+    async fn send_as_is(&self, artifact: &MongoArtifact) -> Result<Reply> {
         if let Some(reply) = answer_without_asking(&artifact.command) {
             return Ok(reply);
         }

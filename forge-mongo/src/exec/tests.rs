@@ -387,3 +387,24 @@ async fn explanations_warn_of_scans_and_sorts_and_record_nothing() {
     let error = adapter.explain(&exec, insert(1, false)).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::BadRequest);
 }
+
+/// Every operation's future is allocated and copied: blocks above 1,024 bytes cost allocators several times as much.
+#[test]
+fn the_futures_of_small_operations_are_quickly_allocated() {
+    let (adapter, _) = Fake::new([airports(1)]).adapter();
+    let exec = Exec::default();
+    let get = Select {
+        filter: Filter::eq("_id", Bson::from("A0")),
+        limit: Some(1),
+        ..Select::new(ModelRef(&AIRPORT))
+    };
+    let documents = vec![bson::rawdoc! { "_id": "A1" }];
+    let insert = Insert { model: ModelRef(&AIRPORT), documents, skip_duplicates: false };
+    let by_id = Filter::eq("_id", Bson::from("A0"));
+    let update = forge_core::ir::Update::new(ModelRef(&AIRPORT), by_id);
+    for operation in [Operation::Select(get), Operation::Insert(insert), Operation::Update(update)] {
+        let name = operation.name();
+        let size = size_of_val(&*adapter.execute(&exec, operation));
+        assert!(size <= 1_024, "{name}: {size} bytes");
+    }
+}

@@ -4,6 +4,8 @@ use bson::{Bson, RawDocumentBuf};
 use forge_core::ir::{Filter, Insert, Outcome, Returning, Select, Skipped, Update};
 use forge_core::model::ModelDef;
 use forge_core::{Error, Result};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
 
 use super::run::{Run, unexpected};
 use crate::artifact::{Command, DUPLICATE_KEY, MongoArtifact, Reply, WriteFailure};
@@ -17,7 +19,12 @@ const MAX_BYTES: usize = 48_000_000;
 /// The most bytes in one document: MongoDB's `maxBsonObjectSize`.
 const MAX_DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
 
-impl Run<'_> {
+/// Whether an update is one command without relations that makes no document: the usual one.
+pub(super) fn is_plain_update(op: &Update) -> bool {
+    op.upsert.is_none() && !op.filter.has_relations()
+}
+
+impl<'a> Run<'a> {
     /// Inserts in order, in commands of bounded size.
     ///
     /// Without `skip_duplicates` the first failure ends it. Outside a transaction what stands before the failing document
@@ -42,6 +49,21 @@ impl Run<'_> {
             before += size;
         }
         Ok(Outcome::Inserted { skipped })
+    }
+
+    /// As [`update`](Run::update), of one that neither looks at relations nor makes a document. The command is compiled
+    /// before there is a future, which is small then.
+    pub(super) fn plain_update(self, op: &Update) -> BoxFuture<'a, Result<Outcome>> {
+        match self.check_text(&op.filter).and_then(|()| compile::update(op)) {
+            Ok(artifact) => async move {
+                match self.send(&artifact).await? {
+                    Reply::Document(document) => Ok(found(document)),
+                    reply => written(&artifact, reply),
+                }
+            }
+            .boxed(),
+            Err(error) => ready(Err(error)).boxed(),
+        }
     }
 
     pub(super) async fn update(&self, mut op: Update) -> Result<Outcome> {
@@ -104,8 +126,16 @@ fn returned(op: &Update, document: Option<RawDocumentBuf>) -> Outcome {
             op.returning == Returning::After && id_of(upsert) == id_of(document)
         }
     };
-    let matched = u64::from(document.is_some() && !upserted);
-    Outcome::Written { matched, changed: matched, upserted, document }
+    if upserted {
+        return Outcome::Written { matched: 0, changed: 0, upserted, document };
+    }
+    found(document)
+}
+
+/// What a `findAndModify` that makes no document did.
+fn found(document: Option<RawDocumentBuf>) -> Outcome {
+    let matched = u64::from(document.is_some());
+    Outcome::Written { matched, changed: matched, upserted: false, document }
 }
 
 fn id_of(document: &RawDocumentBuf) -> Option<Bson> {

@@ -3,7 +3,8 @@
 use bson::{Document, RawBsonRef, RawDocumentBuf};
 use forge_core::adapter::Transaction;
 use forge_core::{Error, Result};
-use futures_util::{Stream, StreamExt};
+use futures_util::future::{BoxFuture, ready};
+use futures_util::{FutureExt, Stream, StreamExt};
 use mongodb::error::{Error as DriverError, ErrorKind, Result as DriverResult, TRANSIENT_TRANSACTION_ERROR};
 use mongodb::options::{ReturnDocument, UpdateModifications};
 use mongodb::raw_batch_cursor::RawBatch;
@@ -18,27 +19,45 @@ use crate::artifact::{Command, DUPLICATE_KEY, Modification, MongoArtifact, Reply
 /// Results are always read to their end: large batches save round trips. Servers cut them at 16 MB.
 const BATCH_SIZE: u32 = 10_000;
 
-/// Runs an action with or without a session.
-macro_rules! send {
+/// The future of an action, with or without a session. An action alive across a wait would make every command's future
+/// as large as the largest action: it becomes its future before anything waits.
+macro_rules! sending {
     ($action:expr, $session:expr) => {{
         let action = $action;
         match $session {
-            Some(session) => action.session(session).await,
-            None => action.await,
+            Some(session) => action.session(session).into_future(),
+            None => action.into_future(),
         }
     }};
 }
 
-/// Reads the cursor of an action to its end, with or without a session.
+/// Runs an action with or without a session.
+macro_rules! send {
+    ($action:expr, $session:expr) => {{
+        let sending = sending!($action, $session);
+        sending.await
+    }};
+}
+
+/// A future that reads the cursor of an action to its end, with or without a session. See [`sending`] for its size.
 macro_rules! read_out {
     ($action:expr, $session:expr) => {{
         let action = $action;
         match $session {
-            Some(session) => {
+            Some(session) => async move {
                 let mut cursor = action.session(&mut *session).batch().await?;
                 gather(cursor.stream(session)).await
             }
-            None => gather(action.batch().await?).await,
+            .boxed(),
+            None => {
+                let opening = action.batch().into_future();
+                async move {
+                    // Some 3 KB: boxed, it is copied once.
+                    let cursor = Box::new(opening.await?);
+                    gather(cursor).await
+                }
+                .boxed()
+            }
         }
     }};
 }
@@ -98,29 +117,30 @@ pub(super) async fn run(
     drop(guard);
     let error = match done {
         Ok(Reply::Inserted { failures }) if !failures.is_empty() => {
-            return name_indexes(&collection, failures).await;
+            return name_indexes(&collection, failures).boxed().await;
         }
         Ok(reply) => return Ok(reply),
         Err(error) => error,
     };
     let Some(Duplicate { paths, index }) = errors::duplicate(&error) else { return Err(errors::map(error)) };
     let paths = match index {
-        Some(index) => indexes::paths_of(&collection, &index).await,
+        Some(index) => indexes::paths_of(&collection, &index).boxed().await,
         None => paths,
     };
     Err(Error::unique_violation(artifact.collection.clone(), paths).with_source(error))
 }
 
+/// The smallest commands run as they are. The others have futures of their own: together they would be as large as the
+/// largest, and copied for each command.
 async fn command(
     on: &Documents,
     artifact: &MongoArtifact,
     session: Option<&mut ClientSession>,
 ) -> DriverResult<Reply> {
     match &artifact.command {
-        Command::Find { .. }
-        | Command::Aggregate { .. }
-        | Command::Count { .. }
-        | Command::Distinct { .. } => read(on, artifact, session).await,
+        Command::Find { .. } => find(on, artifact, session).await,
+        Command::Aggregate { .. } => aggregate(on, artifact, session).await,
+        Command::Count { .. } | Command::Distinct { .. } => count(on, artifact, session).boxed().await,
         // The actions for one document cost the client a fifth less than those for many.
         Command::Insert { documents, .. } if documents.len() == 1 => {
             inserted_one(send!(on.insert_one(&documents[0]), session).map(|_| ()))
@@ -128,6 +148,16 @@ async fn command(
         Command::Insert { documents, ordered } => {
             inserted(send!(on.insert_many(documents).ordered(*ordered), session).map(|_| ()))
         }
+        _ => write(on, artifact, session).boxed().await,
+    }
+}
+
+async fn write(
+    on: &Documents,
+    artifact: &MongoArtifact,
+    session: Option<&mut ClientSession>,
+) -> DriverResult<Reply> {
+    match &artifact.command {
         Command::Update { filter, update, many, upsert } => {
             let (filter, (update, elements)) = (filter.clone(), modification(update));
             let result = if *many {
@@ -166,34 +196,42 @@ async fn command(
         Command::FindOneAndDelete { filter } => {
             send!(on.find_one_and_delete(filter.clone()), session).map(Reply::Document)
         }
+        other => {
+            Err(DriverError::custom(format!("{} is no write to documents that are there", other.name())))
+        }
     }
 }
 
-async fn read(
+fn find<'a>(
+    on: &'a Documents,
+    artifact: &'a MongoArtifact,
+    session: Option<&'a mut ClientSession>,
+) -> BoxFuture<'a, DriverResult<Reply>> {
+    let Command::Find { filter, projection, sort, skip, limit } = &artifact.command else {
+        let other = DriverError::custom(format!("{} is no find", artifact.command.name()));
+        return ready(Err(other)).boxed();
+    };
+    // The action for one document asks for a single batch, after which the server keeps no cursor.
+    if *limit == Some(1) {
+        let action = shape!(on.find_one(filter.clone()), projection, sort, skip, &artifact.options);
+        let sending = sending!(action, session);
+        return async move { Ok(Reply::Documents(sending.await?.into_iter().collect())) }.boxed();
+    }
+    let action = shape!(on.find(filter.clone()), projection, sort, skip, &artifact.options);
+    let action = match limit {
+        Some(limit) => action.limit(i64::try_from(*limit).unwrap_or(i64::MAX)).batch_size(BATCH_SIZE),
+        None => action.batch_size(BATCH_SIZE),
+    };
+    read_out!(action, session)
+}
+
+async fn count(
     on: &Documents,
     artifact: &MongoArtifact,
     session: Option<&mut ClientSession>,
 ) -> DriverResult<Reply> {
     let options = &artifact.options;
     match &artifact.command {
-        Command::Find { filter, projection, sort, skip, limit } => {
-            let action = shape!(on.find(filter.clone()), projection, sort, skip, options);
-            let action = match limit {
-                // A negative limit is a single batch, after which the server keeps no cursor.
-                Some(1) => action.limit(-1),
-                Some(limit) => action.limit(i64::try_from(*limit).unwrap_or(i64::MAX)).batch_size(BATCH_SIZE),
-                None => action.batch_size(BATCH_SIZE),
-            };
-            read_out!(action, session)
-        }
-        Command::Aggregate { pipeline } => {
-            let action = on.aggregate(pipeline.iter().cloned()).batch_size(BATCH_SIZE);
-            let mut action = with_options!(action, options);
-            if options.allow_disk_use {
-                action = action.allow_disk_use(true);
-            }
-            read_out!(action, session)
-        }
         Command::Count { filter, limit } => {
             let mut action = with_options!(on.count_documents(filter.clone()), options);
             if let Some(limit) = limit {
@@ -205,8 +243,25 @@ async fn read(
             let action = with_options!(on.distinct(key, filter.clone()), options);
             send!(action, session).map(Reply::Values)
         }
-        other => Err(DriverError::custom(format!("{} is no read", other.name()))),
+        other => Err(DriverError::custom(format!("{} is neither count nor distinct", other.name()))),
     }
+}
+
+fn aggregate<'a>(
+    on: &'a Documents,
+    artifact: &'a MongoArtifact,
+    session: Option<&'a mut ClientSession>,
+) -> BoxFuture<'a, DriverResult<Reply>> {
+    let Command::Aggregate { pipeline } = &artifact.command else {
+        let other = DriverError::custom(format!("{} is no aggregation", artifact.command.name()));
+        return ready(Err(other)).boxed();
+    };
+    let action = on.aggregate(pipeline.iter().cloned()).batch_size(BATCH_SIZE);
+    let mut action = with_options!(action, &artifact.options);
+    if artifact.options.allow_disk_use {
+        action = action.allow_disk_use(true);
+    }
+    read_out!(action, session)
 }
 
 /// Copies each document once, from the reply to its own buffer.
@@ -299,4 +354,35 @@ pub(super) fn as_server_command(artifact: &MongoArtifact) -> Result<Document> {
         Command::Distinct { key, filter } => doc! { "distinct": on, "key": key, "query": filter.clone() },
         other => return Err(Error::bad_request(format!("only reads are explained, not {}", other.name()))),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::{doc, rawdoc};
+
+    use super::*;
+
+    /// What glibc's and most other allocators keep ready for each thread; larger blocks cost several times as much.
+    const QUICKLY_ALLOCATED: usize = 1_024;
+
+    #[tokio::test]
+    async fn the_futures_of_small_commands_are_quickly_allocated() {
+        let client = mongodb::Client::with_uri_str("mongodb://127.0.0.1:1").await.unwrap();
+        let on: Documents = client.database("d").collection("c");
+        let find = Command::Find {
+            filter: doc! { "_id": 1 },
+            projection: None,
+            sort: None,
+            skip: None,
+            limit: Some(1),
+        };
+        let insert = Command::Insert { documents: vec![rawdoc! { "_id": 1 }], ordered: true };
+        for small in [find, insert] {
+            let artifact = MongoArtifact::new("c", small);
+            let size = size_of_val(&command(&on, &artifact, None));
+            assert!(size <= QUICKLY_ALLOCATED, "{}: {size} bytes", artifact.command.name());
+            let reading = size_of_val(&*super::find(&on, &artifact, None));
+            assert!(reading <= QUICKLY_ALLOCATED, "the cursor's: {reading} bytes");
+        }
+    }
 }
