@@ -34,6 +34,8 @@ pub use system::system_env;
 
 #[cfg(feature = "server")]
 pub use forge_server as server;
+#[cfg(feature = "server")]
+pub use forge_server::services;
 #[cfg(all(feature = "server", any(feature = "embedded", feature = "mongodb")))]
 pub use platform::{App, Machine};
 

@@ -156,6 +156,21 @@ impl Db {
 }
 
 impl Db {
+    /// Runs an operation that is already plain data, as the builders of this handle make them: soft delete, timestamps,
+    /// versions and tenants are taken care of, the rules of the model's `New…` and `…Patch` are not. What a client sent
+    /// becomes an operation by a [`JsonForm`](crate::json_form::JsonForm).
+    ///
+    /// # Errors
+    /// What the database answers; those of tenants, of documents that are another's.
+    pub async fn execute(&self, mut operation: Operation) -> Result<Outcome> {
+        if let Operation::Insert(insert) = &mut operation {
+            for document in &mut insert.documents {
+                self.handle.exec.tenant.claim(insert.model.0, document)?;
+            }
+        }
+        self.handle.execute(operation).await
+    }
+
     pub(crate) fn of(handle: Handle) -> Self {
         Self { handle, _access: PhantomData }
     }

@@ -17,6 +17,7 @@ mod explain;
 pub mod fields;
 pub mod handler;
 pub mod ir;
+pub mod json_form;
 pub mod matcher;
 pub mod model;
 pub mod observe;

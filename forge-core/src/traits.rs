@@ -221,6 +221,14 @@ pub(crate) fn encode_unchecked<N: NewRecord>(mut new: N, env: &Env) -> Result<Ra
     encode(&new, <N::Model as Model>::def(), env)
 }
 
+/// Completes, checks and encodes a new state of a document: what only the server can give may be missing.
+pub(crate) fn encode_state<N: NewRecord>(mut new: N, env: &Env) -> Result<RawDocumentBuf> {
+    new.fill(env);
+    let def = <N::Model as Model>::def();
+    crate::validate::check(&new, N::shape(), || format!("{}.update", def.name))?;
+    encode(&new, def, env)
+}
+
 fn complete<N: NewRecord>(new: &mut N, env: &Env) -> Result<()> {
     new.fill(env);
     let operation = || format!("{}.insert", <N::Model as Model>::def().name);

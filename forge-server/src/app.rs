@@ -15,6 +15,7 @@ use crate::auth::{AuthResolver, Authenticator};
 use crate::idempotency::{IdempotencyStore, MemoryStore};
 use crate::jobs::Jobs;
 use crate::server::{Parts, Server};
+use crate::services::{self, Draft, Hooks, Service, Services};
 use crate::settings::Settings;
 use crate::{Limits, bind, commands, console};
 
@@ -48,6 +49,9 @@ pub struct App<P> {
     idempotency: Option<Arc<dyn IdempotencyStore>>,
     auth: Option<Arc<dyn AuthResolver>>,
     metrics: Option<bool>,
+    services: Vec<Draft>,
+    service_hooks: Hooks,
+    services_at: String,
 }
 
 impl<P> std::fmt::Debug for App<P> {
@@ -108,6 +112,9 @@ impl<P: Platform> App<P> {
             idempotency: None,
             auth: None,
             metrics: None,
+            services: Vec::new(),
+            service_hooks: Hooks::new(),
+            services_at: "/services".to_owned(),
         }
     }
 
@@ -187,6 +194,31 @@ impl<P: Platform> App<P> {
         self
     }
 
+    /// Adds a service: find, get, create, update, patch and remove by REST, at `/services/{path}`.
+    ///
+    /// ```ignore
+    /// App::new().service(Service::<Person>::new().path("people").paginate(Paginate::new(10).max(50)))
+    /// ```
+    #[must_use]
+    pub fn service<M>(mut self, service: Service<M>) -> Self {
+        self.services.push(service.into());
+        self
+    }
+
+    /// Where services answer, in place of `/services`: `"/"` is the root, where Forge's own routes come first.
+    #[must_use]
+    pub fn services_at(mut self, path: impl Into<String>) -> Self {
+        self.services_at = path.into();
+        self
+    }
+
+    /// What runs before, after and around the methods of every service, outside of their own hooks.
+    #[must_use]
+    pub fn service_hooks(mut self, hooks: Hooks) -> Self {
+        self.service_hooks = hooks;
+        self
+    }
+
     /// Does what the command line asks for; without a command, serves until SIGINT or SIGTERM.
     ///
     /// This is the end of `main`: a failure is printed to standard error as one line and the process exits, with code
@@ -258,7 +290,7 @@ impl<P: Platform> App<P> {
 
     async fn start(mut self, settings: &Settings) -> Result<Server> {
         let runtime = self.connect(settings).await?;
-        if runtime.registry().iter().next().is_none() {
+        if runtime.registry().iter().next().is_none() && self.services.is_empty() {
             tracing::warn!(
                 "no handlers are registered; if they are in a library crate, name it in the binary: use mylib as _;"
             );
@@ -266,6 +298,7 @@ impl<P: Platform> App<P> {
         let db = runtime.db();
         let plan = db.adapter().push(db.name(), db.catalog(), true).await;
         log_plan(&plan.map_err(|error| error.context("creating indexes"))?);
+        let services = self.bind_services(db).await?;
         if let Some(work) = self.on_start.take() {
             work(db.clone()).await?;
         }
@@ -282,8 +315,20 @@ impl<P: Platform> App<P> {
         };
         let origins = settings.origins.clone();
         let metrics = self.metrics.unwrap_or(settings.metrics);
-        let parts = Parts { limits, store, auth, metrics, origins, router: self.router, index: self.index };
+        let (router, index) = (self.router, self.index);
+        let parts = Parts { limits, store, auth, metrics, origins, router, services, index };
         Ok(Server::new(runtime, parts)?.with_jobs(jobs))
+    }
+
+    /// Checks the services, and makes the indexes of those without a model.
+    async fn bind_services(&mut self, db: &Db) -> Result<Services> {
+        let drafts = std::mem::take(&mut self.services);
+        let (services, raw) = services::bind(drafts, &self.service_hooks, &self.services_at, db.catalog())?;
+        if !raw.is_empty() {
+            let plan = db.adapter().push(db.name(), &Catalog::new(raw)?, true).await;
+            log_plan(&plan.map_err(|error| error.context("creating indexes of services"))?);
+        }
+        Ok(services)
     }
 
     async fn connect(&self, settings: &Settings) -> Result<Runtime> {

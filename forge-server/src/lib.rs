@@ -27,6 +27,7 @@ mod metrics;
 mod origin;
 mod protocol;
 mod server;
+pub mod services;
 mod settings;
 #[cfg(test)]
 mod testing;

@@ -17,6 +17,7 @@ use crate::jobs::Jobs;
 use crate::live::hub::Hub;
 use crate::metrics::Metrics;
 use crate::origin::Origins;
+use crate::services::Services;
 use crate::{Limits, connections};
 
 /// How long `/readyz` fails before anything ends, so that whoever sends requests here can look elsewhere.
@@ -33,6 +34,7 @@ pub(crate) struct Parts {
     pub(crate) origins: Origins,
     /// The program's own routes.
     pub(crate) router: Router,
+    pub(crate) services: Services,
     /// The page at `/`.
     pub(crate) index: Option<&'static str>,
 }
@@ -61,7 +63,8 @@ impl Server {
         let limits = Arc::new(parts.limits);
         let calls =
             Calls::new(runtime, hub, limits, (parts.auth, metrics), parts.store, draining.subscribe());
-        let router = Routes::new(calls.clone(), parts.origins)?.router(parts.router, parts.index);
+        let router =
+            Routes::new(calls.clone(), parts.origins, parts.services)?.router(parts.router, parts.index);
         Ok(Self { calls, router, draining, jobs: None })
     }
 

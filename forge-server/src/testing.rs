@@ -168,8 +168,16 @@ pub(crate) fn server_with(
     let origins = Origins::parse("https://app.example", None).unwrap();
     let runtime = Runtime::new(Registry::collect().unwrap(), db);
     let auth = Authenticator::new(auth);
-    let parts =
-        Parts { limits, store, auth, metrics: true, origins, router: axum::Router::new(), index: None };
+    let parts = Parts {
+        limits,
+        store,
+        auth,
+        metrics: true,
+        origins,
+        router: axum::Router::new(),
+        services: Default::default(),
+        index: None,
+    };
     Server::new(runtime, parts).unwrap()
 }
 

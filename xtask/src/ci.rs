@@ -6,6 +6,7 @@ use std::process::Command;
 use crate::counts::{self, Counts};
 use crate::process::{self, Result};
 use crate::report::{Outcome, Report};
+use crate::servers::Database;
 use crate::{test, wasm};
 
 /// The feature sets that users choose, beside the default one, which the step over the whole workspace covers.
@@ -22,6 +23,7 @@ const FEATURE_SETS: [&[&str]; 8] = [
 
 const TYPESCRIPT: &str = "clients/typescript";
 const BROWSER: &str = "tests/browser";
+const FEATHERS: &str = "tests/feathers";
 
 /// Runs the steps whose name contains one of the words in `only` (all, when there are none) and sums them up.
 pub(crate) fn command(only: &[String]) -> Result<bool> {
@@ -52,10 +54,16 @@ fn steps() -> Vec<Step> {
     steps.push(("wasm".into(), Box::new(wasm::check)));
     steps.push(("test".into(), Box::new(|| test::run(&[]))));
     if exists(TYPESCRIPT) {
-        steps.push(("typescript client".into(), Box::new(|| package(TYPESCRIPT, &["typecheck", "test"]))));
+        steps.push((
+            "typescript client".into(),
+            Box::new(|| package(TYPESCRIPT, &["typecheck", "test"], None)),
+        ));
     }
     if exists(BROWSER) {
         steps.push(("browser".into(), Box::new(browser)));
+    }
+    if exists(FEATHERS) {
+        steps.push(("feathers".into(), Box::new(feathers)));
     }
     steps
 }
@@ -80,7 +88,15 @@ fn browser() -> Outcome {
         return lacks("chromium");
     }
     match process::run(&mut process::cargo(&["build", "--workspace", "--bins", "--tests", "--examples"])) {
-        Ok(()) => package(BROWSER, &["test"]),
+        Ok(()) => package(BROWSER, &["test"], None),
+        failed => failed.into(),
+    }
+}
+
+/// Feathers' own test suite against the services, on the embedded engine and on a server.
+fn feathers() -> Outcome {
+    match process::run(&mut process::cargo(&["build", "--package", "services-conformance"])) {
+        Ok(()) => package(FEATHERS, &["test"], Database::obtain().uri()),
         failed => failed.into(),
     }
 }
@@ -91,15 +107,16 @@ fn lacks(program: &str) -> Outcome {
     if process::in_ci() { Err(reason).into() } else { Outcome::skipped(reason) }
 }
 
-/// Installs the npm package in `folder` as its lock file says and runs `scripts`, counting the tests they report.
-fn package(folder: &str, scripts: &[&str]) -> Outcome {
+/// Installs the npm package in `folder` as its lock file says and runs `scripts`, counting the tests they report. They are
+/// told of the server at `uri`.
+fn package(folder: &str, scripts: &[&str], uri: Option<&str>) -> Outcome {
     let folder = process::root().join(folder);
     if process::on_path("npm").is_none() {
         return lacks("npm");
     }
     let mut counts = Counts::default();
-    let result = npm(&folder, &["ci", "--no-audit", "--no-fund"], &mut counts).and_then(|()| {
-        scripts.iter().try_for_each(|script| npm(&folder, &["run", "--if-present", script], &mut counts))
+    let result = npm(&folder, &["ci", "--no-audit", "--no-fund"], uri, &mut counts).and_then(|()| {
+        scripts.iter().try_for_each(|script| npm(&folder, &["run", "--if-present", script], uri, &mut counts))
     });
     match result {
         Ok(()) => Outcome::Passed(counts),
@@ -107,9 +124,12 @@ fn package(folder: &str, scripts: &[&str]) -> Outcome {
     }
 }
 
-fn npm(folder: &Path, arguments: &[&str], counts: &mut Counts) -> Result<()> {
+fn npm(folder: &Path, arguments: &[&str], uri: Option<&str>, counts: &mut Counts) -> Result<()> {
     let mut command = process::program("npm", arguments);
     command.current_dir(folder);
+    if let Some(uri) = uri {
+        command.env(test::URI_VARIABLE, uri);
+    }
     let status = process::stream(&mut command, |line| {
         if let Some(found) = counts::javascript(line) {
             *counts += found;

@@ -11,7 +11,7 @@ use crate::report::Outcome;
 use crate::servers::{APPLICATION_VARIABLES, Database};
 
 /// Tells tests where a MongoDB-compatible server listens. Without it they skip what needs one.
-const URI_VARIABLE: &str = "FORGE_TEST_MONGODB_URI";
+pub(crate) const URI_VARIABLE: &str = "FORGE_TEST_MONGODB_URI";
 /// Names a file to which a test that cannot run appends one line: why. (libtest hides what passing tests print.)
 const SKIPPED_VARIABLE: &str = "FORGE_TEST_SKIPPED_FILE";
 

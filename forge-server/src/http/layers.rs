@@ -50,15 +50,35 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
 
 /// Refuses pages of other origins, and tells browsers about the listed ones.
 pub(crate) async fn origins(State(server): State<Routes>, request: Request, next: Next) -> Response {
+    guarded(&server, request, |request| next.run(request)).await
+}
+
+/// Answers requests whose path names a service.
+pub(crate) async fn services(State(server): State<Routes>, request: Request, next: Next) -> Response {
+    if !server.services.names(request.uri().path()) {
+        return next.run(request).await;
+    }
+    let answer = async |request| match server.services.handle(&server.calls, request).await {
+        Ok(response) => response,
+        Err(request) => next.run(request).await,
+    };
+    guarded(&server, request, answer).await
+}
+
+/// Lets `answer` see requests of this and of the listed origins alone.
+async fn guarded(
+    server: &Routes,
+    request: Request,
+    answer: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     let origin = match server.origins.check(request.headers()) {
-        Ok(From::Same) => return next.run(request).await,
+        Ok(From::Same) => return answer(request).await,
         Ok(From::Listed(origin)) => origin,
         Err(error) => return ApiError::from(error).into_response(),
     };
     let preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response =
-        if preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+    let mut response = if preflight { StatusCode::NO_CONTENT.into_response() } else { answer(request).await };
     let headers = response.headers_mut();
     if let Ok(origin) = HeaderValue::from_str(&origin) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -67,10 +87,10 @@ pub(crate) async fn origins(State(server): State<Routes>, request: Request, next
     headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     if preflight {
         let fixed = [
-            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
+            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, PATCH, DELETE"),
             (
                 header::ACCESS_CONTROL_ALLOW_HEADERS,
-                "authorization, content-type, idempotency-key, if-none-match, x-request-id",
+                "authorization, content-type, idempotency-key, if-none-match, x-request-id, x-service-method",
             ),
             (header::ACCESS_CONTROL_MAX_AGE, "600"),
         ];

@@ -1,11 +1,11 @@
 //! The HTTP interface, as an axum router.
 
-mod answer;
+pub(crate) mod answer;
 mod index;
 mod layers;
 mod manifest;
 mod openapi;
-mod request;
+pub(crate) mod request;
 mod schemas;
 
 use std::sync::Arc;
@@ -26,6 +26,7 @@ use tokio::time::{Duration, timeout};
 use crate::calls::Calls;
 use crate::live::hub::Hub;
 use crate::origin::Origins;
+use crate::services::Services;
 use crate::{json, ws};
 use answer::ApiError;
 
@@ -44,6 +45,7 @@ pub(crate) struct Routes {
     origins: Arc<Origins>,
     manifest: Tagged,
     openapi: Tagged,
+    services: Services,
 }
 
 /// A text and its ETag.
@@ -79,12 +81,12 @@ impl Tagged {
 impl Routes {
     /// # Errors
     /// `internal` where the handlers cannot be described.
-    pub(crate) fn new(calls: Calls, origins: Origins) -> Result<Self, Error> {
+    pub(crate) fn new(calls: Calls, origins: Origins, services: Services) -> Result<Self, Error> {
         let manifest = manifest::manifest(calls.runtime.registry(), calls.runtime.db().catalog());
         let openapi =
             openapi::document(calls.runtime.registry(), calls.runtime.db().catalog(), calls.auth.is_on())?;
         let (manifest, openapi) = (Tagged::new(manifest.into()), Tagged::new(openapi.into()));
-        Ok(Self { calls, origins: Arc::new(origins), manifest, openapi })
+        Ok(Self { calls, origins: Arc::new(origins), manifest, openapi, services })
     }
 
     /// The routes. `own` are the program's; they come after Forge's own and before the default page. A fallback that
@@ -113,7 +115,9 @@ impl Routes {
         }
         let listing = index::page(self.calls.runtime.registry());
         let default = Router::new().route("/", get(move || async move { Html(listing) })).fallback(missing);
-        let rest = own.fallback_service(default.with_state(self.clone()));
+        let rest = own
+            .fallback_service(default.with_state(self.clone()))
+            .layer(from_fn_with_state(self.clone(), layers::services));
         router
             .fallback_service(rest)
             .layer(map_response(security_headers))

@@ -22,10 +22,7 @@ pub(crate) async fn arguments(
     body: Body,
     limits: &Limits,
 ) -> Result<Map<String, Value>, ApiError> {
-    let body = match timeout(limits.deadline, read(headers, body, limits.body_bytes)).await {
-        Ok(body) => body?,
-        Err(_) => return Err(Error::timeout("the body took too long to arrive").into()),
-    };
+    let body = self::body(headers, body, limits).await?;
     if !body.is_empty() && !is_json(headers) {
         let error =
             Error::bad_request("the body must be JSON: send it with `Content-Type: application/json`");
@@ -34,25 +31,33 @@ pub(crate) async fn arguments(
     Ok(json::parse_object(&body, "the body", limits.depth)?)
 }
 
-async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, ApiError> {
+/// The whole body.
+///
+/// # Errors
+/// `timeout`, `too_large`, and `bad_request` where it breaks off.
+pub(crate) async fn body(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Bytes, Error> {
+    match timeout(limits.deadline, read(headers, body, limits.body_bytes)).await {
+        Ok(body) => body,
+        Err(_) => Err(Error::timeout("the body took too long to arrive")),
+    }
+}
+
+async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Error> {
     let announced =
         headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     let too_large = || Error::too_large(format!("the body is larger than {limit} bytes"));
     if announced.is_some_and(|length| length > limit as u64) {
-        return Err(too_large().into());
+        return Err(too_large());
     }
     to_bytes(body, limit).await.map_err(|error| {
         let is_limit =
             std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("limit"));
-        if is_limit {
-            too_large().into()
-        } else {
-            Error::bad_request("the body did not arrive in full").into()
-        }
+        if is_limit { too_large() } else { Error::bad_request("the body did not arrive in full") }
     })
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+/// Whether the body is said to be JSON.
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     let Some(kind) = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()) else {
         return false;
     };

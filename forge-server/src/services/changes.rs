@@ -1,0 +1,210 @@
+//! Patches of collections without a schema: plain fields to set, and MongoDB's update operators.
+
+use std::collections::BTreeMap;
+
+use bson::Bson;
+use forge_core::ir::{BitOp, Change, End, Filter, Predicate, PushOptions, PushSort, SortKey};
+use forge_core::types::Any;
+use serde_json::{Map, Value};
+
+use super::error::{ServiceError, ServiceResult};
+
+/// The changes that a patch asks for. `$rename` is left out, as by Feathers, whose default disables it.
+///
+/// # Errors
+/// `BadRequest` for operators that do not exist, and for values that they do not take.
+pub(super) fn changes(patch: &Map<String, Value>) -> ServiceResult<Vec<Change>> {
+    // Plain fields and `$set` are one list, in which the later value of a path counts.
+    let mut set = BTreeMap::new();
+    let mut others = Vec::new();
+    for (name, value) in patch {
+        match name.as_str() {
+            "$rename" => {}
+            "$set" => {
+                for (path, value) in fields(name, value)? {
+                    set.insert(path.clone(), any(value)?);
+                }
+            }
+            operator if operator.starts_with('$') => {
+                for (path, value) in fields(name, value)? {
+                    others.push(change(operator, path, value)?);
+                }
+            }
+            path => {
+                set.entry(path.to_owned()).or_insert(any(value)?);
+            }
+        }
+    }
+    let set = set.into_iter().map(|(path, value)| Change::Set(path.into(), value));
+    Ok(set.chain(others).collect())
+}
+
+fn change(operator: &str, path: &str, value: &Value) -> ServiceResult<Change> {
+    let to = || path.to_owned().into();
+    let one = || any(value);
+    Ok(match operator {
+        "$unset" => Change::Unset(to()),
+        "$inc" => Change::Inc(to(), number(operator, value)?),
+        "$mul" => Change::Mul(to(), number(operator, value)?),
+        "$min" => Change::Min(to(), one()?),
+        "$max" => Change::Max(to(), one()?),
+        "$currentDate" => Change::CurrentDate(to()),
+        "$pop" => match value.as_i64() {
+            Some(1) => Change::Pop(to(), End::Last),
+            Some(-1) => Change::Pop(to(), End::First),
+            _ => return Err(refused(operator, "1 or -1")),
+        },
+        "$push" => push(to(), value)?,
+        "$addToSet" => Change::AddToSet(to(), each(value)?),
+        "$pullAll" => Change::Pull(to(), list(operator, value)?),
+        "$pull" => pull(to(), value)?,
+        "$bit" => bit(to(), value)?,
+        other => return Err(ServiceError::bad_request(format!("Invalid update operator {other}"))),
+    })
+}
+
+fn push(path: forge_core::ir::Path, value: &Value) -> ServiceResult<Change> {
+    let values = each(value)?;
+    let Some(modifiers) = value.as_object().filter(|object| object.contains_key("$each")) else {
+        return Ok(Change::Push(path, values));
+    };
+    let mut options = PushOptions::default();
+    for (name, value) in modifiers {
+        let count = || value.as_i64().ok_or_else(|| refused(name, "a whole number"));
+        match name.as_str() {
+            "$each" => {}
+            "$position" => options.position = Some(count()?),
+            "$slice" => options.slice = Some(count()?),
+            "$sort" => options.sort = Some(order(value)?),
+            _ => return Err(refused("$push", "$each, $position, $slice and $sort")),
+        }
+    }
+    match options == PushOptions::default() {
+        true => Ok(Change::Push(path, values)),
+        false => Ok(Change::PushWith(path, values, options)),
+    }
+}
+
+fn order(value: &Value) -> ServiceResult<PushSort> {
+    let descending = |value: &Value| match value.as_i64() {
+        Some(1) => Ok(false),
+        Some(-1) => Ok(true),
+        _ => Err(refused("$sort", "1 or -1")),
+    };
+    let Some(object) = value.as_object() else {
+        return Ok(PushSort::Values { descending: descending(value)? });
+    };
+    let keys = object.iter().map(|(path, direction)| {
+        Ok(SortKey { path: path.clone().into(), descending: descending(direction)? })
+    });
+    keys.collect::<ServiceResult<Vec<_>>>().map(PushSort::Paths)
+}
+
+/// Elements that are equal, or that `$in` lists.
+fn pull(path: forge_core::ir::Path, value: &Value) -> ServiceResult<Change> {
+    let condition = value.as_object().filter(|object| object.keys().any(|key| key.starts_with('$')));
+    let Some(condition) = condition else { return Ok(Change::Pull(path, vec![any(value)?])) };
+    let mut all = Filter::All;
+    for (name, value) in condition {
+        let predicate = match name.as_str() {
+            "$in" => Predicate::In(list(name, value)?),
+            "$nin" => Predicate::NotIn(list(name, value)?),
+            "$ne" => Predicate::Ne(any(value)?),
+            "$lt" => Predicate::Lt(any(value)?),
+            "$lte" => Predicate::Lte(any(value)?),
+            "$gt" => Predicate::Gt(any(value)?),
+            "$gte" => Predicate::Gte(any(value)?),
+            _ => return Err(refused("$pull", "a value, or $in, $nin, $ne, $lt, $lte, $gt and $gte")),
+        };
+        all.narrow(Filter::Field("".into(), predicate));
+    }
+    Ok(Change::PullWhere(path, all))
+}
+
+fn bit(path: forge_core::ir::Path, value: &Value) -> ServiceResult<Change> {
+    let mut operations = value.as_object().into_iter().flatten();
+    let (Some((name, operand)), None) = (operations.next(), operations.next()) else {
+        return Err(refused("$bit", "one of and, or, xor"));
+    };
+    let operation = match name.as_str() {
+        "and" => BitOp::And,
+        "or" => BitOp::Or,
+        "xor" => BitOp::Xor,
+        _ => return Err(refused("$bit", "one of and, or, xor")),
+    };
+    Ok(Change::Bit(path, operation, number("$bit", operand)?))
+}
+
+/// The values to add: those of `$each`, or the value itself.
+fn each(value: &Value) -> ServiceResult<Vec<Bson>> {
+    match value.get("$each") {
+        Some(values) => list("$each", values),
+        None => Ok(vec![any(value)?]),
+    }
+}
+
+fn fields<'a>(operator: &str, value: &'a Value) -> ServiceResult<&'a Map<String, Value>> {
+    value.as_object().ok_or_else(|| refused(operator, "an object of fields"))
+}
+
+fn list(operator: &str, value: &Value) -> ServiceResult<Vec<Bson>> {
+    let list = value.as_array().ok_or_else(|| refused(operator, "a list"))?;
+    list.iter().map(any).collect()
+}
+
+fn number(operator: &str, value: &Value) -> ServiceResult<Bson> {
+    if value.is_number() { any(value) } else { Err(refused(operator, "a number")) }
+}
+
+/// The stored form of a value. Operators inside of it are refused.
+pub(super) fn any(value: &Value) -> ServiceResult<Bson> {
+    let read = serde_json::from_value::<Any>(value.clone());
+    read.map(Bson::from).map_err(|error| ServiceError::bad_request(error.to_string()))
+}
+
+fn refused(operator: &str, takes: &str) -> ServiceError {
+    ServiceError::bad_request(format!("{operator} takes {takes}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::bson;
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(patch: &Value) -> ServiceResult<Vec<Change>> {
+        changes(patch.as_object().unwrap())
+    }
+
+    #[test]
+    fn plain_fields_are_set_and_operators_kept() {
+        let patch = json!({
+            "a": 1, "b.c": "x", "$set": { "a": 2 }, "$inc": { "n": 1 }, "$rename": { "a": "z" },
+            "$push": { "list": { "$each": [1, 2], "$slice": -5 } },
+        });
+        let options = PushOptions { slice: Some(-5), ..PushOptions::default() };
+        let expected = [
+            Change::Set("a".into(), bson!(2)),
+            Change::Set("b.c".into(), bson!("x")),
+            Change::Inc("n".into(), bson!(1)),
+            Change::PushWith("list".into(), vec![bson!(1), bson!(2)], options),
+        ];
+        let made = of(&patch).unwrap();
+        assert_eq!(made.len(), expected.len());
+        assert!(expected.iter().all(|change| made.contains(change)), "{made:?}");
+    }
+
+    #[test]
+    fn what_is_no_update_is_refused() {
+        for patch in [
+            json!({ "$where": { "a": 1 } }),
+            json!({ "$inc": { "a": "1" } }),
+            json!({ "$set": 1 }),
+            json!({ "a": { "$gt": 1 } }),
+            json!({ "$push": { "a": { "$each": 1 } } }),
+        ] {
+            assert!(of(&patch).is_err(), "{patch}");
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Conditions of queries: `{age: {$lt: 30}, $or: [...]}` as a [`Filter`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use bson::Bson;
+use forge_core::ir::{Filter, Predicate};
+use serde_json::{Map, Value, json};
+
+use super::error::{ServiceError, ServiceResult};
+use super::fields::{QueryFields, Rule};
+use super::kind::Kind;
+
+/// Operators that every field takes.
+pub(super) const EVERYWHERE: [&str; 7] = ["$in", "$nin", "$lt", "$lte", "$gt", "$gte", "$ne"];
+/// Operators of fields that a service may allow.
+pub(super) const ON_REQUEST: [&str; 7] =
+    ["$regex", "$options", "$exists", "$all", "$size", "$elemMatch", "$not"];
+/// How deep conditions may be nested.
+const MAX_DEPTH: usize = 16;
+
+/// Makes a condition of the value of a top-level parameter of a service's own.
+pub(super) type OwnFilter = Arc<dyn Fn(&Value) -> ServiceResult<Filter> + Send + Sync>;
+
+/// What queries of one service may say.
+#[derive(Clone, Default)]
+pub(super) struct Grammar {
+    /// The fields, where they are known. Otherwise any field may be named, and text stays text.
+    pub(super) fields: Option<QueryFields>,
+    /// Operators that are allowed on every field.
+    pub(super) operators: BTreeSet<String>,
+    /// Top-level parameters of the service's own. Those without a function are for hooks to take out.
+    pub(super) filters: BTreeMap<String, Option<OwnFilter>>,
+    /// Whether `_id`s of 24 hexadecimal digits are ObjectIds, where the fields are not known.
+    pub(super) objectify: bool,
+}
+
+impl fmt::Debug for Grammar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grammar").field("fields", &self.fields).field("operators", &self.operators).finish()
+    }
+}
+
+/// Where in a query an object stands: decides which of `$or` and `$and` it may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Top,
+    And,
+    Or,
+}
+
+impl Grammar {
+    /// The condition that the parameters of a query are, without those that are no condition (`$limit`, …).
+    pub(super) fn condition(&self, query: &Map<String, Value>) -> ServiceResult<Filter> {
+        self.object(query, Level::Top, "", 0)
+    }
+
+    fn object(
+        &self,
+        object: &Map<String, Value>,
+        level: Level,
+        at: &str,
+        depth: usize,
+    ) -> ServiceResult<Filter> {
+        if depth > MAX_DEPTH {
+            return Err(ServiceError::bad_request(format!("a query nests at most {MAX_DEPTH} levels")));
+        }
+        let mut all = Filter::All;
+        for (name, value) in object {
+            let at = format!("{at}/{name}");
+            let filter = match name.as_str() {
+                "$or" if self.allows_or(level) => self.list(value, Level::Or, &at, depth, Filter::Or)?,
+                "$and" if level == Level::Top => self.list(value, Level::And, &at, depth, Filter::And)?,
+                "$nor" if level == Level::Top && self.filters.contains_key("$nor") => {
+                    self.list(value, Level::Or, &at, depth, Filter::Or)?.negate()
+                }
+                name if name.starts_with('$') => self.own(name, value, object, level, &at)?,
+                path => self.property(path, value, &at, depth)?,
+            };
+            all.narrow(filter);
+        }
+        Ok(all)
+    }
+
+    /// Feathers lets `$or` stand below another `$or` only where it does not know the fields.
+    fn allows_or(&self, level: Level) -> bool {
+        level != Level::Or || self.fields.is_none()
+    }
+
+    fn list(
+        &self,
+        value: &Value,
+        level: Level,
+        at: &str,
+        depth: usize,
+        join: fn(Vec<Filter>) -> Filter,
+    ) -> ServiceResult<Filter> {
+        let items = value.as_array().filter(|list| !list.is_empty());
+        let items = items.ok_or_else(|| mismatch(at, "type", "must be array of conditions"))?;
+        let conditions = items.iter().enumerate().map(|(index, item)| {
+            let at = format!("{at}/{index}");
+            match item.as_object() {
+                Some(object) => self.object(object, level, &at, depth + 1),
+                None => Err(mismatch(&at, "type", "must be object")),
+            }
+        });
+        conditions.collect::<ServiceResult<Vec<_>>>().map(join)
+    }
+
+    /// A parameter that only this service has.
+    fn own(
+        &self,
+        name: &str,
+        value: &Value,
+        object: &Map<String, Value>,
+        level: Level,
+        at: &str,
+    ) -> ServiceResult<Filter> {
+        match (level, self.filters.get(name)) {
+            (Level::Top, Some(Some(filter))) => filter(value),
+            (Level::Top, Some(None)) => Err(ServiceError::bad_request(format!(
+                "the filter {name} is for a hook of this service, and none has taken it"
+            ))),
+            (Level::Top, None) if self.fields.is_none() => {
+                Err(ServiceError::bad_request(format!("Invalid filter value {name}")))
+            }
+            _ => Err(self.unknown(name, object, at)),
+        }
+    }
+
+    fn property(&self, path: &str, value: &Value, at: &str, depth: usize) -> ServiceResult<Filter> {
+        let rule = self.rule(path, at)?;
+        let operators = value.as_object().filter(|object| object.keys().any(|key| key.starts_with('$')));
+        match operators {
+            Some(object) => self.operators(&rule, object, at, depth),
+            None => Ok(field(&rule, Predicate::Eq(self.value(&rule.kind, value, at)?))),
+        }
+    }
+
+    /// What is known about a field.
+    pub(super) fn rule(&self, path: &str, at: &str) -> ServiceResult<Rule> {
+        let Some(fields) = &self.fields else {
+            let kind = if path == "_id" && self.objectify { Kind::Key } else { Kind::Any };
+            return Ok(Rule { stored: path.to_owned(), kind, operators: Vec::new() });
+        };
+        fields.find(path).ok_or_else(|| {
+            let names: Vec<_> = fields.names().collect();
+            let message = format!("must NOT have additional properties; known are {}", names.join(", "));
+            violation(at, "additionalProperties", &message, &json!({ "additionalProperty": path }))
+        })
+    }
+
+    fn operators(
+        &self,
+        rule: &Rule,
+        object: &Map<String, Value>,
+        at: &str,
+        depth: usize,
+    ) -> ServiceResult<Filter> {
+        if depth > MAX_DEPTH {
+            return Err(ServiceError::bad_request(format!("a query nests at most {MAX_DEPTH} levels")));
+        }
+        let mut all = Filter::All;
+        for (name, value) in object {
+            let known = EVERYWHERE.contains(&name.as_str());
+            if !known && !self.operators.contains(name) && !rule.operators.contains(name) {
+                return Err(self.unknown(name, object, at));
+            }
+            let at = format!("{at}/{name}");
+            if name == "$options" {
+                if !object.contains_key("$regex") {
+                    return Err(mismatch(&at, "dependencies", "must stand beside $regex"));
+                }
+                continue;
+            }
+            all.narrow(self.operator(rule, name, value, object, &at, depth)?);
+        }
+        Ok(all)
+    }
+
+    fn operator(
+        &self,
+        rule: &Rule,
+        name: &str,
+        value: &Value,
+        object: &Map<String, Value>,
+        at: &str,
+        depth: usize,
+    ) -> ServiceResult<Filter> {
+        let one = || self.value(&rule.kind, value, at);
+        let predicate = match name {
+            "$ne" => Predicate::Ne(one()?),
+            "$lt" => Predicate::Lt(one()?),
+            "$lte" => Predicate::Lte(one()?),
+            "$gt" => Predicate::Gt(one()?),
+            "$gte" => Predicate::Gte(one()?),
+            "$in" => Predicate::In(self.values(&rule.kind, value, at)?),
+            "$nin" => Predicate::NotIn(self.values(&rule.kind, value, at)?),
+            "$all" => Predicate::HasEvery(self.values(rule.kind.element(), value, at)?),
+            "$exists" => match self.value(&Kind::Boolean, value, at)? {
+                Bson::Boolean(exists) => Predicate::Exists(exists),
+                _ => return Err(mismatch(at, "type", "must be boolean")),
+            },
+            "$size" => match self.value(&Kind::Number, value, at)? {
+                Bson::Int32(size) if size >= 0 => Predicate::Size(size.into()),
+                _ => return Err(mismatch(at, "type", "must be a whole number >= 0")),
+            },
+            "$regex" => self.regex(value, object.get("$options"), at)?,
+            "$elemMatch" => Predicate::Element(Box::new(self.element(rule, value, at, depth)?)),
+            "$not" => {
+                let inner = value.as_object().filter(|inner| inner.keys().all(|key| key.starts_with('$')));
+                let inner = inner.ok_or_else(|| mismatch(at, "type", "must be operators"))?;
+                return Ok(self.operators(rule, inner, at, depth + 1)?.negate());
+            }
+            _ => return Err(self.unknown(name, object, at)),
+        };
+        Ok(field(rule, predicate))
+    }
+
+    /// The condition on one element: operators on plain values, or fields of sub-documents.
+    fn element(&self, rule: &Rule, value: &Value, at: &str, depth: usize) -> ServiceResult<Filter> {
+        let object = value.as_object().filter(|object| !object.is_empty());
+        let object = object.ok_or_else(|| mismatch(at, "type", "must be object"))?;
+        if object.keys().all(|key| key.starts_with('$')) {
+            let kind = rule.kind.element().clone();
+            let rule = Rule { stored: String::new(), kind, operators: rule.operators.clone() };
+            return self.operators(&rule, object, at, depth + 1);
+        }
+        let schemaless = Grammar { fields: None, objectify: false, ..self.clone() };
+        schemaless.object(object, Level::Or, at, depth + 1)
+    }
+
+    fn regex(&self, pattern: &Value, options: Option<&Value>, at: &str) -> ServiceResult<Predicate> {
+        let (Some(pattern), Some(options)) =
+            (pattern.as_str(), options.map_or(Some(""), |options| options.as_str()))
+        else {
+            return Err(mismatch(at, "type", "must be string"));
+        };
+        if !options.chars().all(|option| "imsx".contains(option)) {
+            return Err(mismatch(at, "pattern", "takes the options i, m, s and x"));
+        }
+        Ok(Predicate::Regex { pattern: pattern.to_owned(), options: options.to_owned() })
+    }
+
+    fn values(&self, kind: &Kind, value: &Value, at: &str) -> ServiceResult<Vec<Bson>> {
+        let list = value.as_array().ok_or_else(|| mismatch(at, "type", "must be array"))?;
+        let items = list.iter().enumerate();
+        items.map(|(index, item)| self.value(kind, item, &format!("{at}/{index}"))).collect()
+    }
+
+    fn value(&self, kind: &Kind, value: &Value, at: &str) -> ServiceResult<Bson> {
+        kind.coerce(value).map_err(|expected| mismatch(at, "type", expected))
+    }
+
+    /// An operator that is not allowed where it stands.
+    pub(super) fn unknown(&self, name: &str, object: &Map<String, Value>, at: &str) -> ServiceError {
+        let shown: String = name.chars().take(64).collect();
+        if self.fields.is_none() {
+            let error = ServiceError::bad_request(format!("Invalid query parameter {shown}"));
+            return error.with_data(object.clone().into());
+        }
+        let params = json!({ "additionalProperty": shown });
+        violation(at, "additionalProperties", "must NOT have additional properties", &params)
+    }
+}
+
+/// A value of the wrong type.
+pub(super) fn mismatch(at: &str, keyword: &str, message: &str) -> ServiceError {
+    let params = match keyword {
+        "type" => json!({ "type": message.trim_start_matches("must be ") }),
+        _ => json!({}),
+    };
+    violation(at, keyword, message, &params)
+}
+
+/// A failure as JSON Schema validators report it.
+fn violation(at: &str, keyword: &str, message: &str, params: &Value) -> ServiceError {
+    let item = json!({
+        "instancePath": at,
+        "schemaPath": format!("#/properties{at}/{keyword}"),
+        "keyword": keyword,
+        "params": params,
+        "message": message,
+    });
+    ServiceError::bad_request("validation failed").with_data(json!([item]))
+}
+
+fn field(rule: &Rule, predicate: Predicate) -> Filter {
+    Filter::Field(rule.stored.clone().into(), predicate)
+}

@@ -1,0 +1,217 @@
+//! One call of a service, as hooks and custom methods see it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use bson::Document;
+use forge_core::ir::{Collation, ElementFilter};
+use forge_core::{Caller, Db};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::error::{ServiceError, ServiceResult};
+use super::options::{Multi, Paginate};
+use super::registry::Services;
+
+/// A method of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Method {
+    /// Documents that match a query.
+    Find,
+    /// One document by its id.
+    Get,
+    /// New documents.
+    Create,
+    /// A whole new state of one document.
+    Update,
+    /// Changes of one document, or of all that match a query.
+    Patch,
+    /// The end of one document, or of all that match a query.
+    Remove,
+    /// A method of the service's own.
+    Custom(Arc<str>),
+}
+
+impl Method {
+    /// The six methods of every service.
+    pub const DEFAULT: [Method; 6] =
+        [Method::Find, Method::Get, Method::Create, Method::Update, Method::Patch, Method::Remove];
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        match self {
+            Method::Find => "find",
+            Method::Get => "get",
+            Method::Create => "create",
+            Method::Update => "update",
+            Method::Patch => "patch",
+            Method::Remove => "remove",
+            Method::Custom(name) => name,
+        }
+    }
+
+    /// The method with this name.
+    pub fn named(name: &str) -> Self {
+        let known = Self::DEFAULT.into_iter().find(|method| method.name() == name);
+        known.unwrap_or_else(|| Method::Custom(name.into()))
+    }
+
+    /// Whether it changes nothing.
+    pub fn is_read(&self) -> bool {
+        matches!(self, Method::Find | Method::Get)
+    }
+}
+
+/// Where a call comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Provider {
+    /// The program itself.
+    #[default]
+    Internal,
+    /// HTTP.
+    Rest,
+    /// A socket.
+    Socket,
+}
+
+/// How a call is run by the database. Clients cannot send these; hooks set them.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct MongoParams {
+    /// How strings compare.
+    pub collation: Option<Collation>,
+    /// The name of the index to use for reads.
+    pub hint: Option<String>,
+    /// Whether `patch` and `update` of an unknown id make the document.
+    pub upsert: bool,
+    /// The conditions of the `$[name]` in the paths of a patch.
+    pub array_filters: Vec<ElementFilter>,
+}
+
+/// What comes with a call beside its id and its data.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Params {
+    /// The query, as it came. Its values are text where it came in a URL.
+    pub query: Map<String, Value>,
+    /// The values of the `:name` parts of the service's path.
+    pub route: BTreeMap<String, String>,
+    /// Where the call comes from.
+    pub provider: Provider,
+    /// Who calls, and the headers of the request.
+    pub caller: Caller,
+    /// Pages of another size than the service's, for this call: `Paginate::default()` is none.
+    pub paginate: Option<Paginate>,
+    /// Other methods that take many documents than the service's, for this call.
+    pub multi: Option<Multi>,
+    /// Aggregation stages that the documents go through. `{$feathers: {}}` stands for those of the query, which come first
+    /// where it is missing.
+    pub pipeline: Option<Vec<Document>>,
+    /// How the database runs it.
+    pub mongodb: MongoParams,
+}
+
+impl Params {
+    /// Nothing but this query, which is a JSON object.
+    pub fn query(query: Value) -> Self {
+        let query = match query {
+            Value::Object(query) => query,
+            _ => Map::new(),
+        };
+        Self { query, ..Self::default() }
+    }
+
+    /// The same, with stages.
+    #[must_use]
+    pub fn pipeline(mut self, stages: impl IntoIterator<Item = Document>) -> Self {
+        self.pipeline = Some(stages.into_iter().collect());
+        self
+    }
+
+    /// The same, with pages of this size.
+    #[must_use]
+    pub fn paginate(mut self, paginate: Paginate) -> Self {
+        self.paginate = Some(paginate);
+        self
+    }
+}
+
+/// One call: hooks get it, change it and give it back.
+#[derive(Clone)]
+pub struct HookContext {
+    /// The path of the service.
+    pub path: Arc<str>,
+    /// What is called.
+    pub method: Method,
+    /// The id; none where many documents are meant.
+    pub id: Option<Value>,
+    /// What the client sent.
+    pub data: Option<Value>,
+    /// The query, the caller, and how it is run.
+    pub params: Params,
+    /// The answer. A `before` hook that sets it takes the place of the method.
+    pub result: Option<Value>,
+    /// What clients receive in place of the result, and what events carry.
+    pub dispatch: Option<Value>,
+    /// The failure, in `error` hooks. Taking it out and setting a result makes the call succeed.
+    pub error: Option<ServiceError>,
+    /// The HTTP status of the answer, in place of the usual one.
+    pub status: Option<u16>,
+    /// The database that the call works on: of a tenant, or inside a transaction, where a hook says so.
+    pub db: Db,
+    /// The services of the program.
+    pub services: Services,
+}
+
+impl fmt::Debug for HookContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HookContext")
+            .field("path", &self.path)
+            .field("method", &self.method)
+            .field("id", &self.id)
+            .field("data", &self.data)
+            .field("result", &self.result)
+            .finish_non_exhaustive()
+    }
+}
+
+impl HookContext {
+    /// The data as a type of the program's.
+    ///
+    /// # Errors
+    /// `BadRequest` where it is none.
+    pub fn data_as<T: DeserializeOwned>(&self) -> ServiceResult<T> {
+        let data = self.data.clone().unwrap_or(Value::Null);
+        serde_json::from_value(data).map_err(|error| ServiceError::bad_request(error.to_string()))
+    }
+
+    /// Sets the data.
+    ///
+    /// # Errors
+    /// `GeneralError` where it has no JSON form.
+    pub fn set_data(&mut self, data: &impl Serialize) -> ServiceResult<()> {
+        self.data = Some(serde_json::to_value(data).map_err(forge_core::Error::from)?);
+        Ok(())
+    }
+
+    /// The result as a type of the program's.
+    ///
+    /// # Errors
+    /// `GeneralError` where it is none.
+    pub fn result_as<T: DeserializeOwned>(&self) -> ServiceResult<T> {
+        let result = self.result.clone().unwrap_or(Value::Null);
+        Ok(serde_json::from_value(result).map_err(forge_core::Error::from)?)
+    }
+
+    /// Sets the result.
+    ///
+    /// # Errors
+    /// `GeneralError` where it has no JSON form.
+    pub fn set_result(&mut self, result: &impl Serialize) -> ServiceResult<()> {
+        self.result = Some(serde_json::to_value(result).map_err(forge_core::Error::from)?);
+        Ok(())
+    }
+}

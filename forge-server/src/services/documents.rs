@@ -1,0 +1,198 @@
+//! Documents between clients and the database: through a model, or as they are.
+
+use bson::{Bson, RawDocument, RawDocumentBuf};
+use forge_core::Env;
+use forge_core::ir::Change;
+use forge_core::json_form::JsonForm;
+use forge_core::model::{Access, EmbedDef, FieldDef, ModelRef};
+use serde_json::{Map, Value, json};
+
+use super::changes::{any, changes};
+use super::error::{ServiceError, ServiceResult};
+
+/// What the documents of a service are.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Documents {
+    /// Those of a model: checked as its `New…` and `…Patch`, and shown by its allowlist.
+    Typed(JsonForm),
+    /// Any.
+    Raw(ModelRef),
+}
+
+impl Documents {
+    pub(super) fn model(&self) -> ModelRef {
+        match self {
+            Documents::Typed(form) => form.model(),
+            Documents::Raw(model) => *model,
+        }
+    }
+
+    /// A new document of what a client sent.
+    pub(super) fn new_document(
+        &self,
+        data: Map<String, Value>,
+        key: &Key,
+        env: &Env,
+    ) -> ServiceResult<RawDocumentBuf> {
+        match self {
+            Documents::Typed(form) => Ok(form.new_document(data.into(), env)?),
+            Documents::Raw(_) => {
+                let mut data = data;
+                let id = match data.remove("_id") {
+                    None | Some(Value::Null) => env.object_id().into(),
+                    Some(id) if key.objectify => {
+                        super::kind::Kind::Key.coerce(&id).map_err(ServiceError::bad_request)?
+                    }
+                    Some(id) => any(&id)?,
+                };
+                if key.stored != "_id" && data.get(&key.stored).is_none_or(Value::is_null) {
+                    data.insert(key.stored.clone(), env.object_id().to_hex().into());
+                }
+                stored(Some(id), &data)
+            }
+        }
+    }
+
+    /// The state that replaces `before`.
+    pub(super) fn new_state(
+        &self,
+        mut data: Map<String, Value>,
+        key: (&Key, &Value),
+        before: &RawDocument,
+        env: &Env,
+    ) -> ServiceResult<RawDocumentBuf> {
+        let (key, id) = key;
+        match self {
+            Documents::Typed(form) => {
+                data.insert(key.client.clone(), id.clone());
+                Ok(form.new_state(data.into(), before, env)?)
+            }
+            Documents::Raw(_) => {
+                data.remove("_id");
+                if key.stored != "_id" {
+                    data.insert(key.stored.clone(), id.clone());
+                }
+                stored(None, &data)
+            }
+        }
+    }
+
+    /// The changes of a patch. The id in it does not count.
+    pub(super) fn changes(&self, mut data: Map<String, Value>, key: &Key) -> ServiceResult<Vec<Change>> {
+        data.remove(&key.client);
+        match self {
+            Documents::Typed(form) => Ok(form.changes(data.into())?),
+            Documents::Raw(_) => {
+                data.remove("_id");
+                changes(&data)
+            }
+        }
+    }
+
+    /// What a client sees of a document.
+    pub(super) fn show(&self, document: &RawDocument) -> ServiceResult<Value> {
+        match self {
+            Documents::Typed(form) => Ok(form.show(document)?),
+            Documents::Raw(_) => Ok(plain_document(document, None)?.into()),
+        }
+    }
+
+    /// What a client sees of a row that a pipeline made: fields of the model by their names, private ones left out,
+    /// and whatever else the stages added.
+    pub(super) fn show_row(&self, row: &RawDocument) -> ServiceResult<Value> {
+        let fields = match self {
+            Documents::Typed(form) => Some(form.model().fields),
+            Documents::Raw(_) => None,
+        };
+        Ok(plain_document(row, fields)?.into())
+    }
+}
+
+/// The field that names a document in paths.
+#[derive(Debug, Clone)]
+pub(super) struct Key {
+    /// Its name for clients.
+    pub(super) client: String,
+    /// Its path in documents.
+    pub(super) stored: String,
+    /// What ids are.
+    pub(super) kind: super::kind::Kind,
+    /// Whether `_id`s of 24 hexadecimal digits are ObjectIds.
+    pub(super) objectify: bool,
+}
+
+impl Key {
+    /// The stored form of an id in a path.
+    pub(super) fn value(&self, id: &Value) -> ServiceResult<Bson> {
+        self.kind.coerce(id).map_err(|_| ServiceError::no_record(id))
+    }
+}
+
+/// A document as it is stored: its id first.
+fn stored(id: Option<Bson>, data: &Map<String, Value>) -> ServiceResult<RawDocumentBuf> {
+    let mut document = bson::Document::new();
+    if let Some(id) = id {
+        document.insert("_id", id);
+    }
+    for (name, value) in data {
+        if name.starts_with('$') || name.contains('.') {
+            let shown: String = name.chars().take(64).collect();
+            return Err(ServiceError::bad_request(format!(
+                "the field {shown:?} cannot be stored: names with `.` are paths, those that begin with `$` operators"
+            )));
+        }
+        document.insert(name.clone(), any(value)?);
+    }
+    let unstorable =
+        |error: bson::error::Error| ServiceError::bad_request(format!("cannot be stored: {error}"));
+    RawDocumentBuf::try_from(&document).map_err(unstorable)
+}
+
+fn plain_document(
+    document: &RawDocument,
+    fields: Option<&'static [FieldDef]>,
+) -> ServiceResult<Map<String, Value>> {
+    let mut out = Map::new();
+    for element in document {
+        let (name, value) = element.map_err(forge_core::Error::from)?;
+        let name = name.as_str();
+        let field = fields.and_then(|fields| fields.iter().find(|field| field.stored == name));
+        if field.is_some_and(|field| field.access == Access::Private) {
+            continue;
+        }
+        let shown = field.map_or(name, |field| field.client);
+        let embed = field.and_then(|field| field.embed).map(|embed| embed());
+        out.insert(shown.to_owned(), plain_raw(value, embed)?);
+    }
+    Ok(out)
+}
+
+fn plain_raw(value: bson::raw::RawBsonRef<'_>, embed: Option<&'static EmbedDef>) -> ServiceResult<Value> {
+    use bson::raw::RawBsonRef;
+    match value {
+        RawBsonRef::Document(document) => {
+            Ok(plain_document(document, embed.map(|embed| embed.fields))?.into())
+        }
+        RawBsonRef::Array(list) => {
+            let items = list.into_iter().map(|item| plain_raw(item.map_err(forge_core::Error::from)?, embed));
+            items.collect::<ServiceResult<Vec<_>>>().map(Value::Array)
+        }
+        scalar => Ok(plain(Bson::try_from(scalar).map_err(forge_core::Error::from)?)),
+    }
+}
+
+/// A stored value as clients read it: ids and dates as text.
+fn plain(value: Bson) -> Value {
+    match value {
+        Bson::ObjectId(id) => id.to_hex().into(),
+        Bson::DateTime(at) => json!(forge_core::DateTime::from(at)),
+        Bson::Int32(n) => n.into(),
+        Bson::Int64(n) => n.into(),
+        Bson::Double(n) => n.into(),
+        Bson::String(text) => text.into(),
+        Bson::Boolean(value) => value.into(),
+        Bson::Decimal128(number) => number.to_string().into(),
+        Bson::Null | Bson::Undefined => Value::Null,
+        other => serde_json::to_value(forge_core::types::Any(other)).unwrap_or(Value::Null),
+    }
+}

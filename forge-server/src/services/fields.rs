@@ -1,0 +1,129 @@
+//! What queries of a service may ask about: its fields, their kinds, and the operators of each.
+
+use std::collections::BTreeMap;
+
+use forge_core::json_form::JsonForm;
+use forge_core::model::{Access, CREATED_AT, FieldDef, UPDATED_AT};
+use schemars::SchemaGenerator;
+
+use super::kind::Kind;
+
+/// How deep sub-documents are described: one may contain itself.
+const MAX_DEPTH: usize = 6;
+
+/// What a query may say about one field.
+#[derive(Debug, Clone)]
+pub(super) struct Rule {
+    /// The path in documents.
+    pub(super) stored: String,
+    /// What its values are.
+    pub(super) kind: Kind,
+    /// Operators that are allowed here beside those of every field.
+    pub(super) operators: Vec<String>,
+}
+
+/// The fields that queries may name, by the names that clients use. Others are refused.
+///
+/// ```
+/// use forge_server::services::{Kind, QueryFields};
+///
+/// let fields = QueryFields::new()
+///     .field("name", Kind::String)
+///     .operators("name", ["$regex", "$options"])
+///     .field("age", Kind::Number);
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct QueryFields {
+    rules: BTreeMap<String, Rule>,
+    /// Whether fields that are not listed may be sorted by.
+    pub(super) any_sort: bool,
+}
+
+impl QueryFields {
+    /// No fields yet.
+    pub fn new() -> Self {
+        Self { rules: BTreeMap::new(), any_sort: true }
+    }
+
+    /// A field, or the dotted path of one inside a sub-document.
+    #[must_use]
+    pub fn field(mut self, path: impl Into<String>, kind: Kind) -> Self {
+        let path = path.into();
+        self.rules.insert(path.clone(), Rule { stored: path, kind, operators: Vec::new() });
+        self
+    }
+
+    /// Allows operators on a field that was named before, beside those of every field.
+    #[must_use]
+    pub fn operators<S: Into<String>>(mut self, path: &str, operators: impl IntoIterator<Item = S>) -> Self {
+        if let Some(rule) = self.rules.get_mut(path) {
+            rule.operators.extend(operators.into_iter().map(Into::into));
+        }
+        self
+    }
+
+    /// The fields of a model that clients read.
+    pub(super) fn of_model(form: &JsonForm) -> Self {
+        let model = form.model();
+        let mut fields = Self::default();
+        let mut generator = SchemaGenerator::default();
+        fields.add_all(model.fields, ("", ""), &mut generator, 0);
+        if model.timestamps {
+            for name in [CREATED_AT, UPDATED_AT] {
+                let rule = || Rule { stored: name.to_owned(), kind: Kind::Date, operators: Vec::new() };
+                if model.stored_field(name).is_none() {
+                    fields.rules.insert(name.to_owned(), rule());
+                }
+            }
+        }
+        fields
+    }
+
+    fn add_all(
+        &mut self,
+        list: &'static [FieldDef],
+        (client, stored): (&str, &str),
+        generator: &mut SchemaGenerator,
+        depth: usize,
+    ) {
+        let below = |prefix: &str, name: &str| match prefix {
+            "" => name.to_owned(),
+            prefix => format!("{prefix}.{name}"),
+        };
+        for field in list.iter().filter(|field| field.access != Access::Private) {
+            let (path, place) = (below(client, field.client), below(stored, field.stored));
+            let kind = match field.embed {
+                Some(_) => Kind::Nested,
+                None => {
+                    let schema = (field.schema)(generator).to_value();
+                    Kind::of_schema(&schema, generator.definitions())
+                }
+            };
+            if let Some(embed) = field.embed.filter(|_| depth < MAX_DEPTH) {
+                self.add_all(embed().fields, (&path, &place), generator, depth + 1);
+            }
+            self.rules.insert(path, Rule { stored: place, kind, operators: Vec::new() });
+        }
+    }
+
+    /// The rule of a path; below a field of any value every path is allowed.
+    pub(super) fn find(&self, path: &str) -> Option<Rule> {
+        if let Some(rule) = self.rules.get(path) {
+            return Some(rule.clone());
+        }
+        let mut end = path.len();
+        while let Some(dot) = path[..end].rfind('.') {
+            if let Some(rule) = self.rules.get(&path[..dot]) {
+                let stored = format!("{}{}", rule.stored, &path[dot..]);
+                return (*rule.kind.element() == Kind::Any).then(|| Rule { stored, ..rule.clone() });
+            }
+            end = dot;
+        }
+        None
+    }
+
+    /// The names, in order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.rules.keys().map(String::as_str)
+    }
+}

@@ -1,0 +1,432 @@
+//! What the six methods do.
+
+use bson::{Bson, RawDocument, RawDocumentBuf};
+use forge_core::error::Error;
+use forge_core::ir::{
+    Change, Count, Delete, Filter, Insert, Operation, Outcome, Predicate, Projection, ReadOptions, Replace,
+    Returning, Select, Update,
+};
+use forge_core::model::Access;
+use forge_core::{Db, ErrorCode};
+use futures_util::future::try_join;
+use serde_json::{Map, Value, json};
+
+use super::context::{HookContext, Method, Params};
+use super::documents::Documents;
+use super::error::{ErrorKind, ServiceError, ServiceResult};
+use super::options::{Multi, Options};
+use super::query::Query;
+
+/// One call of a service's own methods.
+pub(super) struct Run<'a> {
+    pub(super) options: &'a Options,
+    pub(super) db: &'a Db,
+    pub(super) params: &'a Params,
+}
+
+impl Options {
+    /// Runs one of the six methods.
+    pub(super) async fn run(&self, call: &mut HookContext) -> ServiceResult<Value> {
+        let (id, data) = (call.id.take(), call.data.take());
+        let run = Run { options: self, db: &call.db, params: &call.params };
+        let answer = match (&call.method, &id) {
+            (Method::Find, _) => run.find().await,
+            (Method::Get, Some(id)) => run.get(id).await,
+            (Method::Create, _) => run.create(data.clone()).await,
+            (Method::Update, Some(id)) => run.update(id, data.clone()).await,
+            (Method::Update, None) => Err(not_replaced()),
+            (Method::Patch, Some(id)) => run.patch(id, data.clone()).await,
+            (Method::Patch, None) => run.patch_many(data.clone()).await,
+            (Method::Remove, Some(id)) => run.remove(id).await,
+            (Method::Remove, None) => run.remove_many().await,
+            (Method::Get, None) => Err(ServiceError::bad_request("id for 'get' can not be undefined")),
+            (Method::Custom(name), _) => Err(unsupported(name)),
+        };
+        (call.id, call.data) = (id, data);
+        answer.map_err(|error| self.as_feathers(error))
+    }
+
+    /// The failure as Feathers reports it, where the service asks for that.
+    fn as_feathers(&self, error: ServiceError) -> ServiceError {
+        if self.general_duplicates && error.is_duplicate() {
+            return error.with_kind(ErrorKind::GeneralError);
+        }
+        error
+    }
+}
+
+impl Run<'_> {
+    async fn find(&self) -> ServiceResult<Value> {
+        let paginate = self.params.paginate.unwrap_or(self.options.paginate);
+        let query = self.options.grammar.query(&self.params.query, paginate.pages())?;
+        let limit = paginate.limit(query.limit);
+        if !paginate.pages() {
+            return Ok(self.list(&query, limit).await?.into());
+        }
+        let skip = query.skip.unwrap_or(0);
+        let (total, data) = if limit == Some(0) {
+            (self.total(&query).await?, Vec::new())
+        } else if self.db.in_transaction() {
+            // A session runs one command at a time.
+            (self.total(&query).await?, self.list(&query, limit).await?)
+        } else {
+            try_join(self.total(&query), self.list(&query, limit)).await?
+        };
+        Ok(json!({ "total": total, "limit": limit, "skip": skip, "data": data }))
+    }
+
+    async fn list(&self, query: &Query, limit: Option<u64>) -> ServiceResult<Vec<Value>> {
+        if limit == Some(0) {
+            return Ok(Vec::new());
+        }
+        if self.params.pipeline.is_some() {
+            return self.piped(query, limit).await;
+        }
+        let rows = self.rows(query, limit).await?;
+        rows.iter().map(|row| self.show(row, query)).collect()
+    }
+
+    async fn total(&self, query: &Query) -> ServiceResult<u64> {
+        if self.params.pipeline.is_some() {
+            return self.piped_total(query).await;
+        }
+        let mut count = Count::new(self.options.documents.model(), query.filter.clone());
+        // Nothing to look at: the database knows how many there are.
+        if !(self.options.estimate && query.filter == Filter::All) {
+            count.options = self.read_options();
+        }
+        match self.db.execute(Operation::Count(count)).await? {
+            Outcome::Count(total) => Ok(total),
+            _ => Err(unexpected("count")),
+        }
+    }
+
+    async fn get(&self, id: &Value) -> ServiceResult<Value> {
+        let query = self.about(id)?;
+        if self.params.pipeline.is_some() {
+            let found = self.piped(&query, Some(1)).await?;
+            return found.into_iter().next().ok_or_else(|| ServiceError::no_record(id));
+        }
+        let rows = self.rows(&query, Some(1)).await?;
+        let row = rows.first().ok_or_else(|| ServiceError::no_record(id))?;
+        self.show(row, &query)
+    }
+
+    async fn create(&self, data: Option<Value>) -> ServiceResult<Value> {
+        let many = matches!(data, Some(Value::Array(_)));
+        if many && !self.multi().create {
+            return Err(ServiceError::not_allowed("Can not create multiple entries"));
+        }
+        // The conditions of the query do not count; what to show of the documents does.
+        let select = self.params.query.get("$select").cloned();
+        let select = Map::from_iter(select.map(|select| ("$select".to_owned(), select)));
+        let query = self.options.grammar.query(&select, false)?;
+        let items = match data {
+            Some(Value::Array(items)) => items,
+            one => vec![one.unwrap_or_else(|| json!({}))],
+        };
+        let new = |item| self.new_document(object(item, "create")?);
+        let documents = items.into_iter().map(new).collect::<ServiceResult<Vec<_>>>()?;
+        if !documents.is_empty() {
+            self.insert(documents.clone()).await?;
+        }
+        let mut shown = documents.iter().map(|document| self.show(document, &query));
+        if many {
+            return shown.collect::<ServiceResult<Vec<_>>>().map(Value::Array);
+        }
+        shown.next().unwrap_or_else(|| Err(unexpected("create")))
+    }
+
+    /// A new document, the tenant's where it has one.
+    fn new_document(&self, data: Map<String, Value>) -> ServiceResult<RawDocumentBuf> {
+        let documents = &self.options.documents;
+        let mut document = documents.new_document(data, &self.options.key, self.db.env())?;
+        self.db.tenant_scope().claim(documents.model().0, &mut document)?;
+        Ok(document)
+    }
+
+    async fn insert(&self, documents: Vec<RawDocumentBuf>) -> ServiceResult<()> {
+        let insert = Insert { model: self.options.documents.model(), documents, skip_duplicates: false };
+        match self.db.execute(Operation::Insert(insert)).await? {
+            Outcome::Inserted { .. } => Ok(()),
+            _ => Err(unexpected("insert")),
+        }
+    }
+
+    async fn update(&self, id: &Value, data: Option<Value>) -> ServiceResult<Value> {
+        if matches!(data, Some(Value::Array(_))) {
+            return Err(not_replaced());
+        }
+        let data = object(data.unwrap_or_else(|| json!({})), "update")?;
+        let query = self.about(id)?;
+        let whole = Query { select: None, ..query.clone() };
+        let Some(before) = self.rows(&whole, Some(1)).await?.into_iter().next() else {
+            return self.missing(id, data, &query).await;
+        };
+        let key = (&self.options.key, id);
+        let document = self.options.documents.new_state(data, key, &before, self.db.env())?;
+        let model = self.options.documents.model();
+        let filter = self.unchanged(&before)?;
+        let replace = Replace { model, filter, document, with_deleted: false };
+        match self.written(Operation::Replace(replace)).await? {
+            Some(document) => self.show(&document, &query),
+            None => Err(Error::conflict("the document was changed by somebody else; try again").into()),
+        }
+    }
+
+    /// The condition that a document is still the one that was read, as far as a new state takes from it.
+    fn unchanged(&self, before: &RawDocument) -> ServiceResult<Filter> {
+        let at = |path: &str| -> ServiceResult<Bson> {
+            let value = before.get(path).map_err(Error::from)?;
+            let value = value.map(Bson::try_from).transpose().map_err(Error::from)?;
+            Ok(value.unwrap_or(Bson::Null))
+        };
+        let mut filter = Filter::eq("_id", at("_id")?);
+        if let Documents::Typed(form) = &self.options.documents {
+            let fields = form.model().fields.iter();
+            let own = fields.filter(|field| field.access != Access::Public && field.stored != "_id");
+            for field in own.filter(|field| form.model().version != Some(field.stored)) {
+                filter.narrow(Filter::eq(field.stored, at(field.stored)?));
+            }
+        }
+        Ok(filter)
+    }
+
+    async fn patch(&self, id: &Value, data: Option<Value>) -> ServiceResult<Value> {
+        let changes = self.changes(data.clone())?;
+        let query = self.about(id)?;
+        let mut filter = query.filter.clone();
+        if self.params.mongodb.collation.is_some() {
+            // Writes compare as the database does by itself: the document is found first.
+            let ids = self.ids(&query, Some(1)).await?;
+            filter = by_ids(ids);
+        }
+        let update = Update { changes, returning: Returning::After, ..self.change(filter) };
+        match self.written(Operation::Update(update)).await? {
+            Some(_) if self.params.pipeline.is_some() => self.reread(id, &query).await,
+            Some(document) => self.show(&document, &query),
+            None => {
+                let data = object(data.unwrap_or_else(|| json!({})), "patch")?;
+                self.missing(id, data, &query).await
+            }
+        }
+    }
+
+    /// What a change answers where there is no such document: with `upsert` it is made.
+    async fn missing(&self, id: &Value, mut data: Map<String, Value>, query: &Query) -> ServiceResult<Value> {
+        if !self.params.mongodb.upsert {
+            return Err(ServiceError::no_record(id));
+        }
+        data.insert(self.options.key.client.clone(), id.clone());
+        let document = self.new_document(data)?;
+        self.insert(vec![document.clone()]).await?;
+        self.show(&document, query)
+    }
+
+    async fn patch_many(&self, data: Option<Value>) -> ServiceResult<Value> {
+        if !self.multi().patch {
+            return Err(ServiceError::not_allowed("Can not patch multiple entries"));
+        }
+        let changes = self.changes(data)?;
+        let query = self.options.grammar.query(&self.params.query, false)?;
+        let ids = self.ids(&query, None).await?;
+        if ids.is_empty() {
+            return Ok(json!([]));
+        }
+        let update = Update { changes, many: true, ..self.change(by_ids(ids.clone())) };
+        self.written(Operation::Update(update)).await?;
+        let found = Query { filter: by_ids(ids), limit: None, skip: None, ..query };
+        let rows = self.rows(&found, None).await?;
+        let shown = rows.iter().map(|row| self.show(row, &found));
+        shown.collect::<ServiceResult<Vec<_>>>().map(Value::Array)
+    }
+
+    async fn remove(&self, id: &Value) -> ServiceResult<Value> {
+        let query = self.about(id)?;
+        let mut filter = query.filter.clone();
+        let piped = match self.params.pipeline.is_some() {
+            true => Some(self.reread(id, &query).await?),
+            false => None,
+        };
+        if self.params.mongodb.collation.is_some() {
+            filter = by_ids(self.ids(&query, Some(1)).await?);
+        }
+        match self.written(Operation::Delete(self.end(filter, false))).await? {
+            Some(document) => piped.map_or_else(|| self.show(&document, &query), Ok),
+            None => Err(ServiceError::no_record(id)),
+        }
+    }
+
+    async fn remove_many(&self) -> ServiceResult<Value> {
+        if !self.multi().remove {
+            return Err(ServiceError::not_allowed("Can not remove multiple entries"));
+        }
+        let query = self.options.grammar.query(&self.params.query, false)?;
+        let whole = Query { select: None, ..query.clone() };
+        let rows = self.rows(&whole, None).await?;
+        let shown = rows.iter().map(|row| self.show(row, &query)).collect::<ServiceResult<Vec<_>>>()?;
+        let ids = rows.iter().map(|row| id_of(row)).collect::<ServiceResult<Vec<_>>>()?;
+        if !ids.is_empty() {
+            self.written(Operation::Delete(self.end(by_ids(ids), true))).await?;
+        }
+        Ok(shown.into())
+    }
+
+    async fn reread(&self, id: &Value, query: &Query) -> ServiceResult<Value> {
+        let found = self.piped(query, Some(1)).await?;
+        found.into_iter().next().ok_or_else(|| ServiceError::no_record(id))
+    }
+
+    fn multi(&self) -> Multi {
+        self.params.multi.unwrap_or(self.options.multi)
+    }
+
+    /// The query for the document with this id that also matches the query of the call.
+    fn about(&self, id: &Value) -> ServiceResult<Query> {
+        let query = self.options.grammar.query(&self.params.query, false)?;
+        let id = self.options.key.value(id)?;
+        let filter = Filter::eq(self.options.key.stored.clone(), id).and(query.filter);
+        Ok(Query { filter, limit: None, skip: None, sort: Vec::new(), ..query })
+    }
+
+    fn changes(&self, data: Option<Value>) -> ServiceResult<Vec<Change>> {
+        let data = object(data.unwrap_or_else(|| json!({})), "patch")?;
+        self.options.documents.changes(data, &self.options.key)
+    }
+
+    fn change(&self, filter: Filter) -> Update {
+        let elements = self.params.mongodb.array_filters.clone();
+        Update { elements, ..Update::new(self.options.documents.model(), filter) }
+    }
+
+    fn end(&self, filter: Filter, many: bool) -> Delete {
+        Delete {
+            model: self.options.documents.model(),
+            filter,
+            many,
+            returning: !many,
+            purge: false,
+            dry_run: false,
+            now: self.db.env().now().into(),
+        }
+    }
+
+    pub(super) fn read_options(&self) -> ReadOptions {
+        let mongodb = &self.params.mongodb;
+        ReadOptions {
+            collation: mongodb.collation.clone(),
+            hint: mongodb.hint.clone(),
+            ..ReadOptions::default()
+        }
+    }
+
+    async fn rows(&self, query: &Query, limit: Option<u64>) -> ServiceResult<Vec<RawDocumentBuf>> {
+        // A model is read as a whole: what clients may see of it is decided there.
+        let projection = match self.options.documents {
+            Documents::Typed(_) => Projection::All,
+            Documents::Raw(_) => query.projection(&self.options.key.stored),
+        };
+        self.selected(query, limit, projection).await
+    }
+
+    async fn ids(&self, query: &Query, limit: Option<u64>) -> ServiceResult<Vec<Bson>> {
+        let rows = self.selected(query, limit, Projection::Only(vec!["_id".into()])).await?;
+        rows.iter().map(|row| id_of(row)).collect()
+    }
+
+    async fn selected(
+        &self,
+        query: &Query,
+        limit: Option<u64>,
+        projection: Projection,
+    ) -> ServiceResult<Vec<RawDocumentBuf>> {
+        let select = Select {
+            filter: query.filter.clone(),
+            sort: query.sort.clone(),
+            skip: query.skip,
+            limit,
+            projection,
+            options: self.read_options(),
+            ..Select::new(self.options.documents.model())
+        };
+        match self.db.execute(Operation::Select(select)).await? {
+            Outcome::Rows(rows) => Ok(rows.documents),
+            _ => Err(unexpected("find")),
+        }
+    }
+
+    async fn written(&self, operation: Operation) -> ServiceResult<Option<RawDocumentBuf>> {
+        match self.db.execute(operation).await? {
+            Outcome::Written { document, .. } => Ok(document),
+            _ => Err(unexpected("write")),
+        }
+    }
+
+    fn show(&self, document: &RawDocument, query: &Query) -> ServiceResult<Value> {
+        let shown = self.options.documents.show(document)?;
+        Ok(match &query.select {
+            Some(names) => pick(&shown, names, &self.options.key.client),
+            None => shown,
+        })
+    }
+}
+
+fn by_ids(ids: Vec<Bson>) -> Filter {
+    Filter::Field("_id".into(), Predicate::In(ids))
+}
+
+fn id_of(document: &RawDocument) -> ServiceResult<Bson> {
+    let id = document.get("_id").map_err(Error::from)?;
+    let id = id.ok_or_else(|| ServiceError::from(Error::internal("a document without an id")))?;
+    Ok(Bson::try_from(id).map_err(Error::from)?)
+}
+
+/// The named parts of what a client would see, and its ids.
+fn pick(shown: &Value, names: &[(String, String)], key: &str) -> Value {
+    let mut out = json!({});
+    let names = names.iter().map(|(client, _)| client.as_str()).chain([key, "_id"]);
+    for name in names {
+        copy(shown, &mut out, name);
+    }
+    out
+}
+
+/// Copies what is at a dotted path, in every element of lists.
+fn copy(from: &Value, to: &mut Value, path: &str) {
+    let Some((first, rest)) = path.split_once('.').filter(|_| from.get(path).is_none()) else {
+        if let (Some(value), Some(out)) = (from.get(path), to.as_object_mut()) {
+            out.insert(path.to_owned(), value.clone());
+        }
+        return;
+    };
+    let (Some(inner), Some(out)) = (from.get(first), to.as_object_mut()) else { return };
+    match inner {
+        Value::Array(items) => {
+            let list = out.entry(first).or_insert_with(|| vec![json!({}); items.len()].into());
+            for (item, slot) in items.iter().zip(list.as_array_mut().into_iter().flatten()) {
+                copy(item, slot, rest);
+            }
+        }
+        inner => copy(inner, out.entry(first).or_insert_with(|| json!({})), rest),
+    }
+}
+
+fn object(data: Value, method: &str) -> ServiceResult<Map<String, Value>> {
+    match data {
+        Value::Object(data) => Ok(data),
+        _ => Err(ServiceError::bad_request(format!("the data of {method} must be a JSON object"))),
+    }
+}
+
+fn not_replaced() -> ServiceError {
+    ServiceError::bad_request("You can not replace multiple instances. Did you mean 'patch'?")
+}
+
+pub(super) fn unsupported(method: &str) -> ServiceError {
+    let shown: String = method.chars().take(64).collect();
+    ServiceError::not_allowed(format!("Method `{shown}` is not supported by this endpoint."))
+}
+
+fn unexpected(what: &str) -> ServiceError {
+    Error::new(ErrorCode::Internal, format!("the adapter answered {what} with something else")).into()
+}

@@ -1,0 +1,55 @@
+//! Services: find, get, create, update, patch and remove over any model, by REST, as Feathers' clients expect them.
+//!
+//! [`Service`] declares one; [`App::service`](crate::App::service) adds it to a program. Inside, a request goes
+//! `rest` → `registry` (which service, its hooks) → `methods`, which reads the query by `query` and `condition`, turns
+//! data into documents by `documents`, and runs plain operations on the database. Errors are `error`'s.
+
+mod changes;
+mod condition;
+mod context;
+mod documents;
+mod error;
+mod fields;
+mod hooks;
+mod kind;
+mod methods;
+mod options;
+mod pipeline;
+mod qs;
+mod query;
+mod registry;
+mod rest;
+mod service;
+
+use axum::extract::Request;
+use axum::response::Response;
+
+pub use context::{HookContext, Method, MongoParams, Params, Provider};
+pub use error::{ErrorKind, ServiceError, ServiceResult};
+pub use fields::QueryFields;
+pub use hooks::{Hooks, Next};
+pub use kind::Kind;
+pub use options::{Multi, Paginate};
+pub use registry::{Handle, Services};
+pub(crate) use service::{Draft, bind};
+pub use service::{Raw, Service};
+
+use crate::calls::Calls;
+
+impl Services {
+    /// Answers a request, where its path names a service.
+    ///
+    /// # Errors
+    /// The request itself, where it names none.
+    pub(crate) async fn handle(&self, calls: &Calls, request: Request) -> Result<Response, Request> {
+        match self.resolve(request.uri().path()) {
+            Some(target) => Ok(rest::answer(calls.clone(), self.clone(), target, request).await),
+            None => Err(request),
+        }
+    }
+
+    /// Whether a path names a service.
+    pub(crate) fn names(&self, path: &str) -> bool {
+        !self.is_empty() && self.resolve(path).is_some()
+    }
+}

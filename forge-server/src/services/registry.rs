@@ -1,0 +1,252 @@
+//! The services of a program, by their paths.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use forge_core::Db;
+use serde_json::Value;
+
+use super::context::{HookContext, Method, Params, Provider};
+use super::error::{ErrorKind, ServiceError, ServiceResult};
+use super::hooks::{Core, Hook, Hooks};
+use super::methods::unsupported;
+use super::options::Options;
+
+/// A service, ready to be called.
+pub(super) struct Bound {
+    pub(super) path: Arc<str>,
+    pub(super) options: Options,
+    pub(super) methods: BTreeSet<Method>,
+    pub(super) custom: BTreeMap<Arc<str>, Hook>,
+    pub(super) hooks: Arc<Hooks>,
+}
+
+/// The services of a program. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Services(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    /// What comes before the paths in URLs: `"services"`, or nothing.
+    prefix: String,
+    bound: Vec<Arc<Bound>>,
+}
+
+impl fmt::Debug for Services {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.bound.iter().map(|service| &service.path)).finish()
+    }
+}
+
+/// What a path names.
+pub(super) struct Target {
+    pub(super) service: Arc<Bound>,
+    pub(super) route: BTreeMap<String, String>,
+    pub(super) id: Option<String>,
+}
+
+impl Services {
+    pub(super) fn new(prefix: &str, bound: Vec<Bound>) -> Self {
+        let prefix = prefix.trim_matches('/').to_owned();
+        Self(Arc::new(Inner { prefix, bound: bound.into_iter().map(Arc::new).collect() }))
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.bound.is_empty()
+    }
+
+    /// The service at `path`, to be called by the program itself on `db`: with hooks, without a network.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none.
+    pub fn service(&self, path: &str, db: &Db) -> ServiceResult<Handle> {
+        let path = path.trim_matches('/');
+        let bound = self.0.bound.iter().find(|bound| *bound.path == *path);
+        let bound = bound.ok_or_else(|| {
+            let shown: String = path.chars().take(64).collect();
+            ServiceError::new(ErrorKind::NotFound, format!("Can not find service '{shown}'"))
+        })?;
+        Ok(Handle { services: self.clone(), bound: bound.clone(), db: db.clone() })
+    }
+
+    /// What the path of a URL names; its segments are percent-encoded.
+    pub(super) fn resolve(&self, path: &str) -> Option<Target> {
+        let path = path.trim_matches('/');
+        let rest = match self.0.prefix.as_str() {
+            "" => path,
+            prefix => path.strip_prefix(prefix)?.strip_prefix('/')?,
+        };
+        let segments = rest.split('/').map(decoded).collect::<Option<Vec<_>>>()?;
+        self.0.bound.iter().find_map(|service| {
+            let (route, id) = fit(&service.path, &segments)?;
+            Some(Target { service: service.clone(), route, id })
+        })
+    }
+
+    /// Runs one call with its hooks.
+    pub(super) async fn call(&self, service: &Arc<Bound>, call: HookContext) -> ServiceResult<HookContext> {
+        if !service.methods.contains(&call.method) {
+            return Err(unsupported(call.method.name()));
+        }
+        let bound = service.clone();
+        let core: Core = Arc::new(move |call| {
+            let bound = bound.clone();
+            Box::pin(async move { bound.perform(call).await })
+        });
+        service.hooks.run(call, core).await
+    }
+}
+
+impl Bound {
+    async fn perform(&self, mut call: HookContext) -> ServiceResult<HookContext> {
+        if let Method::Custom(name) = &call.method {
+            let run = self.custom.get(name).ok_or_else(|| unsupported(name))?;
+            return run(call).await;
+        }
+        let result = self.options.run(&mut call).await?;
+        call.result = Some(result);
+        Ok(call)
+    }
+}
+
+fn decoded(segment: &str) -> Option<String> {
+    percent_encoding::percent_decode_str(segment).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+}
+
+/// The route parameters and the id, where the segments are those of `path` with at most one more.
+fn fit(path: &str, segments: &[String]) -> Option<(BTreeMap<String, String>, Option<String>)> {
+    let mut route = BTreeMap::new();
+    let mut rest = segments.iter();
+    for expected in path.split('/') {
+        let segment = rest.next()?;
+        match expected.strip_prefix(':') {
+            Some(name) => {
+                route.insert(name.to_owned(), segment.clone());
+            }
+            None if expected == segment => {}
+            None => return None,
+        }
+    }
+    match (rest.next(), rest.next()) {
+        (id, None) => Some((route, id.cloned())),
+        _ => None,
+    }
+}
+
+/// A service that the program itself calls.
+///
+/// ```ignore
+/// let people = services.service("people", &tx)?;
+/// people.create(json!({ "name": "Ann" }), Params::default()).await?;
+/// ```
+pub struct Handle {
+    services: Services,
+    bound: Arc<Bound>,
+    db: Db,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Handle").field(&self.bound.path).finish()
+    }
+}
+
+impl Handle {
+    /// The documents that match the query of `params`.
+    ///
+    /// # Errors
+    /// What the service answers.
+    pub async fn find(&self, params: Params) -> ServiceResult<Value> {
+        self.call(Method::Find, None, None, params).await
+    }
+
+    /// The document with this id.
+    ///
+    /// # Errors
+    /// What the service answers.
+    pub async fn get(&self, id: impl Into<Value>, params: Params) -> ServiceResult<Value> {
+        self.call(Method::Get, Some(id.into()), None, params).await
+    }
+
+    /// A new document, or a list of them.
+    ///
+    /// # Errors
+    /// What the service answers.
+    pub async fn create(&self, data: Value, params: Params) -> ServiceResult<Value> {
+        self.call(Method::Create, None, Some(data), params).await
+    }
+
+    /// A whole new state of the document with this id.
+    ///
+    /// # Errors
+    /// What the service answers.
+    pub async fn update(&self, id: impl Into<Value>, data: Value, params: Params) -> ServiceResult<Value> {
+        self.call(Method::Update, Some(id.into()), Some(data), params).await
+    }
+
+    /// Changes of the document with this id, or of all that match the query of `params`.
+    ///
+    /// # Errors
+    /// What the service answers.
+    pub async fn patch(&self, id: Option<Value>, data: Value, params: Params) -> ServiceResult<Value> {
+        self.call(Method::Patch, id, Some(data), params).await
+    }
+
+    /// The end of the document with this id, or of all that match the query of `params`.
+    ///
+    /// # Errors
+    /// What the service answers.
+    pub async fn remove(&self, id: Option<Value>, params: Params) -> ServiceResult<Value> {
+        self.call(Method::Remove, id, None, params).await
+    }
+
+    /// Any method, by its name.
+    ///
+    /// # Errors
+    /// What the service answers.
+    pub async fn call(
+        &self,
+        method: Method,
+        id: Option<Value>,
+        data: Option<Value>,
+        params: Params,
+    ) -> ServiceResult<Value> {
+        let params = Params { provider: Provider::Internal, ..params };
+        let call = HookContext {
+            path: self.bound.path.clone(),
+            method,
+            id,
+            data,
+            params,
+            result: None,
+            dispatch: None,
+            error: None,
+            status: None,
+            db: self.db.clone(),
+            services: self.services.clone(),
+        };
+        let done = self.services.call(&self.bound, call).await?;
+        Ok(done.result.unwrap_or(Value::Null))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fits(path: &str, url: &str) -> Option<(BTreeMap<String, String>, Option<String>)> {
+        fit(path, &url.split('/').map(|part| decoded(part).unwrap()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn paths_name_a_service_and_at_most_one_id() {
+        assert_eq!(fits("people", "people"), Some((BTreeMap::new(), None)));
+        assert_eq!(fits("people", "people/a%2Fb"), Some((BTreeMap::new(), Some("a/b".into()))));
+        assert_eq!(fits("people", "People"), None);
+        assert_eq!(fits("people", "people/a/b"), None);
+        let (route, id) = fits("users/:user/notes", "users/7/notes/x").unwrap();
+        assert_eq!((route["user"].as_str(), id.as_deref()), ("7", Some("x")));
+    }
+}

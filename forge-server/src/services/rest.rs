@@ -1,0 +1,160 @@
+//! Services over HTTP: verbs, statuses and bodies as Feathers has them.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, Method as Verb, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use forge_core::Error;
+use futures_util::FutureExt as _;
+use serde_json::{Map, Value};
+use tokio::time::timeout;
+
+use super::context::{HookContext, Method, Params, Provider};
+use super::error::{ServiceError, ServiceResult};
+use super::methods::unsupported;
+use super::qs;
+use super::registry::{Bound, Services, Target};
+use crate::calls::Calls;
+use crate::http::request;
+use crate::json;
+
+const SERVICE_METHOD: &str = "x-service-method";
+
+/// Answers a request for what `target` names.
+pub(super) async fn answer(calls: Calls, services: Services, target: Target, request: Request) -> Response {
+    match run(&calls, services, target, request).await {
+        Ok(response) => response,
+        Err(error) => {
+            error.log();
+            let status = StatusCode::from_u16(error.kind().status());
+            body(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &error.to_json())
+        }
+    }
+}
+
+async fn run(calls: &Calls, services: Services, target: Target, request: Request) -> ServiceResult<Response> {
+    let (parts, payload) = request.into_parts();
+    let Target { service, route, id } = target;
+    let method = method(&parts.method, &parts.headers, id.is_some(), &service)?;
+    let caller = calls.caller(request::texts(&parts.headers)).await?;
+    let data = match method.is_read() || method == Method::Remove {
+        true => None,
+        false => Some(data(&parts.headers, payload, calls).await?),
+    };
+    let query = qs::parse(parts.uri.query().unwrap_or(""))?;
+    let db = calls.runtime.db();
+    let db = caller.database.as_ref().map_or_else(|| db.clone(), |name| db.database(name));
+    // The id in the path of a creation has no meaning.
+    let id = id.filter(|_| matches!(method, Method::Get | Method::Update | Method::Patch | Method::Remove));
+    let call = HookContext {
+        path: service.path.clone(),
+        method: method.clone(),
+        id: id.map(Value::String),
+        data,
+        params: Params { query, route, provider: Provider::Rest, caller, ..Params::default() },
+        result: None,
+        dispatch: None,
+        error: None,
+        status: None,
+        db,
+        services: services.clone(),
+    };
+    let done = bounded(calls, services, service, call).await?;
+    let shown = done.dispatch.or(done.result).unwrap_or(Value::Null);
+    let usual = match (&method, shown.is_null()) {
+        (_, true) => StatusCode::NO_CONTENT,
+        (Method::Create, false) => StatusCode::CREATED,
+        _ => StatusCode::OK,
+    };
+    let status = done.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(usual);
+    Ok(if shown.is_null() { status.into_response() } else { body(status, &shown) })
+}
+
+/// Runs a call in bounded time. What writes goes on when its client goes away, so that nothing stops half-way.
+async fn bounded(
+    calls: &Calls,
+    services: Services,
+    service: Arc<Bound>,
+    call: HookContext,
+) -> ServiceResult<HookContext> {
+    let limits = calls.limits.clone();
+    let too_slow = |_| ServiceError::from(Error::timeout("the call took too long; a change may yet happen"));
+    if call.method.is_read() {
+        return timeout(limits.deadline, services.call(&service, call)).await.map_err(too_slow)?;
+    }
+    let busy = calls.busy();
+    if calls.is_draining() {
+        return Err(Error::unavailable("the server is stopping").into());
+    }
+    let longest = limits.mutation_deadline;
+    let task = tokio::spawn(async move {
+        let _busy = busy;
+        let work = AssertUnwindSafe(services.call(&service, call)).catch_unwind();
+        match timeout(longest, work).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(Error::internal(format!("the service {} panicked", service.path)).into()),
+            Err(_) => Err(Error::internal("a call was cut off; it may or may not have happened").into()),
+        }
+    });
+    match timeout(limits.deadline, task).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(failure)) => Err(Error::internal(format!("a call was cut off: {failure}")).into()),
+        Err(late) => Err(too_slow(late)),
+    }
+}
+
+/// The method that a request is for.
+fn method(verb: &Verb, headers: &HeaderMap, has_id: bool, service: &Bound) -> ServiceResult<Method> {
+    let method = match (verb, has_id) {
+        (&Verb::GET | &Verb::HEAD, false) => Method::Find,
+        (&Verb::GET | &Verb::HEAD, true) => Method::Get,
+        (&Verb::POST, _) => match headers.get(SERVICE_METHOD) {
+            None => Method::Create,
+            Some(name) => {
+                let name = name.to_str().unwrap_or("");
+                match Method::named(name) {
+                    custom @ Method::Custom(_) => custom,
+                    _ => return Err(unsupported(name)),
+                }
+            }
+        },
+        (&Verb::PUT, _) => Method::Update,
+        (&Verb::PATCH, _) => Method::Patch,
+        (&Verb::DELETE, _) => Method::Remove,
+        (verb, _) => return Err(ServiceError::not_allowed(format!("Method {verb} not allowed"))),
+    };
+    if service.methods.contains(&method) { Ok(method) } else { Err(unsupported(method.name())) }
+}
+
+/// The data in the body: JSON, or a form.
+async fn data(headers: &HeaderMap, payload: Body, calls: &Calls) -> ServiceResult<Value> {
+    let bytes = request::body(headers, payload, &calls.limits).await?;
+    if bytes.is_empty() {
+        return Ok(Map::new().into());
+    }
+    if request::is_json(headers) {
+        return match json::parse(&bytes, "the body", calls.limits.depth)? {
+            value @ (Value::Object(_) | Value::Array(_)) => Ok(value),
+            _ => Err(ServiceError::bad_request("the body must be a JSON object or a list of them")),
+        };
+    }
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
+    if kind.split(';').next().unwrap_or("").trim() != "application/x-www-form-urlencoded" {
+        return Err(ServiceError::bad_request(
+            "the body must be JSON: send it with `Content-Type: application/json`",
+        ));
+    }
+    let text = std::str::from_utf8(&bytes);
+    let text = text.map_err(|_| ServiceError::bad_request("the body is not UTF-8"))?;
+    Ok(qs::parse(text)?.into())
+}
+
+fn body(status: StatusCode, value: &Value) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(text) => (status, [(header::CONTENT_TYPE, crate::http::answer::JSON)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
