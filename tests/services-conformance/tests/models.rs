@@ -238,6 +238,7 @@ async fn a_transaction_over_two_services_commits_or_leaves_nothing() {
     assert_eq!((pair(json!({})).await, counts().await), (200, (1, 1)));
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "`map_err` gives it away")]
 fn internal(error: ServiceError) -> forge::Error {
     forge::Error::internal(error.to_string())
 }
