@@ -83,8 +83,8 @@ impl Routes {
     /// `internal` where the handlers cannot be described.
     pub(crate) fn new(calls: Calls, origins: Origins, services: Services) -> Result<Self, Error> {
         let manifest = manifest::manifest(calls.runtime.registry(), calls.runtime.db().catalog());
-        let openapi =
-            openapi::document(calls.runtime.registry(), calls.runtime.db().catalog(), calls.auth.is_on())?;
+        let (registry, catalog) = (calls.runtime.registry(), calls.runtime.db().catalog());
+        let openapi = openapi::document(registry, catalog, &services, calls.auth.is_on())?;
         let (manifest, openapi) = (Tagged::new(manifest.into()), Tagged::new(openapi.into()));
         Ok(Self { calls, origins: Arc::new(origins), manifest, openapi, services })
     }

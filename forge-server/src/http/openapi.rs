@@ -8,6 +8,7 @@ use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
 use super::schemas;
+use crate::services::{Services, error_schema as service_error_schema};
 
 const SCHEMAS: &str = "#/components/schemas/";
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -16,16 +17,25 @@ const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 ///
 /// # Errors
 /// None for JSON that was made here.
-pub(crate) fn document(registry: &Registry, catalog: &Catalog, signed: bool) -> Result<String> {
+pub(crate) fn document(
+    registry: &Registry,
+    catalog: &Catalog,
+    services: &Services,
+    signed: bool,
+) -> Result<String> {
     let mut generator = schemas::generator("/$defs");
     let mut paths = Map::new();
     for def in registry.iter().filter(|def| !def.internal) {
         let path = format!("/api/{}/{}", def.kind.as_str(), def.name);
         paths.insert(path, Operations::new(def, signed, &mut generator).into_path());
     }
+    paths.extend(services.describe(&mut generator));
     let paths = Value::from(paths);
     let mut schemas = schemas::definitions(generator, &paths, catalog);
     schemas.insert("ForgeError".into(), error_schema());
+    if !services.is_empty() {
+        schemas.insert("ServiceError".into(), service_error_schema());
+    }
     let mut components = json!({
         "schemas": schemas,
         "parameters": { "IdempotencyKey": idempotency_key() },
@@ -182,7 +192,8 @@ mod tests {
 
     fn document(signed: bool) -> Value {
         let (registry, catalog) = (Registry::collect().unwrap(), Catalog::collect().unwrap());
-        serde_json::from_str(&super::document(&registry, &catalog, signed).unwrap()).unwrap()
+        serde_json::from_str(&super::document(&registry, &catalog, &Services::default(), signed).unwrap())
+            .unwrap()
     }
 
     fn each<'v>(value: &'v Value, visit: &mut impl FnMut(&'v Map<String, Value>)) {

@@ -122,6 +122,11 @@ impl QueryFields {
         None
     }
 
+    /// The fields and their kinds, in the order of their names.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = (&str, &Kind)> {
+        self.rules.iter().map(|(name, rule)| (name.as_str(), &rule.kind))
+    }
+
     /// The names, in order.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.rules.keys().map(String::as_str)

@@ -52,6 +52,16 @@ impl Services {
         Self(Arc::new(Inner { prefix, bound: bound.into_iter().map(Arc::new).collect() }))
     }
 
+    /// All of them.
+    pub(super) fn bound(&self) -> impl Iterator<Item = &Bound> {
+        self.0.bound.iter().map(|bound| &**bound)
+    }
+
+    /// What comes before the paths in URLs: `/services`, or nothing.
+    pub(super) fn base(&self) -> String {
+        if self.0.prefix.is_empty() { String::new() } else { format!("/{}", self.0.prefix) }
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.bound.is_empty()

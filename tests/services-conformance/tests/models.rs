@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use forge::prelude::*;
 use forge::server::axum::body::{Body, to_bytes};
 use forge::server::axum::http::Request;
-use forge::services::{ErrorKind, Hooks, Method, Multi, Params, Service, ServiceError};
+use forge::services::{ErrorKind, Hooks, Method, Multi, Paginate, Params, Service, ServiceError};
 use forge::{App, server::Server};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -265,4 +265,31 @@ async fn a_hook_chooses_the_tenant() {
 async fn the_collection_of_a_model_cannot_be_had_raw() {
     let error = App::new().database("memory:").service(Service::raw("members")).build().await.unwrap_err();
     assert!(error.to_string().contains("Service::<Member>::new()"), "{error}");
+}
+
+#[tokio::test]
+async fn every_service_is_described_with_examples() {
+    let app = App::new()
+        .service(Service::<Member>::new().multi(Multi::CREATE).paginate(Paginate::new(10)))
+        .service(Service::raw("notes").methods([Method::Find]));
+    let server = serve(app).await;
+    let request = Request::get("/openapi.json").header("host", "localhost").body(Body::empty()).unwrap();
+    let answer = server.router().oneshot(request).await.unwrap();
+    let text = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+    let document: Value = serde_json::from_slice(&text).unwrap();
+    let (many, one) = (&document["paths"]["/services/members"], &document["paths"]["/services/members/{id}"]);
+    let body = &many["post"]["requestBody"]["content"]["application/json"];
+    assert_eq!(body["example"]["joined"], json!("2026-01-31T12:00:00.000Z"));
+    assert_eq!(body["example"].get("karma"), None, "clients cannot send it");
+    let found = &many["get"]["responses"]["200"]["content"]["application/json"]["example"];
+    assert_eq!((&found["limit"], found["data"][0].get("secret")), (&json!(10), None));
+    assert_eq!(many.get("patch"), None, "not for many");
+    assert_eq!(one["patch"]["operationId"], json!("members.patch.one"));
+    let names = many["get"]["parameters"].as_array().unwrap().iter().map(|parameter| &parameter["name"]);
+    let names: Vec<_> = names.filter_map(Value::as_str).collect();
+    assert!(names.contains(&"home.city") && names.contains(&"$limit"), "{names:?}");
+    assert!(!names.contains(&"secret") && !names.contains(&"home.door"), "{names:?}");
+    assert_eq!(document["paths"]["/services/notes"].as_object().unwrap().len(), 1);
+    assert_eq!(document["paths"].get("/services/notes/{id}"), None);
+    assert!(document["components"]["schemas"]["ServiceError"].is_object());
 }
