@@ -2,49 +2,49 @@
 
 use super::CodecError;
 
-pub(super) const DOUBLE: u8 = 0x01;
-pub(super) const STRING: u8 = 0x02;
-pub(super) const DOCUMENT: u8 = 0x03;
-pub(super) const ARRAY: u8 = 0x04;
-pub(super) const BINARY: u8 = 0x05;
+pub(crate) const DOUBLE: u8 = 0x01;
+pub(crate) const STRING: u8 = 0x02;
+pub(crate) const DOCUMENT: u8 = 0x03;
+pub(crate) const ARRAY: u8 = 0x04;
+pub(crate) const BINARY: u8 = 0x05;
 const UNDEFINED: u8 = 0x06;
-pub(super) const OBJECT_ID: u8 = 0x07;
-pub(super) const BOOLEAN: u8 = 0x08;
-pub(super) const DATE: u8 = 0x09;
-pub(super) const NULL: u8 = 0x0A;
+pub(crate) const OBJECT_ID: u8 = 0x07;
+pub(crate) const BOOLEAN: u8 = 0x08;
+pub(crate) const DATE: u8 = 0x09;
+pub(crate) const NULL: u8 = 0x0A;
 const REGEX: u8 = 0x0B;
 const DB_POINTER: u8 = 0x0C;
 const CODE: u8 = 0x0D;
 const SYMBOL: u8 = 0x0E;
 const CODE_WITH_SCOPE: u8 = 0x0F;
-pub(super) const INT32: u8 = 0x10;
+pub(crate) const INT32: u8 = 0x10;
 const TIMESTAMP: u8 = 0x11;
-pub(super) const INT64: u8 = 0x12;
+pub(crate) const INT64: u8 = 0x12;
 const DECIMAL128: u8 = 0x13;
 const MAX_KEY: u8 = 0x7F;
 const MIN_KEY: u8 = 0xFF;
 
 /// The subtype of UUIDs.
-pub(super) const SUBTYPE_UUID: u8 = 0x04;
+pub(crate) const SUBTYPE_UUID: u8 = 0x04;
 
 /// One value: its type, and its bytes without type and name.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Element<'a> {
-    pub(super) kind: u8,
-    pub(super) name: &'a [u8],
-    pub(super) body: &'a [u8],
+pub(crate) struct Element<'a> {
+    pub(crate) kind: u8,
+    pub(crate) name: &'a [u8],
+    pub(crate) body: &'a [u8],
 }
 
 /// Walks over the elements of a document or an array.
 #[derive(Debug)]
-pub(super) struct Elements<'a> {
+pub(crate) struct Elements<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Elements<'a> {
     /// Of a document that begins with its length.
     #[inline]
-    pub(super) fn of(document: &'a [u8]) -> Result<Self, CodecError> {
+    pub(crate) fn of(document: &'a [u8]) -> Result<Self, CodecError> {
         match document {
             [_, _, _, _, rest @ ..] if !rest.is_empty() => Ok(Self { rest }),
             _ => Err(malformed()),
@@ -52,7 +52,7 @@ impl<'a> Elements<'a> {
     }
 
     #[inline]
-    pub(super) fn next(&mut self) -> Result<Option<Element<'a>>, CodecError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Element<'a>>, CodecError> {
         let (kind, rest) = match self.rest {
             [0] => return Ok(None),
             [kind, rest @ ..] => (*kind, rest),
@@ -100,6 +100,6 @@ fn end_of_text(bytes: &[u8]) -> Result<usize, CodecError> {
 }
 
 #[cold]
-pub(super) fn malformed() -> CodecError {
+pub(crate) fn malformed() -> CodecError {
     CodecError::of("the document is not valid BSON")
 }

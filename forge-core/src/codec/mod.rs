@@ -6,7 +6,7 @@
 //! wrapper types) is left to `bson`, one value at a time.
 
 mod de;
-mod elements;
+pub(crate) mod elements;
 mod ser;
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use bson::{RawArray, RawArrayBuf, RawBsonRef, RawDocument};
 
+use super::field;
 use super::path::split;
 
 /// What an expression sees at a path.
@@ -27,7 +28,7 @@ impl PathValue<'_> {
 /// an array on the way gives the array of what its documents hold, and a number in the path is a name.
 pub fn expression_value<'a>(document: &'a RawDocument, path: &str) -> Option<PathValue<'a>> {
     let (head, rest) = split(path);
-    let value = document.get(head).ok().flatten()?;
+    let value = field(document, head)?;
     let Some(rest) = rest else { return Some(PathValue::Stored(value)) };
     match value {
         RawBsonRef::Document(inner) => expression_value(inner, rest),

@@ -3,6 +3,7 @@
 //! [`compare`] orders any two values; [`type_bracket`] says which of them a range operator may compare at all.
 
 mod expression;
+mod field;
 mod number;
 mod path;
 mod sort;
@@ -16,6 +17,7 @@ use bson::spec::{BinarySubtype, ElementType};
 use bson::{RawBsonRef, RawDocumentBuf};
 
 pub use expression::{PathValue, expression_value};
+pub use field::field;
 use number::Number;
 pub(crate) use number::{DIGITS, DecimalParts, digits};
 pub use path::{Found, Values, values_at, visit};

@@ -5,6 +5,8 @@ use std::ops::ControlFlow;
 use bson::{RawArray, RawBsonRef, RawDocument};
 use smallvec::{SmallVec, smallvec};
 
+use super::field;
+
 /// The values at a path, as an index on it holds them.
 pub type Values<'a> = SmallVec<[RawBsonRef<'a>; 2]>;
 
@@ -87,7 +89,7 @@ fn in_document<'a, B>(
     loop {
         let (head, rest) = split(path);
         // A malformed value cannot be compared with anything; it reads as missing.
-        let Ok(Some(value)) = document.get(head) else { return visit(Found::Missing) };
+        let Some(value) = field(document, head) else { return visit(Found::Missing) };
         let Some(rest) = rest else { return visit(Found::Value(value)) };
         match value {
             RawBsonRef::Document(inner) => (document, path) = (inner, rest),
