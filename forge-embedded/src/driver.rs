@@ -17,8 +17,9 @@ use redb::Database;
 use redb::backends::InMemoryBackend;
 
 use crate::admin::{self, Admin};
+use crate::clock::Clock;
 use crate::engine::Engine;
-use crate::read::{Clock, View};
+use crate::read::View;
 use crate::store::{Tables, storage};
 use crate::stream;
 use crate::tx::EmbeddedTransaction;

@@ -4,8 +4,8 @@
 use bson::Bson;
 use forge_core::ir::{Filter, Predicate};
 
+use crate::bounds::{Bytes, one_sided};
 use crate::keys::{self, class, successor};
-use crate::plan::{Bytes, one_sided};
 
 /// Classes of values in order, with lists and the empty list, which no id is.
 const CLASSES: [u8; 18] = [
@@ -160,6 +160,18 @@ mod tests {
             least(Bson::String(String::new())),
         ];
         let left = left_over("_id", false, &conditions).unwrap();
-        assert!(!holds(&left, Bson::Int32(1)) && holds(&left, Bson::Boolean(false)));
+        let number = |number: f64| Bson::Double(number);
+        for gone in
+            [Bson::MinKey, Bson::Null, number(f64::NAN), number(f64::NEG_INFINITY), 1.into(), "x".into()]
+        {
+            assert!(!holds(&left, gone.clone()), "{gone}");
+        }
+        for kept in
+            [Bson::Boolean(false), Bson::Document(bson::doc! { "a": 1 }), Bson::DateTime(bson::DateTime::MIN)]
+        {
+            assert!(holds(&left, kept.clone()), "{kept}");
+        }
+        let apart = |pair: &[Bytes]| pair[0].high <= pair[1].low;
+        assert!(left.windows(2).all(apart), "each key is read once: {left:?}");
     }
 }

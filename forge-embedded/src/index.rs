@@ -1,7 +1,5 @@
 //! Secondary indexes: their definition and the entries that a document has in them.
 
-use std::collections::BTreeSet;
-
 use bson::{Bson, Document, RawBsonRef, RawDocument, doc};
 use forge_core::ir::Filter;
 use forge_core::{Error, Result, order};
@@ -258,30 +256,37 @@ impl Index {
         self.text.as_ref().map_or_else(plain, TextIndex::paths)
     }
 
-    /// The entries of `document`, each once. `arrays` learns which fields hold arrays.
+    /// The entries of `document`, sorted, each once. `arrays` learns which fields hold arrays.
     pub(crate) fn entries(
         &self,
         document: &RawDocument,
         id_key: &[u8],
         arrays: &mut Vec<usize>,
-    ) -> Result<BTreeSet<Entry>> {
+    ) -> Result<Vec<Entry>> {
         if let Some(partial) = &self.partial
             && !partial.matching.matches(document)
         {
-            return Ok(BTreeSet::new());
+            return Ok(Vec::new());
         }
         if self.vector.is_some() {
-            return Ok(BTreeSet::new());
+            return Ok(Vec::new());
         }
         if let Some(text) = &self.text {
-            return text.entries(self.id, document, id_key);
+            return Ok(text.entries(self.id, document, id_key)?.into_iter().collect());
         }
         if let Some(wildcard) = &self.wildcard {
-            return wildcard.entries(self, document, id_key);
+            return Ok(wildcard.entries(self, document, id_key)?.into_iter().collect());
         }
-        let mut heads = vec![self.id.to_be_bytes().to_vec()];
+        let mut head = Vec::with_capacity(64);
+        head.extend_from_slice(&self.id.to_be_bytes());
+        let mut heads = vec![head];
         let mut exists = false;
         for (position, key) in self.keys.iter().enumerate() {
+            if let Some(found) = key.single(document) {
+                exists |= found.exists;
+                heads.iter_mut().for_each(|head| key.put(found.values[0], self, head));
+                continue;
+            }
             let (parts, there, array) = key.parts(document, self)?;
             exists |= there;
             if array {
@@ -291,16 +296,17 @@ impl Index {
         }
         let sphere = self.keys.iter().any(|key| key.kind.is_geo());
         if !exists && (self.sparse || sphere) {
-            return Ok(BTreeSet::new());
+            return Ok(Vec::new());
         }
-        Ok(heads
-            .into_iter()
-            .map(|mut key| {
-                let id_at = u32::try_from(key.len()).unwrap_or(u32::MAX);
-                key.extend_from_slice(id_key);
-                (key, id_at)
-            })
-            .collect())
+        let entry = |mut key: Vec<u8>| {
+            let id_at = u32::try_from(key.len()).unwrap_or(u32::MAX);
+            key.extend_from_slice(id_key);
+            (key, id_at)
+        };
+        let mut entries: Vec<Entry> = heads.into_iter().map(entry).collect();
+        entries.sort_unstable();
+        entries.dedup();
+        Ok(entries)
     }
 }
 
@@ -323,6 +329,26 @@ fn product(heads: &[Vec<u8>], parts: &[Vec<u8>], index: &str) -> Result<Vec<Vec<
 }
 
 impl IndexKey {
+    /// What the field holds, where that is one value without an array around it, or nothing.
+    fn single<'d>(&self, document: &'d RawDocument) -> Option<PathValues<'d>> {
+        let plain = matches!(self.kind, KeyKind::Ascending | KeyKind::Descending | KeyKind::Hashed);
+        plain.then(|| PathValues::of(document, &self.path)).filter(|found| !found.multikey)
+    }
+
+    /// Appends the byte form of a value, as the index sorts it.
+    fn put(&self, value: RawBsonRef<'_>, index: &Index, out: &mut Vec<u8>) {
+        let start = out.len();
+        match (value, index.collation.as_ref().and_then(|collation| collation.folding)) {
+            (RawBsonRef::String(text), Some(folding)) => {
+                keys::encode(RawBsonRef::String(&folding.text(text)), out);
+            }
+            (value, _) => keys::encode(value, out),
+        }
+        if self.kind == KeyKind::Descending {
+            keys::invert(&mut out[start..]);
+        }
+    }
+
     /// The encoded values of the field, whether the field exists, and whether an array was met.
     fn parts(&self, document: &RawDocument, index: &Index) -> Result<(Vec<Vec<u8>>, bool, bool)> {
         match self.kind {
@@ -331,20 +357,12 @@ impl IndexKey {
             _ => {}
         }
         let found = PathValues::of(document, &self.path);
-        let mut parts = Vec::with_capacity(found.values.len());
-        for value in &found.values {
+        let part = |value: &RawBsonRef<'_>| {
             let mut part = Vec::with_capacity(16);
-            match (value, index.collation.as_ref().and_then(|collation| collation.folding)) {
-                (RawBsonRef::String(text), Some(folding)) => {
-                    keys::encode(RawBsonRef::String(&folding.text(text)), &mut part);
-                }
-                (value, _) => keys::encode(*value, &mut part),
-            }
-            if self.kind == KeyKind::Descending {
-                keys::invert(&mut part);
-            }
-            parts.push(part);
-        }
+            self.put(*value, index, &mut part);
+            part
+        };
+        let mut parts: Vec<_> = found.values.iter().map(part).collect();
         if found.multikey && self.kind == KeyKind::Hashed {
             return Err(Error::bad_request(format!(
                 "index {}: `{}` is hashed and holds no arrays",

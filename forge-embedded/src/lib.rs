@@ -12,7 +12,7 @@
 //! | filters | equality, `$eq` `$ne` `$gt` `$gte` `$lt` `$lte` `$in` `$nin` `$exists` `$regex` + `$options` `$size` `$all` `$elemMatch` (on documents and on values) `$not` `$and` `$or` `$nor` `$near` / `$nearSphere` (`$geometry`, `$maxDistance`, `$minDistance`) `$geoWithin` + `$centerSphere` / `$box` / `$geometry` (polygons) `$geoIntersects` (points, polygons) `$text` (at the top) |
 //! | projections | paths by 1 or 0 |
 //! | updates | `$set` `$unset` `$inc` `$mul` `$min` `$max` `$rename` `$currentDate` `$setOnInsert` `$push` (`$each` `$position` `$slice` `$sort`) `$addToSet` `$pull` `$pullAll` `$pop`; paths with positions and `$[]`; replacements |
-//! | stages | `$match` `$sort` `$skip` `$limit` `$project` `$addFields` / `$set` `$unset` `$group` `$count` `$sortByCount` `$unwind` `$lookup` (by fields, with or without a pipeline) `$replaceRoot` / `$replaceWith` `$facet` `$vectorSearch` (exact) `$rankFusion` `$listSearchIndexes` `$setWindowFields` (`$documentNumber` `$rank` `$denseRank`) |
+//! | stages | `$match` `$sort` `$skip` `$limit` `$project` `$addFields` / `$set` `$unset` `$group` `$count` `$sortByCount` `$unwind` `$lookup` (by fields, with or without a pipeline) `$replaceRoot` / `$replaceWith` `$facet` `$vectorSearch` (exact) `$rankFusion` `$listSearchIndexes` `$setWindowFields` (`$documentNumber` `$rank` `$denseRank`) `$fill` `$densify` |
 //! | accumulators | `$sum` `$avg` `$min` `$max` `$first` `$last` `$push` `$addToSet` `$count` `$firstN` `$lastN` `$top` `$topN` |
 //! | expressions | paths, `$$ROOT`, documents, arrays, `$literal` `$add` `$subtract` `$multiply` `$divide` `$mod` `$abs` `$floor` `$ceil` `$cmp` `$eq` `$ne` `$gt` `$gte` `$lt` `$lte` `$and` `$or` `$not` `$cond` `$ifNull` `$in` `$size` `$arrayElemAt` `$first` `$last` `$slice` `$filter` `$map` `$concat` `$concatArrays` `$mergeObjects` `$toLower` `$toUpper` `$toString` `$isArray` `$type` |
 //! | indexes | ascending, descending, compound, text (with weights, stems and stop words of 15 languages), vector, `2dsphere` (points and polygons), `2d` (checked, not used), hashed (as ascending), wildcard with a projection; unique, sparse, partial, TTL, hidden, collation (for the rule of unique ones) |
@@ -61,7 +61,9 @@
 
 mod admin;
 mod aggregate;
+mod bounds;
 mod catalog;
+mod clock;
 mod collated;
 mod collation;
 mod driver;
@@ -77,6 +79,7 @@ mod keys;
 mod matching;
 mod plan;
 mod project;
+mod query;
 mod queue;
 mod read;
 mod store;

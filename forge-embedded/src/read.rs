@@ -4,22 +4,22 @@ use std::collections::HashSet;
 
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf};
 use forge_core::adapter::ExplainStep;
-use forge_core::ir::{Filter, Predicate, ReadOptions, SortKey};
+use forge_core::ir::Filter;
 use forge_core::matcher::distance_at;
-use forge_core::{DateTime, Env, Error, GeoPoint, Result};
+use forge_core::{Error, GeoPoint, Result};
 use forge_mongo::{Command, MongoArtifact, Reply};
 
 use crate::aggregate::MEMORY_LIMIT;
 use crate::catalog::{Catalog, Collection};
+use crate::clock::Clock;
 use crate::collation::Folding;
-use crate::filter::{self, conjuncts};
-use crate::index::integer;
 use crate::keys::{self, PathValues};
 use crate::matching::Matching;
 use crate::plan::{self, Access, Plan};
 use crate::project::Projection;
+use crate::query::Query;
 use crate::store::{Tables, doc_key, storage};
-use crate::text::{self, SCORE};
+use crate::text;
 
 /// What a reading command sees.
 pub(crate) struct View<'v, 't> {
@@ -31,200 +31,6 @@ pub(crate) struct View<'v, 't> {
     pub(crate) database: &'v str,
     /// How long the command may take.
     pub(crate) clock: &'v Clock,
-}
-
-/// Counts the documents that a command looks at, and stops it when its time is over.
-pub(crate) struct Clock {
-    env: Option<Env>,
-    deadline: Option<(Env, DateTime)>,
-    examined: std::cell::Cell<u64>,
-}
-
-impl Clock {
-    /// A clock for a command.
-    pub(crate) fn new(env: &Env, artifact: &MongoArtifact) -> Self {
-        let deadline = artifact.options.max_time.map(|limit| (env.clone(), env.now().saturating_add(limit)));
-        Self { env: Some(env.clone()), deadline, examined: std::cell::Cell::new(0) }
-    }
-
-    /// A clock that never runs out.
-    pub(crate) fn unlimited() -> Self {
-        Self { env: None, deadline: None, examined: std::cell::Cell::new(0) }
-    }
-
-    /// The present moment.
-    pub(crate) fn now(&self) -> DateTime {
-        self.env.as_ref().map_or(DateTime::UNIX_EPOCH, Env::now)
-    }
-
-    /// An unpredictable number.
-    pub(crate) fn random(&self) -> u64 {
-        let bytes = self.env.as_ref().map_or([0; 16], |env| env.uuid().bytes());
-        bytes.iter().fold(0, |number, byte| number.rotate_left(8) ^ u64::from(*byte))
-    }
-
-    /// One more document is looked at.
-    pub(crate) fn tick(&self) -> Result<()> {
-        let examined = self.examined.get() + 1;
-        self.examined.set(examined);
-        if examined.is_multiple_of(256) {
-            self.check()?;
-        }
-        Ok(())
-    }
-
-    fn check(&self) -> Result<()> {
-        match &self.deadline {
-            Some((env, deadline)) if env.now() > *deadline => Err(Error::timeout(format!(
-                "the command ran out of its time after {} documents",
-                self.examined.get()
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    /// How many documents were looked at.
-    pub(crate) fn examined(&self) -> u64 {
-        self.examined.get()
-    }
-}
-
-/// Which documents, in which order.
-#[derive(Debug, Clone)]
-pub(crate) struct Query {
-    pub(crate) filter: Filter,
-    pub(crate) sort: Vec<SortKey>,
-    pub(crate) skip: usize,
-    pub(crate) limit: Option<usize>,
-    pub(crate) near: Option<(String, GeoPoint)>,
-    /// Whether documents that are found by words carry their score.
-    pub(crate) scored: bool,
-    /// What the expressions of the filter see.
-    variables: Vec<(String, Bson)>,
-    /// The name of the index to follow.
-    hint: Option<String>,
-    /// How strings compare, where not by their bytes.
-    pub(crate) folding: Option<Folding>,
-}
-
-impl Query {
-    /// Every document that `filter` finds, in no particular order.
-    pub(crate) fn new(filter: &Document) -> Result<Self> {
-        Self::within(filter, &[])
-    }
-
-    /// As [`Query::new`]; the expressions of `filter` see `variables`.
-    pub(crate) fn within(filter: &Document, variables: &[(String, Bson)]) -> Result<Self> {
-        let filter = filter::sharpened(filter::parse(filter)?, variables);
-        let near = conjuncts(&filter).iter().find_map(|condition| match condition {
-            Filter::Field(path, Predicate::Near { point: [longitude, latitude], .. }) => {
-                Some(GeoPoint::new(*longitude, *latitude).map(|point| (path.to_string(), point)))
-            }
-            _ => None,
-        });
-        Ok(Self {
-            filter,
-            sort: Vec::new(),
-            skip: 0,
-            limit: None,
-            near: near.transpose()?,
-            scored: false,
-            variables: variables.to_vec(),
-            hint: None,
-            folding: None,
-        })
-    }
-
-    /// The same in an order; an order asked for replaces that of `$near`.
-    pub(crate) fn sorted(mut self, sort: Option<&Document>) -> Result<Self> {
-        self.sort = sort_keys(sort)?;
-        if !self.sort.is_empty() {
-            self.near = None;
-        }
-        self.scored |= self.sort.iter().any(|key| key.path == SCORE);
-        Ok(self)
-    }
-
-    /// The same, run as `options` say.
-    ///
-    /// # Errors
-    /// `unsupported` for collations that compare more than letters and accents.
-    pub(crate) fn with(mut self, options: &ReadOptions) -> Result<Self> {
-        self.hint.clone_from(&options.hint);
-        self.folding = options.collation.as_ref().map(Folding::of).transpose()?.flatten();
-        Ok(self)
-    }
-
-    /// How the documents of `collection` are read.
-    pub(crate) fn plan(&self, collection: &Collection) -> Result<Plan> {
-        match &self.hint {
-            Some(name) => plan::hinted(collection, &self.filter, &self.sort, name),
-            None => Ok(plan::plan(collection, &self.filter, &self.sort)),
-        }
-    }
-
-    /// The same with scores, where documents are found by words.
-    pub(crate) fn scored(mut self) -> Self {
-        self.scored = true;
-        self
-    }
-
-    /// Whether the documents carry their score.
-    pub(crate) fn carries_scores(&self) -> bool {
-        self.scored && self.filter.text().is_some()
-    }
-
-    /// A part of the same.
-    pub(crate) fn window(mut self, skip: Option<u64>, limit: Option<u64>) -> Self {
-        let bound = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        self.skip = skip.map_or(0, bound);
-        self.limit = limit.filter(|limit| *limit > 0).map(bound);
-        self
-    }
-
-    /// What is to be checked on the documents that a plan reads.
-    pub(crate) fn residual(&self, plan: &Plan, clock: &Clock) -> Result<Matching> {
-        self.matching(if plan.exact { &Filter::All } else { &self.filter }, clock)
-    }
-
-    /// A condition, with what its expressions see.
-    fn matching(&self, filter: &Filter, clock: &Clock) -> Result<Matching> {
-        if !filter.has_expressions() {
-            return Matching::new(filter);
-        }
-        let now = ("NOW".to_owned(), clock.now().into());
-        let variables: Vec<_> = self.variables.iter().cloned().chain([now]).collect();
-        Matching::within(filter, &variables)
-    }
-
-    /// The condition.
-    pub(crate) fn filter(&self) -> &Filter {
-        &self.filter
-    }
-}
-
-/// Reads `{path: 1 | -1}`.
-pub(crate) fn sort_keys(sort: Option<&Document>) -> Result<Vec<SortKey>> {
-    let Some(sort) = sort else { return Ok(Vec::new()) };
-    let mut keys = Vec::with_capacity(sort.len());
-    for (path, direction) in sort {
-        let descending = match integer(direction) {
-            Some(1) => false,
-            Some(-1) => true,
-            _ if text::is_score(direction) => {
-                keys.push(SortKey { path: SCORE.into(), descending: true });
-                continue;
-            }
-            _ if matches!(direction, Bson::Document(_)) => {
-                return Err(Error::unsupported(format!(
-                    "the embedded engine has no sort of `{path}` by {direction}"
-                )));
-            }
-            _ => return Err(Error::bad_request(format!("the sort of `{path}` is 1 or -1, not {direction}"))),
-        };
-        keys.push(SortKey { path: path.clone().into(), descending });
-    }
-    Ok(keys)
 }
 
 /// A collection, how it is read, and what is left to check.

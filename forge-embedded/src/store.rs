@@ -13,7 +13,7 @@ use std::ops::Bound;
 
 use forge_core::{Error, Result};
 use redb::{
-    AccessGuard, Range, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition,
+    AccessGuard, Range, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, Value,
     WriteTransaction,
 };
 
@@ -129,6 +129,18 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
+    /// Stores documents that are not there yet, by their full keys, which are sorted.
+    pub(crate) fn put_new_docs(&mut self, rows: &[(&[u8], &[u8])]) -> Result<()> {
+        let Self::Write { docs, .. } = self else { return Err(read_only()) };
+        put_new(docs, rows)
+    }
+
+    /// Stores index entries that are not there yet; they are sorted.
+    pub(crate) fn put_new_entries(&mut self, rows: &[(&[u8], u32)]) -> Result<()> {
+        let Self::Write { index, .. } = self else { return Err(read_only()) };
+        put_new(index, rows)
+    }
+
     /// Removes an index entry.
     pub(crate) fn remove_entry(&mut self, key: &[u8]) -> Result<()> {
         let Self::Write { index, .. } = self else { return Err(read_only()) };
@@ -155,6 +167,49 @@ pub(crate) fn range<'r>(
     span: &Span,
 ) -> Result<Range<'r, Bytes, Bytes>> {
     table.range::<&[u8]>(span.bounds()).map_err(storage)
+}
+
+/// How many rows are stored one by one until it is looked again whether many of them go to the same place.
+const STRETCH: usize = 16;
+
+/// Stores sorted rows, none of which is there. Where many of them fall between the same two rows they are written page
+/// by page.
+fn put_new<'v, V: Value + 'static>(
+    table: &mut Table<'_, Bytes, V>,
+    mut rows: &[(&[u8], V::SelfType<'v>)],
+) -> Result<()> {
+    while let Some((first, _)) = rows.first() {
+        let together = if rows.len() < STRETCH { 0 } else { before_next(table, first, rows)? };
+        let (now, later) = rows.split_at(if together < STRETCH { STRETCH.min(rows.len()) } else { together });
+        if together < STRETCH {
+            for (key, value) in now {
+                table.insert(*key, value).map_err(storage)?;
+            }
+        } else {
+            let mut cursor = table.upper_bound_mut(Bound::Excluded(*first)).map_err(storage)?;
+            for (key, value) in now {
+                cursor.insert_before(*key, value).map_err(storage)?;
+            }
+            cursor.close().map_err(storage)?;
+        }
+        rows = later;
+    }
+    Ok(())
+}
+
+/// How many of the rows come before the first one that the table holds behind `first`.
+fn before_next<'v, V: Value + 'static>(
+    table: &Table<'_, Bytes, V>,
+    first: &[u8],
+    rows: &[(&[u8], V::SelfType<'v>)],
+) -> Result<usize> {
+    match table.range::<&[u8]>(first..).map_err(storage)?.next() {
+        None => Ok(rows.len()),
+        Some(next) => {
+            let (next, _) = next.map_err(storage)?;
+            Ok(rows.partition_point(|(key, _)| *key < next.value()))
+        }
+    }
 }
 
 fn read_only() -> Error {

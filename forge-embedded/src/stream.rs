@@ -13,10 +13,12 @@ use futures_util::{StreamExt, stream};
 use redb::ReadTransaction;
 
 use crate::catalog::Catalog;
+use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::plan::Access;
 use crate::project::Projection;
-use crate::read::{Clock, Query, View};
+use crate::query::Query;
+use crate::read::View;
 use crate::store::{Span, Tables, doc_key};
 
 /// Opens a stream of a find, `batch` documents at a time.

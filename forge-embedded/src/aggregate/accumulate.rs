@@ -3,15 +3,16 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
-use bson::{Bson, Document};
+use bson::{Bson, Document, RawBsonRef};
 use forge_core::ir::SortKey;
+use forge_core::order::compare;
 use forge_core::{Decimal, Error, Result};
 
 use super::context::Context;
-use super::expr::{Expr, Value, compare, percentile_of, percentiles, widening};
+use super::expr::{Expr, Scope, Value, percentile_of, percentiles, widening};
 use crate::index::integer;
 use crate::keys;
-use crate::read::sort_keys;
+use crate::query::sort_keys;
 use crate::update::{Arithmetic, is_number};
 
 /// What is computed of a group.
@@ -92,31 +93,36 @@ impl Accumulator {
     }
 
     /// Takes a document into the account.
-    pub(super) fn add(&self, cx: &Context<'_, '_>, state: &mut State, document: &Document) -> Result<()> {
-        let value = self.expr.eval(&cx.scope(document))?;
-        if let Kind::Push | Kind::AddToSet | Kind::Percentile { .. } = self.kind {
-            cx.charge(value.as_ref().map_or(0, weight))?;
+    pub(super) fn add(&self, cx: &Context<'_, '_>, state: &mut State, scope: &Scope<'_>) -> Result<()> {
+        match &self.kind {
+            Kind::Sum | Kind::Avg => self.expr.lend(scope, |value| state.sum(value)),
+            Kind::Extreme(wanted) => self.expr.lend(scope, |value| state.keep(value, *wanted)),
+            Kind::Push | Kind::AddToSet | Kind::Percentile { .. } => {
+                let value = self.expr.eval(scope)?;
+                cx.charge(value.as_ref().map_or(0, weight))?;
+                self.take(state, value)
+            }
+            Kind::Ranked { order, count, last, .. } => {
+                let key = keys::sort_key(&scope.root().raw()?, order);
+                state.rank(key, self.expr.value(scope)?, *count, *last);
+                Ok(())
+            }
+            _ => {
+                let value = self.expr.eval(scope)?;
+                self.take(state, value)
+            }
         }
-        if let Kind::Ranked { order, count, last, .. } = &self.kind {
-            let key = keys::sort_key(&keys::to_raw(document)?, order);
-            state.rank(key, value.unwrap_or(Bson::Null), *count, *last);
-            return Ok(());
-        }
-        self.take(state, value)
     }
 
     /// Takes a value into the account.
     fn take(&self, state: &mut State, value: Value) -> Result<()> {
+        if let Kind::Sum | Kind::Avg = self.kind {
+            return lent(value.as_ref(), |value| state.sum(value));
+        }
         state.count += 1;
         match &self.kind {
-            Kind::Sum | Kind::Avg => match value.filter(is_number) {
-                None => state.count -= 1,
-                Some(value) => {
-                    let total = state.value.take().unwrap_or(Bson::Int32(0));
-                    state.value = Some(widening(Arithmetic::Add, &total, &value)?);
-                }
-            },
-            Kind::Extreme(wanted) => state.keep(value, *wanted),
+            Kind::Sum | Kind::Avg => {}
+            Kind::Extreme(wanted) => lent(value.as_ref(), |value| state.keep(value, *wanted))?,
             Kind::First => {
                 if state.count == 1 {
                     state.value = value;
@@ -201,14 +207,38 @@ impl Accumulator {
 }
 
 impl State {
-    /// Keeps the value where it is `wanted` against the present one; null and missing never count.
-    fn keep(&mut self, value: Value, wanted: Ordering) {
-        let Some(value) = value.filter(|value| !matches!(value, Bson::Null | Bson::Undefined)) else {
-            return;
+    /// Adds a number to the total; what is no number does not count.
+    fn sum(&mut self, value: Option<RawBsonRef<'_>>) -> Result<()> {
+        let Some(value) = value.filter(|value| keys::class_of(*value) == keys::class::NUMBER) else {
+            return Ok(());
         };
-        if self.value.is_none() || compare(Some(&value), self.value.as_ref()) == wanted {
-            self.value = Some(value);
+        self.count += 1;
+        let total = self.value.take().unwrap_or(Bson::Int32(0));
+        // Whole numbers that stay whole, and doubles, which are most sums; the rest changes its type on the way.
+        let plain = match (&total, value) {
+            (Bson::Int32(total), RawBsonRef::Int32(value)) => total.checked_add(value).map(Bson::Int32),
+            (Bson::Int64(total), RawBsonRef::Int64(value)) => total.checked_add(value).map(Bson::Int64),
+            (Bson::Double(total), RawBsonRef::Double(value)) => Some(Bson::Double(total + value)),
+            _ => None,
+        };
+        self.value = Some(match plain {
+            Some(sum) => sum,
+            None => widening(Arithmetic::Add, &total, &Bson::try_from(value)?)?,
+        });
+        Ok(())
+    }
+
+    /// Keeps the value where it is `wanted` against the present one; null and missing never count.
+    fn keep(&mut self, value: Option<RawBsonRef<'_>>, wanted: Ordering) -> Result<()> {
+        let Some(value) = value.filter(|value| !matches!(value, RawBsonRef::Null | RawBsonRef::Undefined))
+        else {
+            return Ok(());
+        };
+        let better = |present: &Bson| keys::with_raw(present, |present| compare(value, present) == wanted);
+        if self.value.as_ref().is_none_or(better) {
+            self.value = Some(Bson::try_from(value)?);
         }
+        Ok(())
     }
 
     /// Puts a value into its place, behind equal ones, and keeps `count` of them from the front or the back.
@@ -254,6 +284,14 @@ fn simple(operator: &str) -> Option<Kind> {
         "$stdDevSamp" => Kind::StdDev { sample: true },
         _ => return None,
     })
+}
+
+/// Lends a value in its raw form.
+fn lent<R>(value: Option<&Bson>, with: impl FnOnce(Option<RawBsonRef<'_>>) -> R) -> R {
+    match value {
+        Some(value) => keys::with_raw(value, |value| with(Some(value))),
+        None => with(None),
+    }
 }
 
 fn double(value: &Bson) -> Option<f64> {

@@ -59,7 +59,7 @@ pub(super) fn bucket(cx: &Context<'_, '_>, rows: &Rows, form: &Document) -> Resu
         let empty = || (id.clone(), vec![State::default(); fields.len()]);
         let (_, states) = buckets.entry(keys::encoded(&id)).or_insert_with(empty);
         for ((_, accumulator), state) in fields.iter().zip(states) {
-            accumulator.add(cx, state, row)?;
+            accumulator.add(cx, state, &cx.scope(row))?;
         }
     }
     buckets.into_values().map(|(id, states)| finish(id, &fields, &states)).collect()
@@ -92,7 +92,7 @@ pub(super) fn bucket_auto(cx: &Context<'_, '_>, rows: &Rows, form: &Document) ->
         let mut states = vec![State::default(); fields.len()];
         for (_, _, row) in &keyed[start..end] {
             for ((_, accumulator), state) in fields.iter().zip(&mut states) {
-                accumulator.add(cx, state, row)?;
+                accumulator.add(cx, state, &cx.scope(row))?;
             }
         }
         let max = keyed.get(end).unwrap_or(&keyed[end - 1]).1.clone();

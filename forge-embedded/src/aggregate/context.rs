@@ -3,10 +3,10 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use bson::{Bson, Document};
+use bson::{Bson, Document, RawDocument};
 use forge_core::{DateTime, Error, Result};
 
-use super::expr::{Scope, Variables};
+use super::expr::{Root, Scope, Variables};
 use crate::read::View;
 
 /// The most that one command may hold in memory, in bytes as they are estimated. Nothing is spilled to disk.
@@ -47,9 +47,14 @@ impl<'v, 't> Context<'v, 't> {
         &self.variables
     }
 
-    /// What an expression sees of a document.
-    pub(super) fn scope<'s>(&'s self, root: &'s Document) -> Scope<'s> {
-        Scope::new(root, &self.variables)
+    /// What an expression sees of a row.
+    pub(super) fn scope<'s>(&'s self, row: &'s Document) -> Scope<'s> {
+        Scope::new(Root::Row(row), &self.variables)
+    }
+
+    /// What an expression sees of a document of the store.
+    pub(super) fn scope_of<'s>(&'s self, stored: &'s RawDocument) -> Scope<'s> {
+        Scope::new(Root::Stored(stored), &self.variables)
     }
 
     /// One more document is worked on.

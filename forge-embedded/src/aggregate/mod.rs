@@ -16,17 +16,21 @@ mod stages;
 mod tests;
 mod window;
 
+use std::cell::RefCell;
+
 use bson::{Bson, Document, RawDocumentBuf};
 use forge_core::matcher::Computed;
 use forge_core::{DateTime, Error, Result};
 
 use crate::keys;
 use crate::project::Projection;
-use crate::read::{Query, View};
+use crate::query::Query;
+use crate::read::View;
 use crate::text::SCORE;
 use context::Context;
 pub(crate) use context::MEMORY_LIMIT;
-use expr::{Expr, Scope};
+use expr::{Expr, Root, Scope};
+use group::Grouping;
 
 /// The most stages in a pipeline, as on a server.
 const MAX_STAGES: usize = 1_000;
@@ -58,16 +62,58 @@ pub(crate) fn run(
     if rest.is_empty() {
         return view.select(collection, &query, &|_, document| Ok(document.to_owned()));
     }
-    let wanted = shape::needed(rest).map_or(Ok(Projection::Whole), |paths| Projection::parse(&paths))?;
-    let rows = view.select(collection, &query, &|_, document| {
-        let kept = match &wanted {
-            Projection::Whole => Document::try_from(document)?,
-            projection => Document::try_from(projection.apply(document)?)?,
-        };
-        cx.charge(document.as_bytes().len())?;
-        Ok(kept)
-    })?;
+    let (rows, rest) = gather(&cx, collection, &query, rest)?;
     through(&cx, rows, rest)?.iter().map(keys::to_raw).collect()
+}
+
+/// The rows that a query finds, and the stages that are left for them. A first stage that makes little of many documents
+/// takes them as they are found: they are neither decoded nor held.
+fn gather<'p>(
+    cx: &Context<'_, '_>,
+    collection: &str,
+    query: &Query,
+    stages: &'p [Document],
+) -> Result<(Rows, &'p [Document])> {
+    if let (Some((first, rest)), true) = (stages.split_first(), query.is_unordered())
+        && let (1, Some((name, operand))) = (first.len(), first.iter().next())
+        && let Some(rows) = folded(cx, collection, query, name, operand)?
+    {
+        return Ok((rows, rest));
+    }
+    let wanted = shape::needed(stages).map_or(Ok(Projection::Whole), |paths| Projection::parse(&paths))?;
+    let rows = cx.view()?.select(collection, query, &|_, document| {
+        cx.charge(document.as_bytes().len())?;
+        match &wanted {
+            Projection::Whole => Ok(Document::try_from(document)?),
+            projection => Ok(Document::try_from(projection.apply(document)?)?),
+        }
+    })?;
+    Ok((rows, stages))
+}
+
+/// What `$group`, `$sortByCount` or `$count` makes of the documents that a query finds; none for other stages.
+fn folded(
+    cx: &Context<'_, '_>,
+    collection: &str,
+    query: &Query,
+    name: &str,
+    operand: &Bson,
+) -> Result<Option<Rows>> {
+    let view = cx.view()?;
+    let grouped = |operand: &Bson| {
+        let grouping = RefCell::new(Grouping::parse(operand)?);
+        view.select(collection, query, &|_, document| grouping.borrow_mut().add(cx, &cx.scope_of(document)))?;
+        grouping.into_inner().finish()
+    };
+    match name {
+        "$group" => grouped(operand).map(Some),
+        "$sortByCount" => grouped(&group::counting(operand)).map(group::most_frequent_first).map(Some),
+        "$count" => {
+            let found = view.select(collection, query, &|_, _| Ok(()))?;
+            group::count(found.len(), operand).map(Some)
+        }
+        _ => Ok(None),
+    }
 }
 
 /// The state that the stages of an update make of a document.
@@ -88,8 +134,7 @@ pub(crate) fn condition(expression: &Bson, variables: &[(String, Bson)]) -> Resu
     let expr = Expr::parse(expression)?;
     let variables = variables.to_vec();
     Ok(Computed::new(move |document| {
-        let document = Document::try_from(document)?;
-        Ok(expr::truthy(expr.eval(&Scope::new(&document, &variables))?.as_ref()))
+        Ok(expr::truthy(expr.eval(&Scope::new(Root::Stored(document), &variables))?.as_ref()))
     }))
 }
 
@@ -107,14 +152,16 @@ fn nested(cx: &Context<'_, '_>, collection: &str, pipeline: &[Document]) -> Resu
         return Ok(rows);
     }
     let (query, rest) = start(cx, pipeline)?;
+    if !query.carries_scores() {
+        let (rows, rest) = gather(cx, collection, &query, rest)?;
+        return through(cx, rows, rest);
+    }
     let rows = cx.view()?.select(collection, &query, &|_, document| {
         cx.charge(document.as_bytes().len())?;
         Ok(Document::try_from(document)?)
     })?;
     let mut rows = through(cx, rows, rest)?;
-    if query.carries_scores() {
-        rows.iter_mut().for_each(|row| drop(row.remove(SCORE)));
-    }
+    rows.iter_mut().for_each(|row| drop(row.remove(SCORE)));
     Ok(rows)
 }
 

@@ -11,7 +11,7 @@ use crate::index::integer;
 use crate::keys;
 use crate::matching::Matching;
 use crate::project::{self, Projection};
-use crate::read::sort_keys;
+use crate::query::sort_keys;
 use crate::update::{set_path, unset};
 
 /// Sends rows through one stage.
@@ -26,7 +26,7 @@ pub(super) fn apply(cx: &Context<'_, '_>, rows: Rows, name: &str, operand: &Bson
         "$unset" => without(cx, rows, operand),
         "$group" => group::group(cx, &rows, operand),
         "$sortByCount" => group::sort_by_count(cx, &rows, operand),
-        "$count" => group::count(&rows, operand),
+        "$count" => group::count(rows.len(), operand),
         "$bucket" => bucket::bucket(cx, &rows, document(name, operand)?),
         "$bucketAuto" => bucket::bucket_auto(cx, &rows, document(name, operand)?),
         "$unwind" => unwound(cx, rows, operand),

@@ -12,11 +12,10 @@ use super::context::Context;
 use super::expr::{Expr, TimeUnit, shift_utc};
 use crate::index::integer;
 use crate::keys;
-use crate::read::sort_keys;
+use crate::query::sort_keys;
 use crate::update::{is_number, set_path};
 
 /// What is computed of each row.
-#[allow(clippy::large_enum_variant, reason = "there is one for each output of a stage")]
 enum Function {
     DocumentNumber,
     Rank,
@@ -42,18 +41,24 @@ enum Function {
     Locf(Expr),
     /// What lies on the line between the values on both sides.
     LinearFill(Expr),
-    Accumulator(Accumulator),
+    Accumulator(Box<Accumulator>),
 }
 
 /// One end of a window, as a distance from the row; none: the end of the partition.
 type Bound = Option<Bson>;
 
 /// The rows that a function sees.
-#[allow(clippy::large_enum_variant, reason = "there is one for each output of a stage")]
 enum Window {
     All,
     Documents(Option<i64>, Option<i64>),
-    Range { lower: Bound, upper: Bound, unit: Option<TimeUnit> },
+    Range(Box<Reach>),
+}
+
+/// A window by the values of the order.
+struct Reach {
+    lower: Bound,
+    upper: Bound,
+    unit: Option<TimeUnit>,
 }
 
 struct Output {
@@ -213,7 +218,7 @@ impl Output {
                 continue;
             }
             for row in &partition.rows[seen.end..window.end] {
-                accumulator.add(cx, &mut state, row)?;
+                accumulator.add(cx, &mut state, &cx.scope(row))?;
             }
             seen = window;
             out.push(accumulator.finish(&state)?);
@@ -236,7 +241,8 @@ impl Output {
                 };
                 Ok((0..count).map(window).collect())
             }
-            Window::Range { lower, upper, unit } => {
+            Window::Range(reach) => {
+                let Reach { lower, upper, unit } = &**reach;
                 let places = partition.places()?;
                 let bound =
                     |place: f64, bound: &Bound| bound.as_ref().map(|by| moved(place, by, *unit)).transpose();
@@ -302,14 +308,15 @@ impl Function {
             }
             "$locf" => Self::Locf(Expr::parse(operand)?),
             "$linearFill" => Self::LinearFill(Expr::parse(operand)?),
-            name => Self::Accumulator(Accumulator::named(name, operand).map_err(|error| {
-                if error.code() == forge_core::ErrorCode::Unsupported {
-                    return Error::unsupported(format!(
+            name => match Accumulator::named(name, operand) {
+                Ok(accumulator) => Self::Accumulator(Box::new(accumulator)),
+                Err(error) if error.code() == forge_core::ErrorCode::Unsupported => {
+                    return Err(Error::unsupported(format!(
                         "the embedded engine has no window function `{name}`"
-                    ));
+                    )));
                 }
-                error
-            })?),
+                Err(error) => return Err(error),
+            },
         })
     }
 
@@ -353,7 +360,11 @@ impl Window {
                         "a window of a range needs a `sortBy` of one ascending field",
                     ));
                 }
-                Ok(Self::Range { lower, upper, unit: form.get("unit").map(TimeUnit::parse).transpose()? })
+                Ok(Self::Range(Box::new(Reach {
+                    lower,
+                    upper,
+                    unit: form.get("unit").map(TimeUnit::parse).transpose()?,
+                })))
             }
             _ => Err(wrong()),
         }

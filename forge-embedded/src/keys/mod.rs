@@ -155,10 +155,25 @@ fn encode_body(value: RawBsonRef<'_>, out: &mut Vec<u8>) {
 fn document(value: &RawDocument, out: &mut Vec<u8>) {
     for field in value.iter() {
         let Ok((name, value)) = field else { break };
-        out.push(class_of(value));
-        text(name.as_str().as_bytes(), out);
-        encode_body(value, out);
+        encode_field(name.as_str(), value, out);
     }
+    end_document(out);
+}
+
+/// Appends what stands before the fields of a document.
+pub(crate) fn begin_document(out: &mut Vec<u8>) {
+    out.push(class::DOCUMENT);
+}
+
+/// Appends the byte form of a field of a document.
+pub(crate) fn encode_field(name: &str, value: RawBsonRef<'_>, out: &mut Vec<u8>) {
+    out.push(class_of(value));
+    text(name.as_bytes(), out);
+    encode_body(value, out);
+}
+
+/// Appends what stands behind the fields of a document.
+pub(crate) fn end_document(out: &mut Vec<u8>) {
     out.push(END);
 }
 
@@ -216,7 +231,7 @@ impl<'a> PathValues<'a> {
         let (mut inner, mut rest) = (document, path);
         loop {
             let (head, tail) = rest.split_once('.').map_or((rest, None), |(head, tail)| (head, Some(tail)));
-            let Ok(Some(value)) = inner.get(head) else { return Self::single(RawBsonRef::Null, false) };
+            let Some(value) = order::field(inner, head) else { return Self::single(RawBsonRef::Null, false) };
             match (value, tail) {
                 (RawBsonRef::Array(_), _) => {
                     let exists = order::visit(document, path, |found| match found {

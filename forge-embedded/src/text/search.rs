@@ -13,7 +13,8 @@ use crate::catalog::Collection;
 use crate::index::Index;
 use crate::keys;
 use crate::matching::Matching;
-use crate::read::{Query, View};
+use crate::query::Query;
+use crate::read::View;
 use crate::store::{Span, doc_key, storage};
 
 /// The field that carries a document's score through a command. No stored field has a name like this.

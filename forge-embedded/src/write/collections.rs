@@ -12,8 +12,9 @@ use super::store::{Duplicate, Step};
 use super::{Writing, id_key};
 use crate::admin::{Target, stages};
 use crate::catalog::{Collection, ViewOf};
+use crate::clock::Clock;
 use crate::index::Index;
-use crate::read::{Clock, Query};
+use crate::query::Query;
 use crate::store::{Span, doc_key};
 use crate::validate::Validator;
 

@@ -2,6 +2,7 @@
 //!
 //! A command that fails leaves nothing behind: what it changed so far is changed back before the error is answered.
 
+mod batch;
 mod collections;
 mod schema;
 mod store;
@@ -16,12 +17,15 @@ use forge_mongo::{Command, MongoArtifact, Reply};
 use redb::{Table, WriteTransaction};
 
 use crate::catalog::{Catalog, Collection};
+use crate::clock::Clock;
 use crate::feed::Change;
 use crate::filter;
 use crate::keys;
-use crate::read::{Clock, Query, View};
-use crate::store::{META, Tables, doc_key, storage};
+use crate::query::Query;
+use crate::read::View;
+use crate::store::{META, Tables, storage};
 use crate::update::{Update, set_path};
+use batch::Batch;
 use store::{Duplicate, Step};
 
 /// The largest document, as on a server.
@@ -167,10 +171,11 @@ impl<'w, 't> Writing<'w, 't> {
     ) -> Result<Reply> {
         let mut failures = Vec::new();
         let mut collection = self.ensure_collection(database, name)?;
+        let mut batch = Batch::default();
         for (position, document) in documents.iter().enumerate() {
             let failure = match self.with_id(document) {
                 Err(failure) => Some(failure),
-                Ok(document) => match self.insert_one(database, &mut collection, document) {
+                Ok(document) => match self.admit(&collection, &mut batch, document) {
                     Ok(duplicate) => duplicate.map(|duplicate| duplicate.into_failure(name)),
                     // An index cannot take the document; nothing of it is stored.
                     Err(error) if error.code() == ErrorCode::BadRequest => Some(WriteFailure {
@@ -188,6 +193,7 @@ impl<'w, 't> Writing<'w, 't> {
                 }
             }
         }
+        self.store_batch(database, &mut collection, batch)?;
         Ok(Reply::Inserted { failures })
     }
 
@@ -231,15 +237,11 @@ impl<'w, 't> Writing<'w, 't> {
         collection: &mut Arc<Collection>,
         document: RawDocumentBuf,
     ) -> Result<Option<Duplicate>> {
-        let id_key = id_key(&document)?;
-        if self.tables.doc(&doc_key(collection.id, &id_key))?.is_some() {
-            return Ok(Some(Duplicate { index: "_id_".to_owned(), paths: vec!["_id".to_owned()] }));
-        }
-        let step = Step { id_key: &id_key, before: None, after: Some(&document) };
-        if let Some(duplicate) = self.store(database, collection, &step, true)? {
+        let mut batch = Batch::default();
+        if let Some(duplicate) = self.admit(collection, &mut batch, document)? {
             return Ok(Some(duplicate));
         }
-        self.record(collection, ChangeKind::Insert, id_key, None, Some(document), None);
+        self.store_batch(database, collection, batch)?;
         Ok(None)
     }
 
@@ -291,7 +293,7 @@ impl<'w, 't> Writing<'w, 't> {
         update: &Update,
     ) -> Result<(RawDocumentBuf, Bson)> {
         let mut document = Document::new();
-        for (path, value) in filter::equalities(query.filter()) {
+        for (path, value) in filter::equalities(&query.filter) {
             if !matches!(update, Update::Replacement(_)) || path == "_id" {
                 set_path(&mut document, &path, value)?;
             }

@@ -1,6 +1,5 @@
 //! Indexes and databases: creating, dropping, expiring.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bson::{Document, RawDocument};
@@ -9,8 +8,9 @@ use forge_core::{Error, Result};
 
 use super::Writing;
 use crate::catalog::Collection;
+use crate::clock::Clock;
 use crate::index::Index;
-use crate::read::{Clock, Query};
+use crate::query::Query;
 use crate::store::{Span, storage};
 
 impl Writing<'_, '_> {
@@ -37,19 +37,17 @@ impl Writing<'_, '_> {
     }
 
     fn fill(&mut self, collection: &Collection, index: &mut Index) -> Result<()> {
-        let mut entries = BTreeSet::new();
+        let mut entries = Vec::new();
         for row in self.tables.docs(&Span::of_id(collection.id))? {
             let (key, value) = row.map_err(storage)?;
             let mut arrays = Vec::new();
-            entries.append(&mut index.entries(
-                RawDocument::from_bytes(value.value())?,
-                &key.value()[4..],
-                &mut arrays,
-            )?);
+            let document = RawDocument::from_bytes(value.value())?;
+            entries.append(&mut index.entries(document, &key.value()[4..], &mut arrays)?);
             for position in arrays {
                 index.keys[position].multikey = true;
             }
         }
+        entries.sort_unstable();
         let mut last: &[u8] = &[];
         for (key, id_at) in &entries {
             let values = &key[..*id_at as usize];
@@ -61,10 +59,8 @@ impl Writing<'_, '_> {
             }
             last = values;
         }
-        for (key, id_at) in &entries {
-            self.tables.put_entry(key, *id_at)?;
-        }
-        Ok(())
+        let entries: Vec<_> = entries.iter().map(|(key, id_at)| (key.as_slice(), *id_at)).collect();
+        self.tables.put_new_entries(&entries)
     }
 
     /// Drops an index.

@@ -69,24 +69,22 @@ impl Writing<'_, '_> {
         if let (true, Some(validator), Some(after)) = (check, &collection.validator, step.after) {
             validator.admit(&collection.name, step.before, after)?;
         }
-        let mut arrays = Vec::new();
-        let mut moves: Vec<(BTreeSet<Entry>, BTreeSet<Entry>)> = Vec::with_capacity(collection.indexes.len());
+        let mut arrays = BTreeSet::new();
+        let mut moves: Vec<(Vec<Entry>, Vec<Entry>)> = Vec::with_capacity(collection.indexes.len());
         for index in &collection.indexes {
             let mut positions = Vec::new();
             let entries = |document: Option<&RawDocument>, positions: &mut Vec<usize>| {
                 document.map_or_else(
-                    || Ok(BTreeSet::new()),
+                    || Ok(Vec::new()),
                     |document| index.entries(document, step.id_key, positions),
                 )
             };
             let old = entries(step.before, &mut Vec::new())?;
             let new = entries(step.after, &mut positions)?;
-            positions.retain(|&position| !index.keys[position].multikey);
-            if !positions.is_empty() {
-                arrays.push((index.id, positions));
-            }
+            let first = positions.into_iter().filter(|&position| !index.keys[position].multikey);
+            arrays.extend(first.map(|position| (index.id, position)));
             if check && index.unique {
-                for entry in new.difference(&old) {
+                for entry in missing_in(&new, &old) {
                     if self.is_taken(entry)? {
                         return Ok(Some(Duplicate { index: index.name.clone(), paths: index.paths() }));
                     }
@@ -96,10 +94,10 @@ impl Writing<'_, '_> {
         }
         self.pending.broken = true;
         for (old, new) in &moves {
-            for (key, _) in old.difference(new) {
+            for (key, _) in missing_in(old, new) {
                 self.tables.remove_entry(key)?;
             }
-            for (key, id_at) in new.difference(old) {
+            for (key, id_at) in missing_in(new, old) {
                 self.tables.put_entry(key, *id_at)?;
             }
         }
@@ -110,13 +108,13 @@ impl Writing<'_, '_> {
         }
         self.pending.broken = false;
         if !arrays.is_empty() {
-            *collection = self.note_arrays(database, collection, &arrays)?;
+            *collection = self.note_arrays(database, collection, arrays)?;
         }
         Ok(None)
     }
 
     /// Whether another document holds the values of an entry.
-    fn is_taken(&self, (key, id_at): &Entry) -> Result<bool> {
+    pub(super) fn is_taken(&self, (key, id_at): &Entry) -> Result<bool> {
         let values = &key[..*id_at as usize];
         for found in self.tables.entries(&Span::prefix(values))? {
             let (found, _) = found.map_err(storage)?;
@@ -128,18 +126,16 @@ impl Writing<'_, '_> {
     }
 
     /// Remembers that fields of indexes hold arrays.
-    fn note_arrays(
+    pub(super) fn note_arrays(
         &mut self,
         database: &str,
         collection: &Collection,
-        arrays: &[(u32, Vec<usize>)],
+        arrays: BTreeSet<(u32, usize)>,
     ) -> Result<Arc<Collection>> {
         let mut changed = collection.clone();
-        for index in &mut changed.indexes {
-            let id = index.id;
-            for (_, positions) in arrays.iter().filter(|(array_in, _)| *array_in == id) {
-                let index = Arc::make_mut(index);
-                positions.iter().for_each(|&position| index.keys[position].multikey = true);
+        for (id, position) in arrays {
+            for index in changed.indexes.iter_mut().filter(|index| index.id == id) {
+                Arc::make_mut(index).keys[position].multikey = true;
             }
         }
         self.replace_collection(database, changed)
@@ -163,4 +159,9 @@ impl Writing<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// The entries of `these` that `those` lack; both are sorted.
+fn missing_in<'e>(these: &'e [Entry], those: &'e [Entry]) -> impl Iterator<Item = &'e Entry> {
+    these.iter().filter(|entry| those.binary_search(entry).is_err())
 }

@@ -55,6 +55,85 @@ async fn inserts_report_each_failure_and_keep_the_rest() {
 }
 
 #[tokio::test]
+async fn many_documents_are_checked_against_each_other_and_against_what_is_there() {
+    let driver = memory();
+    for key in
+        [doc! { "name": "n", "key": { "n": 1 }, "unique": true }, doc! { "name": "t", "key": { "t": 1 } }]
+    {
+        driver.create_index("db", "c", &key).await.unwrap();
+    }
+    let row = |i: i32| doc! { "_id": i, "n": i * 7 % 1000, "t": [i % 10, "x"] };
+    // The even ones first, so that the others fall between them; behind them all at once.
+    assert!(insert(&driver, &(0..200).filter(|i| i % 2 == 0).map(row).collect::<Vec<_>>()).await.is_empty());
+    let mut rest: Vec<_> = (0..400).rev().map(row).collect();
+    rest.push(row(350));
+    rest.push(doc! { "_id": 1_000, "n": 399 * 7 % 1000 });
+    let failures = insert(&driver, &rest).await;
+    let twice: Vec<_> = failures.iter().map(|(at, failure)| (*at, failure.key_paths.join(","))).collect();
+    let even = (200..400).filter(|at| (399 - at) % 2 == 0).map(|at| (at, "_id".to_owned()));
+    let expected: Vec<_> = even.chain([(400, "_id".to_owned()), (401, "n".to_owned())]).collect();
+    assert_eq!(twice, expected);
+    assert_eq!(ids(&driver, doc! {}).await, (0..400).collect::<Vec<_>>());
+    for (filter, count) in [
+        (doc! { "n": 350 * 7 % 1000 }, 1),
+        (doc! { "t": 3 }, 40),
+        (doc! { "t": "x", "_id": { "$gte": 100 } }, 300),
+    ] {
+        assert_eq!(ids(&driver, filter.clone()).await.len(), count, "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn an_ordered_insert_keeps_what_came_before_the_failure() {
+    let driver = memory();
+    let documents = [1, 2, 1, 3].map(|i| raw(&doc! { "_id": i })).to_vec();
+    let reply = run(&driver, Command::Insert { documents, ordered: true }).await.unwrap();
+    let Reply::Inserted { failures } = reply else { panic!("{reply:?}") };
+    assert_eq!(failures.iter().map(|(at, failure)| (*at, failure.code)).collect::<Vec<_>>(), [(2, 11000)]);
+    assert_eq!(ids(&driver, doc! {}).await, [1, 2]);
+}
+
+/// A first `$group` reads documents where they lie, a later one reads rows.
+#[tokio::test]
+async fn groups_of_stored_documents_are_those_of_rows() {
+    let driver = memory();
+    let rows = [
+        doc! { "_id": 1, "k": "a", "n": 1, "d": { "x": 2, "l": [{ "y": 1 }, { "y": 2 }] } },
+        doc! { "_id": 2, "k": "a", "n": 2.5, "d": { "x": i64::MAX } },
+        doc! { "_id": 3, "k": Bson::Null, "n": i32::MAX, "d": { "x": 1_i64 } },
+        doc! { "_id": 4, "n": "text", "d": [{ "x": 5 }, { "x": 6 }] },
+        doc! { "_id": 5, "k": 1, "n": 1, "d": { "x": 2 } },
+        doc! { "_id": 6, "k": 1.0, "n": i32::MAX, "d": 7 },
+        doc! { "_id": 7, "k": ["a"], "n": Bson::Undefined, "d": { "l": [] } },
+    ];
+    insert(&driver, &rows).await;
+    let ids = [
+        bson!("$k"),
+        bson!({ "k": { "$ifNull": ["$k", null] }, "x": "$d.x" }),
+        bson!("$d.l.y"),
+        bson!({ "$toString": { "$type": "$n" } }),
+        Bson::Null,
+    ];
+    for id in ids {
+        let group = doc! {
+            "_id": id, "n": { "$sum": 1 }, "sum": { "$sum": "$n" }, "deep": { "$sum": "$d.x" }, "avg": { "$avg": "$n" },
+            "least": { "$min": "$n" }, "most": { "$max": "$d.x" }, "first": { "$first": "$k" }, "last": { "$last": "$d" },
+            "all": { "$push": "$d.l.y" }, "set": { "$addToSet": "$k" }, "roots": { "$push": "$$ROOT" },
+            "top": { "$topN": { "n": 2, "sortBy": { "n": -1 }, "output": "$_id" } },
+        };
+        let run_pipeline = async |pipeline: Vec<Document>| {
+            documents(run(&driver, Command::Aggregate { pipeline }).await.unwrap())
+        };
+        let stored = run_pipeline(vec![doc! { "$group": group.clone() }]).await;
+        let of_rows = run_pipeline(vec![doc! { "$skip": 0 }, doc! { "$group": group.clone() }]).await;
+        assert_eq!(format!("{stored:?}"), format!("{of_rows:?}"), "{group}");
+    }
+    let count = vec![doc! { "$match": { "_id": { "$gt": 2 } } }, doc! { "$count": "n" }];
+    let counted = documents(run(&driver, Command::Aggregate { pipeline: count }).await.unwrap());
+    assert_eq!(counted, [doc! { "n": 5 }]);
+}
+
+#[tokio::test]
 async fn documents_without_an_id_get_one_in_front() {
     let driver = memory();
     insert(&driver, &[doc! { "a": 1 }, doc! { "b": 1, "_id": 5 }]).await;

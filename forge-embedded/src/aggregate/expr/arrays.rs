@@ -6,7 +6,7 @@ use forge_core::{Error, Result};
 use super::{Named, Nulls, Operator, Value, argument, array, compare, is_nothing, length, number, whole};
 use crate::aggregate::accumulate;
 use crate::keys;
-use crate::read::sort_keys;
+use crate::query::sort_keys;
 
 const fn operator(
     name: &'static str,

@@ -12,6 +12,7 @@ mod dates;
 mod forms;
 mod objects;
 mod parse;
+mod root;
 mod sets;
 mod strings;
 mod zones;
@@ -27,6 +28,7 @@ use forms::Form;
 
 pub(super) use arrays::{percentile_of, percentiles};
 pub(super) use forms::checked_name;
+pub(super) use root::Root;
 pub(super) use zones::{TimeUnit, shift_utc};
 
 /// What an expression evaluates to: none where the value is missing.
@@ -90,15 +92,20 @@ pub(super) type Variables = [(String, Bson)];
 /// The document and the variables that an expression sees.
 #[derive(Clone, Copy)]
 pub(super) struct Scope<'s> {
-    root: &'s Document,
+    root: Root<'s>,
     variables: &'s Variables,
     outer: Option<&'s Scope<'s>>,
 }
 
 impl<'s> Scope<'s> {
     /// A document beside variables.
-    pub(super) fn new(root: &'s Document, variables: &'s Variables) -> Self {
+    pub(super) fn new(root: Root<'s>, variables: &'s Variables) -> Self {
         Self { root, variables, outer: None }
+    }
+
+    /// The document.
+    pub(super) fn root(&self) -> Root<'s> {
+        self.root
     }
 
     /// The same with more variables in front.
@@ -128,7 +135,7 @@ impl Expr {
     pub(super) fn eval(&self, scope: &Scope<'_>) -> Result<Value> {
         match self {
             Expr::Value(value) => Ok(Some(value.clone())),
-            Expr::Path { variable: None, path } => Ok(in_document(scope.root, path)),
+            Expr::Path { variable: None, path } => scope.root.at(path),
             Expr::Path { variable: Some(name), path } => variable(scope, name, path),
             Expr::Document(fields) => {
                 let mut out = Document::new();
@@ -181,8 +188,8 @@ impl Expr {
 fn variable(scope: &Scope<'_>, name: &str, path: &[String]) -> Result<Value> {
     match (name, path) {
         ("REMOVE", _) => Ok(None),
-        ("ROOT" | "CURRENT", []) => Ok(Some(Bson::Document(scope.root.clone()))),
-        ("ROOT" | "CURRENT", path) => Ok(in_document(scope.root, path)),
+        ("ROOT" | "CURRENT", []) => Ok(Some(Bson::Document(scope.root.whole()?))),
+        ("ROOT" | "CURRENT", path) => scope.root.at(path),
         (name, path) => {
             let value = scope.lookup(name);
             let value =

@@ -1,0 +1,60 @@
+//! How long a command has taken, and how many documents it has looked at.
+
+use forge_core::{DateTime, Env, Error, Result};
+use forge_mongo::MongoArtifact;
+
+/// Counts the documents that a command looks at, and stops it when its time is over.
+pub(crate) struct Clock {
+    env: Option<Env>,
+    deadline: Option<(Env, DateTime)>,
+    examined: std::cell::Cell<u64>,
+}
+
+impl Clock {
+    /// A clock for a command.
+    pub(crate) fn new(env: &Env, artifact: &MongoArtifact) -> Self {
+        let deadline = artifact.options.max_time.map(|limit| (env.clone(), env.now().saturating_add(limit)));
+        Self { env: Some(env.clone()), deadline, examined: std::cell::Cell::new(0) }
+    }
+
+    /// A clock that never runs out.
+    pub(crate) fn unlimited() -> Self {
+        Self { env: None, deadline: None, examined: std::cell::Cell::new(0) }
+    }
+
+    /// The present moment.
+    pub(crate) fn now(&self) -> DateTime {
+        self.env.as_ref().map_or(DateTime::UNIX_EPOCH, Env::now)
+    }
+
+    /// An unpredictable number.
+    pub(crate) fn random(&self) -> u64 {
+        let bytes = self.env.as_ref().map_or([0; 16], |env| env.uuid().bytes());
+        bytes.iter().fold(0, |number, byte| number.rotate_left(8) ^ u64::from(*byte))
+    }
+
+    /// One more document is looked at.
+    pub(crate) fn tick(&self) -> Result<()> {
+        let examined = self.examined.get() + 1;
+        self.examined.set(examined);
+        if examined.is_multiple_of(256) {
+            self.check()?;
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<()> {
+        match &self.deadline {
+            Some((env, deadline)) if env.now() > *deadline => Err(Error::timeout(format!(
+                "the command ran out of its time after {} documents",
+                self.examined.get()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// How many documents were looked at.
+    pub(crate) fn examined(&self) -> u64 {
+        self.examined.get()
+    }
+}
