@@ -6,6 +6,7 @@ mod accumulate;
 mod bucket;
 mod context;
 mod expr;
+mod fill;
 mod group;
 mod join;
 mod search;

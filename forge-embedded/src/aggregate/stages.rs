@@ -5,7 +5,7 @@ use forge_core::{Error, Result};
 
 use super::context::Context;
 use super::expr::Expr;
-use super::{Rows, bucket, group, join, nested, select, through, window};
+use super::{Rows, bucket, fill, group, join, nested, select, through, window};
 use crate::filter;
 use crate::index::integer;
 use crate::keys;
@@ -39,6 +39,8 @@ pub(super) fn apply(cx: &Context<'_, '_>, rows: Rows, name: &str, operand: &Bson
         "$sample" => select::sampled(cx, rows, document(name, operand)?),
         "$geoNear" => select::near(cx, rows, document(name, operand)?),
         "$facet" => facets(cx, &rows, document(name, operand)?),
+        "$fill" => fill::fill(cx, rows, document(name, operand)?),
+        "$densify" => fill::densify(cx, rows, document(name, operand)?),
         "$setWindowFields" => window::set_window_fields(cx, rows, document(name, operand)?),
         "$documents" => Err(Error::bad_request("`$documents` is only for the pipelines of databases")),
         name => Err(Error::unsupported(format!("the embedded engine has no pipeline stage `{name}`"))),
@@ -180,7 +182,7 @@ fn projected(cx: &Context<'_, '_>, rows: Rows, form: &Document) -> Result<Rows> 
     Ok(out)
 }
 
-fn extended(cx: &Context<'_, '_>, mut rows: Rows, form: &Document) -> Result<Rows> {
+pub(super) fn extended(cx: &Context<'_, '_>, mut rows: Rows, form: &Document) -> Result<Rows> {
     let mut fields = Vec::new();
     flatten("", form, &mut fields);
     let fields = fields.into_iter().map(|(path, value)| Ok((path, Expr::parse(value)?)));

@@ -417,6 +417,22 @@ conformance! {
         assert_eq!(t.db.pipeline::<Book>().write(doc! { "$match": {} }).await.unwrap_err().code(), ErrorCode::BadRequest);
     }
 
+    async fn gaps_are_closed_in_documents_and_between_them(t) {
+        fill(t).await?;
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Row { year: i32, title: Option<String>, price: Option<f64> }
+        let row = |year, title: Option<&str>, price| Row { year, title: title.map(s), price };
+        let densify = doc! { "$densify": { "field": "year", "range": { "step": 20, "bounds": [1943, 1990] } } };
+        let added = t.db.pipeline::<Book>().match_(|b| b.author_id.eq(2)).raw(densify);
+        let rows: Vec<Row> = added.raw(doc! { "$sort": { "year": 1 } }).fetch().await?;
+        let wanted = [row(1943, None, None), row(1963, Some("Frost"), Some(12.0)), row(1982, Some("Beton"), None), row(1983, None, None)];
+        assert_eq!(rows, wanted);
+        let filled = doc! { "$fill": { "sortBy": { "year": 1 }, "partitionByFields": ["author_id"], "output": { "price": { "method": "locf" } } } };
+        let rows: Vec<Row> = t.db.pipeline::<Book>().raw(filled).raw(doc! { "$sort": { "year": 1 } }).fetch().await?;
+        let prices: Vec<_> = rows.iter().map(|row| row.price).collect();
+        assert_eq!(prices, [Some(8.0), Some(10.0), Some(12.0), Some(12.0)]);
+    }
+
     async fn live_queries_learn_what_a_pipeline_read(t) {
         fill(t).await?;
         let pipeline = t.db.pipeline::<Book>()
