@@ -4,7 +4,7 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,6 +21,7 @@ pub use crate::admin::{
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::ir::{Filter, Operation, Outcome, Rows, Select};
+use crate::matcher::Window;
 use crate::model::ModelRef;
 use crate::observe::Observers;
 use crate::tenant::TenantScope;
@@ -261,15 +262,15 @@ impl fmt::Debug for Exec {
 impl Exec {
     /// Records that `collection` was read with `filter`, where somebody wants to know.
     ///
-    /// `filter` holds no relations: executors record each command that they run.
-    pub fn record_read(&self, database: &str, collection: &str, filter: impl FnOnce() -> Filter) {
-        if let Some(log) = &self.reads {
-            log.push(Read {
-                database: database.into(),
-                collection: collection.to_owned().into(),
-                filter: filter(),
-            });
-        }
+    /// `filter` holds no relations: executors record each command that they run. The number of the read is what
+    /// [`ReadLog::narrow`] takes.
+    pub fn record_read(
+        &self,
+        database: &str,
+        collection: &str,
+        filter: impl FnOnce() -> Filter,
+    ) -> Option<usize> {
+        self.reads.as_ref().map(|log| log.push(Read::new(database, collection.to_owned(), filter())))
     }
 }
 
@@ -282,6 +283,20 @@ pub struct Read {
     pub collection: Cow<'static, str>,
     /// The documents that could have made a difference; never a relation filter.
     pub filter: Filter,
+    /// Where the result ended, if it was the first part of a sorted read: what comes after made no difference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<Arc<Window>>,
+}
+
+impl Read {
+    /// A read of every document that meets `filter`.
+    pub fn new(
+        database: impl Into<Arc<str>>,
+        collection: impl Into<Cow<'static, str>>,
+        filter: Filter,
+    ) -> Self {
+        Self { database: database.into(), collection: collection.into(), filter, window: None }
+    }
 }
 
 /// What a query read, in the order it did.
@@ -289,14 +304,27 @@ pub struct Read {
 pub struct ReadLog(Mutex<Vec<Read>>);
 
 impl ReadLog {
-    /// Adds a read.
-    pub fn push(&self, read: Read) {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(read);
+    fn reads(&self) -> MutexGuard<'_, Vec<Read>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a read, and says its number.
+    pub fn push(&self, read: Read) -> usize {
+        let mut reads = self.reads();
+        reads.push(read);
+        reads.len() - 1
+    }
+
+    /// Notes that the read with this number ended at `window`, now that it was answered.
+    pub fn narrow(&self, number: usize, window: Window) {
+        if let Some(read) = self.reads().get_mut(number) {
+            read.window = Some(Arc::new(window));
+        }
     }
 
     /// Takes everything recorded so far.
     pub fn take(&self) -> Vec<Read> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+        std::mem::take(&mut *self.reads())
     }
 }
 

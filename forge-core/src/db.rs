@@ -256,7 +256,7 @@ impl<A> Db<A> {
         }
         if let Some(log) = &self.handle.exec.reads {
             let filter = self.handle.exec.tenant.condition(M::def())?.and(filter);
-            log.push(Read { database: self.name().into(), collection: M::def().collection.into(), filter });
+            log.push(Read::new(self.name(), M::def().collection, filter));
         }
         Ok(())
     }

@@ -53,7 +53,7 @@ impl Matcher {
     }
 
     /// Whether the update is known to have left every path of the filter as it was.
-    fn is_untouched_by(&self, event: &ChangeEvent) -> bool {
+    pub(super) fn is_untouched_by(&self, event: &ChangeEvent) -> bool {
         let Some(touched) = &event.touched else { return false };
         event.kind == ChangeKind::Update
             && !touched.iter().any(|touched| self.paths.iter().any(|path| overlap(path, touched)))
@@ -62,7 +62,7 @@ impl Matcher {
 
 /// Whether one path leads to, or through, the other. Numbers are passed over: `legs.0.km` is part of what `legs.km`
 /// and `legs.1` read.
-fn overlap(a: &str, b: &str) -> bool {
+pub(super) fn overlap(a: &str, b: &str) -> bool {
     fn names(path: &str) -> impl Iterator<Item = &str> {
         path.split('.').filter(|component| !component.bytes().all(|byte| byte.is_ascii_digit()))
     }

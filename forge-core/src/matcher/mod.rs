@@ -20,6 +20,7 @@ mod live;
 mod pattern;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use bson::{Bson, RawDocument};
 
@@ -29,6 +30,7 @@ pub use computed::Computed;
 use eval::{Node, Subject};
 pub use geo::distance_at;
 pub use pattern::pattern;
+pub use window::Window;
 
 /// A compiled [`Filter`].
 ///

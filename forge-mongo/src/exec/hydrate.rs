@@ -41,8 +41,11 @@ impl<'a> Run<'a> {
 impl Run<'_> {
     /// The documents that `select` asks for, with everything it includes.
     pub(super) async fn rows(&self, mut select: Select) -> Result<Rows> {
-        let artifact = self.prepared(&mut select).await?;
+        let (artifact, recorded) = self.prepared(&mut select).await?;
         let documents = self.documents(&artifact).await?;
+        if let Some(number) = recorded {
+            self.narrow(number, &select, &documents);
+        }
         // The usual read includes nothing: it does without the box that a recursion needs.
         let included = match select.include.as_slice() {
             [] => Vec::new(),
@@ -51,8 +54,8 @@ impl Run<'_> {
         Ok(Rows { documents, included })
     }
 
-    /// The command of a select that reads the keys to join by; recorded as read.
-    pub(super) async fn prepared(&self, select: &mut Select) -> Result<MongoArtifact> {
+    /// The command of a select that reads the keys to join by; recorded as read, under the number.
+    pub(super) async fn prepared(&self, select: &mut Select) -> Result<(MongoArtifact, Option<usize>)> {
         add_join_keys(&mut select.projection, local_keys(select.model, &select.include));
         pass_on(&select.options, &mut select.include);
         self.reading(select).await
@@ -162,7 +165,7 @@ impl Run<'_> {
                 options: wanted.options.clone(),
                 ..Select::new(wanted.model)
             };
-            self.record(&select.model, &select.filter);
+            self.record_under(&select.options, &select.model, &select.filter);
             let artifact = match window(relation, wanted) {
                 Some(per_parent) => compile::select_per_parent(&select, per_parent)?,
                 None => compile::select(&select)?,
@@ -196,7 +199,7 @@ impl Run<'_> {
         for keys in join.values.chunks(KEYS_PER_COMMAND) {
             let ours =
                 Filter::Field(relation.foreign.into(), Predicate::In(keys.to_vec())).and(filter.clone());
-            self.record(&wanted.model, &ours);
+            self.record_under(&wanted.options, &wanted.model, &ours);
             let artifact =
                 compile::count_per_parent(&wanted.model, &ours, relation.foreign, &wanted.options)?;
             for document in self.documents(&artifact).await? {

@@ -201,7 +201,7 @@ impl<'a> Run<'a> {
     /// of them would be as large as the largest.
     fn operation(self, operation: Operation) -> BoxFuture<'a, Result<Outcome>> {
         match operation {
-            Operation::Select(op) if is_plain(&op) => self.plain_rows(&op),
+            Operation::Select(op) if is_plain(&op) && !self.wants_window(&op) => self.plain_rows(&op),
             Operation::Select(op) => async move { Ok(Outcome::Rows(self.rows(op).await?)) }.boxed(),
             Operation::Count(op) => async move { self.counted(op).await }.boxed(),
             Operation::Distinct(op) => async move { self.distinct_values(op).await }.boxed(),
@@ -222,7 +222,7 @@ impl<'a> Run<'a> {
     async fn counted(&self, mut op: Count) -> Result<Outcome> {
         let joined = self.resolve_joined(op.filter).await?;
         op.filter = joined.own();
-        self.record(&op.model, &op.filter);
+        self.record_under(&op.options, &op.model, &op.filter);
         if joined.lookups.is_empty() {
             return Ok(Outcome::Count(self.count(&compile::count(&op)?).await?));
         }
@@ -237,7 +237,7 @@ impl<'a> Run<'a> {
 
     async fn distinct_values(&self, mut op: Distinct) -> Result<Outcome> {
         op.filter = self.resolve(op.filter).await?;
-        self.record(&op.model, &op.filter);
+        self.record_under(&op.options, &op.model, &op.filter);
         let artifact = compile::distinct(&op)?;
         match self.send(&artifact).await? {
             Reply::Values(values) => Ok(Outcome::Values(window(in_bson_order(values)?, &op))),
@@ -248,7 +248,7 @@ impl<'a> Run<'a> {
     async fn groups(&self, mut op: Group) -> Result<Outcome> {
         let joined = self.resolve_joined(op.filter).await?;
         op.filter = joined.own();
-        self.record(&op.model, &op.filter);
+        self.record_under(&op.options, &op.model, &op.filter);
         let artifact = match joined.lookups.as_slice() {
             [] => compile::group(&op)?,
             _ => compile::group_joined(op, &joined)?,

@@ -2,7 +2,7 @@
 
 use forge_core::Result;
 use forge_core::ir::pipeline::joined_collections;
-use forge_core::ir::{Filter, Outcome, Pipeline, Rows, Source, Stage};
+use forge_core::ir::{Filter, Outcome, Pipeline, ReadOptions, Rows, Source, Stage};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
@@ -12,7 +12,7 @@ use crate::compile;
 impl Run<'_> {
     pub(super) async fn pipeline(&self, mut op: Pipeline) -> Result<Outcome> {
         self.resolve_source(&mut op.source).await?;
-        self.record_source(&op.source);
+        self.record_source(&op.options, &op.source);
         let documents = self.documents(&compile::pipeline(&op)?).await?;
         Ok(Outcome::Rows(Rows { documents, included: Vec::new() }))
     }
@@ -53,19 +53,23 @@ impl Run<'_> {
     }
 
     /// Records the documents that can make a difference: those that meet the conditions before any other stage.
-    fn record_source(&self, source: &Source) {
+    fn record_source(&self, options: &ReadOptions, source: &Source) {
         // Conditions by expressions or by distance may match more than a change feed can tell.
-        self.record(&source.model, &source.filter.clone().widened());
-        self.record_stages(&source.stages);
+        self.record_under(options, &source.model, &source.filter.clone().widened());
+        self.record_stages(options, &source.stages);
     }
 
-    fn record_stages(&self, stages: &[Stage]) {
+    fn record_stages(&self, options: &ReadOptions, stages: &[Stage]) {
         for stage in stages {
             match stage {
-                Stage::Lookup(lookup) => self.record_source(&lookup.from),
-                Stage::Union(source) => self.record_source(source),
-                Stage::Graph(graph) => self.record(&graph.model, &graph.filter.clone().widened()),
-                Stage::Facet(facets) => facets.iter().for_each(|(_, stages)| self.record_stages(stages)),
+                Stage::Lookup(lookup) => self.record_source(options, &lookup.from),
+                Stage::Union(source) => self.record_source(options, source),
+                Stage::Graph(graph) => {
+                    self.record_under(options, &graph.model, &graph.filter.clone().widened());
+                }
+                Stage::Facet(facets) => {
+                    facets.iter().for_each(|(_, stages)| self.record_stages(options, stages));
+                }
                 Stage::Raw(stage) => {
                     for collection in joined_collections(stage) {
                         self.exec.record_read(self.database(), collection, || Filter::All);

@@ -44,8 +44,8 @@ impl Run<'_> {
         Ok(Joined { filter: Some(filter), ..joined })
     }
 
-    /// The command of a read, its relation filters resolved, and the read recorded.
-    pub(super) async fn reading(&self, select: &mut Select) -> Result<MongoArtifact> {
+    /// The command of a read, its relation filters resolved, and the read recorded, under the number.
+    pub(super) async fn reading(&self, select: &mut Select) -> Result<(MongoArtifact, Option<usize>)> {
         let filter = std::mem::replace(&mut select.filter, Filter::All);
         let mut joined = if select.search.is_some() {
             self.check_search()?;
@@ -56,14 +56,16 @@ impl Run<'_> {
         let is_plain = joined.lookups.is_empty();
         // A plain condition can be long, a list of keys: it is not copied.
         select.filter = if is_plain { joined.filter.take().unwrap_or(Filter::All) } else { joined.own() };
-        self.record(&select.model, &select.filter);
-        if is_plain { compile::select(select) } else { compile::select_joined(select, &joined) }
+        let recorded = self.record_under(&select.options, &select.model, &select.filter);
+        let artifact =
+            if is_plain { compile::select(select) } else { compile::select_joined(select, &joined) };
+        Ok((artifact?, recorded))
     }
 
     /// As [`reading`](Run::reading), of a select without relations and search.
     pub(super) fn plain(&self, select: &Select) -> Result<MongoArtifact> {
         self.check_text(&select.filter)?;
-        self.record(&select.model, &select.filter);
+        self.record_under(&select.options, &select.model, &select.filter);
         compile::select(select)
     }
 

@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use bson::RawDocumentBuf;
 use forge_core::adapter::{Exec, ExplainStep};
 use forge_core::error::Details;
-use forge_core::ir::Filter;
+use forge_core::ir::{Filter, Projection, ReadOptions, SCORE, Select, SortKey};
+use forge_core::matcher::Window;
 use forge_core::model::{ModelDef, RelationDef};
 use forge_core::{Catalog, Error, Result};
 use futures_util::FutureExt;
@@ -71,17 +72,41 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Records that what this command reads makes a difference.
-    pub(super) fn record(&self, model: &ModelDef, filter: &Filter) {
+    /// Records that what this command reads makes a difference. The number of the record, where there is one that can
+    /// be narrowed.
+    pub(super) fn record(&self, model: &ModelDef, filter: &Filter) -> Option<usize> {
         // Without a tenant there is nothing to read, and the command says so.
-        let Ok(tenant) = self.exec.tenant.condition(model) else { return };
+        let tenant = self.exec.tenant.condition(model).ok()?;
         if let Some(sources) = views::sources(model) {
             for source in &sources {
                 self.exec.record_read(self.database(), source, || Filter::All);
             }
-            return;
+            return None;
         }
-        self.exec.record_read(self.database(), model.collection, || tenant.and(filter.clone()));
+        self.exec.record_read(self.database(), model.collection, || tenant.and(filter.clone()))
+    }
+
+    /// As [`record`](Run::record), of a command with these options: under a collation more may match than a change feed
+    /// can tell.
+    pub(super) fn record_under(
+        &self,
+        options: &ReadOptions,
+        model: &ModelDef,
+        filter: &Filter,
+    ) -> Option<usize> {
+        self.record(model, if options.collation.is_some() { &Filter::All } else { filter })
+    }
+
+    /// Whether somebody wants to know where the read ended.
+    pub(super) fn wants_window(&self, select: &Select) -> bool {
+        self.exec.reads.is_some() && select.limit.is_some() && !select.sort.is_empty()
+    }
+
+    /// Notes where a read ended, now that `documents` answered it.
+    pub(super) fn narrow(&self, number: usize, select: &Select, documents: &[RawDocumentBuf]) {
+        if let (Some(reads), Some(window)) = (&self.exec.reads, window(select, documents)) {
+            reads.narrow(number, window);
+        }
     }
 
     /// Runs a command; one that cannot find anything is answered without.
@@ -152,6 +177,22 @@ impl<'a> Run<'a> {
             other => Err(unexpected(artifact, &other)),
         }
     }
+}
+
+/// Where the answer to a sorted read with a limit ended; none where more documents could still enter it, or where their
+/// order is not that of their values alone.
+fn window(select: &Select, documents: &[RawDocumentBuf]) -> Option<Window> {
+    let full = select.limit.is_some_and(|limit| limit > 0 && documents.len() as u64 >= limit);
+    let by_values = select.options.collation.is_none()
+        && select.search.is_none()
+        && !compile::has_near(&select.filter)
+        && !select.sort.iter().any(|key| key.path == SCORE);
+    if !full || !by_values || select.sort.is_empty() || !matches!(select.projection, Projection::All) {
+        return None;
+    }
+    let mut sort = select.sort.clone();
+    sort.push(SortKey { path: "_id".into(), descending: false });
+    Some(Window::new(sort, documents.last()?))
 }
 
 /// The answer of a driver that does not fit the command.

@@ -35,7 +35,7 @@ pub(super) async fn open(
         let rows = run.rows(select).await?;
         return Ok(stream::once(std::future::ready(Ok(rows))).boxed());
     }
-    let artifact = run.prepared(&mut select).await?;
+    let (artifact, _) = run.prepared(&mut select).await?;
     let artifact = tenant::scoped(&catalog, &exec.tenant, &artifact)?.into_owned();
     if run.nothing_to_ask(&artifact) {
         return Ok(stream::empty().boxed());
