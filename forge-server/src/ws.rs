@@ -55,7 +55,7 @@ async fn write(mut sink: SplitSink<WebSocket, Message>, outbox: Arc<Outbox>, cal
     loop {
         let message = tokio::select! {
             outgoing = outbox.next() => match outgoing {
-                Outgoing::Text(text) => Message::Text(text.into()),
+                Outgoing::Text(text) => Message::Text(text),
                 Outgoing::Close(reason) => {
                     if reason == Closing::GoingAway {
                         let hint = Message::Text(protocol::closing(pause(&calls)).into());

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use axum::extract::ws::Utf8Bytes;
 use tokio::sync::Notify;
 
 use super::event::{Content, Frame, Item, SubId};
@@ -23,8 +24,8 @@ pub(crate) enum Closing {
 /// Something to send.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outgoing {
-    /// A text frame.
-    Text(String),
+    /// A text frame; others may send the same bytes.
+    Text(Utf8Bytes),
     /// The end.
     Close(Closing),
 }
@@ -116,6 +117,12 @@ impl Outbox {
             self.filled.notified().await;
         }
     }
+
+    /// The next thing to send, if there is one.
+    #[cfg(test)]
+    pub(crate) fn try_next(&self) -> Option<Outgoing> {
+        self.state().pop()
+    }
 }
 
 impl State {
@@ -153,13 +160,24 @@ impl State {
     fn pop(&mut self) -> Option<Outgoing> {
         if let Some(text) = self.texts.pop_front() {
             self.bytes = self.bytes.saturating_sub(text.len());
-            return Some(Outgoing::Text(text));
+            return Some(Outgoing::Text(text.into()));
         }
         if let Some((version, items)) = self.update.take() {
             self.bytes = 0;
-            return Some(Outgoing::Text(render(version, items.values())));
+            return Some(Outgoing::Text(frame(version, &items)));
         }
         self.closing.map(Outgoing::Close)
+    }
+}
+
+/// The frame of an update. Where it is nothing but one whole result, it is shared.
+fn frame(version: u64, items: &BTreeMap<SubId, Item>) -> Utf8Bytes {
+    let render = || render(version, items.values()).into();
+    match items.first_key_value() {
+        Some((id, Item { data, content: Content::Whole, .. })) if items.len() == 1 => {
+            data.frame(version, *id, render)
+        }
+        _ => render(),
     }
 }
 
@@ -204,6 +222,25 @@ mod tests {
             Outgoing::Text(text) => serde_json::from_str(&text).unwrap(),
             Outgoing::Close(reason) => panic!("{reason:?}"),
         }
+    }
+
+    #[tokio::test]
+    async fn sockets_with_the_same_frame_share_its_bytes() {
+        let data = Data::new("[1,2,3]");
+        let _others = data.clone();
+        let sent = async |version: u64, id: SubId| {
+            let outbox = Outbox::new(1_000);
+            let item = Item { id, data: data.clone(), content: Content::Whole };
+            outbox.frame(Frame::Update { version, results: vec![item] });
+            match outbox.next().await {
+                Outgoing::Text(text) => text,
+                Outgoing::Close(reason) => panic!("{reason:?}"),
+            }
+        };
+        let (first, second) = (sent(1, 1).await, sent(1, 1).await);
+        assert!(std::ptr::eq(first.as_str(), second.as_str()));
+        assert!(sent(2, 1).await.contains(r#""version":2"#));
+        assert!(sent(1, 7).await.contains(r#"{"id":7,"#));
     }
 
     #[tokio::test]

@@ -1,44 +1,61 @@
 //! Who is sent what, and when.
 
 use super::{Machine, Timer};
+use crate::live::entry::Sub;
 use crate::live::event::{Action, Frame, SocketId, SubId};
 use crate::live::index::EntryId;
 
 impl Machine {
-    /// Hands the entry's result to its subscribers, or to one of them.
-    pub(super) fn deliver(&mut self, id: EntryId, only: Option<(SocketId, SubId)>) {
+    /// Hands the entry's result to its subscribers.
+    pub(super) fn deliver(&mut self, id: EntryId) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        let Some(result) = &entry.result else { return };
-        let version = self.feeds.version(&entry.key.wanted.database);
-        for (&(socket, sub_id), sub) in
-            entry.subs.iter_mut().filter(|(place, _)| only.is_none_or(|p| p == **place))
-        {
-            let Some(state) = self.sockets.get_mut(&socket) else { continue };
-            if entry.stale_from.is_some_and(|from| state.sent >= from) {
-                continue;
-            }
-            let complete = entry.stale_from.map_or(version, |from| from.saturating_sub(1));
-            match result {
-                Ok(data) => {
-                    if let Some(item) = sub.take(sub_id, data) {
-                        let item = match state.pending.remove(&sub_id) {
-                            Some(earlier) => item.in_place_of(earlier),
-                            None => item,
-                        };
-                        state.pending.insert(sub_id, item);
-                        state.pending_version = state.pending_version.max(complete);
-                    }
-                }
-                Err(failure) => {
-                    if sub.tell(&failure.error) {
-                        state.pending.remove(&sub_id);
-                        let frame = Frame::Error { id: sub_id, error: failure.error.clone() };
-                        self.actions.push(Action::Send { socket, frame });
-                    }
-                }
-            }
-            self.touched.insert(socket);
+        let mut subs = std::mem::take(&mut entry.subs);
+        for (place, sub) in &mut subs {
+            self.deliver_to(id, *place, sub);
         }
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.subs = subs;
+        }
+    }
+
+    /// Hands the entry's result to one subscriber: what that costs does not depend on how many others there are.
+    pub(super) fn deliver_one(&mut self, id: EntryId, place: (SocketId, SubId)) {
+        let sub = self.entries.get_mut(&id).and_then(|entry| entry.subs.remove(&place));
+        let Some(mut sub) = sub else { return };
+        self.deliver_to(id, place, &mut sub);
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.subs.insert(place, sub);
+        }
+    }
+
+    fn deliver_to(&mut self, id: EntryId, (socket, sub_id): (SocketId, SubId), sub: &mut Sub) {
+        let Some(entry) = self.entries.get(&id) else { return };
+        let (Some(result), Some(state)) = (&entry.result, self.sockets.get_mut(&socket)) else { return };
+        if entry.stale_from.is_some_and(|from| state.sent >= from) {
+            return;
+        }
+        match result {
+            Ok(data) => {
+                if let Some(item) = sub.take(sub_id, data) {
+                    let version = self.feeds.version(&entry.key.wanted.database);
+                    let complete = entry.stale_from.map_or(version, |from| from.saturating_sub(1));
+                    let item = match state.pending.remove(&sub_id) {
+                        Some(earlier) => item.in_place_of(earlier),
+                        None => item,
+                    };
+                    state.pending.insert(sub_id, item);
+                    state.pending_version = state.pending_version.max(complete);
+                }
+            }
+            Err(failure) => {
+                if sub.tell(&failure.error) {
+                    state.pending.remove(&sub_id);
+                    let frame = Frame::Error { id: sub_id, error: failure.error.clone() };
+                    self.actions.push(Action::Send { socket, frame });
+                }
+            }
+        }
+        self.touched.insert(socket);
     }
 
     /// Sends what is pending, once nothing that belongs to the same commits is still on its way.

@@ -101,7 +101,7 @@ impl Machine {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         entry.result = Some(Err(Failure { error, transient: false }));
         self.set_stale(id, None);
-        self.deliver(id, None);
+        self.deliver(id);
     }
 
     pub(super) fn finish(&mut self, run: RunId, outcome: Outcome) {
@@ -199,7 +199,7 @@ impl Machine {
         entry.result = Some(result);
         entry.base = None;
         self.set_stale(id, missed);
-        self.deliver(id, None);
+        self.deliver(id);
         if missed.is_some() {
             self.plan(id);
         } else if transient {

@@ -55,7 +55,7 @@ impl Machine {
             state.stale.extend(entry.stale_from.map(|from| (from, entry_id)));
         }
         if entry.is_fresh() {
-            self.deliver(entry_id, Some((socket, id)));
+            self.deliver_one(entry_id, (socket, id));
         } else if entry.due.is_none() {
             self.start(entry_id);
         }
