@@ -20,6 +20,10 @@ const CASES_VARIABLE: &str = "FORGE_TEST_CASES";
 /// More than 10,000 operations on the embedded engine and on the server each.
 const CASES_IN_CI: &str = "3000";
 
+/// Says how many interleavings the simulation of live queries goes through.
+const INTERLEAVINGS_VARIABLE: &str = "FORGE_TEST_INTERLEAVINGS";
+const INTERLEAVINGS_IN_CI: &str = "10000";
+
 /// Names a FerretDB, which has text indexes where the other stand-ins have none. It has neither transactions nor change
 /// streams, so only [`FERRETDB_TESTS`] run on it.
 const FERRETDB_VARIABLE: &str = "FERRETDB_URI";
@@ -35,6 +39,12 @@ const FERRETDB_TESTS: [&str; 9] = [
     "search::pipelines_see",
     "search::misplaced",
 ];
+
+/// Subscribes and unsubscribes 200,000 times, and holds what is left against what was there before.
+pub(crate) fn soak() -> Result<()> {
+    let arguments = ["test", "--release", "-p", "forge-tests", "--test", "it", "--", "soak::", "--ignored"];
+    process::run(&mut process::cargo(&arguments))
+}
 
 /// Runs the tests that `cargo` names, or all, and closes with the counts alone on a line.
 pub(crate) fn command(cargo: &[String]) -> Result<bool> {
@@ -132,6 +142,9 @@ fn set_environment(command: &mut Command, uri: Option<&str>, skipped: &Path) {
     }
     if process::in_ci() && std::env::var_os(CASES_VARIABLE).is_none() {
         command.env(CASES_VARIABLE, CASES_IN_CI);
+    }
+    if process::in_ci() && std::env::var_os(INTERLEAVINGS_VARIABLE).is_none() {
+        command.env(INTERLEAVINGS_VARIABLE, INTERLEAVINGS_IN_CI);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Generated interleavings: a model database, a feed and runs with random delays, and clients that check what they get.
 
+mod client;
 mod queries;
 
 use std::collections::{BTreeMap, HashMap};
@@ -10,17 +11,22 @@ use forge_core::adapter::{ChangeEvent, ChangeKind, Commit, ResumeToken};
 use forge_core::context::Seen;
 use forge_core::{Caller, Error};
 use proptest::prelude::*;
+use serde_json::Value;
 
 use super::event::{Action, Data, Event, Failure, Frame, Outcome, RunId, SocketId, SubId, Wanted};
 use super::machine::{Config, Machine};
+use super::outbox::Outgoing;
+use client::{Client, ClientSub};
 pub(super) use queries::read;
 use queries::{Docs, Look, document, evaluate, reads, received, wants_delta};
 
 pub(super) const CONFIG: Config =
     Config { refresh_min: 50, refresh_max: 250, hold: 100, subscriptions: 50, window: 100 };
 const LONGEST_RUN: u64 = 60;
-/// A run in flight, the throttle, a run that is withheld, one that is not, and the wait for related results.
-const BOUND: u64 = LONGEST_RUN + 2 * LONGEST_RUN + 2 * LONGEST_RUN + CONFIG.hold;
+/// The longest that a slow client leaves frames unread.
+const SLOW_READER: u64 = 150;
+/// A run in flight, the throttle, a run that is withheld, one that is not, the wait for related results, and the reader.
+const BOUND: u64 = LONGEST_RUN + 2 * LONGEST_RUN + 2 * LONGEST_RUN + CONFIG.hold + SLOW_READER;
 const LANGUAGES: [&str; 2] = ["de", "en"];
 
 #[derive(Debug, Clone)]
@@ -30,6 +36,7 @@ pub(super) enum Op {
     Page { socket: u64, id: SubId },
     Identify { socket: u64, language: usize },
     Close { socket: u64 },
+    Reconnect { socket: u64 },
     Write { socket: Option<u64>, changes: Vec<(usize, i32, i32)>, pre_images: bool },
     LoseHistory,
 }
@@ -40,6 +47,7 @@ pub(super) enum Happening {
     Deliver(Arc<Commit>),
     HistoryLost,
     Step(RunId),
+    Read { socket: u64, connection: u64 },
     Check { version: u64, since: u64 },
 }
 
@@ -49,28 +57,6 @@ struct Job {
     before: Option<Data>,
     steps: u32,
     seen: Vec<Docs>,
-}
-
-struct Client {
-    language: &'static str,
-    version: u64,
-    awaits: u64,
-    subs: HashMap<SubId, ClientSub>,
-}
-
-struct ClientSub {
-    query: String,
-    arg: i32,
-    more: u64,
-    since: u64,
-    /// What it received, and as whom.
-    result: Option<(Result<String, String>, Look)>,
-}
-
-impl Client {
-    fn look(&self, sub: &ClientSub) -> Look {
-        Look { language: self.language, more: sub.more }
-    }
 }
 
 pub(super) struct World {
@@ -140,7 +126,7 @@ impl World {
                 Action::Run { run, wanted, caller, before } => self.start(run, wanted, &caller, before),
                 Action::Cancel { run } => drop(self.jobs.remove(&run)),
                 Action::OpenFeed { database } => panic!("the feed of {database} is open"),
-                Action::Send { socket, frame } => self.receive(socket.0, frame),
+                Action::Send { socket, frame } => self.send(socket.0, frame),
             }
         }
     }
@@ -183,34 +169,53 @@ impl World {
             seen.headers.insert("lang".into());
         }
         seen.window = &*job.wanted.query == "windowed";
-        let reads = reads(&job.wanted.query, arg, &job.seen[0]);
+        let reads = reads(&job.wanted.query, arg, job.look, &job.seen[0]);
         self.feed(Event::RunFinished { run, outcome: Outcome { reads, seen, result } });
     }
 
-    fn receive(&mut self, socket: u64, frame: Frame) {
+    /// Frames wait until their client gets around to them, as they do for a real socket.
+    fn send(&mut self, socket: u64, frame: Frame) {
+        let delay = self.below(if socket == 3 { SLOW_READER } else { SLOW_READER / 10 });
         let client = self.clients.get_mut(&socket).expect("frames only go to open sockets");
-        match frame {
-            Frame::Unsubscribed { .. } | Frame::Ready { .. } | Frame::Retracted { .. } => {}
-            Frame::Error { id, error } => {
-                let look = client.look(client.subs.get(&id).expect("errors belong to a subscription"));
-                client.subs.get_mut(&id).unwrap().result = Some((Err(error.to_string()), look));
+        client.outbox.frame(frame);
+        let connection = client.connection;
+        if !std::mem::replace(&mut client.reads, true) {
+            self.at(self.now + delay, Happening::Read { socket, connection });
+        }
+    }
+
+    fn read(&mut self, socket: u64, connection: u64) {
+        let Some(client) = self.clients.get_mut(&socket) else { return };
+        if client.connection != connection {
+            return;
+        }
+        client.reads = false;
+        while let Some(Outgoing::Text(text)) = self.clients[&socket].outbox.try_next() {
+            self.receive(socket, &serde_json::from_str(&text).unwrap());
+        }
+    }
+
+    fn receive(&mut self, socket: u64, frame: &Value) {
+        let client = self.clients.get_mut(&socket).unwrap();
+        let id = || frame["id"].as_u64().unwrap();
+        match frame["op"].as_str().unwrap() {
+            "ready" => {}
+            "unsubscribed" => *client.ended.get_mut(&id()).unwrap() -= 1,
+            "error" => {
+                let message = frame["error"]["message"].as_str().unwrap().to_owned();
+                client.take(id(), |_| Err(message));
             }
-            Frame::Update { version, results } => {
+            "update" => {
+                let version = frame["version"].as_u64().unwrap();
                 assert!(version >= client.version, "the version of a socket went back");
                 client.version = version;
-                for item in results {
-                    let look =
-                        client.look(client.subs.get(&item.id).expect("results belong to a subscription"));
-                    let sub = client.subs.get_mut(&item.id).unwrap();
-                    let held = match &sub.result {
-                        Some((Ok(json), _)) => Some(json.as_str()),
-                        _ => None,
-                    };
-                    let json = received(held, &item, wants_delta(socket));
-                    sub.result = Some((Ok(json), look));
+                for result in frame["results"].as_array().unwrap() {
+                    let id = result["id"].as_u64().unwrap();
+                    client.take(id, |held| Ok(received(held, result, wants_delta(socket))));
                 }
                 self.check_includes(socket, version);
             }
+            other => panic!("{other}"),
         }
     }
 
@@ -231,7 +236,14 @@ impl World {
     fn is_from(&self, sub: &ClientSub, look: Look, result: &Result<String, String>, version: u64) -> bool {
         let mut states = self.history[version as usize..].iter();
         let single = sub.query != "follow";
-        !single || states.any(|docs| evaluate(&sub.query, sub.arg, look, docs, docs) == *result)
+        // What was on its way when a longer window was asked for has the shorter one.
+        let windows = if sub.query == "windowed" { 0..=look.more } else { look.more..=look.more };
+        let answers = |docs: &Docs| {
+            windows
+                .clone()
+                .any(|more| evaluate(&sub.query, sub.arg, Look { more, ..look }, docs, docs) == *result)
+        };
+        !single || states.any(answers)
     }
 
     fn write(&mut self, socket: Option<u64>, changes: &[(usize, i32, i32)], pre_images: bool) {
@@ -283,6 +295,7 @@ impl World {
     fn happen(&mut self, what: Happening) {
         match what {
             Happening::Step(run) => self.step(run),
+            Happening::Read { socket, connection } => self.read(socket, connection),
             Happening::Deliver(commit) => {
                 let version = commit.version;
                 self.feed(Event::Commit { database: "db".into(), commit });
@@ -297,24 +310,29 @@ impl World {
     fn operate(&mut self, op: Op) {
         match op {
             Op::Subscribe { socket, id, query, arg } => {
-                let client = self.clients.entry(socket).or_insert_with(|| Client {
-                    language: LANGUAGES[(socket % 2) as usize],
-                    version: 0,
-                    awaits: 0,
-                    subs: HashMap::new(),
-                });
+                let (language, connection) = (LANGUAGES[(socket % 2) as usize], self.next);
+                let client = self.clients.entry(socket).or_insert_with(|| Client::new(language, connection));
                 let language = client.language;
                 if client.subs.contains_key(&id) {
                     return;
                 }
-                let sub = ClientSub { query: query.into(), arg, more: 0, since: self.now, result: None };
+                let sub = ClientSub {
+                    query: query.into(),
+                    arg,
+                    more: 0,
+                    since: self.now,
+                    result: None,
+                    held: None,
+                };
                 client.subs.insert(id, sub);
                 let (wanted, caller) = (wanted(query, arg), caller(socket, language));
                 let (hash, delta) = (None, wants_delta(socket));
                 self.feed(Event::Subscribe { socket: SocketId(socket), id, wanted, caller, hash, delta });
             }
             Op::Unsubscribe { socket, id } => {
-                if self.clients.get_mut(&socket).is_some_and(|client| client.subs.remove(&id).is_some()) {
+                let Some(client) = self.clients.get_mut(&socket) else { return };
+                if client.subs.remove(&id).is_some() {
+                    *client.ended.entry(id).or_default() += 1;
                     self.feed(Event::Unsubscribe { socket: SocketId(socket), id });
                 }
             }
@@ -327,8 +345,13 @@ impl World {
             }
             Op::Identify { socket, language } => {
                 let Some(client) = self.clients.get_mut(&socket) else { return };
-                client.language = LANGUAGES[language];
-                client.subs.values_mut().for_each(|sub| sub.since = self.now);
+                let another =
+                    std::mem::replace(&mut client.language, LANGUAGES[language]) != LANGUAGES[language];
+                for sub in client.subs.values_mut() {
+                    sub.since = self.now;
+                    // What another caller was shown counts for nothing any more.
+                    sub.result.take_if(|_| another && sub.query == "spoken");
+                }
                 let caller = caller(socket, LANGUAGES[language]);
                 self.feed(Event::Identify { socket: SocketId(socket), caller, session: Some("s".into()) });
             }
@@ -336,6 +359,7 @@ impl World {
                 self.clients.remove(&socket);
                 self.feed(Event::SocketClosed { socket: SocketId(socket) });
             }
+            Op::Reconnect { socket } => self.reconnect(socket),
             Op::Write { socket, changes, pre_images } => self.write(socket, &changes, pre_images),
             Op::LoseHistory => {
                 self.queue.retain(|_, what| !matches!(what, Happening::Deliver(_)));
@@ -343,6 +367,31 @@ impl World {
                 self.delivered_until = self.delivered_until.max(time);
                 self.at(self.delivered_until, Happening::HistoryLost);
             }
+        }
+    }
+
+    /// The connection breaks, whatever was on its way; the client comes back with what it holds.
+    fn reconnect(&mut self, socket: u64) {
+        let Some(old) = self.clients.remove(&socket) else { return };
+        self.feed(Event::SocketClosed { socket: SocketId(socket) });
+        let language = old.language;
+        let mut client = Client::new(language, self.next);
+        let mut again = Vec::new();
+        for (id, sub) in old.subs {
+            let held = match sub.result {
+                Some((Ok(json), _)) => Some(json),
+                Some((Err(_), _)) => None,
+                None => sub.held,
+            };
+            again.push((id, wanted(&sub.query, sub.arg), sub.more, held.clone()));
+            client.subs.insert(id, ClientSub { since: self.now, result: None, held, ..sub });
+        }
+        again.sort_by_key(|(id, ..)| *id);
+        self.clients.insert(socket, client);
+        for (id, wanted, more, held) in again {
+            let caller = Caller { more, ..caller(socket, language) };
+            let (hash, delta) = (held.map(|json| Data::new(json).hash), wants_delta(socket));
+            self.feed(Event::Subscribe { socket: SocketId(socket), id, wanted, caller, hash, delta });
         }
     }
 
@@ -398,14 +447,21 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0..4_u64, 0..6_u64).prop_map(|(socket, id)| Op::Page { socket, id }),
         2 => (0..4_u64, 0..2_usize).prop_map(|(socket, language)| Op::Identify { socket, language }),
         1 => (0..4_u64).prop_map(|socket| Op::Close { socket }),
+        2 => (0..4_u64).prop_map(|socket| Op::Reconnect { socket }),
         8 => (prop::option::of(0..4_u64), prop::collection::vec(change, 1..4), any::<bool>())
             .prop_map(|(socket, changes, pre_images)| Op::Write { socket, changes, pre_images }),
         1 => Just(Op::LoseHistory),
     ]
 }
 
+/// How many interleavings a run goes through: 10,000 where everything is checked, fewer while one works.
+fn interleavings() -> u32 {
+    let wanted = std::env::var("FORGE_TEST_INTERLEAVINGS").ok();
+    wanted.and_then(|text| text.parse().ok()).unwrap_or(400)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: interleavings(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_interleaving_converges(

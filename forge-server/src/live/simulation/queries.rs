@@ -1,11 +1,14 @@
 //! The queries of the simulation: what they answer, what they read, and what a client makes of what it receives.
 
+use std::sync::Arc;
+
 use bson::{RawDocumentBuf, rawdoc};
 use forge_core::adapter::Read;
-use forge_core::ir::{Filter, Predicate};
+use forge_core::ir::{Filter, Predicate, SortKey};
+use forge_core::matcher::Window;
 use serde_json::{Value, json};
 
-use crate::live::event::{Content, Item};
+use crate::live::event::Data;
 
 /// Each document: its group and its value.
 pub(super) type Docs = Vec<(i32, i32)>;
@@ -35,8 +38,9 @@ pub(super) fn evaluate(
         // The second read depends on the first.
         "follow" => Ok(rows(&group(then, docs[arg as usize].0))),
         "windowed" => {
-            let window = docs.iter().map(|d| d.1).enumerate().take(1 + look.more as usize);
-            Ok(rows(&window.collect::<Vec<_>>()))
+            let mut window = by_value(docs);
+            window.truncate(1 + look.more as usize);
+            Ok(rows(&window))
         }
         "spoken" => Ok(format!("[{:?},{}]", look.language, rows(&group(docs, arg)))),
         "fussy" if group(docs, arg).iter().any(|(_, value)| *value == 3) => {
@@ -47,29 +51,34 @@ pub(super) fn evaluate(
     }
 }
 
+/// All documents, the smallest values first.
+fn by_value(docs: &Docs) -> Vec<(usize, i32)> {
+    let mut all: Vec<_> = docs.iter().map(|doc| doc.1).enumerate().collect();
+    all.sort_by_key(|(id, value)| (*value, *id));
+    all
+}
+
 /// Documents as JSON, with enough in them that a difference is shorter.
 fn rows(rows: &[(usize, i32)]) -> String {
     let row = |(id, value): &(usize, i32)| json!({ "id": id, "pad": "x".repeat(40), "value": value });
     rows.iter().map(row).collect::<Value>().to_string()
 }
 
-/// What a client has once it received `item` on top of `held`.
-pub(super) fn received(held: Option<&str>, item: &Item, wants_delta: bool) -> String {
-    let json = match &item.content {
-        Content::Whole => return item.data.json.to_string(),
-        Content::Unchanged => held.unwrap().to_owned(),
-        Content::Patched(steps) => {
-            assert!(wants_delta, "nobody asked for a difference");
-            let mut value: Value = serde_json::from_str(held.unwrap()).unwrap();
-            for step in steps {
-                let patch: json_patch::Patch =
-                    serde_json::from_str(&format!("[{}]", step.operations)).unwrap();
-                json_patch::patch(&mut value, &patch).unwrap();
-            }
-            value.to_string()
-        }
+/// What a client has once it received `result` on top of `held`.
+pub(super) fn received(held: Option<&str>, result: &Value, wants_delta: bool) -> String {
+    let json = if let Some(data) = result.get("data") {
+        data.to_string()
+    } else if let Some(delta) = result.get("delta") {
+        assert!(wants_delta, "nobody asked for a difference");
+        let mut value: Value = serde_json::from_str(held.unwrap()).unwrap();
+        let patch: json_patch::Patch = serde_json::from_value(delta.clone()).unwrap();
+        json_patch::patch(&mut value, &patch).unwrap();
+        value.to_string()
+    } else {
+        assert_eq!(result["unchanged"], true);
+        held.unwrap().to_owned()
     };
-    assert_eq!(json, *item.data.json, "{:?}", item.content);
+    assert_eq!(*Data::new(json.as_str()).hash, result["hash"], "{result}");
     json
 }
 
@@ -78,14 +87,21 @@ pub(super) fn wants_delta(socket: u64) -> bool {
 }
 
 pub(in crate::live) fn read(filter: Filter) -> Read {
-    Read { database: "db".into(), collection: "items".into(), filter }
+    Read::new("db", "items", filter)
 }
 
-pub(super) fn reads(query: &str, arg: i32, docs: &Docs) -> Vec<Read> {
+/// What a query read in `docs`, with the end of its window where it has one.
+pub(super) fn reads(query: &str, arg: i32, look: Look, docs: &Docs) -> Vec<Read> {
     let group = |g: i32| read(Filter::Field("group".into(), Predicate::Eq(g.into())));
     match query {
         "doc" => vec![read(Filter::eq("_id", arg))],
-        "all" | "windowed" => vec![read(Filter::All)],
+        "all" => vec![read(Filter::All)],
+        "windowed" => {
+            let last = by_value(docs).get(look.more as usize).map(|(id, _)| document(*id, docs[*id]));
+            let key = |path: &'static str| SortKey { path: path.into(), descending: false };
+            let window = last.map(|last| Window::new(vec![key("value"), key("_id")], &last));
+            vec![Read { window: window.map(Arc::new), ..read(Filter::All) }]
+        }
         "follow" => vec![read(Filter::eq("_id", arg)), group(docs[arg as usize].0)],
         _ => vec![group(arg)],
     }
