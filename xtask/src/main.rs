@@ -47,6 +47,8 @@ enum Task {
     },
     /// Builds what must run in a browser for wasm32-unknown-unknown
     Wasm,
+    /// Subscribes and unsubscribes 200,000 times, and looks for what is left behind
+    Soak,
     /// Runs a bench of the package forge-benches
     Bench {
         /// Its name: orm, embedded, ...
@@ -94,6 +96,7 @@ fn perform(task: Task) -> Result<bool> {
         Task::Servers { action: Servers::Stop } => servers::background::stop().map(|()| true),
         Task::Servers { action: Servers::Status } => servers::background::status().map(|()| true),
         Task::Wasm => wasm::command(),
+        Task::Soak => test::soak().map(|()| true),
         Task::Bench { name, json, arguments } => bench::command(&name, json, &arguments).map(|()| true),
     }
 }

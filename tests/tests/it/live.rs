@@ -47,6 +47,26 @@ async fn changes_of_other_documents_cost_nothing() {
 }
 
 #[tokio::test]
+async fn what_stays_beyond_a_full_page_costs_nothing() {
+    let server = TestServer::start().await;
+    for title in ["a", "b", "c", "x"] {
+        add(&server, "b", title).await;
+    }
+    let mut socket = server.socket().await;
+    assert_eq!(socket.follow(1, "pages", json!({ "board": "b" })).await, json!(["a", "b", "c"]));
+    server.driver.take();
+    let last = add(&server, "b", "y").await;
+    let rename = |title: &str| json!({ "id": last["id"], "patch": { "title": title } });
+    server.http().mutate("change_note", rename("z")).await;
+    socket.quiet().await;
+    assert_eq!(server.driver.reads("notes"), 0, "the query did not have to run");
+    server.http().mutate("change_note", rename("bb")).await;
+    assert_eq!(socket.result(1).await["data"], json!(["a", "b", "bb"]));
+    server.http().mutate("remove_note", json!({ "id": last["id"] })).await;
+    assert_eq!(socket.result(1).await["data"], json!(["a", "b", "c"]));
+}
+
+#[tokio::test]
 async fn a_document_that_moves_out_of_view_is_noticed() {
     let server = TestServer::start().await;
     let made = add(&server, "b", "t").await;

@@ -46,4 +46,5 @@ mod http;
 mod jobs;
 mod live;
 mod process;
+mod soak;
 mod ws;
