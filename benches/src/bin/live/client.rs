@@ -1,0 +1,227 @@
+//! Clients that cost next to nothing: WebSockets that look at the first bytes of a frame, HTTP that looks at its length.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::Notify;
+
+use crate::Failure;
+
+/// The longest that anything may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What an update begins with.
+const UPDATE: &[u8] = br#"{"op":"update""#;
+/// What every result of an update has once.
+const RESULT: &[u8] = br#","hash":""#;
+
+/// When results arrived, on all sockets together.
+#[derive(Default)]
+pub(crate) struct Arrivals {
+    times: RefCell<Vec<Instant>>,
+    wanted: Cell<usize>,
+    complete: Notify,
+}
+
+impl Arrivals {
+    /// Forgets what arrived, and waits for `n` results from now on.
+    pub(crate) fn expect(&self, n: usize) {
+        self.times.borrow_mut().clear();
+        self.wanted.set(n);
+    }
+
+    fn arrived(&self, results: usize) {
+        let mut times = self.times.borrow_mut();
+        let (before, now) = (times.len(), Instant::now());
+        times.extend(std::iter::repeat_n(now, results));
+        if before < self.wanted.get() && times.len() >= self.wanted.get() {
+            self.complete.notify_one();
+        }
+    }
+
+    /// When each result arrived, once all that are expected did.
+    pub(crate) async fn all(&self) -> Result<Vec<Instant>, Failure> {
+        let waited = tokio::time::timeout(PATIENCE, self.complete.notified()).await;
+        let times = self.times.borrow().clone();
+        match waited {
+            Ok(()) => Ok(times),
+            Err(_) => Err(format!("only {} of {} results came", times.len(), self.wanted.get()).into()),
+        }
+    }
+
+    /// When results arrived so far.
+    pub(crate) fn so_far(&self) -> Vec<Instant> {
+        self.times.borrow().clone()
+    }
+}
+
+/// What counts as one result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Count {
+    /// Every update: for sockets with one subscription.
+    Frames,
+    /// Every result in an update, which takes a look through all of it.
+    Results,
+}
+
+/// A WebSocket whose results are counted.
+pub(crate) struct Socket(OwnedWriteHalf);
+
+impl Socket {
+    /// Opens one; its results are reported to `arrivals`.
+    pub(crate) async fn open(
+        address: SocketAddr,
+        arrivals: &Rc<Arrivals>,
+        count: Count,
+    ) -> Result<Self, Failure> {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let request = format!(
+            "GET /ws HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await?);
+        }
+        if !head.starts_with(b"HTTP/1.1 101") {
+            return Err(String::from_utf8_lossy(&head).into_owned().into());
+        }
+        let (read, write) = stream.into_split();
+        tokio::task::spawn_local(receive(read, arrivals.clone(), count));
+        Ok(Self(write))
+    }
+
+    /// Subscribes to the items of `boards`, one subscription each.
+    pub(crate) async fn subscribe(&mut self, boards: impl Iterator<Item = usize>) -> Result<(), Failure> {
+        let mut frames = Vec::new();
+        for (id, board) in boards.enumerate() {
+            let frame = json!({ "op": "subscribe", "id": id, "query": "items", "args": { "board": board } })
+                .to_string();
+            // A final text frame, masked by zeros.
+            frames.push(0x81);
+            match u8::try_from(frame.len()) {
+                Ok(length @ ..=125) => frames.push(0x80 | length),
+                _ => {
+                    frames.push(0x80 | 126);
+                    frames.extend(u16::try_from(frame.len())?.to_be_bytes());
+                }
+            }
+            frames.extend([0; 4]);
+            frames.extend(frame.as_bytes());
+        }
+        Ok(self.0.write_all(&frames).await?)
+    }
+}
+
+/// Reads frames until the end, and reports the results in them.
+async fn receive(stream: OwnedReadHalf, arrivals: Rc<Arrivals>, count: Count) {
+    let mut frames = Vec::new();
+    while stream.readable().await.is_ok() {
+        // One buffer for all sockets: an idle one costs nothing.
+        let read = BUFFER.with_borrow_mut(|buffer| {
+            let read = stream.try_read(buffer);
+            if let Ok(length) = read {
+                frames.extend_from_slice(&buffer[..length]);
+            }
+            read
+        });
+        match read {
+            Ok(0) => return,
+            Ok(_) => {
+                let used = take_frames(&frames, &arrivals, count);
+                if used == frames.len() {
+                    frames = Vec::new();
+                } else {
+                    frames.drain(..used);
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 * 1024]);
+}
+
+/// Reports the whole frames at the start of `bytes`, and says how many bytes they are.
+fn take_frames(bytes: &[u8], arrivals: &Arrivals, count: Count) -> usize {
+    let mut used = 0;
+    while let Some(frame) = frame(&bytes[used..]) {
+        used += frame.0 + frame.1.len();
+        if frame.1.starts_with(UPDATE) {
+            arrivals.arrived(match count {
+                Count::Frames => 1,
+                Count::Results => frame.1.windows(RESULT.len()).filter(|window| *window == RESULT).count(),
+            });
+        }
+    }
+    used
+}
+
+/// The first frame: the length of its head, and its payload.
+fn frame(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (head, length) = match bytes.get(1)? & 0x7f {
+        126 => (4, usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),
+        127 => (10, usize::try_from(u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)).ok()?),
+        length => (2, usize::from(length)),
+    };
+    Some((head, bytes.get(head..head + length)?))
+}
+
+/// A connection for calls by HTTP, one at a time.
+pub(crate) struct Http {
+    stream: TcpStream,
+    address: SocketAddr,
+    answer: Vec<u8>,
+}
+
+impl Http {
+    /// Opens a connection.
+    pub(crate) async fn open(address: SocketAddr) -> Result<Self, Failure> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, address, answer: Vec::new() })
+    }
+
+    /// Runs a mutation.
+    pub(crate) async fn mutate(&mut self, name: &str, args: &Value) -> Result<(), Failure> {
+        let body = args.to_string();
+        let request = format!(
+            "POST /api/mutation/{name} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            self.address,
+            body.len()
+        );
+        self.stream.write_all(request.as_bytes()).await?;
+        self.answer.clear();
+        loop {
+            if self.stream.read_buf(&mut self.answer).await? == 0 {
+                return Err("the server closed the connection".into());
+            }
+            if is_complete(&self.answer) {
+                break;
+            }
+        }
+        match self.answer.starts_with(b"HTTP/1.1 200") {
+            true => Ok(()),
+            false => Err(String::from_utf8_lossy(&self.answer).into_owned().into()),
+        }
+    }
+}
+
+/// Whether an answer with a `content-length` is there in full.
+fn is_complete(answer: &[u8]) -> bool {
+    let Some(head) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
+    let lines = std::str::from_utf8(&answer[..head]).unwrap_or_default().lines();
+    let length = lines.filter_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok()).next();
+    answer.len() >= head + 4 + length.unwrap_or(0)
+}

@@ -1,0 +1,24 @@
+//! Live queries and mutations under load: the server in a process of its own, the load generator in this one.
+
+mod app;
+mod client;
+mod scenarios;
+mod serve;
+
+use clap::Parser as _;
+use forge_benches::{Options, Report};
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Failure> {
+    let is_server = std::env::args().nth(1).is_some_and(|argument| argument == serve::SERVE);
+    if is_server {
+        return tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve::run());
+    }
+    let options = Options::parse();
+    let mut report = Report::new(&options, "Live: server and load generator on the same processors (memory)");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    tokio::task::LocalSet::new().block_on(&runtime, scenarios::all(&options, &mut report))?;
+    report.finish();
+    Ok(())
+}

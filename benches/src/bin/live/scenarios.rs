@@ -1,0 +1,275 @@
+//! What is measured, and how.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use forge_benches::{Bar, Options, Report, Span, median};
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::Failure;
+use crate::client::{Arrivals, Count, Http, Socket};
+use crate::serve::Server;
+
+/// Far enough apart that no two changes share a refresh.
+const APART: Duration = Duration::from_millis(300);
+/// Subscriptions of one socket, where there are more than sockets should be.
+const PER_SOCKET: usize = 1_000;
+
+/// Runs every scenario that is wanted, each on a server of its own.
+pub(crate) async fn all(options: &Options, report: &mut Report) -> Result<(), Failure> {
+    let rounds = options.rounds;
+    if options.wants("1,000 on one query") {
+        fan_out("1,000", 1_000, 15.0, rounds, report).await?;
+    }
+    if options.wants("10,000 on one query") {
+        fan_out("10,000", 10_000, 100.0, rounds.min(8), report).await?;
+    }
+    if options.wants("100 of 1,000 queries") {
+        different(rounds, report).await?;
+    }
+    if options.wants("subscriptions a second, shared") {
+        shared(report).await?;
+    }
+    if options.wants("subscriptions a second, distinct, and matching") {
+        matching(report).await?;
+    }
+    if options.wants("mutations by HTTP") {
+        mutations(rounds.min(5), report).await?;
+    }
+    if options.wants("refresh under writes") {
+        refreshes(report).await?;
+    }
+    Ok(())
+}
+
+fn millis(from: Instant, to: Instant) -> f64 {
+    to.saturating_duration_since(from).as_secs_f64() * 1e3
+}
+
+async fn fill(http: &mut Http, from: usize, to: usize, each: usize) -> Result<(), Failure> {
+    for from in (from..to).step_by(500) {
+        http.mutate("fill", &json!({ "from": from, "to": to.min(from + 500), "each": each })).await?;
+    }
+    Ok(())
+}
+
+/// One mutation, `n` sockets on the same query.
+async fn fan_out(label: &str, n: usize, bar: f64, rounds: usize, report: &mut Report) -> Result<(), Failure> {
+    let mut server = Server::start()?;
+    let mut http = Http::open(server.address).await?;
+    fill(&mut http, 0, 1, 20).await?;
+    let arrivals = Rc::new(Arrivals::default());
+    let before = server.look()?;
+    arrivals.expect(n);
+    let span = Span::start();
+    let mut sockets = Vec::with_capacity(n);
+    for _ in 0..n {
+        let mut socket = Socket::open(server.address, &arrivals, Count::Frames).await?;
+        socket.subscribe(std::iter::once(0)).await?;
+        sockets.push(socket);
+    }
+    arrivals.all().await?;
+    let rate = span.rate(n);
+    sleep(APART).await;
+    let idle = server.look()?.bytes_each(before, n);
+
+    let (mut last, mut middle, mut cpu) = (vec![], vec![], vec![]);
+    for _ in 0..rounds {
+        sleep(APART).await;
+        let before = server.look()?;
+        arrivals.expect(n);
+        let start = Instant::now();
+        http.mutate("vote", &json!({ "id": 0 })).await?;
+        let times = arrivals.all().await?;
+        last.push(millis(start, times[n - 1]));
+        middle.push(millis(start, times[n / 2]));
+        cpu.push(server.look()?.cpu_micros_each(before, n));
+    }
+    sleep(APART).await;
+    server.count_reads()?;
+    arrivals.expect(n);
+    http.mutate("vote", &json!({ "id": 0 })).await?;
+    arrivals.all().await?;
+    let reads = server.look()?.reads as f64;
+
+    let name = |what: &str| format!("{label} on one query: {what}");
+    report.figure(&name("database reads"), reads, "", Some(Bar::AtMost(1.0)));
+    report.figure(&name("last socket"), median(&last), "ms", Some(Bar::AtMost(bar)));
+    report.figure(&name("median socket"), median(&middle), "ms", None);
+    report.figure(&name("server CPU a socket"), median(&cpu), "us", Some(Bar::AtMost(10.0)));
+    report.figure(&name("memory of an idle one"), idle / 1024.0, "KiB", Some(Bar::AtMost(8.0)));
+    report.figure(&name("connections, one by one"), rate, "a second", None);
+    Ok(())
+}
+
+/// 1,000 sockets with a query each, 100 of which one commit changes.
+async fn different(rounds: usize, report: &mut Report) -> Result<(), Failure> {
+    const QUERIES: usize = 1_000;
+    const AFFECTED: usize = 100;
+    let mut server = Server::start()?;
+    let mut http = Http::open(server.address).await?;
+    fill(&mut http, 0, QUERIES, 1).await?;
+    let arrivals = Rc::new(Arrivals::default());
+    arrivals.expect(QUERIES);
+    let mut sockets = Vec::with_capacity(QUERIES);
+    for board in 0..QUERIES {
+        let mut socket = Socket::open(server.address, &arrivals, Count::Frames).await?;
+        socket.subscribe(std::iter::once(board)).await?;
+        sockets.push(socket);
+    }
+    arrivals.all().await?;
+    let (mut last, mut cpu) = (vec![], vec![]);
+    for round in 0..=rounds {
+        sleep(APART).await;
+        if round == rounds {
+            server.count_reads()?;
+        }
+        let before = server.look()?;
+        arrivals.expect(AFFECTED);
+        let start = Instant::now();
+        http.mutate("vote_below", &json!({ "board": AFFECTED })).await?;
+        let times = arrivals.all().await?;
+        if round < rounds {
+            last.push(millis(start, times[AFFECTED - 1]));
+            cpu.push(server.look()?.cpu_micros_each(before, AFFECTED));
+        }
+    }
+    let reads = server.look()?.reads as f64;
+    report.figure("100 of 1,000 queries: database reads", reads, "", Some(Bar::AtMost(AFFECTED as f64)));
+    report.figure("100 of 1,000 queries: last socket", median(&last), "ms", Some(Bar::AtMost(30.0)));
+    report.figure("100 of 1,000 queries: server CPU each", median(&cpu), "us", None);
+    Ok(())
+}
+
+/// Subscribes `sockets` sockets to `PER_SOCKET` boards each, and says how many a second are answered.
+async fn subscribe_all(
+    sockets: &mut [Socket],
+    arrivals: &Arrivals,
+    board: impl Fn(usize) -> usize,
+) -> Result<f64, Failure> {
+    let n = sockets.len() * PER_SOCKET;
+    arrivals.expect(n);
+    let span = Span::start();
+    for (i, socket) in sockets.iter_mut().enumerate() {
+        socket.subscribe((i * PER_SOCKET..(i + 1) * PER_SOCKET).map(&board)).await?;
+    }
+    arrivals.all().await?;
+    Ok(span.rate(n))
+}
+
+async fn open_many(server: &Server, n: usize, arrivals: &Rc<Arrivals>) -> Result<Vec<Socket>, Failure> {
+    let mut sockets = Vec::with_capacity(n);
+    for _ in 0..n {
+        sockets.push(Socket::open(server.address, arrivals, Count::Results).await?);
+    }
+    Ok(sockets)
+}
+
+async fn shared(report: &mut Report) -> Result<(), Failure> {
+    let server = Server::start()?;
+    let mut http = Http::open(server.address).await?;
+    fill(&mut http, 0, 1, 1).await?;
+    let arrivals = Rc::new(Arrivals::default());
+    let mut sockets = open_many(&server, 40, &arrivals).await?;
+    let rate = subscribe_all(&mut sockets, &arrivals, |_| 0).await?;
+    report.figure("subscriptions a second, shared", rate, "a second", Some(Bar::AtLeast(20_000.0)));
+    Ok(())
+}
+
+/// The cost of a change that touches nobody, with 100 and with 100,000 subscriptions by equality.
+async fn matching(report: &mut Report) -> Result<(), Failure> {
+    const WRITES: usize = 4_000;
+    let mut server = Server::start()?;
+    let mut http = Http::open(server.address).await?;
+    let untouched = 200_000_usize;
+    fill(&mut http, untouched, untouched + 1, 1).await?;
+    let arrivals = Rc::new(Arrivals::default());
+    let mut few = open_many(&server, 1, &arrivals).await?;
+    arrivals.expect(100);
+    few[0].subscribe(0..100).await?;
+    arrivals.all().await?;
+    let vote = json!({ "id": untouched * 100 });
+    let mut cost = async |server: &mut Server| -> Result<f64, Failure> {
+        let before = server.look()?;
+        for _ in 0..WRITES {
+            http.mutate("vote", &vote).await?;
+        }
+        Ok(server.look()?.cpu_micros_each(before, WRITES))
+    };
+    cost(&mut server).await?;
+    let with_few = cost(&mut server).await?;
+    let mut many = open_many(&server, 100, &arrivals).await?;
+    let rate = subscribe_all(&mut many[..20], &arrivals, |board| 1_000 + board).await?;
+    subscribe_all(&mut many[20..], &arrivals, |board| 100_000 + board).await?;
+    let with_many = cost(&mut server).await?;
+    report.figure("subscriptions a second, distinct", rate, "a second", Some(Bar::AtLeast(5_000.0)));
+    report.figure("matching: a write beside 100 queries", with_few, "us", None);
+    report.figure("matching: a write beside 100,000", with_many, "us", Some(Bar::AtMost(with_few * 1.15)));
+    Ok(())
+}
+
+/// Mutations by HTTP, 16 callers that each wait for their answer.
+async fn mutations(rounds: usize, report: &mut Report) -> Result<(), Failure> {
+    const CALLERS: usize = 16;
+    const EACH: usize = 2_000;
+    let mut server = Server::start()?;
+    fill(&mut Http::open(server.address).await?, 0, CALLERS, 1).await?;
+    let (mut rates, mut cpu, mut p99) = (vec![], vec![], vec![]);
+    for _ in 0..rounds {
+        let before = server.look()?;
+        let span = Span::start();
+        let mut callers = Vec::new();
+        for caller in 0..CALLERS {
+            let mut http = Http::open(server.address).await?;
+            callers.push(tokio::task::spawn_local(async move {
+                let vote = json!({ "id": caller * 100 });
+                let mut times = Vec::with_capacity(EACH);
+                for _ in 0..EACH {
+                    let start = Instant::now();
+                    http.mutate("vote", &vote).await.map_err(|error| error.to_string())?;
+                    times.push(millis(start, Instant::now()));
+                }
+                Ok::<_, String>(times)
+            }));
+        }
+        let mut times = Vec::new();
+        for caller in callers {
+            times.extend(caller.await??);
+        }
+        rates.push(span.rate(CALLERS * EACH));
+        cpu.push(server.look()?.cpu_micros_each(before, CALLERS * EACH));
+        times.sort_by(f64::total_cmp);
+        p99.push(times[times.len() * 99 / 100]);
+    }
+    report.figure("mutations by HTTP, 16 callers", median(&rates), "a second", Some(Bar::AtLeast(25_000.0)));
+    report.figure("mutations by HTTP: server CPU each", median(&cpu), "us", Some(Bar::AtMost(40.0)));
+    report.figure("mutations by HTTP: p99", median(&p99), "ms", None);
+    Ok(())
+}
+
+/// The longest wait for a refresh while there is a write every 40 ms.
+async fn refreshes(report: &mut Report) -> Result<(), Failure> {
+    const WRITES: usize = 100;
+    let server = Server::start()?;
+    let mut http = Http::open(server.address).await?;
+    fill(&mut http, 0, 1, 20).await?;
+    let arrivals = Rc::new(Arrivals::default());
+    arrivals.expect(1);
+    let mut socket = Socket::open(server.address, &arrivals, Count::Frames).await?;
+    socket.subscribe(std::iter::once(0)).await?;
+    arrivals.all().await?;
+    sleep(APART).await;
+    arrivals.expect(usize::MAX);
+    let mut times = vec![Instant::now()];
+    for _ in 0..WRITES {
+        http.mutate("vote", &json!({ "id": 0 })).await?;
+        sleep(Duration::from_millis(40)).await;
+    }
+    times.extend(arrivals.so_far());
+    let gaps = times.windows(2).map(|pair| millis(pair[0], pair[1]));
+    let longest = gaps.fold(0.0, f64::max);
+    report.figure("refresh under writes: longest wait", longest, "ms", Some(Bar::AtMost(250.0)));
+    report.figure("refresh under writes: of 100 writes", (times.len() - 1) as f64, "updates", None);
+    Ok(())
+}
