@@ -5,6 +5,7 @@
 //! | `embedded` | yes | the embedded engine: `embedded:PATH` and `memory:` |
 //! | `mongodb` | yes | the official MongoDB driver: `mongodb://…` and `mongodb+srv://…` |
 //! | `jwt` | yes | callers known by JSON Web Tokens |
+//! | `redis` | no | one process follows the database for all, by Redis or Valkey |
 //! | `server` | yes | HTTP, WebSocket, live queries and [`App`] |
 
 #[cfg(any(feature = "embedded", feature = "mongodb"))]
@@ -22,7 +23,7 @@ pub use forge_core::{
     GeoPoint, GeoPolygon, HasMany, HasOne, Id, Int64, Model, MutationCtx, QueryCtx, ReadOnly, ReadWrite,
     Registry, Result, Runtime, Time, Uuid,
 };
-pub use forge_core::{adapter, env, error, ir, model, observe, query, transaction, types, watch};
+pub use forge_core::{adapter, env, error, feed, ir, model, observe, query, transaction, types, watch};
 pub use forge_macros::{Embed, Model, Projection, cron, mutation, query};
 
 #[cfg(any(feature = "embedded", feature = "mongodb"))]

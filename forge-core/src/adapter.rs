@@ -181,6 +181,11 @@ pub trait Adapter: Send + Sync + 'static {
 
     /// Closes cursors and connections. Calls after it answer `unavailable`.
     async fn close(&self);
+
+    /// Whether it was closed: trying again is of no use.
+    fn is_closed(&self) -> bool {
+        false
+    }
 }
 
 /// Where a change feed begins, and what it is for.

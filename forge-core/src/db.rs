@@ -13,6 +13,7 @@ use crate::catalog::Catalog;
 use crate::databases::LazyIndexes;
 use crate::env::Env;
 use crate::error::{Error, Result};
+use crate::feed::Feeds;
 use crate::fields::Filter;
 use crate::ir::{self, Operation, Outcome};
 use crate::model::ModelRef;
@@ -66,6 +67,7 @@ pub(crate) struct Shared {
     env: Env,
     pub(crate) observers: Arc<Observers>,
     pub(crate) indexes: LazyIndexes,
+    pub(crate) feeds: Feeds,
 }
 
 impl Handle {
@@ -150,7 +152,8 @@ impl Db {
     pub fn new(adapter: Arc<dyn Adapter>, catalog: Arc<Catalog>, env: Env) -> Self {
         let observers = Arc::new(Observers::new(env.clone()));
         let indexes = LazyIndexes::default();
-        let shared = Arc::new(Shared { adapter, catalog, env, observers, indexes });
+        let feeds = Feeds::default();
+        let shared = Arc::new(Shared { adapter, catalog, env, observers, indexes, feeds });
         Self { handle: Handle { shared, exec: Exec::default() }, _access: PhantomData }
     }
 }
@@ -177,6 +180,10 @@ impl Db {
 }
 
 impl<A> Db<A> {
+    pub(crate) fn with(handle: Handle) -> Self {
+        Self { handle, _access: PhantomData }
+    }
+
     /// The same database, for reading only.
     pub fn read_only(&self) -> Db<ReadOnly> {
         Db { handle: self.handle.clone(), _access: PhantomData }

@@ -14,6 +14,7 @@ pub mod db;
 pub mod env;
 pub mod error;
 mod explain;
+pub mod feed;
 pub mod fields;
 pub mod handler;
 pub mod ir;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use clap::{Parser, Subcommand};
 use forge_core::adapter::{Adapter, PushAction, PushPlan};
+use forge_core::feed::FanOut;
 use forge_core::{Catalog, Db, Env, Error, Registry, Result, Runtime};
 use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
@@ -52,6 +53,7 @@ pub struct App<P> {
     services: Vec<Draft>,
     service_hooks: Hooks,
     services_at: String,
+    fan_out: Option<Arc<dyn FanOut>>,
 }
 
 impl<P> std::fmt::Debug for App<P> {
@@ -115,6 +117,7 @@ impl<P: Platform> App<P> {
             services: Vec::new(),
             service_hooks: Hooks::new(),
             services_at: "/services".to_owned(),
+            fan_out: None,
         }
     }
 
@@ -219,6 +222,14 @@ impl<P: Platform> App<P> {
         self
     }
 
+    /// How the processes of a deployment tell each other of changes, whatever `FORGE_FANOUT_URL` says. Without one, each
+    /// follows the database itself.
+    #[must_use]
+    pub fn fan_out(mut self, fan_out: impl FanOut) -> Self {
+        self.fan_out = Some(Arc::new(fan_out));
+        self
+    }
+
     /// Does what the command line asks for; without a command, serves until SIGINT or SIGTERM.
     ///
     /// This is the end of `main`: a failure is printed to standard error as one line and the process exits, with code
@@ -296,6 +307,10 @@ impl<P: Platform> App<P> {
             );
         }
         let db = runtime.db();
+        let named = || settings.fan_out.clone().map(|named| named.0);
+        if let Some(fan_out) = self.fan_out.take().or_else(named) {
+            db.set_fan_out(fan_out);
+        }
         let plan = db.adapter().push(db.name(), db.catalog(), true).await;
         log_plan(&plan.map_err(|error| error.context("creating indexes"))?);
         let services = self.bind_services(db).await?;

@@ -17,6 +17,8 @@ mod calls;
 mod commands;
 mod connections;
 mod console;
+#[cfg(feature = "redis")]
+mod fanout;
 mod http;
 pub mod idempotency;
 pub mod jobs;
@@ -40,5 +42,7 @@ mod ws_tests;
 pub use app::{App, Platform};
 /// The version of axum that [`App::router`] takes.
 pub use axum;
+#[cfg(feature = "redis")]
+pub use fanout::RedisFanOut;
 pub use limits::Limits;
 pub use server::Server;

@@ -1,9 +1,9 @@
 //! Settings from environment variables.
 
-#[cfg(feature = "jwt")]
 use std::sync::Arc;
 use std::time::Duration;
 
+use forge_core::feed::FanOut;
 use forge_core::{Error, Result};
 
 use crate::auth::Authenticator;
@@ -37,6 +37,18 @@ pub(crate) struct Settings {
     pub(crate) auth: Authenticator,
     /// Whether `/metrics` answers.
     pub(crate) metrics: bool,
+    /// By what processes tell each other of changes.
+    pub(crate) fan_out: Option<SharedFanOut>,
+}
+
+/// A [`FanOut`] that the environment names.
+#[derive(Clone)]
+pub(crate) struct SharedFanOut(pub(crate) Arc<dyn FanOut>);
+
+impl std::fmt::Debug for SharedFanOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SharedFanOut")
+    }
 }
 
 impl Settings {
@@ -53,6 +65,7 @@ impl Settings {
             origins: Origins::parse(&origins, read("FORGE_PUBLIC_URL").as_deref())?,
             slow: slow(read("FORGE_SLOW_MS"))?,
             metrics: switch("FORGE_METRICS", read("FORGE_METRICS").as_deref())?,
+            fan_out: fan_out(&read)?,
             auth: auth(read)?,
         })
     }
@@ -81,6 +94,26 @@ fn auth(read: impl Fn(&str) -> Option<String>) -> Result<Authenticator> {
         Err(Error::bad_request(format!(
             "{name} is set, and the program was built without the cargo feature `jwt`"
         )))
+    })
+}
+
+#[cfg(feature = "redis")]
+fn fan_out(read: &impl Fn(&str) -> Option<String>) -> Result<Option<SharedFanOut>> {
+    let Some(url) = read("FORGE_FANOUT_URL") else { return Ok(None) };
+    let fan_out = crate::RedisFanOut::new(url.trim()).map_err(|error| error.context("FORGE_FANOUT_URL"))?;
+    let fan_out = match read("FORGE_FANOUT_PREFIX") {
+        Some(prefix) => fan_out.prefix(prefix.trim()),
+        None => fan_out,
+    };
+    Ok(Some(SharedFanOut(Arc::new(fan_out))))
+}
+
+#[cfg(not(feature = "redis"))]
+fn fan_out(read: &impl Fn(&str) -> Option<String>) -> Result<Option<SharedFanOut>> {
+    read("FORGE_FANOUT_URL").map_or(Ok(None), |_| {
+        Err(Error::bad_request(
+            "FORGE_FANOUT_URL is set, and the program was built without the cargo feature `redis`",
+        ))
     })
 }
 
@@ -192,6 +225,7 @@ mod tests {
             ("FORGE_ALLOWED_ORIGINS", "*"),
             ("FORGE_METRICS", "perhaps"),
             ("FORGE_PUBLIC_URL", "app.example.com"),
+            ("FORGE_FANOUT_URL", "http://user:hunter2@host"),
         ] {
             let message = read(&[(name, value)]).unwrap_err().to_string();
             assert!(message.contains(name), "{message}");

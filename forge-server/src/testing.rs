@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bson::{Bson, RawDocumentBuf, rawdoc};
@@ -15,6 +16,7 @@ use forge_core::{Auth, Catalog, DateTime, Db, Env, Error, MutationCtx, QueryCtx,
 use forge_macros::{Model, mutation, query};
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream;
 use tokio::sync::mpsc;
 
@@ -143,6 +145,20 @@ async fn add_slowly(ctx: &MutationCtx, id: i32, by: i32) -> Result<i32> {
     Ok(by)
 }
 
+/// A clock that stands still, and nothing random.
+pub(crate) fn env() -> Env {
+    struct Source;
+    impl forge_core::env::Source for Source {
+        fn now(&self) -> DateTime {
+            DateTime::from_millis(1_700_000_000_000)
+        }
+        fn random(&self) -> [u8; 16] {
+            [7; 16]
+        }
+    }
+    Env::new(Source)
+}
+
 /// A server on `adapter` where everybody is anonymous.
 pub(crate) fn server(adapter: Arc<FakeAdapter>, limits: Limits) -> Server {
     server_with(adapter, limits, None)
@@ -154,16 +170,7 @@ pub(crate) fn server_with(
     limits: Limits,
     auth: Option<Arc<dyn AuthResolver>>,
 ) -> Server {
-    struct Source;
-    impl forge_core::env::Source for Source {
-        fn now(&self) -> DateTime {
-            DateTime::from_millis(1_700_000_000_000)
-        }
-        fn random(&self) -> [u8; 16] {
-            [7; 16]
-        }
-    }
-    let db = Db::new(adapter, Arc::new(Catalog::collect().unwrap()), Env::new(Source));
+    let db = Db::new(adapter, Arc::new(Catalog::collect().unwrap()), env());
     let store = Arc::new(MemoryStore::new(limits.idempotency_keys, limits.idempotency_age));
     let origins = Origins::parse("https://app.example", None).unwrap();
     let runtime = Runtime::new(Registry::collect().unwrap(), db);
@@ -312,6 +319,9 @@ impl Adapter for FakeAdapter {
         Ok(Vec::new())
     }
     async fn close(&self) {}
+    fn timer(&self, wait: Duration) -> Option<BoxFuture<'static, ()>> {
+        Some(Box::pin(tokio::time::sleep(wait)))
+    }
 }
 
 fn id_in(filter: &Filter) -> i32 {

@@ -1,5 +1,6 @@
 //! A driver that counts what passes through it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,12 +18,18 @@ pub struct Counting {
     inner: Arc<dyn Driver>,
     database: String,
     commands: Mutex<Vec<MongoArtifact>>,
+    feeds: AtomicUsize,
 }
 
 impl Counting {
     /// Counts what goes to `inner`; `database` is the default one.
     pub fn new(inner: Arc<dyn Driver>, database: String) -> Self {
-        Self { inner, database, commands: Mutex::default() }
+        Self { inner, database, commands: Mutex::default(), feeds: AtomicUsize::new(0) }
+    }
+
+    /// How many change feeds were opened.
+    pub fn feeds(&self) -> usize {
+        self.feeds.load(Ordering::SeqCst)
     }
 
     /// The driver below.
@@ -105,6 +112,7 @@ impl Driver for Counting {
         database: &str,
         resume: Option<ResumeToken>,
     ) -> Result<BoxStream<'static, Result<Commit>>> {
+        self.feeds.fetch_add(1, Ordering::SeqCst);
         self.inner.watch(database, resume).await
     }
 
@@ -117,6 +125,7 @@ impl Driver for Counting {
         database: &str,
         options: WatchOptions,
     ) -> Result<BoxStream<'static, Result<Commit>>> {
+        self.feeds.fetch_add(1, Ordering::SeqCst);
         self.inner.watch_with(database, options).await
     }
 

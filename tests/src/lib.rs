@@ -13,8 +13,11 @@ pub mod models;
 pub mod orders;
 pub mod program;
 pub mod proxy;
+pub mod redis;
+
 pub mod schema_models;
 pub mod search;
+pub mod secantus;
 pub mod server;
 pub mod socket;
 pub mod tenants;

@@ -10,7 +10,9 @@ use tokio::process::{Child, Command};
 use crate::http::Client;
 
 /// Variables that a developer may have set and that would change what a program does.
-const OWN_VARIABLES: [&str; 8] = [
+const OWN_VARIABLES: [&str; 10] = [
+    "FORGE_FANOUT_URL",
+    "FORGE_FANOUT_PREFIX",
     "FORGE_DATABASE_URL",
     "MONGODB_URI",
     "MONGO_URI",
@@ -35,7 +37,13 @@ pub struct Program {
 impl Program {
     /// Starts `executable` on a free port and waits until it listens.
     pub async fn start(executable: &str, database: &str) -> Self {
-        let mut command = command(executable, &[("FORGE_DATABASE_URL", database), ("FORGE_PORT", "0")]);
+        Self::with(executable, database, &[]).await
+    }
+
+    /// Starts it with more variables.
+    pub async fn with(executable: &str, database: &str, variables: &[(&str, &str)]) -> Self {
+        let mut command = command(executable, variables);
+        command.env("FORGE_DATABASE_URL", database).env("FORGE_PORT", "0");
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line =

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use forge::adapter::Adapter;
+use forge::feed::FanOut;
 use forge::server::auth::AuthResolver;
 use forge::server::{App, Limits, Platform};
 use forge::{Catalog, Db, Env, Result};
@@ -61,6 +62,16 @@ impl TestServer {
         Self::set_up(Self::memory(), |app| app.metrics(true)).await
     }
 
+    /// A server in memory that tells others of changes, and is told.
+    pub async fn with_fan_out(fan_out: impl FanOut) -> Self {
+        Self::set_up(Self::memory(), |app| app.fan_out(fan_out)).await
+    }
+
+    /// Another server on the same database, in touch with the others.
+    pub async fn joined(&self, limits: Limits, fan_out: impl FanOut) -> Self {
+        Self::set_up(self.driver.clone(), |app| app.limits(limits).fan_out(fan_out)).await
+    }
+
     fn memory() -> Arc<Counting> {
         let inner = EmbeddedDriver::memory(forge::system_env()).unwrap();
         Arc::new(Counting::new(Arc::new(inner), "forge".to_owned()))
@@ -97,6 +108,11 @@ impl TestServer {
     /// Asks it to stop.
     pub fn stop(&mut self) {
         drop(self.stop.take());
+    }
+
+    /// Ends it at once, without closing the database.
+    pub fn vanish(self) {
+        self.serving.abort();
     }
 
     /// Waits for its end.

@@ -143,7 +143,7 @@ pub struct Skipped {
 }
 
 /// Documents with the related ones that were included.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rows {
     /// The documents, in the order asked for.
     pub documents: Vec<RawDocumentBuf>,
@@ -152,7 +152,7 @@ pub struct Rows {
 }
 
 /// The related documents of all parents of one level.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Included {
     /// The position in the relations of the parents' model.
     pub relation: usize,

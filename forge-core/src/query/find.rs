@@ -45,6 +45,11 @@ impl<M: Model> Find<M> {
         Self { handle, select: ir::Select::new(ModelRef(M::def())), error: None, _model: PhantomData }
     }
 
+    /// A read of what is asked for already.
+    pub(super) fn of(handle: Handle, select: ir::Select) -> Self {
+        Self { handle, select, error: None, _model: PhantomData }
+    }
+
     /// Only documents that match; several filters all have to.
     pub fn filter(mut self, filter: impl FnOnce(&'static M::Fields) -> Filter<M>) -> Self {
         narrow(&mut self.select.filter, &mut self.error, filter(M::FIELDS));
@@ -269,7 +274,7 @@ impl<M: Model> Find<M> {
         self.error = self.error.take().or(Some(error));
     }
 
-    fn reading(self) -> Reading<M> {
+    pub(super) fn reading(self) -> Reading<M> {
         let Self { handle, select, error, .. } = self;
         Reading { handle, select, error, decode: Arc::new(decode_at::<M>) }
     }
@@ -324,6 +329,10 @@ impl<M: Model> IntoFuture for Find<M> {
 }
 
 impl<M: Model, T: Send + 'static> Selected<M, T> {
+    pub(super) fn into_reading(self) -> Reading<T> {
+        self.reading
+    }
+
     /// At most `n` results; 0 is none.
     pub fn limit(mut self, n: u64) -> Self {
         self.reading.select.limit = Some(n);
@@ -407,6 +416,12 @@ impl<M: Model, T: Send + 'static> IntoFuture for Selected<M, T> {
 #[must_use = "a query runs when it is awaited"]
 pub struct Count<M> {
     find: Find<M>,
+}
+
+impl<M> Count<M> {
+    pub(super) fn into_find(self) -> Find<M> {
+        self.find
+    }
 }
 
 impl<M: Model> IntoFuture for Count<M> {

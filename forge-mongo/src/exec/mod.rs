@@ -23,6 +23,7 @@ mod write;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -66,12 +67,13 @@ pub struct MongoAdapter {
     driver: Arc<dyn Driver>,
     catalog: Arc<Catalog>,
     scans: ScanLog,
+    closed: AtomicBool,
 }
 
 impl MongoAdapter {
     /// An adapter over `driver`; the catalog says who refers to whom.
     pub fn new(driver: Arc<dyn Driver>, catalog: Arc<Catalog>) -> Self {
-        Self { driver, catalog, scans: ScanLog::default() }
+        Self { driver, catalog, scans: ScanLog::default(), closed: AtomicBool::new(false) }
     }
 
     /// The same, remembering queries that no index serves; [`examine`](Adapter::examine) tells about them.
@@ -192,7 +194,12 @@ impl Adapter for MongoAdapter {
     }
 
     async fn close(&self) {
+        self.closed.store(true, Ordering::Release);
         self.driver.close().await;
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use forge_core::adapter::{ChangeEvent, Read};
 use forge_core::context::Seen;
+use forge_core::feed::Affects;
 use forge_core::{Caller, Error};
 
-use super::affects::Affects;
 use super::event::{Content, Data, Failure, Item, RunId, SocketId, SubId, Wanted};
 use super::index::Posting;
 

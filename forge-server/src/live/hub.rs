@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use forge_core::feed::News;
 use forge_core::{Caller, Error, ErrorCode, Runtime};
 use futures_util::FutureExt as _;
 use serde_json::value::RawValue;
@@ -14,7 +15,6 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::event::{Action, Data, Event, Failure, Outcome, RunId, SocketId, SubId, Wanted};
-use super::follow::{News, follow};
 use super::machine::{Config, Machine};
 use super::outbox::{Closing, Outbox};
 use super::snapshot::{FeedSnapshot, Snapshot};
@@ -407,17 +407,15 @@ impl Task {
     }
 
     fn follow(&mut self, database: Arc<str>) {
-        let (adapter, commands) = (self.runtime.db().adapter().clone(), self.commands.clone());
-        let name = database.clone();
-        let tell = move |news| {
-            let (commands, database) = (commands.clone(), database.clone());
-            async move {
-                let Some(commands) = commands.upgrade() else { return false };
-                commands.send(Command::News { database, news }).await.is_ok()
+        let (mut feed, commands) = (self.runtime.db().database(&database).feed(), self.commands.clone());
+        self.tasks.spawn(async move {
+            while let Some(news) = feed.next().await {
+                let Some(commands) = commands.upgrade() else { return };
+                if commands.send(Command::News { database: database.clone(), news }).await.is_err() {
+                    return;
+                }
             }
-            .boxed()
-        };
-        self.tasks.spawn(follow(adapter, name, tell));
+        });
     }
 
     fn start_run(&mut self, run: RunId, wanted: Wanted, caller: Caller, before: Option<Data>) {

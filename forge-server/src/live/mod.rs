@@ -1,11 +1,11 @@
 //! Live queries: a state machine without IO, and the tasks around it.
 
-mod affects;
 mod delta;
 mod entry;
 pub(crate) mod event;
+#[cfg(test)]
+mod feed_tests;
 mod feeds;
-mod follow;
 pub(crate) mod hub;
 mod index;
 pub(crate) mod machine;

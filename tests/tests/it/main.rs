@@ -41,10 +41,12 @@ mod views;
 mod watch;
 
 mod auth;
+mod fanout;
 mod hostile;
 mod http;
 mod jobs;
 mod live;
+mod live_streams;
 mod process;
 mod soak;
 mod ws;

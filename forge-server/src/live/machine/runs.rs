@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use forge_core::adapter::{Commit, Read};
 use forge_core::context::Seen;
+use forge_core::feed::Affects;
 use forge_core::{Caller, Error};
 
 use super::{Machine, Timer};
-use crate::live::affects::Affects;
 use crate::live::entry::{Key, Run, Sub};
 use crate::live::event::{Action, Data, Failure, Outcome, RunId};
 use crate::live::feeds::FeedState;
