@@ -4,6 +4,9 @@
 
 use forge::prelude::*;
 
+use forge::query::pipeline::{self, Stages};
+
+use crate::courses::Enrolment;
 use crate::models::Address;
 
 /// One index of every kind that [`Indexed`](crate::models::Indexed) has not.
@@ -96,6 +99,23 @@ pub struct MergedTotal {
     #[model(id)]
     pub region: String,
     pub total: i64,
+}
+
+/// A view by a typed pipeline: how many students each course has, withdrawn enrolments left out.
+#[derive(Debug, Clone, PartialEq, Model)]
+#[model(collection = "course_loads", view(source = Enrolment, pipeline = loads))]
+pub struct CourseLoad {
+    #[model(id)]
+    pub course: String,
+    pub hours: i32,
+    pub students: i64,
+}
+
+fn loads() -> impl Stages {
+    pipeline::of::<Enrolment>().lookup(|e| e.course).match_expr(|e| e.course.joined(|c| c.hours).gt(0)).group(
+        |e| [e.course_id.named("_id")],
+        |e| [e.course.joined(|c| c.hours).largest().named("hours"), count().named("students")],
+    )
 }
 
 fn totals() -> &'static str {

@@ -183,12 +183,28 @@ impl Source {
         }
     }
 
+    /// Whether a condition asks for related documents, at any depth.
+    pub fn has_relations(&self) -> bool {
+        self.filter.has_relations() || self.stages.iter().any(stage_has_relations)
+    }
+
     /// Narrows every model that is read, at any depth, by what `condition` says of it; those with `with_deleted` too.
     pub(crate) fn narrow(&mut self, condition: &dyn Fn(ModelRef) -> Filter) {
         if !self.with_deleted {
             self.filter.narrow(condition(self.model));
         }
         narrow_stages(&mut self.stages, condition);
+    }
+}
+
+fn stage_has_relations(stage: &Stage) -> bool {
+    match stage {
+        Stage::Match(filter) => filter.has_relations(),
+        Stage::Lookup(lookup) => lookup.from.has_relations(),
+        Stage::Union(source) => source.has_relations(),
+        Stage::Graph(graph) => graph.filter.has_relations(),
+        Stage::Facet(facets) => facets.iter().any(|(_, stages)| stages.iter().any(stage_has_relations)),
+        _ => false,
     }
 }
 

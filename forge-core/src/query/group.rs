@@ -13,7 +13,7 @@ use super::{narrow, wrong_outcome};
 use crate::adapter::Explanation;
 use crate::db::Handle;
 use crate::error::{Error, Result};
-use crate::fields::{Field, Filter, IntoSort};
+use crate::fields::{Field, Filter, IntoSort, ToOne};
 use crate::ir::{self, Aggregate, Operand, Operation, Outcome, SortKey};
 use crate::model::ModelRef;
 use crate::traits::Model;
@@ -21,7 +21,8 @@ use crate::value;
 
 const KEYS: [&str; 6] = ["k0", "k1", "k2", "k3", "k4", "k5"];
 
-/// What makes a group: a field, or an expression.
+/// What makes a group: a field, an expression, or a relation whose key the documents hold (the group is the id of the
+/// other document then, none where there is none).
 pub trait GroupKey {
     /// Its type.
     type Value: DeserializeOwned + Send + 'static;
@@ -43,7 +44,24 @@ impl<T: DeserializeOwned + Send + 'static> GroupKey for Expr<T> {
     }
 }
 
-/// What makes a group: one field or expression, or a tuple of them.
+impl<M: Model, T: Model> GroupKey for ToOne<M, T> {
+    type Value = Option<T::Id>;
+    fn operand(&self) -> Result<Operand> {
+        let relation = &M::def().relations[self.index()];
+        if relation.holds_key() {
+            return Ok(relation.local().into());
+        }
+        Err(Error::bad_request(format!(
+            "{}.{} is kept by {}: documents are grouped by a relation whose key they hold; group {} by its own",
+            M::def().name,
+            relation.name,
+            T::def().name,
+            T::def().name
+        )))
+    }
+}
+
+/// What makes a group: one field, expression or relation, or a tuple of them.
 pub trait KeySet {
     /// The values.
     type Output: Send + 'static;
@@ -89,6 +107,7 @@ macro_rules! single_key {
 single_key! {
     <M, T> Field<M, T>;
     <T> Expr<T>;
+    <M, T> ToOne<M, T>;
 }
 
 impl<T: DeserializeOwned + Send + 'static> AggregateSet for Agg<T> {

@@ -1,5 +1,6 @@
 //! What no macro can see about indexes, views and shard keys: paths inside embeds, and rules between models.
 
+use crate::ir::Stage;
 use crate::model::{CREATED_AT, DELETED_AT, FieldDef, IndexDef, ModelDef, UPDATED_AT, WILDCARD};
 
 /// Reports indexes over paths that no document has, and options that are no JSON.
@@ -61,18 +62,28 @@ pub(crate) fn check_view(model: &'static ModelDef, models: &[&'static ModelDef],
         let Some(next) = &source.view else { break };
         source = (next.source)();
     }
-    match (view.pipeline)() {
+    match view.contents() {
         Err(error) => problems.push(format!("the pipeline of the view {} fails: {error}", model.name)),
-        Ok(stages) => {
-            let writes = |stage: &&bson::Document| stage.contains_key("$out") || stage.contains_key("$merge");
-            if stages.iter().any(|stage| writes(&stage)) {
+        Ok(contents) => {
+            if contents.stages.iter().any(writes) {
                 problems.push(format!(
                     "the pipeline of the view {} writes ($out or $merge); a materialized view is refreshed by db.refresh",
                     model.name
                 ));
             }
+            if contents.has_relations() {
+                problems.push(format!(
+                    "the pipeline of the view {} has a condition on a relation, whose keys would be those of today: \
+                     join it by lookup, and match what is joined",
+                    model.name
+                ));
+            }
         }
     }
+}
+
+fn writes(stage: &Stage) -> bool {
+    matches!(stage, Stage::Raw(stage) if stage.contains_key("$out") || stage.contains_key("$merge"))
 }
 
 /// Whether reads of the view are narrowed to a tenant where those of its source are.

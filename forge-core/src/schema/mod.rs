@@ -6,13 +6,13 @@ mod refresh;
 mod rules;
 mod validator;
 mod vector;
+mod views;
 
-use bson::Document;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::ir::Operation;
-use crate::model::{IndexKey, ModelDef};
+use crate::ir::{Operation, Source};
+use crate::model::{IndexKey, ModelDef, ModelRef};
 
 pub(crate) use check::{check_indexes, check_shard_key, check_view};
 pub use json::bson_of;
@@ -20,6 +20,8 @@ pub(crate) use rules::apply;
 pub use validator::json_schema;
 pub(crate) use validator::stored_as;
 pub use vector::{Similarity, VectorDef};
+pub(crate) use views::from_json;
+pub use views::{Stages, stages_of};
 
 /// A rule of `#[validate(…)]` that schemas can say.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -70,10 +72,20 @@ impl ValidatorDef {
 pub struct ViewDef {
     /// The model that the pipeline reads.
     pub source: fn() -> &'static ModelDef,
-    /// The stages.
-    pub pipeline: fn() -> Result<Vec<Document>>,
+    /// What it makes of the documents of the source.
+    pub pipeline: fn(ModelRef) -> Result<Source>,
     /// How the collection of a materialized view is brought up to date; none for a view that is computed by each read.
     pub refresh: Option<Refresh>,
+}
+
+impl ViewDef {
+    /// The documents of the source, and the stages that they go through.
+    ///
+    /// # Errors
+    /// What the function of the model finds wrong.
+    pub fn contents(&self) -> Result<Source> {
+        (self.pipeline)(ModelRef((self.source)()))
+    }
 }
 
 /// What [`Db::refresh`](crate::Db::refresh) does with the documents that are there.
@@ -112,64 +124,4 @@ pub(crate) fn not_a_view(model: &ModelDef, operation: &str) -> Result<()> {
         "{} is a view and cannot be written ({operation}); write the models that it reads",
         model.name
     )))
-}
-
-/// What a function of `#[model(view(pipeline = …))]` may answer with.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a pipeline",
-    label = "not a pipeline",
-    note = "answer with a typed pipeline, a `Vec` of BSON documents, or a JSON array of stages"
-)]
-pub trait Stages {
-    /// The stages, in order.
-    ///
-    /// # Errors
-    /// `bad_request` for something that is no list of stages.
-    fn stages(self) -> Result<Vec<Document>>;
-}
-
-impl Stages for Vec<Document> {
-    fn stages(self) -> Result<Vec<Document>> {
-        Ok(self)
-    }
-}
-
-impl<const N: usize> Stages for [Document; N] {
-    fn stages(self) -> Result<Vec<Document>> {
-        Ok(self.into())
-    }
-}
-
-impl Stages for &str {
-    fn stages(self) -> Result<Vec<Document>> {
-        serde_json::from_str::<serde_json::Value>(self)
-            .map_err(|error| Error::bad_request(format!("a pipeline in JSON cannot be read: {error}")))?
-            .stages()
-    }
-}
-
-impl Stages for serde_json::Value {
-    fn stages(self) -> Result<Vec<Document>> {
-        let wrong = || Error::bad_request("a pipeline in JSON is an array of objects, each a stage");
-        let serde_json::Value::Array(stages) = self else { return Err(wrong()) };
-        stages
-            .into_iter()
-            .map(|stage| match bson_of(stage) {
-                bson::Bson::Document(stage) => Ok(stage),
-                _ => Err(wrong()),
-            })
-            .collect()
-    }
-}
-
-impl<S: Stages> Stages for Result<S> {
-    fn stages(self) -> Result<Vec<Document>> {
-        self?.stages()
-    }
-}
-
-/// The stages that `pipeline` makes: what the derive of a view writes.
-#[doc(hidden)]
-pub fn stages_of<S: Stages>(pipeline: fn() -> S) -> Result<Vec<Document>> {
-    pipeline().stages()
 }

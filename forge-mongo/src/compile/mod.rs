@@ -26,7 +26,7 @@ use forge_core::{Error, Result};
 pub use filter::{Place, filter};
 pub use group::group;
 pub use join::{COUNTED, Joined, Lookup, count_joined, group_joined, keys_joined, select_joined};
-pub use pipeline::pipeline;
+pub use pipeline::{pipeline, view};
 pub(crate) use search::filter_paths;
 pub use search::{search_index_name, vector_index_name};
 pub use update::{replace, update, upsert_fixes_id};

@@ -2,6 +2,7 @@
 
 use bson::{Bson, Document, doc};
 use forge_core::ir::{Aggregate, Bounds, Graph, Lookup, Pipeline, SortKey, Source, Stage, WindowFunction};
+use forge_core::model::ViewDef;
 use forge_core::{Error, Result};
 
 use super::group::{accumulator, finished};
@@ -27,6 +28,14 @@ pub fn pipeline(op: &Pipeline) -> Result<MongoArtifact> {
         None => of_source(source)?,
     };
     Ok(artifact(&source.model, Command::Aggregate { pipeline: stages }).with(&op.options))
+}
+
+/// The stages of a view.
+///
+/// # Errors
+/// What its function finds wrong; as [`filter`].
+pub fn view(view: &ViewDef) -> Result<Vec<Document>> {
+    of_source(&view.contents()?)
 }
 
 /// The stages of a source, its own condition first.

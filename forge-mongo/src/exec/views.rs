@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use bson::{Bson, Document};
 use forge_core::model::ModelDef;
 
+use crate::compile;
+
 /// The collections that a read of `model` depends on; none where it is the model's own.
 pub(super) fn sources(model: &ModelDef) -> Option<BTreeSet<String>> {
     let view = model.view.as_ref().filter(|_| model.is_plain_view())?;
@@ -15,7 +17,7 @@ pub(super) fn sources(model: &ModelDef) -> Option<BTreeSet<String>> {
         None => _ = found.insert(source.collection.to_owned()),
     }
     // The catalog has made the pipeline once already.
-    (view.pipeline)().unwrap_or_default().iter().for_each(|stage| collect(stage, &mut found));
+    compile::view(view).unwrap_or_default().iter().for_each(|stage| collect(stage, &mut found));
     Some(found)
 }
 

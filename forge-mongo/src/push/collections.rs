@@ -8,6 +8,7 @@ use forge_core::model::{ModelDef, ViewDef};
 use forge_core::{ErrorCode, Result, schema};
 
 use super::fingerprint::number;
+use crate::compile;
 use crate::driver::Driver;
 
 /// What `listCollections` says, by name.
@@ -110,7 +111,7 @@ pub(super) fn view(model: &ModelDef, view: &ViewDef, present: &Collections) -> R
             format!("a view is there, and {} stores its documents: drop it, and push again", model.name);
         return Ok(is_view.then(|| decided(PushAction::Conflict, Some(note))));
     }
-    let (source, pipeline) = ((view.source)().collection, (view.pipeline)()?);
+    let (source, pipeline) = ((view.source)().collection, compile::view(view)?);
     let wanted = doc! { "viewOn": source, "pipeline": pipeline };
     if !present.contains(name) {
         let mut create = doc! { "create": name };

@@ -3,6 +3,7 @@ use std::sync::atomic::Ordering;
 use bson::{Document, doc};
 use forge_core::adapter::{Adapter, PushAction, PushPlan, PushSettings};
 use forge_core::model::{FieldDef, IndexDef, IndexKey, ModelDef, ShardKeyDef, ValidatorDef, ViewDef};
+use forge_core::schema::Stages;
 use forge_core::{Catalog, ErrorCode};
 
 use crate::testing::{Fake, catalog};
@@ -207,7 +208,7 @@ static EVENT: ModelDef = ModelDef {
 static BUSY: ModelDef = ModelDef {
     view: Some(ViewDef {
         source: || &EVENT,
-        pipeline: || Ok(vec![doc! { "$match": { "tenant": "a" } }]),
+        pipeline: |source| vec![doc! { "$match": { "tenant": "a" } }].over(source),
         refresh: None,
     }),
     ..ModelDef::new("Busy", "busy", FIELDS, 0)

@@ -1,8 +1,10 @@
 //! Groups and their computed values.
 
 use bson::doc;
+use forge::Id;
 use forge::prelude::count;
 use forge_tests::models::{NewPerson, Person, person};
+use forge_tests::orders::{Member, NewMember, Team};
 use forge_tests::{Fixture, Result, conformance};
 
 /// new: 1, 2, 3; old: 10, 20; odd: 5 without an age.
@@ -44,6 +46,17 @@ conformance! {
             (s("odd"), (1, 0, Some(5.0), None, Some(s("p5")))),
             (s("old"), (2, 30, Some(3.0), Some(Some(10)), Some(s("p4")))),
         ]);
+    }
+
+    async fn a_relation_is_a_key_as_a_typed_id(t) {
+        let team: Id<Team> = Id::from_object_id(bson::oid::ObjectId::from_bytes([7; 12]));
+        for (id, team_id) in [(1, Some(team)), (2, None), (3, Some(team))] {
+            t.db.insert(NewMember { id, name: "m".into(), team_id, leads_id: None }).await?;
+        }
+        let sizes: Vec<(Option<Id<Team>>, i64)> = t.db.group_by::<Member, _>(|m| m.team).select(|_| count()).await?;
+        assert_eq!(sizes, [(None, 1), (Some(team), 2)]);
+        let pairs = t.db.group_by::<Member, _>(|m| (m.team, m.name)).select(|m| m.id.sum()).await?;
+        assert_eq!(pairs, [((None, s("m")), 2), ((Some(team), s("m")), 4)]);
     }
 
     async fn a_mean_without_numbers_is_none_and_a_sum_zero(t) {

@@ -184,6 +184,21 @@ conformance! {
         assert!(!stored.contains_key("maybe"), "an option without a value is absent");
     }
 
+    async fn bytes_keep_the_subtype_that_they_were_stored_with(t) {
+        let sum = Bytes::from([7; 16]).with_subtype(5);
+        let stored = t.db.insert(NewThing { blob: sum.clone(), ..thing(1, "1") }).await?;
+        assert_eq!((stored.blob.clone(), t.db.get::<Thing>(1).await?.unwrap().blob), (sum.clone(), sum.clone()));
+        assert_eq!(t.stored("things").await?[0].get("blob"), Some(&Bson::from(sum.clone())));
+        t.db.insert(NewThing { blob: Bytes::from([7; 16]), ..thing(2, "1") }).await?;
+        check(t, |f| f.blob.eq(Bytes::from([7; 16]).with_subtype(5)), &[1]).await?;
+        check(t, |f| f.blob.eq(Bytes::from([7; 16])), &[2]).await?;
+        let own = Bytes::from([1]).with_subtype(200);
+        let changed = t.db.update::<Thing>(2).set(|f| f.blob, own.clone()).await?;
+        assert_eq!(changed.blob, own);
+        let found = t.db.find::<Thing>().filter(|f| f.id.eq(2)).select(|f| f.blob).await?;
+        assert_eq!(found, [own]);
+    }
+
     async fn every_type_travels_as_json_without_loss(t) {
         let stored = t.db.insert(thing(1, "1.50")).await?;
         let json = serde_json::to_value(&stored).unwrap();

@@ -7,8 +7,11 @@ use forge::ir::{Operation, Select};
 use forge::model::ModelRef;
 use forge::{ErrorCode, Model};
 use forge_mongo::Driver as _;
+use forge_tests::courses::{Enrolment, NewCourse, NewEnrolment, NewStudent};
 use forge_tests::engine::{catalog, skip};
-use forge_tests::schema_models::{BigRegion, MergedTotal, NewSale, RegionTotal, Sale, StoredTotal};
+use forge_tests::schema_models::{
+    BigRegion, CourseLoad, MergedTotal, NewSale, RegionTotal, Sale, StoredTotal,
+};
 use forge_tests::{Fixture, Result, conformance};
 
 fn sale(id: i64, region: &str, amount: i32) -> NewSale {
@@ -36,6 +39,26 @@ conformance! {
         assert_eq!(t.db.get::<RegionTotal>("east".to_owned()).await?, Some(total("east", 5)));
         t.db.insert(sale(4, "east", 200)).await?;
         assert_eq!(t.db.get::<RegionTotal>("east".to_owned()).await?, Some(total("east", 205)));
+    }
+
+    async fn a_typed_pipeline_makes_a_view_that_leaves_deleted_documents_out(t) {
+        t.push().await?;
+        t.db.insert_many([("rust", 40), ("go", 0), ("sql", 10)].map(|(id, hours)| NewCourse { id: id.into(), hours })).await?;
+        t.db.insert_many([1_i64, 2].map(|id| NewStudent { id, name: format!("s{id}") })).await?;
+        let pairs = [(1, 1, "rust"), (2, 2, "rust"), (3, 1, "go"), (4, 1, "sql"), (5, 2, "sql")];
+        t.db.insert_many(pairs.map(|(id, student_id, course)| NewEnrolment {
+            id, student_id, course_id: course.into(), grade: None,
+        })).await?;
+        t.db.delete::<Enrolment>(5_i64).await?;
+        let loads = t.db.find::<CourseLoad>().sort(|c| c.students.desc()).await?;
+        let load = |course: &str, hours, students| CourseLoad { course: course.into(), hours, students };
+        assert_eq!(loads, [load("rust", 40, 2), load("sql", 10, 1)]);
+        let log = Arc::new(ReadLog::default());
+        let exec = Exec { reads: Some(log.clone()), ..Exec::default() };
+        t.adapter.execute(&exec, Operation::Select(Select::new(ModelRef(CourseLoad::def())))).await?;
+        let mut reads: Vec<_> = log.take().into_iter().map(|read| read.collection.to_string()).collect();
+        reads.sort();
+        assert_eq!(reads, ["courses", "enrolments"]);
     }
 
     async fn views_stand_on_views(t) {

@@ -8,6 +8,7 @@ mod shape;
 mod stages;
 mod windows;
 
+pub use crate::schema::Stages;
 pub use buckets::Buckets;
 pub use facets::Facets;
 pub use join::{Joins, Reach};
@@ -24,6 +25,8 @@ use std::marker::PhantomData;
 use crate::db::Handle;
 use crate::error::{Error, Result};
 use crate::ir::{self, Stage};
+use crate::model::ModelRef;
+use crate::traits::Model;
 
 /// A pipeline that is part of another one: of a facet, a join, a union.
 #[derive(Debug)]
@@ -101,7 +104,7 @@ impl<R, H> Pipeline<R, H> {
     }
 
     /// The stages so far, for use inside of another pipeline.
-    fn into_source(self) -> Result<ir::Source> {
+    pub(crate) fn into_source(self) -> Result<ir::Source> {
         match self.error {
             Some(error) => Err(error),
             None if self.search.is_some() => {
@@ -110,6 +113,17 @@ impl<R, H> Pipeline<R, H> {
             None => Ok(self.source),
         }
     }
+}
+
+/// The documents of `M`, to be sent through stages as a part of something else: the pipeline of a view (see [`Stages`]).
+///
+/// ```ignore
+/// fn late() -> impl Stages {
+///     pipeline::of::<Flight>().match_(|f| f.delay.gt(15)).sort(|f| f.delay.desc())
+/// }
+/// ```
+pub fn of<M: Model>() -> Pipeline<Documents<M>> {
+    Pipeline::over(ir::Source::new(ModelRef(M::def())), None)
 }
 
 /// A name that a stage gives to a field.

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::ir::{self, Operation, Outcome, Stage};
 use crate::model::ModelRef;
 use crate::query::wrong_outcome;
-use crate::schema::Stages;
+use crate::schema;
 use crate::traits::Model;
 
 /// The stages in extended JSON, canonical or relaxed: an array of objects, each a stage.
@@ -31,7 +31,7 @@ use crate::traits::Model;
 /// # Ok::<(), forge_core::Error>(())
 /// ```
 pub fn from_json(stages: &str) -> Result<Vec<Document>> {
-    let stages = stages.stages()?;
+    let stages = schema::from_json(stages)?;
     stages.iter().try_for_each(ir::pipeline::check_raw)?;
     Ok(stages)
 }

@@ -91,7 +91,7 @@ fn schema(model: &Model<'_>) -> TokenStream {
             Some(true) => quote!(#some(__forge::Refresh::Merge)),
         };
         let source = quote_spanned!(spans::of(source)=> <#source as __forge::Model>::def);
-        let pipeline = quote_spanned!(spans::of(pipeline)=> || __forge::stages_of(#pipeline));
+        let pipeline = quote_spanned!(spans::of(pipeline)=> |source| __forge::stages_of(source, #pipeline));
         more.extend(quote!(view: #some(__forge::ViewDef { source: #source, pipeline: #pipeline, refresh: #refresh }),));
     }
     if let Some(schema) = attrs.json_schema.get() {

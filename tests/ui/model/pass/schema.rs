@@ -82,6 +82,6 @@ fn main() {
     assert_eq!(stored.all_indexes().len(), 1);
     let view = catalog.model("Tenant").unwrap();
     assert!(view.is_plain_view() && view.all_indexes().is_empty());
-    assert_eq!((view.view.unwrap().pipeline)().unwrap().len(), 1);
+    assert_eq!(view.view.unwrap().contents().unwrap().stages.len(), 1);
     let _ = (LONGEST, Address { zip_code: String::new() }.zip_code);
 }
