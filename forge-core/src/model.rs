@@ -53,6 +53,10 @@ pub const UPDATED_AT: &str = "updatedAt";
 /// The stored name of the deletion time of models with `soft_delete`.
 pub const DELETED_AT: &str = "deletedAt";
 
+/// The stored name of what tells the documents that one soft delete took with it from others; only there where it took
+/// documents along.
+pub const DELETED_WITH: &str = "deletedWith";
+
 /// One stored field of a model or embed.
 #[derive(Debug)]
 pub struct FieldDef {

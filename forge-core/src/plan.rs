@@ -3,7 +3,7 @@
 use bson::{Bson, RawDocumentBuf, doc};
 
 use crate::ir::{Change, Filter, Operation, Replace, Update};
-use crate::model::{CREATED_AT, DELETED_AT, ModelRef, UPDATED_AT};
+use crate::model::{CREATED_AT, DELETED_AT, DELETED_WITH, ModelRef, UPDATED_AT};
 use crate::types::DateTime;
 
 /// The operation as adapters run it.
@@ -73,7 +73,7 @@ fn renew(op: &mut Replace, now: DateTime) {
     let kept = |name: &str| {
         name == "_id"
             || model.timestamps && [CREATED_AT, UPDATED_AT].contains(&name)
-            || model.soft_delete && name == DELETED_AT
+            || model.soft_delete && [DELETED_AT, DELETED_WITH].contains(&name)
             || model.version == Some(name)
     };
     let mut document = RawDocumentBuf::new();

@@ -11,6 +11,7 @@ use crate::error::{Error, Messages, Result};
 use crate::fields::Field;
 use crate::ir::Change;
 use crate::model::{CREATED_AT, EmbedDef, ModelDef, UPDATED_AT};
+use crate::query::{IntoLinks, With};
 use crate::record::{self, Record};
 use crate::relation::Related;
 use crate::types::DateTime;
@@ -109,6 +110,18 @@ pub const fn key_path<M: Model, T: Model, K: Key<M::Id>>(key: Field<T, K>) -> &'
 pub trait NewRecord: Record + Validate + Send + 'static {
     /// The model.
     type Model: Model<New = Self>;
+
+    /// The document with what is created or connected along with it, for use inside of another `create`:
+    /// `|a| a.books.create([new_book.with(|b| b.reviews.create([first, second]))])`.
+    fn with<L: IntoLinks<Self::Model>>(
+        self,
+        links: impl FnOnce(&'static <Self::Model as Model>::Fields) -> L,
+    ) -> With<Self>
+    where
+        Self: Sized,
+    {
+        With::new(self, links(<Self::Model as Model>::FIELDS))
+    }
 
     /// Fills in a generated id and the declared defaults, where nothing was given.
     #[doc(hidden)]

@@ -73,6 +73,34 @@ pub struct Enrolment {
     pub course: BelongsTo<Course>,
 }
 
+/// Its binders go with it, and come back with it.
+#[derive(Debug, Clone, PartialEq, Model)]
+#[model(collection = "drawers", soft_delete)]
+pub struct Drawer {
+    #[model(id)]
+    pub id: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Model)]
+#[model(collection = "binders", timestamps, soft_delete)]
+pub struct Binder {
+    #[model(id)]
+    pub id: i64,
+    pub drawer_id: i64,
+    #[model(belongs_to(key = drawer_id, on_delete = cascade))]
+    pub drawer: BelongsTo<Drawer>,
+}
+
+#[derive(Debug, Clone, PartialEq, Model)]
+#[model(collection = "sheets", soft_delete)]
+pub struct Sheet {
+    #[model(id)]
+    pub id: i64,
+    pub binder_id: i64,
+    #[model(belongs_to(key = binder_id, on_delete = cascade))]
+    pub binder: BelongsTo<Binder>,
+}
+
 /// A part of a note.
 #[derive(Debug, Clone, PartialEq, Projection)]
 #[projection(model = Memo)]

@@ -272,6 +272,9 @@ pub struct Delete {
     pub dry_run: bool,
     /// The moment that soft deletes carry.
     pub now: bson::DateTime,
+    /// What soft deletes carry that take others along, so that a restore finds exactly those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<bson::oid::ObjectId>,
 }
 
 /// What a delete would do.

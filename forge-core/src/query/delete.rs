@@ -44,6 +44,7 @@ impl<M: Model> Draft<M> {
             purge: self.purge,
             dry_run: false,
             now: self.handle.now().into(),
+            mark: Some(self.handle.env().object_id()),
         };
         Ok((self.handle, delete))
     }

@@ -1,6 +1,8 @@
 //! Writes of related documents along with an insert or an update: the keys, on plain data, inside a transaction.
 
 use bson::{Bson, Document, RawDocument, RawDocumentBuf};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 
 use super::wrong_outcome;
 use crate::db::Db;
@@ -15,13 +17,23 @@ pub(crate) struct Link {
     pub(crate) action: Action,
 }
 
+/// A new document, and what is written along with it.
+#[derive(Debug, Clone)]
+pub(crate) struct Child {
+    pub(crate) document: RawDocumentBuf,
+    pub(crate) links: Vec<Link>,
+}
+
+/// Checks a document by the rules of its model.
+type Check = fn(&RawDocument, &str) -> Result<()>;
+
 #[derive(Debug, Clone)]
 pub(crate) enum Action {
     /// These are new, and belong here.
     Create {
-        documents: Vec<RawDocumentBuf>,
+        children: Vec<Child>,
         /// Checks one by the rules of its model, once its key is filled in.
-        check: fn(&RawDocument, &str) -> Result<()>,
+        check: Check,
     },
     /// These belong here.
     Connect(Vec<Bson>),
@@ -105,7 +117,7 @@ pub(super) async fn key_changes(tx: &Db, links: &[Link]) -> Result<Vec<Change>> 
 async fn own_key(tx: &Db, link: &Link) -> Result<Change> {
     let path = Path::Borrowed(link.relation.local());
     let keys = match &link.action {
-        Action::Create { documents, check } => create(tx, link, documents.clone(), *check).await?,
+        Action::Create { children, check } => create(tx, link, children.clone(), *check).await?,
         Action::Set(ids) if ids.is_empty() => return Ok(Change::Unset(path)),
         Action::Set(ids) | Action::Connect(ids) => existing(tx, link, ids).await?,
         Action::Disconnect(_) | Action::Delete(_) => return Err(link.refused("has no list of documents")),
@@ -120,8 +132,8 @@ async fn own_key(tx: &Db, link: &Link) -> Result<Change> {
 async fn own_keys(tx: &Db, link: &Link) -> Result<Change> {
     let path = Path::Borrowed(link.relation.local());
     Ok(match &link.action {
-        Action::Create { documents, check } => {
-            Change::AddToSet(path, create(tx, link, documents.clone(), *check).await?)
+        Action::Create { children, check } => {
+            Change::AddToSet(path, create(tx, link, children.clone(), *check).await?)
         }
         Action::Connect(ids) => Change::AddToSet(path, existing(tx, link, ids).await?),
         Action::Set(ids) => Change::Set(path, existing(tx, link, ids).await?.into()),
@@ -133,19 +145,33 @@ async fn own_keys(tx: &Db, link: &Link) -> Result<Change> {
 }
 
 /// Inserts documents on the other side; answers with their keys.
-async fn create(
-    tx: &Db,
-    link: &Link,
-    documents: Vec<RawDocumentBuf>,
-    check: fn(&RawDocument, &str) -> Result<()>,
-) -> Result<Vec<Bson>> {
-    for document in &documents {
-        check(document, "insert")?;
+async fn create(tx: &Db, link: &Link, children: Vec<Child>, check: Check) -> Result<Vec<Bson>> {
+    let stored = insert_along(tx, link.target(), children, check).await?;
+    stored.iter().map(|document| value(document, link.relation.foreign)).collect()
+}
+
+/// Inserts documents with what is linked to each; answers with them as stored.
+fn insert_along<'f>(
+    tx: &'f Db,
+    def: &'static ModelDef,
+    children: Vec<Child>,
+    check: Check,
+) -> BoxFuture<'f, Result<Vec<RawDocumentBuf>>> {
+    async move {
+        let (mut documents, mut links) = (Vec::with_capacity(children.len()), Vec::new());
+        for child in children {
+            let document = keyed(tx, &child.links, child.document).await?;
+            check(&document, "insert")?;
+            documents.push(document);
+            links.push(child.links);
+        }
+        insert_all(tx, def, documents.clone()).await?;
+        for (document, links) in documents.iter().zip(&links) {
+            follow(tx, def, links, document).await?;
+        }
+        Ok(documents)
     }
-    let keys = documents.iter().map(|document| value(document, link.relation.foreign));
-    let keys = keys.collect::<Result<_>>()?;
-    insert_all(tx, link.target(), documents).await?;
-    Ok(keys)
+    .boxed()
 }
 
 /// The keys of documents that must exist.
@@ -202,19 +228,17 @@ async fn others(tx: &Db, link: &Link, key: Bson) -> Result<()> {
     let mine = || Filter::eq(path, key.clone());
     let one = link.relation.kind == RelationKind::HasOne;
     match &link.action {
-        Action::Create { documents, check } => {
+        Action::Create { children, check } => {
             if one {
                 clear(tx, link, mine()).await?;
             }
-            let mut keyed = Vec::with_capacity(documents.len());
-            for document in documents {
-                let mut document = Document::try_from(document)?;
+            let mut ours = children.clone();
+            for child in &mut ours {
+                let mut document = Document::try_from(&child.document)?;
                 document.insert(path, key.clone());
-                let document = RawDocumentBuf::try_from(&document)?;
-                check(&document, "insert")?;
-                keyed.push(document);
+                child.document = RawDocumentBuf::try_from(&document)?;
             }
-            insert_all(tx, link.target(), keyed).await
+            insert_along(tx, link.target(), ours, *check).await.map(|_| ())
         }
         Action::Connect(ids) => connect(tx, link, ids, &key).await,
         Action::Disconnect(ids) => clear(tx, link, among(ids).and(mine())).await,
@@ -260,8 +284,8 @@ async fn between(tx: &Db, link: &Link, key: Bson) -> Result<()> {
     let mine = || Filter::eq(through.local, key.clone());
     let to = |keys: Vec<Bson>| mine().and(Filter::Field(through.foreign.into(), Predicate::In(keys)));
     match &link.action {
-        Action::Create { documents, check } => {
-            let keys = create(tx, link, documents.clone(), *check).await?;
+        Action::Create { children, check } => {
+            let keys = create(tx, link, children.clone(), *check).await?;
             join(tx, link, &key, keys).await
         }
         Action::Connect(ids) => {
@@ -365,6 +389,7 @@ async fn delete(tx: &Db, def: &'static ModelDef, filter: Filter) -> Result<()> {
         purge: false,
         dry_run: false,
         now: tx.env().now().into(),
+        mark: Some(tx.env().object_id()),
     };
     match tx.handle.execute(Operation::Delete(delete)).await? {
         Outcome::Written { .. } => Ok(()),

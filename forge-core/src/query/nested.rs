@@ -5,13 +5,13 @@ use std::marker::PhantomData;
 use bson::{Bson, RawDocumentBuf};
 
 use super::changes::list;
-use super::links::{Action, Link};
+use super::links::{Action, Child, Link};
 use crate::db::Db;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::fields::{ToMany, ToOne};
 use crate::ir::Change;
-use crate::traits::{Model, encode_unchecked};
+use crate::traits::{Model, NewRecord, encode_unchecked};
 use crate::value::{IntoValue, to_bson};
 
 /// What becomes of the documents on the other side of a relation of `M`.
@@ -30,10 +30,67 @@ impl<M> Nested<M> {
     }
 }
 
+impl<M: Model> Nested<M> {
+    fn into_link(self, env: &Env) -> Result<Link> {
+        Ok(Link { relation: &M::def().relations[self.relation], action: (self.make)(env)? })
+    }
+}
+
+/// A new document with what is created or connected along with it: see [`NewRecord::with`].
+#[must_use]
+pub struct With<N: NewRecord> {
+    new: N,
+    links: Vec<Nested<N::Model>>,
+}
+
+impl<N: NewRecord> With<N> {
+    pub(crate) fn new(new: N, links: impl IntoLinks<N::Model>) -> Self {
+        Self { new, links: links.into_links() }
+    }
+
+    /// More related documents.
+    pub fn with<L: IntoLinks<N::Model>>(
+        mut self,
+        links: impl FnOnce(&'static <N::Model as Model>::Fields) -> L,
+    ) -> Self {
+        self.links.extend(links(<N::Model as Model>::FIELDS).into_links());
+        self
+    }
+}
+
+/// A new document of `T` on the other side of a relation: `New…`, or `New….with(…)`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no new document of `{T}`",
+    label = "cannot be created here",
+    note = "`create` takes the `New…` of the model on the other side, alone or as `New… {{ … }}.with(|f| …)`"
+)]
+pub trait Creates<T: Model> {
+    #[doc(hidden)]
+    fn into_parts(self) -> (T::New, Vec<Nested<T>>);
+}
+
+impl<N: NewRecord> Creates<N::Model> for N {
+    fn into_parts(self) -> (N, Vec<Nested<N::Model>>) {
+        (self, Vec::new())
+    }
+}
+
+impl<N: NewRecord> Creates<N::Model> for With<N> {
+    fn into_parts(self) -> (N, Vec<Nested<N::Model>>) {
+        (self.new, self.links)
+    }
+}
+
+type Parts<T> = (<T as Model>::New, Vec<Nested<T>>);
+
 /// Documents as they will be stored, but for the key of the relation.
-fn encoded<T: Model>(new: Vec<T::New>, env: &Env) -> Result<Action> {
-    let documents = new.into_iter().map(|new| encode_unchecked(new, env)).collect::<Result<_>>()?;
-    Ok(Action::Create { documents, check: super::loaded::check::<T> })
+fn encoded<T: Model>(new: Vec<Parts<T>>, env: &Env) -> Result<Action> {
+    let child = |(new, nested): Parts<T>| {
+        let links = nested.into_iter().map(|nested| nested.into_link(env)).collect::<Result<_>>()?;
+        Ok(Child { document: encode_unchecked(new, env)?, links })
+    };
+    let children = new.into_iter().map(child).collect::<Result<_>>()?;
+    Ok(Action::Create { children, check: super::loaded::check::<T> })
 }
 
 fn ids<T: Model, I: IntoValue<T::Id>>(ids: impl IntoIterator<Item = I>) -> Result<Vec<Bson>> {
@@ -42,8 +99,12 @@ fn ids<T: Model, I: IntoValue<T::Id>>(ids: impl IntoIterator<Item = I>) -> Resul
 
 impl<M: Model, T: Model> ToMany<M, T> {
     /// Inserts documents that belong to this one. What they say about the key of the relation does not count.
-    pub fn create(self, new: impl IntoIterator<Item = T::New>) -> Nested<M> {
-        let new: Vec<_> = new.into_iter().collect();
+    ///
+    /// ```ignore
+    /// db.insert(new_author).with(|a| a.books.create([new_book.with(|b| b.reviews.create([first, second]))])).await?;
+    /// ```
+    pub fn create<N: Creates<T>>(self, new: impl IntoIterator<Item = N>) -> Nested<M> {
+        let new: Vec<_> = new.into_iter().map(Creates::into_parts).collect();
         Nested::new(self.index(), move |env| encoded::<T>(new, env))
     }
 
@@ -76,7 +137,8 @@ impl<M: Model, T: Model> ToMany<M, T> {
 
 impl<M: Model, T: Model> ToOne<M, T> {
     /// Inserts the document on the other side, in place of the one that is there.
-    pub fn create(self, new: T::New) -> Nested<M> {
+    pub fn create(self, new: impl Creates<T>) -> Nested<M> {
+        let new = new.into_parts();
         Nested::new(self.index(), move |env| encoded::<T>(vec![new], env))
     }
 
@@ -135,9 +197,9 @@ pub(crate) struct Links {
 
 impl Links {
     pub(crate) fn add<M: Model>(&mut self, links: impl IntoLinks<M>, env: &Env) {
-        for Nested { relation, make, .. } in links.into_links() {
-            match make(env) {
-                Ok(action) => self.links.push(Link { relation: &M::def().relations[relation], action }),
+        for nested in links.into_links() {
+            match nested.into_link(env) {
+                Ok(link) => self.links.push(link),
                 Err(error) => self.error = self.error.take().or(Some(error)),
             }
         }

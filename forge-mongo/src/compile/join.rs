@@ -3,7 +3,8 @@
 
 use bson::{Document, doc};
 use forge_core::Result;
-use forge_core::ir::{Count, Filter, Group, Predicate, Select};
+use forge_core::ir::{Count, Distinct, Filter, Group, Predicate, Select, SortKey};
+use forge_core::model::ModelDef;
 
 use super::{Place, artifact, checked_path, filter, group, projection, search, sort};
 use crate::artifact::{Command, MongoArtifact};
@@ -43,9 +44,22 @@ impl Joined {
         Filter::Field(format!("{RELATED}{at}").into(), Predicate::Size(0)).negate()
     }
 
+    /// The same, with one more condition before it.
+    #[must_use]
+    pub fn narrowed(&self, by: Filter) -> Self {
+        let filter = by.and(self.filter.clone().unwrap_or(Filter::All));
+        Self { filter: Some(filter), lookups: self.lookups.clone() }
+    }
+
     /// The parts of the condition that need no related documents. Every document that matches, matches them.
     pub fn own(&self) -> Filter {
         self.conjuncts(false)
+    }
+
+    /// As [`own`](Joined::own), without a copy where nothing needs related documents: a condition can be long, a list of
+    /// keys. Nothing else of it is left then.
+    pub fn take_own(&mut self) -> Filter {
+        if self.lookups.is_empty() { self.filter.take().unwrap_or(Filter::All) } else { self.own() }
     }
 
     fn conjuncts(&self, related: bool) -> Filter {
@@ -126,6 +140,24 @@ pub fn select_joined(op: &Select, joined: &Joined) -> Result<MongoArtifact> {
     Ok(artifact(&op.model, Command::Aggregate { pipeline }).with(&op.options))
 }
 
+/// The ids of documents that a condition with lookups finds, in order.
+///
+/// # Errors
+/// As [`filter`].
+pub fn ids_joined(model: &ModelDef, joined: &Joined, order: &[SortKey], limit: u64) -> Result<MongoArtifact> {
+    let mut pipeline = joined.stages()?;
+    if let Some(order) = sort(order, true)? {
+        // Before the lookups, which keep the order: then no more is joined than it takes.
+        let own = usize::from(pipeline.first().is_some_and(|stage| stage.contains_key("$match")));
+        pipeline.insert(own, doc! { "$sort": order });
+    }
+    pipeline.extend([
+        doc! { "$limit": i64::try_from(limit.max(1)).unwrap_or(i64::MAX) },
+        doc! { "$project": { "_id": 1 } },
+    ]);
+    Ok(artifact(model, Command::Aggregate { pipeline }))
+}
+
 /// The field that holds the number of [`count_joined`].
 pub const COUNTED: &str = "n";
 
@@ -147,7 +179,33 @@ pub fn count_joined(op: &Count, joined: &Joined) -> Result<MongoArtifact> {
 /// # Errors
 /// As [`filter`].
 pub fn group_joined(op: Group, joined: &Joined) -> Result<MongoArtifact> {
-    let mut artifact = group(&Group { filter: Filter::All, ..op })?;
+    after(joined, group(&Group { filter: Filter::All, ..op })?)
+}
+
+/// The distinct values of what a condition with lookups finds: rows of `{_id: value}`; `op.filter` is not looked at.
+///
+/// # Errors
+/// As [`filter`].
+pub fn distinct_joined(op: &Distinct, joined: &Joined) -> Result<MongoArtifact> {
+    let path = checked_path(&op.path)?;
+    let mut pipeline = joined.stages()?;
+    // As `distinct` does: elements of lists one by one, null as a value, nothing of documents without the field.
+    let ends = path.match_indices('.').map(|(end, _)| end).chain([path.len()]);
+    pipeline.extend(ends.map(
+        |end| doc! { "$unwind": { "path": format!("${}", &path[..end]), "preserveNullAndEmptyArrays": true } },
+    ));
+    pipeline.extend([
+        doc! { "$match": { path: { "$exists": true } } },
+        doc! { "$group": { "_id": format!("${path}") } },
+    ]);
+    Ok(artifact(&op.model, Command::Aggregate { pipeline }).with(&op.options))
+}
+
+/// The pipeline of `artifact`, over what a condition with lookups finds.
+///
+/// # Errors
+/// As [`filter`].
+pub fn after(joined: &Joined, mut artifact: MongoArtifact) -> Result<MongoArtifact> {
     if let Command::Aggregate { pipeline } = &mut artifact.command {
         let mut stages = joined.stages()?;
         stages.append(pipeline);

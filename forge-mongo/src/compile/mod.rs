@@ -20,12 +20,15 @@ use bson::{Bson, Document, doc};
 use forge_core::ir::{
     Count, Distinct, Filter, Path, Predicate, Projection, ReadOptions, SCORE, Select, SortKey,
 };
-use forge_core::model::{DELETED_AT, ModelDef, UPDATED_AT};
+use forge_core::model::{DELETED_AT, DELETED_WITH, ModelDef, UPDATED_AT};
 use forge_core::{Error, Result};
 
 pub use filter::{Place, filter};
 pub use group::group;
-pub use join::{COUNTED, Joined, Lookup, count_joined, group_joined, keys_joined, select_joined};
+pub use join::{
+    COUNTED, Joined, Lookup, after, count_joined, distinct_joined, group_joined, ids_joined, keys_joined,
+    select_joined,
+};
 pub use pipeline::{pipeline, view};
 pub(crate) use search::filter_paths;
 pub use search::{search_index_name, vector_index_name};
@@ -115,13 +118,14 @@ pub fn delete(model: &ModelDef, condition: &Filter, many: bool, returning: bool)
 pub fn soft_delete(
     model: &ModelDef,
     condition: &Filter,
-    now: bson::DateTime,
+    (now, mark): (bson::DateTime, Option<bson::oid::ObjectId>),
     many: bool,
     returning: bool,
 ) -> Result<MongoArtifact> {
     let condition = condition.clone().and(not_deleted());
     let filter = filter(&condition, Place::Elsewhere)?;
     let mut set = doc! { DELETED_AT: now };
+    set.extend(mark.map(|mark| (DELETED_WITH.to_owned(), mark.into())));
     if model.timestamps {
         set.insert(UPDATED_AT, now);
     }

@@ -1,14 +1,16 @@
 //! Deletes: documents that nothing hangs on go by one command, others take their relations along.
 
+use bson::oid::ObjectId;
 use bson::{DateTime, RawDocumentBuf};
 use forge_core::ir::{Delete, Filter, Outcome};
 use forge_core::model::ModelDef;
 use forge_core::{Error, Result};
 use futures_util::FutureExt;
 
+use super::meant::{PAGE, these};
 use super::run::{Run, unexpected};
 use crate::artifact::Reply;
-use crate::compile;
+use crate::compile::{self, Joined};
 
 impl Run<'_> {
     /// Deletes documents and treats those that refer to them as their `on_delete` says, soft delete or not.
@@ -22,10 +24,33 @@ impl Run<'_> {
         if self.acting(&op.model).next().is_some() {
             return self.atomically(|run| run.cascade(op.clone()).boxed()).await;
         }
-        let filter = self.resolve(op.filter).await?;
-        let end = End { soft: op.model.soft_delete && !op.purge, now: op.now };
+        let filter = match op.many {
+            true => {
+                let joined = self.resolve_joined(op.filter.clone()).await?;
+                if !joined.lookups.is_empty() {
+                    return self
+                        .atomically(|run| run.delete_joined(op.clone(), joined.clone()).boxed())
+                        .await;
+                }
+                joined.filter.unwrap_or(Filter::All)
+            }
+            false => self.resolve_one(op.model, op.filter, &[]).await?,
+        };
+        let end = End { soft: op.model.soft_delete && !op.purge, now: op.now, mark: None };
         let (count, document) = self.end(op.model.0, &filter, end, op.many, op.returning).await?;
         Ok(ended(count, document))
+    }
+
+    /// Ends what a condition with lookups finds, a page of ids at a time.
+    async fn delete_joined(self, op: Delete, joined: Joined) -> Result<Outcome> {
+        let end = End { soft: op.model.soft_delete && !op.purge, now: op.now, mark: None };
+        let (mut count, mut last) = (0, None);
+        loop {
+            let ids = self.meant(op.model, &joined, last.as_ref(), PAGE).await?;
+            let Some(final_id) = ids.last() else { return Ok(ended(count, None)) };
+            count += self.end(op.model.0, &these(&ids, &joined), end, true, false).await?.0;
+            last = Some(final_id.clone());
+        }
     }
 
     /// Removes documents, or marks them as deleted.
@@ -38,7 +63,7 @@ impl Run<'_> {
         returning: bool,
     ) -> Result<(u64, Option<RawDocumentBuf>)> {
         let artifact = if end.soft {
-            compile::soft_delete(model, filter, end.now, many, returning)?
+            compile::soft_delete(model, filter, (end.now, end.mark), many, returning)?
         } else {
             compile::delete(model, filter, many, returning)?
         };
@@ -58,6 +83,8 @@ pub(super) struct End {
     pub(super) soft: bool,
     /// The moment that the mark carries.
     pub(super) now: DateTime,
+    /// What tells the documents of one delete from others, where a restore has to find them.
+    pub(super) mark: Option<ObjectId>,
 }
 
 pub(super) fn ended(count: u64, document: Option<RawDocumentBuf>) -> Outcome {

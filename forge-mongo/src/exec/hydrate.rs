@@ -14,7 +14,7 @@ use super::join::Join;
 use super::relations::visible;
 use super::run::Run;
 use crate::artifact::MongoArtifact;
-use crate::compile::{self, PerParent, is_inside};
+use crate::compile::{self, Joined, PerParent, is_inside};
 
 /// Keys in one command: some 2 MB of ids. Only levels with more parents than this take another command.
 const KEYS_PER_COMMAND: usize = 100_000;
@@ -147,7 +147,7 @@ impl Run<'_> {
         if join.values.is_empty() || wanted.limit == Some(0) {
             return Ok(Vec::new());
         }
-        let filter = self.seen(wanted).await?;
+        let seen = self.seen(wanted).await?;
         let mut projection = wanted.projection.clone();
         add_join_keys(&mut projection, local_keys(wanted.model, &wanted.include).chain([relation.foreign]));
         // The documents of one parent of a list may come by several commands, and have one order.
@@ -158,19 +158,16 @@ impl Run<'_> {
         let mut documents = Vec::new();
         for keys in join.values.chunks(KEYS_PER_COMMAND) {
             let ours = Filter::Field(relation.foreign.into(), Predicate::In(keys.to_vec()));
+            let mut joined = seen.narrowed(ours);
             let select = Select {
-                filter: ours.and(filter.clone()),
+                filter: joined.take_own(),
                 sort: wanted.sort.clone(),
                 projection: projection.clone(),
                 options: wanted.options.clone(),
                 ..Select::new(wanted.model)
             };
             self.record_under(&select.options, &select.model, &select.filter);
-            let artifact = match window(relation, wanted) {
-                Some(per_parent) => compile::select_per_parent(&select, per_parent)?,
-                None => compile::select(&select)?,
-            };
-            let found = self.documents(&artifact).await?;
+            let found = self.documents(&of_level(select, &joined, window(relation, wanted))?).await?;
             if documents.is_empty() { documents = found } else { documents.extend(found) }
         }
         if mixed {
@@ -194,14 +191,22 @@ impl Run<'_> {
             let groups = join.groups(&documents, relation.foreign)?;
             return Ok(groups.iter().map(|group| group.len() as u64).collect());
         }
-        let filter = if join.values.is_empty() { Filter::Nothing } else { self.seen(wanted).await? };
+        let seen = match join.values.is_empty() {
+            true => Joined { filter: Some(Filter::Nothing), ..Joined::default() },
+            false => self.seen(wanted).await?,
+        };
         let mut counts = Vec::new();
         for keys in join.values.chunks(KEYS_PER_COMMAND) {
-            let ours =
-                Filter::Field(relation.foreign.into(), Predicate::In(keys.to_vec())).and(filter.clone());
-            self.record_under(&wanted.options, &wanted.model, &ours);
-            let artifact =
-                compile::count_per_parent(&wanted.model, &ours, relation.foreign, &wanted.options)?;
+            let ours = Filter::Field(relation.foreign.into(), Predicate::In(keys.to_vec()));
+            let mut joined = seen.narrowed(ours);
+            let own = joined.take_own();
+            self.record_under(&wanted.options, &wanted.model, &own);
+            let counted =
+                |filter| compile::count_per_parent(&wanted.model, filter, relation.foreign, &wanted.options);
+            let artifact = match joined.lookups.is_empty() {
+                true => counted(&own)?,
+                false => compile::after(&joined, counted(&Filter::All)?)?,
+            };
             for document in self.documents(&artifact).await? {
                 let count = document.get("n")?.and_then(order::as_f64).unwrap_or(0.0);
                 let key = document.get("_id")?.map(Bson::try_from).transpose()?;
@@ -212,9 +217,24 @@ impl Run<'_> {
     }
 
     /// The condition on the documents of a level, but for the keys of their parents.
-    async fn seen(&self, wanted: &Select) -> Result<Filter> {
-        let filter = self.resolve(wanted.filter.clone()).await?;
-        Ok(if wanted.with_deleted { filter } else { visible(&wanted.model, filter) })
+    async fn seen(&self, wanted: &Select) -> Result<Joined> {
+        let joined = self.resolve_joined(wanted.filter.clone()).await?;
+        let filter = joined.filter.unwrap_or(Filter::All);
+        let filter = if wanted.with_deleted { filter } else { visible(&wanted.model, filter) };
+        Ok(Joined { filter: Some(filter), ..joined })
+    }
+}
+
+/// The command for the documents of one level.
+fn of_level(select: Select, joined: &Joined, window: Option<PerParent<'_>>) -> Result<MongoArtifact> {
+    match (window, joined.lookups.is_empty()) {
+        (None, true) => compile::select(&select),
+        (None, false) => compile::select_joined(&select, joined),
+        (Some(per_parent), true) => compile::select_per_parent(&select, per_parent),
+        (Some(per_parent), false) => {
+            let all = Select { filter: Filter::All, ..select };
+            compile::after(joined, compile::select_per_parent(&all, per_parent)?)
+        }
     }
 }
 

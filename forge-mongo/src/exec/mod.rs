@@ -6,6 +6,7 @@ mod explain;
 mod hydrate;
 mod join;
 mod keys;
+mod meant;
 mod observe;
 mod pipeline;
 mod refresh;
@@ -55,8 +56,8 @@ use write::is_plain_update;
 ///
 /// # What callers can rely on
 /// - Relation filters are semi-joins, in the same transaction: the keys of the related documents are gathered first and
-///   sent along; where they are more than 20,000, reads let the server join, by `$lookup`, if it can. Without, and in
-///   writes, 100,000 keys are the limit. They never match everything.
+///   sent along; where they are more than 20,000, the server joins, by `$lookup`, if it can; writes gather the ids of the
+///   documents that they are for by it, some at a time. Without, 100,000 keys are the limit. They never match everything.
 /// - An include costs one command for each relation level, whatever its sort, skip and limit.
 /// - A delete of documents that others refer to runs in the caller's transaction, or in one of its own where the
 ///   deployment has transactions; without, it runs command by command, children first, so that a failure half-way leaves
@@ -243,8 +244,15 @@ impl<'a> Run<'a> {
     }
 
     async fn distinct_values(&self, mut op: Distinct) -> Result<Outcome> {
-        op.filter = self.resolve(op.filter).await?;
+        let joined = self.resolve_joined(op.filter).await?;
+        op.filter = joined.own();
         self.record_under(&op.options, &op.model, &op.filter);
+        if !joined.lookups.is_empty() && op.limit != Some(0) {
+            let found = self.documents(&compile::distinct_joined(&op, &joined)?).await?;
+            let value = |row: &RawDocumentBuf| Ok(row.get("_id")?.map_or(Ok(Bson::Null), Bson::try_from)?);
+            let values = found.iter().map(value).collect::<Result<_>>()?;
+            return Ok(Outcome::Values(window(in_bson_order(values)?, &op)));
+        }
         let artifact = compile::distinct(&op)?;
         match self.send(&artifact).await? {
             Reply::Values(values) => Ok(Outcome::Values(window(in_bson_order(values)?, &op))),

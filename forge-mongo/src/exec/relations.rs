@@ -54,8 +54,7 @@ impl Run<'_> {
             self.resolve_joined(filter).await?
         };
         let is_plain = joined.lookups.is_empty();
-        // A plain condition can be long, a list of keys: it is not copied.
-        select.filter = if is_plain { joined.filter.take().unwrap_or(Filter::All) } else { joined.own() };
+        select.filter = joined.take_own();
         let recorded = self.record_under(&select.options, &select.model, &select.filter);
         let artifact =
             if is_plain { compile::select(select) } else { compile::select_joined(select, &joined) };
@@ -123,8 +122,6 @@ impl Run<'_> {
             return Err(Error::internal(format!("{} has no relation {name}", model.name)));
         };
         let target = ModelRef((relation.target)());
-        // A join over three collections is left to keys.
-        let sink = if relation.through.is_some() { None } else { sink };
         // All of them match: none fails to.
         let wanted = if quantifier == Quantifier::Every { filter.negate() } else { *filter };
         let mut wanted = match sink {
@@ -156,8 +153,15 @@ impl Run<'_> {
                         model.name, target.name
                     )
                 });
-                let (from, local, foreign) = (target.0.collection, relation.local(), relation.foreign);
-                let lookup = Lookup { from, local, foreign, condition: wanted };
+                let lookup = match &relation.through {
+                    None => Lookup {
+                        from: target.0.collection,
+                        local: relation.local(),
+                        foreign: relation.foreign,
+                        condition: wanted,
+                    },
+                    Some(through) => self.linked(relation, through, target, wanted),
+                };
                 sink.lock().unwrap_or_else(PoisonError::into_inner).relate(lookup)
             }
             (None, None) => return Err(too_many(&model, relation, target)),
@@ -205,6 +209,29 @@ impl Run<'_> {
         let artifact = compile::group(&distinct_keys(between, filter, through.local, most as u64 + 1))?;
         let keys = distinct(&self.documents(&artifact).await?, "k0")?;
         Ok((keys.len() <= most).then_some(keys))
+    }
+}
+
+impl Run<'_> {
+    /// The documents of the model between that lead to documents of `target` that are wanted.
+    fn linked(
+        &self,
+        relation: &RelationDef,
+        through: &ThroughDef,
+        target: ModelRef,
+        wanted: Joined,
+    ) -> Lookup {
+        let between = ModelRef((through.model)());
+        self.record(&between, &visible(&between, Filter::All));
+        let mut condition = Joined::default();
+        let leads = condition.relate(Lookup {
+            from: target.0.collection,
+            local: through.foreign,
+            foreign: relation.foreign,
+            condition: wanted,
+        });
+        condition.filter = Some(visible(&between, leads));
+        Lookup { from: between.0.collection, local: relation.local(), foreign: through.local, condition }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bson::{Bson, RawDocument, RawDocumentBuf};
 use forge_core::ir::{Filter, Outcome, Projection, Replace, Select};
-use forge_core::model::{CREATED_AT, DELETED_AT, ModelDef};
+use forge_core::model::{CREATED_AT, DELETED_AT, DELETED_WITH, ModelDef};
 use forge_core::{Error, Result};
 
 use super::keys::owned;
@@ -18,7 +18,7 @@ impl Run<'_> {
     /// Replaces one document. The time of its creation and its version come from the document as it was, which is read
     /// before; a version that others have raised meanwhile makes it read again.
     pub(super) async fn replace(&self, mut op: Replace) -> Result<Outcome> {
-        op.filter = self.resolve(op.filter).await?;
+        op.filter = self.resolve_one(op.model, op.filter, &[]).await?;
         for attempt in 1..=ATTEMPTS {
             let Some(before) = self.kept(&op).await? else { return Ok(replaced(None)) };
             let replacement = renewed(&op, &before)?;
@@ -49,7 +49,8 @@ impl Run<'_> {
 
 fn kept_paths(model: &ModelDef) -> impl Iterator<Item = &'static str> {
     let of = |on: bool, path: &'static str| on.then_some(path);
-    [of(model.timestamps, CREATED_AT), of(model.soft_delete, DELETED_AT), model.version].into_iter().flatten()
+    let soft = [DELETED_AT, DELETED_WITH].map(|path| of(model.soft_delete, path));
+    [of(model.timestamps, CREATED_AT), model.version].into_iter().chain(soft).flatten()
 }
 
 /// The condition that nobody has written since.

@@ -7,9 +7,10 @@ use forge_core::{Error, Result};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 
+use super::meant::{PAGE, these};
 use super::run::{Run, unexpected};
 use crate::artifact::{Command, DUPLICATE_KEY, MongoArtifact, Reply, WriteFailure};
-use crate::compile;
+use crate::compile::{self, Joined};
 use crate::faults;
 
 /// The most documents in one command: the limit of MongoDB's `maxWriteBatchSize`.
@@ -67,7 +68,20 @@ impl<'a> Run<'a> {
     }
 
     pub(super) async fn update(&self, mut op: Update) -> Result<Outcome> {
-        op.filter = self.resolve(op.filter).await?;
+        if op.many {
+            let joined = self.resolve_joined(op.filter).await?;
+            if !joined.lookups.is_empty() {
+                op.filter = Filter::Nothing;
+                return self.atomically(|run| run.update_joined(op.clone(), joined.clone()).boxed()).await;
+            }
+            op.filter = joined.filter.unwrap_or(Filter::All);
+        } else {
+            op.filter = match op.upsert {
+                // The document that is inserted takes values from the condition.
+                Some(_) => self.resolve(op.filter).await?,
+                None => self.resolve_one(op.model, op.filter, &op.sort).await?,
+            };
+        }
         if op.upsert.is_some() && op.returning == Returning::After && compile::upsert_fixes_id(&op.filter) {
             return self.upsert_by_id(op).await;
         }
@@ -75,6 +89,26 @@ impl<'a> Run<'a> {
         match self.send(&artifact).await? {
             Reply::Document(document) => Ok(returned(&op, document)),
             reply => written(&artifact, reply),
+        }
+    }
+
+    /// Changes what a condition with lookups finds, a page of ids at a time.
+    async fn update_joined(self, op: Update, joined: Joined) -> Result<Outcome> {
+        let (mut matched, mut changed, mut last) = (0, 0, None);
+        loop {
+            let ids = self.meant(op.model, &joined, last.as_ref(), PAGE).await?;
+            let Some(end) = ids.last() else {
+                return Ok(Outcome::Written { matched, changed, upserted: false, document: None });
+            };
+            let update = Update { filter: these(&ids, &joined), ..op.clone() };
+            let artifact = compile::update(&update)?;
+            let reply = self.send(&artifact).await?;
+            if let Outcome::Written { matched: more, changed: more_changed, .. } = written(&artifact, reply)?
+            {
+                matched += more;
+                changed += more_changed;
+            }
+            last = Some(end.clone());
         }
     }
 

@@ -38,6 +38,7 @@ async fn every_kind_of_change_arrives_in_order_and_the_feed_resumes_after_any() 
         returning: false,
         purge: false,
         dry_run: false,
+        mark: None,
         now,
     };
     database.run(Operation::Delete(delete)).await.unwrap();

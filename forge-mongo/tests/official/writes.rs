@@ -21,6 +21,7 @@ fn delete(model: &'static ModelDef, filter: Filter) -> Delete {
         returning: false,
         purge: false,
         dry_run: false,
+        mark: None,
         now,
     }
 }

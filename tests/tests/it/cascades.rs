@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bson::{Document, doc};
 use forge::error::Details;
 use forge::{ErrorCode, Result};
+use forge_tests::courses::{Binder, Drawer, NewBinder, NewDrawer, NewSheet, Sheet};
 use forge_tests::models::{Author, Book, Folder, NewAuthor, NewBook, NewPublisher, NewReview, Publisher};
 use forge_tests::orders::{
     Member, NewContract, NewMedley, NewMember, NewPlaylist, Playlist, Song, Team, member, song, team,
@@ -57,7 +58,54 @@ async fn tree(t: &Fixture) -> Result<()> {
     t.seed("files", ["a", "b", "c", "d"].map(|f| doc! { "_id": format!("{f}1"), "folder_id": f })).await
 }
 
+/// Drawer 1 with the binders 1 and 2, drawer 2 with 3; the sheets 10 and 11 in binder 1, 20 in 2, 30 in 3.
+async fn drawers(t: &Fixture) -> Result<()> {
+    t.db.insert_many([1_i64, 2].map(|id| NewDrawer { id })).await?;
+    t.db.insert_many([(1_i64, 1), (2, 1), (3, 2)].map(|(id, drawer_id)| NewBinder { id, drawer_id })).await?;
+    t.db.insert_many([(10_i64, 1), (11, 1), (20, 2), (30, 3)].map(|(id, binder_id)| NewSheet { id, binder_id }))
+        .await?;
+    Ok(())
+}
+
+async fn filed(t: &Fixture) -> Result<(Vec<i64>, Vec<i64>, Vec<i64>)> {
+    let drawers = t.db.find::<Drawer>().sort(|d| d.id.asc()).select(|d| d.id).await?;
+    let binders = t.db.find::<Binder>().sort(|b| b.id.asc()).select(|b| b.id).await?;
+    Ok((drawers, binders, t.db.find::<Sheet>().sort(|s| s.id.asc()).select(|s| s.id).await?))
+}
+
 conformance! {
+    async fn a_restore_brings_back_exactly_what_went_along(t) {
+        drawers(t).await?;
+        let all = filed(t).await?;
+        // In the same millisecond, by another delete.
+        t.db.delete::<Sheet>(11).await?;
+        t.db.delete::<Drawer>(1).await?;
+        assert_eq!(filed(t).await?, (vec![2], vec![3], vec![30]));
+        assert_eq!(t.db.restore::<Drawer>(1).await?.id, 1);
+        assert_eq!(filed(t).await?, (vec![1, 2], vec![1, 2, 3], vec![10, 20, 30]));
+        t.db.restore::<Sheet>(11).await?;
+        assert_eq!(filed(t).await?, all);
+        for collection in ["drawers", "binders", "sheets"] {
+            let marked = t.stored(collection).await?.into_iter().find(|one| one.keys().any(|key| key.starts_with("deleted")));
+            assert_eq!(marked, None, "{collection}");
+        }
+    }
+
+    async fn each_of_several_deleted_documents_brings_back_its_own(t) {
+        drawers(t).await?;
+        let all = filed(t).await?;
+        assert_eq!(t.db.delete_many::<Drawer>().all().await?, 2);
+        assert_eq!(filed(t).await?, (vec![], vec![], vec![]));
+        t.db.restore::<Drawer>(2).await?;
+        assert_eq!(filed(t).await?, (vec![2], vec![3], vec![30]));
+        t.db.restore::<Binder>(1).await?;
+        assert_eq!(filed(t).await?, (vec![2], vec![1, 3], vec![10, 11, 30]), "a child that comes back alone");
+        assert_eq!(t.db.restore_many::<Drawer>().all().await?, 1);
+        assert_eq!(filed(t).await?, all);
+        let error = t.db.restore::<Drawer>(1).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::NotFound);
+    }
+
     async fn cascades_reach_grandchildren_and_nothing_else(t) {
         tree(t).await?;
         t.db.delete::<Folder>("a").await?;

@@ -1,7 +1,8 @@
 //! Related documents written along with their own: all or nothing, and never those of others.
 
-use forge::{ErrorCode, Result};
+use forge::{ErrorCode, Id, NewRecord as _, Result};
 use forge_tests::engine::unsupported;
+use forge_tests::models::{Author, Book, NewAuthor, NewBook, NewPublisher, NewReview};
 use forge_tests::orders::{
     Badge, Like, Listener, Member, NewBadge, NewListener, NewMember, NewPlaylist, NewTown, Playlist, Song,
     Team, Town, member, song, team,
@@ -74,6 +75,34 @@ conformance! {
         assert!(t.db.get::<Member>(4).await?.unwrap().version > 2, "children are changed as by any update");
         t.db.update::<Team>(red.id).with(|f| f.members.set([0; 0])).await?;
         assert_eq!((of(t, &red).await?, of(t, &blue).await?), (vec![], vec![5]));
+    }
+
+    async fn what_is_created_along_creates_more(t) {
+        if lacks(t) {
+            return unsupported(t, "transactions");
+        }
+        t.push().await?;
+        let book = |title: &str| NewBook {
+            id: None, title: title.into(), year: 2000, price: None, author_id: None, publisher_id: "?".into(),
+        };
+        let review = |id| NewReview { id, stars: 5, book_id: Id::from_object_id(bson::oid::ObjectId::from_bytes([0; 12])) };
+        let publisher = |name: &str| NewPublisher { name: name.into(), city: None };
+        t.db.insert(publisher("Q")).await?;
+        let ann = NewAuthor { id: 1, name: "Ann".into(), country: None };
+        t.db.insert(ann.clone()).with(|a| a.books.create([
+            book("a").with(|b| (b.publisher.create(publisher("P")), b.reviews.create([review(1), review(2)]))),
+            book("b").with(|b| b.publisher.connect("Q")).with(|b| b.reviews.create([review(3)])),
+        ])).await?;
+        let books = t.db.find::<Book>().sort(|b| b.title.asc()).include(|b| (b.reviews.sort(|r| r.id.asc()), b.publisher)).await?;
+        let seen = books.iter().map(|b| (
+            b.title.as_str(), b.author_id, b.publisher_id.as_str(), b.reviews.iter().map(|r| r.id).collect::<Vec<_>>(),
+        ));
+        assert_eq!(seen.collect::<Vec<_>>(), [("a", Some(1), "P", vec![1, 2]), ("b", Some(1), "Q", vec![3])]);
+        let failing = t.db.insert(NewAuthor { id: 2, ..ann }).with(|a| a.books.create([
+            book("c").with(|b| (b.publisher.connect("Q"), b.reviews.create([review(1)]))),
+        ]));
+        assert_eq!(failing.await.unwrap_err().code(), ErrorCode::UniqueViolation);
+        assert_eq!((t.db.find::<Author>().count().await?, t.db.find::<Book>().count().await?), (1, 2), "all or nothing");
     }
 
     async fn only_ones_own_children_are_deleted(t) {

@@ -17,9 +17,8 @@ impl Run<'_> {
     /// Tells what a delete would do.
     pub(in crate::exec) async fn foretell(&self, op: Delete) -> Result<Forecast> {
         let manner = Manner::of(&op);
-        let filter = manner.takes(&op.model, self.resolve(op.filter).await?);
-        let limit = if op.many { AT_MOST + 1 } else { 1 };
-        let ids = self.ids(op.model, filter, limit as u64).await?;
+        let roots = self.roots(manner, &op).await?;
+        let ids = self.first_of(op.model, &roots, if op.many { AT_MOST + 1 } else { 1 }).await?;
         let mut forecast = Forecast::default();
         if ids.is_empty() {
             forecast.complete = true;

@@ -9,6 +9,7 @@ mod forecast;
 mod parts;
 mod walk;
 
+use bson::oid::ObjectId;
 use bson::{Bson, RawDocumentBuf};
 use forge_core::catalog::Referrer;
 use forge_core::error::Retry;
@@ -19,7 +20,7 @@ use forge_core::{Error, Result};
 use super::delete::{End, ended};
 use super::relations::{distinct, visible};
 use super::run::Run;
-use crate::compile;
+use crate::compile::{self, Joined};
 use walk::Walk;
 
 /// Ids in one command.
@@ -35,15 +36,16 @@ struct Manner {
     /// Soft-deleted documents go, and are removed.
     purge: bool,
     now: bson::DateTime,
+    mark: Option<ObjectId>,
 }
 
 impl Manner {
     fn of(op: &Delete) -> Self {
-        Self { purge: op.purge, now: op.now }
+        Self { purge: op.purge, now: op.now, mark: op.mark }
     }
 
     fn end(self, model: &ModelDef) -> End {
-        End { soft: model.soft_delete && !self.purge, now: self.now }
+        End { soft: model.soft_delete && !self.purge, now: self.now, mark: self.mark }
     }
 
     /// Those of the documents that a delete takes along.
@@ -70,20 +72,37 @@ impl<'a> Run<'a> {
         self.acting(model).next().is_none() && !model.relations.iter().any(asks)
     }
 
+    /// Whether a delete of documents of `model` may soft-delete others along with them.
+    fn takes_what_can_come_back(&self, model: &'static ModelDef) -> bool {
+        let (mut seen, mut next) = (vec![model.name], vec![model]);
+        while let Some(model) = next.pop() {
+            for referrer in self.acting_as(model, OnDelete::Cascade) {
+                if referrer.model.soft_delete {
+                    return true;
+                }
+                if !seen.contains(&referrer.model.name) {
+                    seen.push(referrer.model.name);
+                    next.push(referrer.model);
+                }
+            }
+        }
+        false
+    }
+
     pub(super) async fn cascade(self, op: Delete) -> Result<Outcome> {
-        let (manner, model) = (Manner::of(&op), op.model);
-        let filter = manner.takes(&model, self.resolve(op.filter).await?);
+        let (mut manner, model) = (Manner::of(&op), op.model);
+        manner.mark = manner.mark.filter(|_| self.takes_what_can_come_back(model.0));
+        let roots = self.roots(manner, &op).await?;
         let in_transaction = self.exec.transaction.is_some();
         let most = if in_transaction { GATHERED } else { AT_MOST };
-        let limit = if op.many { most + 1 } else { 1 };
-        let ids = self.ids(model, filter.clone(), limit as u64).await?;
+        let ids = self.first_of(model, &roots, if op.many { most + 1 } else { 1 }).await?;
         if ids.is_empty() {
             return Ok(ended(0, None));
         }
         match self.walk(Walk::new(manner, most), model, ids).await? {
             Some(walk) => self.carry_out(walk, op.returning).await,
             None if in_transaction => {
-                self.by_parts(manner, model, filter, op.many, op.returning).await.map_err(once)
+                self.by_parts(manner, model, roots, op.many, op.returning).await.map_err(once)
             }
             None => Err(Error::too_large(format!(
                 "deleting these {} documents takes more than {AT_MOST} others with them, and this deployment has no \
@@ -91,6 +110,21 @@ impl<'a> Run<'a> {
                 model.name
             ))),
         }
+    }
+
+    /// The condition on the documents that are to go.
+    async fn roots(&self, manner: Manner, op: &Delete) -> Result<Joined> {
+        let joined = self.resolve_joined(op.filter.clone()).await?;
+        let filter = manner.takes(&op.model, joined.filter.unwrap_or(Filter::All));
+        Ok(Joined { filter: Some(filter), ..joined })
+    }
+
+    /// The ids of some of the documents that are to go.
+    async fn first_of(&self, model: ModelRef, roots: &Joined, limit: usize) -> Result<Vec<Bson>> {
+        if roots.lookups.is_empty() {
+            return self.ids(model, roots.own(), limit as u64).await;
+        }
+        self.meant(model, roots, None, limit).await
     }
 
     /// Deletes what was gathered, after asking whether it may go.

@@ -12,6 +12,7 @@ use super::super::delete::ended;
 use super::super::keys::Key;
 use super::super::relations::visible;
 use super::{BATCH, Manner, referring, restricted};
+use crate::compile::Joined;
 use crate::exec::run::Run;
 
 /// Documents that go next, once their children have.
@@ -46,18 +47,31 @@ impl<'a> Run<'a> {
         &self,
         manner: Manner,
         model: ModelRef,
-        filter: Filter,
+        roots: Joined,
         many: bool,
         returning: bool,
     ) -> Result<Outcome> {
         let reached = self.reached(model.0);
-        let matched = if many { self.how_many(model, filter.clone()).await? } else { 1 };
+        // What joins find may change with what goes: those that are meant are found before.
+        let meant = match roots.lookups.is_empty() {
+            true => None,
+            false => Some(self.first_of(model, &roots, if many { usize::MAX } else { 1 }).await?),
+        };
+        let filter = roots.own();
+        let matched = match &meant {
+            Some(ids) => ids.len() as u64,
+            None if many => self.how_many(model, filter.clone()).await?,
+            None => 1,
+        };
         let mut parts =
             Parts { manner, steps: Vec::new(), under_way: HashSet::new(), reached, open: Vec::new() };
         let mut document = None;
-        if self.changes_roots(&parts.reached, model.0) {
-            // What is cleared along the way could match the filter: those that are meant are found before.
-            let ids = self.values(model, filter, "_id", if many { None } else { Some(1) }).await?;
+        if meant.is_some() || self.changes_roots(&parts.reached, model.0) {
+            // What is cleared along the way could match the filter.
+            let ids = match meant {
+                Some(ids) => ids,
+                None => self.values(model, filter, "_id", if many { None } else { Some(1) }).await?,
+            };
             for chunk in ids.chunks(BATCH) {
                 document = self.part(&mut parts, model, chunk.to_vec(), returning).await?;
             }
