@@ -50,6 +50,33 @@ pub struct Comment {
     pub task: BelongsTo<Task>,
 }
 
+/// A stored view that each tenant refreshes for itself.
+#[derive(Debug, Clone, PartialEq, Model)]
+#[model(collection = "standings", view(source = Project, pipeline = standings, materialized = merge))]
+pub struct Standing {
+    #[model(id)]
+    pub id: Id<Standing>,
+    #[model(tenant_key)]
+    pub org: String,
+    pub points: i32,
+}
+
+/// A stored view that is replaced as a whole.
+#[derive(Debug, Clone, PartialEq, Model)]
+#[model(collection = "all_standings", view(source = Project, pipeline = standings, materialized))]
+pub struct AllStanding {
+    #[model(id)]
+    pub id: Id<AllStanding>,
+    #[model(tenant_key)]
+    pub org: String,
+    pub points: i32,
+}
+
+fn standings() -> impl forge::query::pipeline::Stages {
+    forge::query::pipeline::of::<Project>()
+        .project(|p| [p.id.named("_id"), p.org.named("org"), p.points.named("points")])
+}
+
 /// A project with nothing but what is required.
 pub fn project(name: &str) -> NewProject {
     NewProject { id: None, org: None, name: name.to_owned(), slug: None, points: None }

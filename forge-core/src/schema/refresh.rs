@@ -8,9 +8,12 @@ use crate::traits::Model;
 impl<A> Db<A> {
     /// Brings a materialized view up to date, by running its pipeline.
     ///
+    /// Of a view that belongs to tenants, a handle for one tenant brings that tenant's documents up to date. It takes
+    /// `materialized = merge`: what replaces everything is refreshed by [`across_tenants`](Db::across_tenants).
+    ///
     /// # Errors
-    /// [`ErrorCode::BadRequest`](crate::ErrorCode::BadRequest) for a model that is no materialized view, and inside a
-    /// transaction; what the database answers.
+    /// [`ErrorCode::BadRequest`](crate::ErrorCode::BadRequest) for a model that is no materialized view, inside a
+    /// transaction, and for one tenant of a view that is replaced as a whole; what the database answers.
     ///
     /// ```ignore
     /// #[derive(Debug, Clone, Model)]

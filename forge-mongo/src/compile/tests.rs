@@ -254,7 +254,8 @@ fn a_state_of_many_documents_is_refused() {
 #[test]
 fn a_soft_delete_marks_what_is_not_marked_yet() {
     let now = bson::DateTime::from_millis(0);
-    let artifact = soft_delete(&FLIGHT, &Filter::eq("_id", 1).and(not_deleted()), (now, None), false, false).unwrap();
+    let artifact =
+        soft_delete(&FLIGHT, &Filter::eq("_id", 1).and(not_deleted()), (now, None), false, false).unwrap();
     let Command::Update { filter, update, many: false, upsert: false } = artifact.command else { panic!() };
     assert_eq!(filter, doc! { "_id": 1, "deletedAt": null });
     assert_eq!(update, doc! { "$set": { "deletedAt": now, "updatedAt": now } }.into());

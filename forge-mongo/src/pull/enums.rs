@@ -12,7 +12,7 @@ const FEW: usize = 8;
 /// The values of a text field that has a few, each of them often: words alone.
 pub(super) fn words(values: &Values) -> Option<&BTreeSet<String>> {
     let texts = &values.texts;
-    let few = (2..=FEW).contains(&texts.len());
+    let few = !values.long_texts && (2..=FEW).contains(&texts.len());
     let repeated = values.present >= 20 && values.present / texts.len().max(1) as u64 >= 5;
     let word = |text: &String| {
         text.bytes().any(|b| b.is_ascii_alphabetic())
@@ -29,8 +29,9 @@ pub(super) fn text(name: &str, of: &str, field: &str, words: &BTreeSet<String>) 
     let mut out = format!(
         "\n/// What `{field}` of `{of}` holds. Guessed: only these were found, and other values could not be read.\n\
          #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]\n\
-         #[derive(forge::serde::Serialize, forge::serde::Deserialize, forge::schemars::JsonSchema)]\n\
-         #[serde(crate = \"forge::serde\")]\n#[schemars(crate = \"forge::schemars\")]\npub enum {name} {{\n"
+         #[derive(forge::__private::serde::Serialize, forge::__private::serde::Deserialize)]\n\
+         #[derive(forge::__private::schemars::JsonSchema)]\n\
+         #[serde(crate = \"forge::__private::serde\")]\n#[schemars(crate = \"forge::__private::schemars\")]\npub enum {name} {{\n"
     );
     for word in words {
         let variant = variant(word);

@@ -2,6 +2,7 @@
 //!
 //! Types come from a sample of the documents: what none of them has is not known. Whatever is guessed says so in a comment.
 
+mod enums;
 mod indexes;
 mod infer;
 mod names;

@@ -12,6 +12,9 @@ const MAX_FIELDS: usize = 500;
 /// The most different texts of a field that are remembered, and values that references are checked by.
 const MAX_VALUES: usize = 24;
 
+/// The longest text, in bytes, that is remembered.
+const MAX_TEXT: usize = 64;
+
 /// The type of a value, as far as it makes a difference to Rust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Kind {
@@ -80,6 +83,8 @@ pub(super) struct Values {
     pub(super) elements: Option<Box<Values>>,
     /// The different texts, as long as there are few.
     pub(super) texts: BTreeSet<String>,
+    /// Whether there were texts too long to be remembered.
+    pub(super) long_texts: bool,
     /// Some of the values that could be keys.
     pub(super) samples: Vec<Bson>,
 }
@@ -124,9 +129,8 @@ impl Values {
                 let elements = self.elements.get_or_insert_default();
                 items.iter().for_each(|item| elements.add(item, depth + 1));
             }
-            Bson::String(text) if self.texts.len() < MAX_VALUES && text.len() <= 64 => {
-                self.texts.insert(text.clone());
-            }
+            Bson::String(text) if text.len() > MAX_TEXT => self.long_texts = true,
+            Bson::String(text) if self.texts.len() < MAX_VALUES => _ = self.texts.insert(text.clone()),
             _ => {}
         }
         let key = matches!(kind, Kind::Text | Kind::ObjectId | Kind::Uuid | Kind::Int | Kind::Long);
@@ -158,7 +162,7 @@ fn kind_of(value: &Bson) -> Kind {
         Bson::ObjectId(_) => Kind::ObjectId,
         Bson::DateTime(_) => Kind::Date,
         Bson::Binary(binary) if binary.subtype == BinarySubtype::Uuid => Kind::Uuid,
-        Bson::Binary(binary) if binary.subtype == BinarySubtype::Generic => Kind::Bytes,
+        Bson::Binary(_) => Kind::Bytes,
         Bson::Document(object) if is_point(object) => Kind::Point,
         Bson::Document(_) => Kind::Object,
         Bson::Array(_) => Kind::List,

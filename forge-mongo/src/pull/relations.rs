@@ -23,6 +23,8 @@ pub(super) struct Reference {
     pub(super) relation: String,
     /// The position of the other collection.
     pub(super) target: usize,
+    /// Whether the field holds a list of ids.
+    pub(super) many: bool,
     /// What speaks for it.
     pub(super) evidence: String,
 }
@@ -36,11 +38,15 @@ pub(super) async fn find(
 ) -> Result<Vec<Reference>> {
     let mut found = Vec::new();
     for (field, values) in &sources[at].shape.fields {
+        let (values, many) = match (values.known().as_slice(), values.elements.as_deref()) {
+            ([Kind::List], Some(elements)) if !values.nullable() && !elements.nullable() => (elements, true),
+            _ => (values, false),
+        };
         let [kind @ (Kind::ObjectId | Kind::Uuid | Kind::Text | Kind::Int | Kind::Long)] = values.known()[..]
         else {
             continue;
         };
-        let Some(stem) = stem_of(field, kind) else { continue };
+        let Some(stem) = stem_of(field, kind, many) else { continue };
         let candidates = candidates(sources, &stem, kind, field);
         let mut hits = Vec::new();
         for target in candidates.into_iter().take(TRIED) {
@@ -55,7 +61,8 @@ pub(super) async fn find(
         if let [(target, evidence)] = hits.as_slice() {
             found.push(Reference {
                 field: field.clone(),
-                relation: stem,
+                relation: if many { plural(&stem) } else { stem },
+                many,
                 target: *target,
                 evidence: evidence.clone(),
             });
@@ -66,8 +73,9 @@ pub(super) async fn find(
 
 /// What a field refers to, by its name: `origin` of `origin_id`, `originId`, `origin_code`; an ObjectId is a reference
 /// whatever its name.
-fn stem_of(field: &str, kind: Kind) -> Option<String> {
-    let name = snake(field);
+fn stem_of(field: &str, kind: Kind, many: bool) -> Option<String> {
+    // `tag_ids` and `tags` hold what `tag_id` and `tag` would.
+    let name = if many { singular(&snake(field)) } else { snake(field) };
     if field == "_id" {
         return None;
     }
@@ -91,8 +99,8 @@ fn candidates(sources: &[Source], stem: &str, kind: Kind, field: &str) -> Vec<us
     };
     let mut all: Vec<usize> = (0..sources.len()).filter(|at| fits(&sources[*at])).collect();
     // Small numbers and texts are ids everywhere: only a name can tell, or that of the field says it is a key.
-    let guess =
-        matches!(kind, Kind::ObjectId | Kind::Uuid) || (kind == Kind::Text && snake(field).ends_with("_id"));
+    let is_key = snake(field).trim_end_matches('s').ends_with("_id");
+    let guess = matches!(kind, Kind::ObjectId | Kind::Uuid) || (kind == Kind::Text && is_key);
     if !guess {
         all.retain(|at| is_named(&sources[*at].name, stem));
     }

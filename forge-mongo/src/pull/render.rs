@@ -1,20 +1,18 @@
 //! Models as Rust source.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use bson::Bson;
 use forge_core::adapter::PulledFile;
 
+use super::enums;
 use super::indexes::{self, Place};
 use super::infer::{self, Type};
 use super::names::{self, Taken};
 use super::observe::{Kind, Shape, Values};
 use super::relations::{Reference, id_kind};
 use super::{Source, json_of};
-
-/// Text fields with at most this many different values are told apart in a comment.
-const FEW: usize = 8;
 
 /// One file for each model, and one that gathers them.
 pub(super) fn files(database: &str, sources: &[Source], references: &[Vec<Reference>]) -> Vec<PulledFile> {
@@ -48,6 +46,8 @@ struct Model<'a> {
     structs: Taken,
     /// Embeds that are still to be written.
     embeds: Vec<(String, &'a Shape)>,
+    /// The enums, written.
+    enums: String,
 }
 
 /// A field of a struct, decided.
@@ -67,7 +67,7 @@ impl<'a> Model<'a> {
         for source in sources {
             structs.take_struct(&source.model);
         }
-        Self { sources, source: &sources[at], references, structs, embeds: Vec::new() }
+        Self { sources, source: &sources[at], references, structs, embeds: Vec::new(), enums: String::new() }
     }
 
     fn text(mut self) -> Result<String, String> {
@@ -100,6 +100,7 @@ impl<'a> Model<'a> {
         while let Some((name, shape)) = self.embeds.pop() {
             out.push_str(&self.embed(&name, shape));
         }
+        out.push_str(&self.enums);
         if self.source.is_view() {
             out.push_str(&self.pipeline());
         }
@@ -172,11 +173,14 @@ impl<'a> Model<'a> {
         let mut comments = Vec::new();
         let mut attributes = Vec::new();
         let found = infer::of(values);
+        let reference = self.reference(stored, of);
+        let many = reference.is_some_and(|reference| reference.many);
         let base = match &found {
             Type::ObjectId => self.id_type(stored, of),
-            Type::Plain("String" | "i32" | "i64" | "Uuid") => match self.reference(stored, of) {
-                Some(reference) => self.key_type(reference, &found),
-                None => plain(&found),
+            Type::Plain("String" | "i32" | "i64" | "Uuid") => match (reference, enums::words(values)) {
+                (Some(reference), _) => self.key_type(reference, &found),
+                (None, Some(words)) if stored != "_id" => self.enumerated(of, &ident.1, stored, words),
+                _ => plain(&found),
             },
             Type::Embed(shape) => {
                 attributes.push("embed".to_owned());
@@ -187,21 +191,26 @@ impl<'a> Model<'a> {
                     attributes.push("embed_many".to_owned());
                     format!("Vec<{}>", self.embedded(of, &ident.1, shape))
                 }
-                _ => plain(&found),
+                Type::ObjectId if many => format!("Vec<{}>", self.id_type(stored, of)),
+                key => match reference {
+                    Some(reference) => format!("Vec<{}>", self.key_type(reference, key)),
+                    None => plain(&found),
+                },
             },
             _ => plain(&found),
         };
         if let Some(why) = reason(&found) {
             comments.push(format!("Any value: {why}."));
         }
-        if let Some(reference) = self.reference(stored, of) {
+        if let Some(reference) = reference {
             comments.push(format!("Guessed: {}.", reference.evidence));
         }
-        if plain(&found) == "String" && self.reference(stored, of).is_none() {
-            comments.extend(few(values));
+        // Documents without the list refer to nothing.
+        if many && optional {
+            attributes.push("default".to_owned());
         }
         let is_date = base == "DateTime";
-        let ty = if optional { format!("Option<{base}>") } else { base };
+        let ty = if optional && !many { format!("Option<{base}>") } else { base };
         Field { stored: stored.to_owned(), ident, ty, attributes, comments, is_date }
     }
 
@@ -238,6 +247,12 @@ impl<'a> Model<'a> {
         name
     }
 
+    fn enumerated(&mut self, of: &str, ident: &str, stored: &str, words: &BTreeSet<String>) -> String {
+        let name = self.structs.take_struct(&format!("{of}{}", names::pascal(ident)));
+        self.enums.push_str(&enums::text(&name, &self.source.name, stored, words));
+        name
+    }
+
     fn embed(&mut self, name: &str, shape: &'a Shape) -> String {
         let mut idents = Taken::default();
         let mut fields = self.fields(shape, name, false, &mut idents);
@@ -262,9 +277,9 @@ impl<'a> Model<'a> {
                 reference.relation.clone()
             };
             let (ident, _) = names::identifier(&idents.take(&wanted));
-            let key = &field.ident.0;
-            let _ =
-                write!(out, "    #[model(belongs_to(key = {key}))]\n    pub {ident}: BelongsTo<{target}>,\n");
+            let (key, kind) = (&field.ident.0, if reference.many { "references_many" } else { "belongs_to" });
+            let holder = if reference.many { "HasMany" } else { "BelongsTo" };
+            let _ = write!(out, "    #[model({kind}(key = {key}))]\n    pub {ident}: {holder}<{target}>,\n");
         }
         out
     }
@@ -422,18 +437,4 @@ fn reason<'a>(found: &'a Type<'_>) -> Option<&'a str> {
 fn is_scalar(ty: &str) -> bool {
     let inner = ty.strip_prefix("Option<").and_then(|ty| ty.strip_suffix('>')).unwrap_or(ty);
     ["String", "bool", "i32", "i64", "f64", "DateTime", "Uuid"].contains(&inner) || inner.starts_with("Id<")
-}
-
-/// What a text field with few values holds.
-fn few(values: &Values) -> Option<String> {
-    let repeated = values.present >= 20 && values.present / values.texts.len().max(1) as u64 >= 5;
-    let words = values.texts.iter().all(|text| {
-        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
-    });
-    if !repeated || !words || values.texts.len() > FEW {
-        return None;
-    }
-    let words: BTreeMap<_, _> = values.texts.iter().map(|text| (text.as_str(), ())).collect();
-    let listed: Vec<String> = words.keys().map(|text| format!("`{text}`")).collect();
-    Some(format!("Only these were found: {}.", listed.join(", ")))
 }

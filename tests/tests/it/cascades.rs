@@ -62,8 +62,10 @@ async fn tree(t: &Fixture) -> Result<()> {
 async fn drawers(t: &Fixture) -> Result<()> {
     t.db.insert_many([1_i64, 2].map(|id| NewDrawer { id })).await?;
     t.db.insert_many([(1_i64, 1), (2, 1), (3, 2)].map(|(id, drawer_id)| NewBinder { id, drawer_id })).await?;
-    t.db.insert_many([(10_i64, 1), (11, 1), (20, 2), (30, 3)].map(|(id, binder_id)| NewSheet { id, binder_id }))
-        .await?;
+    t.db.insert_many(
+        [(10_i64, 1), (11, 1), (20, 2), (30, 3)].map(|(id, binder_id)| NewSheet { id, binder_id }),
+    )
+    .await?;
     Ok(())
 }
 

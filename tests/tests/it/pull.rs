@@ -37,7 +37,10 @@ fn log(n: i32) -> Document {
     };
     if n != 1 {
         log.insert("gate", "B7");
+        log.insert("crewIds", [id(200), id(201)]);
     }
+    log.insert("status", ["on-time", "LATE", "in air"][n as usize % 3]);
+    log.insert("remark", if n == 0 { "x".repeat(65) } else { "short".to_owned() });
     let counts: Document =
         (0..30).filter(|key| key % 3 == n % 3).map(|key| (format!("key {key}"), Bson::Int32(key))).collect();
     log.insert("counts", counts);
@@ -48,8 +51,8 @@ async fn seeded(t: &Fixture) -> Result<()> {
     t.seed("airports", ["PDX", "SLE", "SEA"].map(airport)).await?;
     t.seed("new_airports", [doc! { "_id": 1_i64, "binary": Bson::Binary(bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes: vec![1] }) }]).await?;
     t.seed("vecs", [doc! { "_id": Bson::Binary(bson::Uuid::from_bytes([5; 16]).into()), "price": "1.5".parse::<bson::Decimal128>().unwrap() }]).await?;
-    t.seed("crews", [doc! { "_id": id(200), "name": "One", "captainId": id(200) }]).await?;
-    t.seed("flight-logs", (0..6).map(log)).await?;
+    t.seed("crews", [200, 201].map(|n| doc! { "_id": id(n), "name": "One", "captainId": id(200) })).await?;
+    t.seed("flight-logs", (0..24).map(log)).await?;
     t.seed("odd ids", [doc! { "_id": { "a": 1 }, "deep": { "_id": 5, "x.y": 1 } }]).await?;
     let indexes = [
         ("flight-logs", doc! { "key": { "self": 1, "HTTPCode": -1 }, "name": "self_1_HTTPCode_-1" }),
@@ -169,6 +172,13 @@ conformance! {
             "    #[model(belongs_to(key = airport_code))]\n    pub airport: BelongsTo<Airport>,",
             "#[serde(rename_all = \"camelCase\")]\npub struct FlightLogHome {\n    pub zip_code: String,\n    pub floor: Option<i32>,\n}",
             "    pub minutes: Option<i64>,",
+            "    pub status: FlightLogStatus,",
+            "    #[serde(rename = \"on-time\")]\n    OnTime,",
+            "    #[serde(rename = \"LATE\")]\n    Late,",
+            "    #[serde(rename = \"in air\")]\n    InAir,",
+            "    pub remark: String,",
+            "    #[model(default)]\n    #[serde(rename = \"crewIds\")]\n    pub crew_ids: Vec<Id<Crew>>,",
+            "    #[model(references_many(key = crew_ids))]\n    pub crews: HasMany<Crew>,",
             "#[model(index(self_, http_code = -1))]",
             "#[model(index(\"home.zipCode\", name = \"zips\"))]",
             "#[model(index(expires, ttl = 315360000))]",

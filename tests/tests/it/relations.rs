@@ -2,7 +2,9 @@
 
 use bson::doc;
 use forge_tests::courses::Student;
-use forge_tests::models::{Author, Bio, Book, NewAuthor, NewBook, NewPublisher, NewReview, Publisher, Review};
+use forge_tests::models::{
+    Author, Bio, Book, NewAuthor, NewBook, NewPublisher, NewReview, Publisher, Review,
+};
 use forge_tests::{Fixture, Result, conformance};
 
 /// | author | books (year, publisher, stars) |

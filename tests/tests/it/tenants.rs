@@ -4,7 +4,7 @@ use forge::ErrorCode;
 use forge::adapter::Exec;
 use forge::prelude::*;
 use forge_tests::models::{Person, person};
-use forge_tests::tenants::{Comment, NewComment, Project, Task, project, task};
+use forge_tests::tenants::{AllStanding, Comment, NewComment, Project, Standing, Task, project, task};
 use forge_tests::{Engine, Fixture, Result, conformance};
 
 /// What must never leave its tenant.
@@ -43,6 +43,21 @@ fn clean(what: &impl std::fmt::Debug) {
 }
 
 conformance! {
+    async fn a_stored_view_is_refreshed_for_one_tenant(t) {
+        let (a, b) = two(t).await?;
+        a.refresh::<Standing>().await?;
+        assert_eq!((a.find::<Standing>().count().await?, b.find::<Standing>().count().await?), (3, 0));
+        let all = t.stored("standings").await?;
+        assert!(all.len() == 3 && all.iter().all(|one| one.get_str("org") == Ok("a")), "{all:?}");
+        let error = a.refresh::<AllStanding>().await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::BadRequest, "{error}");
+        assert!(error.message().contains("across_tenants"), "{error}");
+        assert_eq!(t.db.refresh::<AllStanding>().await.unwrap_err().code(), ErrorCode::Internal, "nobody is named");
+        t.db.across_tenants().refresh::<AllStanding>().await?;
+        t.db.across_tenants().refresh::<Standing>().await?;
+        assert_eq!((b.find::<AllStanding>().count().await?, b.find::<Standing>().count().await?), (3, 3));
+    }
+
     async fn reads_find_the_tenants_own(t) {
         let (a, b) = two(t).await?;
         let own = a.find::<Project>().include(|p| p.tasks.include(|t| t.comments)).await?;

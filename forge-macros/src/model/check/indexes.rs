@@ -95,7 +95,7 @@ fn of_struct(ast: &Struct, stored: &[Stored<'_>], declared: &attr::Index, diag: 
     let mut keys = Vec::new();
     let mut found = Vec::new();
     for (key, kind) in &declared.keys {
-        if let Some((path, field)) = stored_path(ast, stored, key, diag) {
+        if let Some((path, field)) = stored_path(ast, stored, key, "index(…)", diag) {
             keys.push((path, *kind));
             found.push(field);
         }
@@ -123,6 +123,7 @@ pub(super) fn stored_path<'a>(
     ast: &Struct,
     stored: &[Stored<'a>],
     key: &Key,
+    place: &str,
     diag: &Diag,
 ) -> Option<(String, Found<'a>)> {
     match key {
@@ -133,7 +134,7 @@ pub(super) fn stored_path<'a>(
                 (Some(field), _) => Some((field.stored.clone(), Found::Field(field.field))),
                 (None, Some((path, _))) => Some((path.to_owned(), Found::Kept)),
                 (None, None) => {
-                    not_stored(ast, name, diag);
+                    not_stored(ast, name, place, diag);
                     None
                 }
             }
@@ -248,8 +249,8 @@ fn fits(declared: &attr::Index, keys: &[(String, Kind)], diag: &Diag) {
     }
 }
 
-fn not_stored(ast: &Struct, name: &syn::Ident, diag: &Diag) {
-    if fields::unknown_field(ast, name, "index(…)", diag) {
+fn not_stored(ast: &Struct, name: &syn::Ident, place: &str, diag: &Diag) {
+    if fields::unknown_field(ast, name, place, diag) {
         return;
     }
     let relation = |field: &&Field| field.name == words::plain(name);

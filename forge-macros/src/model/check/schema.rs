@@ -9,7 +9,10 @@ use crate::diag::Diag;
 /// The stored paths of the shard key.
 pub(super) fn shard_key(ast: &Struct, stored: &[Stored<'_>], diag: &Diag) -> Vec<(String, Kind)> {
     let keys = ast.attrs.shard_key.get().into_iter().flat_map(|key| &key.keys);
-    keys.filter_map(|(key, kind)| Some((indexes::stored_path(ast, stored, key, diag)?.0, *kind))).collect()
+    keys.filter_map(|(key, kind)| {
+        Some((indexes::stored_path(ast, stored, key, "shard_key(…)", diag)?.0, *kind))
+    })
+    .collect()
 }
 
 /// Reports what has no meaning for a model that is only read.
