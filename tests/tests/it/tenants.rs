@@ -48,7 +48,7 @@ conformance! {
         a.refresh::<Standing>().await?;
         assert_eq!((a.find::<Standing>().count().await?, b.find::<Standing>().count().await?), (3, 0));
         let all = t.stored("standings").await?;
-        assert!(all.len() == 3 && all.iter().all(|one| one.get_str("org") == Ok("a")), "{all:?}");
+        assert!(all.len() == 3 && all.iter().all(|one| one.get_str("org").is_ok_and(|org| org == "a")), "{all:?}");
         let error = a.refresh::<AllStanding>().await.unwrap_err();
         assert_eq!(error.code(), ErrorCode::BadRequest, "{error}");
         assert!(error.message().contains("across_tenants"), "{error}");
