@@ -308,6 +308,7 @@ impl Run<'_> {
             purge: false,
             dry_run: false,
             now: self.db.env().now().into(),
+            mark: Some(self.db.env().object_id()),
         }
     }
 
