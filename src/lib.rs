@@ -46,7 +46,7 @@ pub mod prelude {
     pub use forge_core::traits::NewRecord as _;
     pub use forge_core::{
         BelongsTo, Bytes, Date, DateTime, Db, Decimal, GeoPoint, GeoPolygon, HasMany, HasOne, Id, Int64,
-        MutationCtx, QueryCtx, ReadOnly, Result, Time, Uuid,
+        MutationCtx, Policy, PolicyCtx, QueryCtx, ReadOnly, Result, Time, Uuid, Write,
     };
     pub use forge_macros::{Embed, Model, Projection, cron, mutation, query};
 }

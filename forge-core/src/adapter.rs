@@ -24,6 +24,7 @@ use crate::ir::{Filter, Operation, Outcome, Rows, Select};
 use crate::matcher::Window;
 use crate::model::ModelRef;
 use crate::observe::Observers;
+use crate::policy::PolicyScope;
 use crate::tenant::TenantScope;
 use crate::transaction::{TransactionOptions, Unit};
 use crate::types::DateTime;
@@ -248,6 +249,8 @@ pub struct Exec {
     pub written: Option<Arc<Written>>,
     /// Whose documents are meant, of models that belong to tenants.
     pub tenant: TenantScope,
+    /// Who is meant, by the policies of models.
+    pub policy: PolicyScope,
     /// What waits for the end of the transaction, or of the mutation.
     pub unit: Option<Arc<Unit>>,
     /// Who is told about each command.
@@ -260,6 +263,7 @@ impl fmt::Debug for Exec {
             .field("database", &self.database)
             .field("transaction", &self.transaction.is_some())
             .field("tenant", &self.tenant)
+            .field("policy", &self.policy)
             .finish_non_exhaustive()
     }
 }

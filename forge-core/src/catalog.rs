@@ -25,6 +25,7 @@ pub struct Catalog {
     models: Vec<&'static ModelDef>,
     referrers: BTreeMap<&'static str, Vec<Referrer>>,
     tenants: bool,
+    policies: bool,
 }
 
 /// A `belongs_to` or `references_many` that points at a model.
@@ -76,7 +77,8 @@ impl Catalog {
             }
         }
         let tenants = models.iter().any(|model| model.tenant.is_some());
-        Ok(Self { models, referrers, tenants })
+        let policies = models.iter().any(|model| model.policy.is_some());
+        Ok(Self { models, referrers, tenants, policies })
     }
 
     /// The models, in the order of their names.
@@ -97,6 +99,11 @@ impl Catalog {
     /// Whether any model belongs to tenants.
     pub fn has_tenants(&self) -> bool {
         self.tenants
+    }
+
+    /// Whether any model has a policy.
+    pub fn has_policies(&self) -> bool {
+        self.policies
     }
 
     /// Every `belongs_to` and `references_many` that points at `model`.

@@ -65,6 +65,10 @@ pub struct Headers {
 }
 
 impl Headers {
+    pub(crate) fn new(caller: &Caller, seen: Arc<Mutex<Seen>>) -> Self {
+        Self { caller: caller.clone(), seen }
+    }
+
     /// The value of a header, whatever the case of `name`.
     pub fn get(&self, name: &str) -> Option<&str> {
         let name = name.to_ascii_lowercase();
@@ -101,7 +105,7 @@ impl Deref for MutationCtx {
 
 impl QueryCtx {
     pub(crate) fn new(call: Call) -> Self {
-        let headers = Headers { caller: call.caller.clone(), seen: call.seen.clone() };
+        let headers = Headers::new(&call.caller, call.seen.clone());
         let auth = AuthContext::new(&call.caller, call.seen.clone());
         Self { db: call.db.read_only().recording(call.reads.clone()), headers, auth, call }
     }

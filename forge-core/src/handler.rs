@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use schemars::{Schema, SchemaGenerator};
@@ -27,6 +28,8 @@ pub struct HandlerDef {
     pub guard: Guard,
     /// It runs in a transaction.
     pub transaction: bool,
+    /// How long and how often at a time it runs.
+    pub limits: HandlerLimits,
     /// When it runs by itself, as a cron expression in UTC.
     pub cron: Option<&'static str>,
     /// The documentation comment of the function.
@@ -61,6 +64,34 @@ impl HandlerDef {
     /// Runs the handler.
     pub(crate) async fn run(&self, call: Call, args: Box<RawValue>) -> Result<Json> {
         (self.call)(Invocation { call, args }).await
+    }
+}
+
+/// What a handler may use: `#[mutation(deadline = "5s", concurrency = 8)]`. Where nothing is said, the server's own limits
+/// hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct HandlerLimits {
+    /// The longest that a caller waits. A mutation with a transaction is undone when it takes longer.
+    pub deadline: Option<Duration>,
+    /// How many calls of it one process runs at a time; others wait.
+    pub concurrency: Option<u32>,
+}
+
+impl HandlerLimits {
+    /// None of its own.
+    pub const NONE: Self = Self { deadline: None, concurrency: None };
+
+    /// The same with a deadline, in milliseconds.
+    #[must_use]
+    pub const fn deadline(self, millis: u64) -> Self {
+        Self { deadline: Some(Duration::from_millis(millis)), ..self }
+    }
+
+    /// The same for so many calls at a time.
+    #[must_use]
+    pub const fn concurrency(self, calls: u32) -> Self {
+        Self { concurrency: Some(calls), ..self }
     }
 }
 

@@ -24,6 +24,7 @@ pub mod model;
 pub mod observe;
 pub mod order;
 pub mod plan;
+pub mod policy;
 pub mod query;
 pub mod record;
 pub mod relation;
@@ -46,6 +47,7 @@ pub use db::{Db, ReadOnly, ReadWrite};
 pub use env::Env;
 pub use error::{Error, ErrorCode, Result};
 pub use handler::Registry;
+pub use policy::{Policy, PolicyCtx, Write};
 pub use relation::{BelongsTo, HasMany, HasOne};
 pub use runtime::Runtime;
 pub use traits::{Embed, Model};
@@ -65,13 +67,15 @@ pub mod __private {
     pub use crate::error::Result;
     pub use crate::fields::{EmbedMany, EmbedOne, Field, ToMany, ToOne};
     pub use crate::handler::{
-        HandlerDef, HandlerKind, Invocation, Json, answer_schema, argument_schema, encode_answer,
+        HandlerDef, HandlerKind, HandlerLimits, Invocation, Json, answer_schema, argument_schema,
+        encode_answer,
     };
     pub use crate::model::{
         Access, Default as DefaultDef, EmbedDef, FieldDef, IndexDef, IndexKey, ModelDef, OnDelete, Refresh,
         RelationDef, RelationKind, Rule, ShardKeyDef, Similarity, ThroughDef, ValidatorDef, VectorDef,
         ViewDef,
     };
+    pub use crate::policy::PolicyDef;
     pub use crate::query::{Asked, Projection, ReadAs, Row, count_of};
     pub use crate::record::{
         Reader, Record, Role, Shape, Writer, deserialize, projected_field, projection_shape, schema_of,

@@ -5,6 +5,7 @@ use std::fmt;
 use schemars::{Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::policy::PolicyDef;
 pub use crate::schema::{Refresh, Rule, ShardKeyDef, Similarity, ValidatorDef, VectorDef, ViewDef};
 
 /// A model: its collection, fields, relations and indexes.
@@ -34,6 +35,8 @@ pub struct ModelDef {
     pub sync: bool,
     /// The stored path of the field that says whose a document is, where the model belongs to tenants.
     pub tenant: Option<&'static str>,
+    /// What callers may see and change.
+    pub policy: Option<PolicyDef>,
     /// Whether change events carry documents as they were: push asks servers to keep them.
     pub pre_images: bool,
     /// Where its documents come from, if it is a view: it cannot be written then.
@@ -343,6 +346,7 @@ impl ModelDef {
             version: None,
             sync: false,
             tenant: None,
+            policy: None,
             pre_images: false,
             view: None,
             json_schema: None,

@@ -11,7 +11,7 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::handler::{HandlerDef, HandlerKind, Json, Registry};
 use crate::schedule::Scheduler;
-use crate::transaction::Unit;
+use crate::transaction::{TransactionOptions, Unit};
 
 /// How deep handlers may call each other.
 pub const MAX_CALL_DEPTH: u8 = 32;
@@ -110,6 +110,41 @@ impl Runtime {
         Ok(MutationAnswer { data, version: Some(written.version()).filter(|version| *version > 0) })
     }
 
+    /// As [`mutation`](Runtime::mutation), for a mutation with a transaction that may have happened already: `find` is
+    /// asked for its answer first, and `keep` given the one that it makes, both in its transaction.
+    ///
+    /// # Errors
+    /// As [`mutation`](Runtime::mutation); what `find` and `keep` answer.
+    pub async fn mutation_once<F, K>(
+        &self,
+        name: &str,
+        args: Box<RawValue>,
+        caller: Caller,
+        find: impl Fn(Db) -> F,
+        keep: impl Fn(Db, Json) -> K,
+    ) -> Result<MutationAnswer>
+    where
+        F: Future<Output = Result<Option<Json>>>,
+        K: Future<Output = Result<()>>,
+    {
+        let handler = self.registry.public(HandlerKind::Mutation, name)?;
+        let call = self.start(caller);
+        handler.admit(&call)?;
+        let db = call.db.counting(call.written.clone());
+        let (run, args, find, keep) = (&call, &args, &find, &keep);
+        let data = db
+            .transaction_with(options(handler), async |tx| {
+                if let Some(answer) = find(tx.clone()).await? {
+                    return Ok(answer);
+                }
+                let answer = handler.run(Call { db: tx.clone(), ..run.clone() }, args.clone()).await?;
+                keep(tx, answer.clone()).await?;
+                Ok(answer)
+            })
+            .await?;
+        Ok(MutationAnswer { data, version: Some(call.written.version()).filter(|version| *version > 0) })
+    }
+
     /// Runs a mutation that was scheduled, internal ones too, and then `done`: in the same transaction, where the mutation
     /// has one. Its guard was passed, or not, by whoever scheduled it.
     ///
@@ -147,10 +182,12 @@ impl Runtime {
             Some(name) => self.db.database(name),
             None => self.db.clone(),
         };
+        let seen = Arc::default();
+        let db = db.seen_by(&caller, &seen);
         Call {
             runtime: self.clone(),
             caller,
-            seen: Arc::default(),
+            seen,
             reads: Arc::new(ReadLog::default()),
             written: Arc::new(Written::default()),
             db,
@@ -170,7 +207,7 @@ impl Runtime {
         }
         let db = call.db.counting(call.written.clone());
         let (call, args) = (&call, &args);
-        db.transaction(async |tx| {
+        db.transaction_with(options(handler), async |tx| {
             let call = Call { db: tx, ..call.clone() };
             handler.run(call, args.clone()).await
         })
@@ -188,6 +225,12 @@ impl Runtime {
         let handler = self.registry.any(HandlerKind::Mutation, name)?;
         self.run_mutation(handler, deeper(call)?, args).await
     }
+}
+
+/// The transaction of a mutation, within the mutation's own deadline.
+fn options(handler: &HandlerDef) -> TransactionOptions {
+    let options = TransactionOptions::new();
+    handler.limits.deadline.map_or_else(|| options.clone(), |deadline| options.clone().deadline(deadline))
 }
 
 /// Runs a mutation without a transaction of its own. What it leaves for after the commit happens when it has ended well,

@@ -168,7 +168,8 @@ impl Unit {
         effects.push(Box::new(move || Box::pin(effect())));
     }
 
-    fn doom(&self, error: &Error) {
+    /// Keeps the unit from ending well, whatever becomes of `error`.
+    pub fn doom(&self, error: &Error) {
         let mut doomed = self.doomed.lock().unwrap_or_else(PoisonError::into_inner);
         doomed.get_or_insert_with(|| (error.public_message().to_owned(), error.retry()));
     }

@@ -862,6 +862,7 @@ const _: () = {
             internal: false,
             guard: forge::Guard::Open,
             transaction: false,
+            limits: forge::HandlerLimits::NONE,
             cron: None,
             docs: "Delayed flights.",
             args: || &SHAPE,

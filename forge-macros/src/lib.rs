@@ -63,6 +63,7 @@ use proc_macro::TokenStream;
 /// | `soft_delete` | A delete sets `deletedAt`. Declare `deleted_at: Option<DateTime>` to read it. |
 /// | `sync` | Clients may replicate the model. |
 /// | `client(a, b)` | Only these fields and relations are for clients; all others are private. |
+/// | `policy = OwnNotes` | What callers may see and change: a type that implements `Policy` of this model. |
 /// | `index(a, b = -1, …)` | An index over several fields; see below. May be repeated. |
 /// | `json_schema`, `json_schema(strict, error)` | The collection checks documents by a `$jsonSchema`: by default it only warns, and lets documents be that were wrong before. |
 /// | `view(source = Flight, pipeline = delays)` | A view: only read, made by the stages that `fn delays()` answers with. With `materialized` or `materialized = merge` it is stored, and brought up to date by `db.refresh`. |

@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 
 use crate::auth::{AuthResolver, Authenticator};
+use crate::databases::{DatabaseResolver, Databases};
 use crate::idempotency::{IdempotencyStore, MemoryStore};
 use crate::jobs::Jobs;
 use crate::server::{Parts, Server};
@@ -49,6 +50,7 @@ pub struct App<P> {
     database: Option<String>,
     idempotency: Option<Arc<dyn IdempotencyStore>>,
     auth: Option<Arc<dyn AuthResolver>>,
+    databases: Databases,
     metrics: Option<bool>,
     services: Vec<Draft>,
     service_hooks: Hooks,
@@ -113,6 +115,7 @@ impl<P: Platform> App<P> {
             database: None,
             idempotency: None,
             auth: None,
+            databases: Databases::default(),
             metrics: None,
             services: Vec::new(),
             service_hooks: Hooks::new(),
@@ -138,8 +141,8 @@ impl<P: Platform> App<P> {
         self
     }
 
-    /// Runs `work` before the server listens, when the indexes are there: loading data, for example. An error ends the
-    /// program with exit code 2.
+    /// Runs `work` before the server listens, when the indexes are there: loading data, for example. Its handle is
+    /// trusted: policies are not asked. An error ends the program with exit code 2.
     #[must_use]
     pub fn on_start<F>(mut self, work: impl FnOnce(Db) -> F + Send + 'static) -> Self
     where
@@ -170,7 +173,8 @@ impl<P: Platform> App<P> {
         self
     }
 
-    /// Where answers to mutations with an idempotency key are kept, in place of this process's memory.
+    /// Where answers to mutations with an idempotency key are kept, in place of this process's memory and the database of
+    /// the request.
     #[must_use]
     pub fn idempotency(mut self, store: impl IdempotencyStore) -> Self {
         self.idempotency = Some(Arc::new(store));
@@ -186,6 +190,17 @@ impl<P: Platform> App<P> {
     #[must_use]
     pub fn auth(mut self, resolver: impl AuthResolver) -> Self {
         self.auth = Some(Arc::new(resolver));
+        self
+    }
+
+    /// Which database a request is about, by its headers: for programs with a database for each tenant. `ctx.db` of every
+    /// handler is that database then, and so is everything that belongs to it: live queries, idempotency keys, jobs.
+    ///
+    /// It is asked for every HTTP request and when a WebSocket opens. Headers are the client's word: who may use which
+    /// database is for the resolver, a guard or a policy to say. See [`DatabaseResolver`].
+    #[must_use]
+    pub fn databases(mut self, resolver: impl DatabaseResolver) -> Self {
+        self.databases = Databases(Some(Arc::new(resolver)));
         self
     }
 
@@ -315,12 +330,13 @@ impl<P: Platform> App<P> {
         log_plan(&plan.map_err(|error| error.context("creating indexes"))?);
         let services = self.bind_services(db).await?;
         if let Some(work) = self.on_start.take() {
-            work(db.clone()).await?;
+            work(db.without_policies()).await?;
         }
         let limits = self.limits;
         let jobs = Jobs::new(limits.jobs, limits.job_lease);
         let runtime = runtime.with_scheduler(Arc::new(jobs.clone()));
         jobs.start(runtime.clone())?;
+        let durable = self.idempotency.is_none();
         let store = self
             .idempotency
             .unwrap_or_else(|| Arc::new(MemoryStore::new(limits.idempotency_keys, limits.idempotency_age)));
@@ -331,7 +347,18 @@ impl<P: Platform> App<P> {
         let origins = settings.origins.clone();
         let metrics = self.metrics.unwrap_or(settings.metrics);
         let (router, index) = (self.router, self.index);
-        let parts = Parts { limits, store, auth, metrics, origins, router, services, index };
+        let parts = Parts {
+            limits,
+            store,
+            durable,
+            databases: self.databases,
+            auth,
+            metrics,
+            origins,
+            router,
+            services,
+            index,
+        };
         Ok(Server::new(runtime, parts)?.with_jobs(jobs))
     }
 

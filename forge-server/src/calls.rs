@@ -4,20 +4,24 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use forge_core::context::Seen;
-use forge_core::handler::HandlerKind;
+use forge_core::handler::{HandlerDef, HandlerKind, Json};
 use forge_core::runtime::MutationAnswer;
-use forge_core::{Auth, Caller, Error, ErrorCode, Result, Runtime};
+use forge_core::{Auth, Caller, Db, Error, ErrorCode, Result, Runtime};
 use futures_util::FutureExt as _;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 use crate::Limits;
 use crate::auth::{self, Authenticator};
+use crate::databases::Databases;
+use crate::gates::Gates;
+use crate::idempotency::kept::Kept;
 use crate::idempotency::{Claim, IdempotencyKey, IdempotencyStore, StoredAnswer};
 use crate::json;
 use crate::live::hub::Hub;
@@ -26,6 +30,10 @@ use crate::metrics::Metrics;
 
 /// How calls that succeed are counted.
 const OK: &str = "ok";
+/// The HTTP status of results.
+const OK_STATUS: u16 = 200;
+/// How much longer than its deadline a mutation may take to say that it was undone.
+const GRACE: Duration = Duration::from_secs(1);
 /// The longest idempotency key, in bytes.
 const MAX_KEY: usize = 255;
 
@@ -37,10 +45,27 @@ pub(crate) struct Calls {
     pub(crate) limits: Arc<Limits>,
     pub(crate) auth: Authenticator,
     pub(crate) metrics: Metrics,
-    store: Arc<dyn IdempotencyStore>,
+    databases: Databases,
+    gates: Gates,
+    answers: Answers,
     /// Mutations under way.
     active: watch::Sender<usize>,
     draining: watch::Receiver<bool>,
+}
+
+/// How callers are known, and which database they mean.
+pub(crate) struct Callers {
+    pub(crate) auth: Authenticator,
+    pub(crate) databases: Databases,
+}
+
+/// Where answers to mutations with a key are kept.
+#[derive(Clone)]
+pub(crate) struct Answers {
+    /// What makes equal requests to this process wait for each other.
+    pub(crate) store: Arc<dyn IdempotencyStore>,
+    /// Whether they are kept in the database of the request as well.
+    pub(crate) durable: bool,
 }
 
 /// The result of a query.
@@ -57,19 +82,22 @@ impl Calls {
         runtime: Runtime,
         hub: Hub,
         limits: Arc<Limits>,
-        (auth, metrics): (Authenticator, Metrics),
-        store: Arc<dyn IdempotencyStore>,
+        (callers, metrics, gates): (Callers, Metrics, Gates),
+        answers: Answers,
         draining: watch::Receiver<bool>,
     ) -> Self {
-        Self { runtime, hub, limits, auth, metrics, store, active: watch::Sender::new(0), draining }
+        let Callers { auth, databases } = callers;
+        let active = watch::Sender::new(0);
+        Self { runtime, hub, limits, auth, metrics, databases, gates, answers, active, draining }
     }
 
     /// The caller behind the headers of a request.
     ///
     /// # Errors
-    /// As [`Calls::identify`], for the token of an `Authorization: Bearer` header.
+    /// `bad_request` for a database that there cannot be, and as [`Calls::identify`], for the token of an `Authorization: Bearer` header.
     pub(crate) async fn caller(&self, headers: BTreeMap<String, String>) -> Result<Caller> {
         let mut caller = Caller { headers: Arc::new(headers), ..Caller::default() };
+        caller.database = self.databases.of(&caller.headers, self.limits.deadline).await?;
         caller.auth = self.identify(auth::bearer(&caller.headers)?, &caller.headers).await?;
         Ok(caller)
     }
@@ -83,7 +111,9 @@ impl Calls {
         token: Option<String>,
         headers: &Arc<BTreeMap<String, String>>,
     ) -> Result<Option<Arc<Auth>>> {
-        self.auth.identify(token, headers, self.runtime.db(), self.limits.deadline).await
+        // It decides who the caller is: there is nobody yet whom a policy could look at.
+        let db = self.runtime.db().without_policies();
+        self.auth.identify(token, headers, &db, self.limits.deadline).await
     }
 
     /// Whether the server stops.
@@ -103,21 +133,29 @@ impl Calls {
     ) -> Result<Answer> {
         let handler = self.runtime.registry().public(HandlerKind::Query, name)?;
         let started = Instant::now();
-        let answer = self.run_query(name, args, caller).await;
+        let answer = self.run_query(handler, args, caller).await;
         let code = answer.as_ref().map_or_else(|error| error.code().as_str(), |_| OK);
         self.metrics.called(HandlerKind::Query, handler.name, code, started.elapsed());
         answer
     }
 
-    async fn run_query(&self, name: &str, args: &Map<String, Value>, caller: Caller) -> Result<Answer> {
+    async fn run_query(
+        &self,
+        handler: &'static HandlerDef,
+        args: &Map<String, Value>,
+        caller: Caller,
+    ) -> Result<Answer> {
+        let (name, deadline) = (handler.name, self.gates.deadline(handler));
+        let until = Instant::now() + deadline;
+        let _turn = self.gates.enter(handler, until).await?;
         let run = async {
             let answer = self.runtime.query(name, raw(args)?, caller).await?;
             Ok(Answer { json: answer.data?.0, seen: answer.seen })
         };
-        match tokio::time::timeout(self.limits.deadline, AssertUnwindSafe(run).catch_unwind()).await {
+        match timeout_at(until, AssertUnwindSafe(run).catch_unwind()).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(panic)) => Err(panicked(name, panic.as_ref())),
-            Err(_) => Err(too_slow("query", name, self.limits.deadline)),
+            Err(_) => Err(too_slow("query", name, deadline)),
         }
     }
 
@@ -136,16 +174,23 @@ impl Calls {
         let active = self.busy();
         let handler = self.runtime.registry().public(HandlerKind::Mutation, name).ok();
         let started = Instant::now();
-        let answer = self.watched_mutation(name, active, work).await;
+        let answer = self.watched_mutation(name, handler, active, work).await;
         if let Some(handler) = handler.filter(|_| self.metrics.is_on()) {
             self.metrics.called(HandlerKind::Mutation, handler.name, &code(&answer), started.elapsed());
         }
         answer
     }
 
+    /// How long a caller is kept waiting for a mutation that runs. One that is undone at its own deadline says so itself.
+    fn grace(handler: &HandlerDef) -> Duration {
+        let undone = handler.transaction && handler.limits.deadline.is_some();
+        if undone { GRACE } else { Duration::ZERO }
+    }
+
     async fn watched_mutation(
         &self,
         name: &str,
+        handler: Option<&'static HandlerDef>,
         active: Busy,
         work: impl Future<Output = StoredAnswer> + Send + 'static,
     ) -> StoredAnswer {
@@ -153,16 +198,27 @@ impl Calls {
         if self.is_draining() {
             return refusal(&Error::unavailable("the server is stopping"));
         }
+        let deadline = handler.map_or(self.limits.deadline, |handler| self.gates.deadline(handler));
+        let until = Instant::now() + deadline;
+        let turn = match handler {
+            Some(handler) => self.gates.enter(handler, until).await.map(Some),
+            None => Ok(None),
+        };
+        let held = match turn {
+            Ok(turn) => (active, turn),
+            Err(error) => return refusal(&error),
+        };
         let task = tokio::spawn(async move {
-            let _active = active;
+            let _held = held;
             work.await
         });
-        match tokio::time::timeout(self.limits.deadline, task).await {
+        let grace = handler.map_or(Duration::ZERO, Self::grace);
+        match timeout_at(until + grace, task).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(failure)) => {
                 refusal(&Error::internal(format!("the mutation {name} was cut off: {failure}")))
             }
-            Err(_) => refusal(&too_slow("mutation", name, self.limits.deadline)),
+            Err(_) => refusal(&too_slow("mutation", name, deadline)),
         }
     }
 
@@ -192,35 +248,74 @@ impl Calls {
         key: Option<String>,
     ) -> StoredAnswer {
         // Checked first, so that wrong names leave nothing behind in the store.
-        if let Err(error) = self.runtime.registry().public(HandlerKind::Mutation, &name) {
-            return refusal(&error);
-        }
-        let Some(key) = key else { return self.bare_mutation(&name, &args, caller).await };
+        let handler = match self.runtime.registry().public(HandlerKind::Mutation, &name) {
+            Ok(handler) => handler,
+            Err(error) => return refusal(&error),
+        };
+        let Some(key) = key else { return self.bare_mutation(handler, &args, caller, None).await };
         let key = match idempotency_key(&name, &caller, &key) {
             Ok(key) => key,
             Err(error) => return refusal(&error),
         };
-        match self.store.begin(&key, &json::short_hash(json::canonical(&args).as_bytes())).await {
+        let fingerprint = json::short_hash(json::canonical(&args).as_bytes());
+        match self.answers.store.begin(&key, &fingerprint).await {
             Ok(Claim::Answered(answer)) => return answer,
             Ok(Claim::New) => {}
             Err(error) => return refusal(&error),
         }
-        let mut held = Held { store: self.store.clone(), key, answer: None };
-        let answer = self.bare_mutation(&name, &args, caller).await;
-        // These ask the client to try again; every other answer is final.
-        if ![ErrorCode::Unavailable.http_status(), ErrorCode::Timeout.http_status()].contains(&answer.status)
-        {
+        let kept = self.answers.durable.then(|| {
+            Kept::new(&key, &fingerprint, self.limits.idempotency_age, self.limits.mutation_deadline)
+        });
+        let mut held = Held { store: self.answers.store.clone(), key, answer: None };
+        let answer = match kept {
+            Some(kept) if handler.transaction => {
+                self.bare_mutation(handler, &args, caller, Some(&kept)).await
+            }
+            Some(kept) => self.claimed_mutation(handler, &args, caller, &kept).await,
+            None => self.bare_mutation(handler, &args, caller, None).await,
+        };
+        if is_final(&answer) {
             held.answer = Some(answer.clone());
         }
         answer
     }
 
-    async fn bare_mutation(&self, name: &str, args: &Map<String, Value>, caller: Caller) -> StoredAnswer {
+    /// Runs a mutation without a transaction after it was written down that it is begun, and then its answer.
+    async fn claimed_mutation(
+        &self,
+        handler: &'static HandlerDef,
+        args: &Map<String, Value>,
+        caller: Caller,
+        kept: &Kept,
+    ) -> StoredAnswer {
+        let db = match &caller.database {
+            Some(name) => self.runtime.db().database(name),
+            None => self.runtime.db().clone(),
+        };
+        match kept.claim(&db).await {
+            Ok(Claim::Answered(answer)) => return answer,
+            Ok(Claim::New) => {}
+            Err(error) => return refusal(&error),
+        }
+        let answer = self.bare_mutation(handler, args, caller, None).await;
+        if let Err(error) = kept.settle(&db, Some(&answer).filter(|answer| is_final(answer))).await {
+            tracing::error!(%error, mutation = handler.name, "the answer under an idempotency key could not be kept");
+        }
+        answer
+    }
+
+    async fn bare_mutation(
+        &self,
+        handler: &'static HandlerDef,
+        args: &Map<String, Value>,
+        caller: Caller,
+        kept: Option<&Kept>,
+    ) -> StoredAnswer {
         let before = self.hub.version();
-        match self.run_mutation(name, args, caller).await {
+        match self.run_mutation(handler, args, caller, kept).await {
             Ok(answer) => {
                 let version = self.hub.version_of_write(answer.version, before).await;
-                StoredAnswer { status: 200, body: answer.data.0, version }
+                StoredAnswer { status: OK_STATUS, body: answer.data.0, version }
             }
             Err(error) => refusal(&error),
         }
@@ -228,12 +323,21 @@ impl Calls {
 
     async fn run_mutation(
         &self,
-        name: &str,
+        handler: &'static HandlerDef,
         args: &Map<String, Value>,
         caller: Caller,
+        kept: Option<&Kept>,
     ) -> Result<MutationAnswer> {
-        let run = AssertUnwindSafe(self.runtime.mutation(name, raw(args)?, caller)).catch_unwind();
-        match tokio::time::timeout(self.limits.mutation_deadline, run).await {
+        let name = handler.name;
+        let args = raw(args)?;
+        let run = async {
+            let Some(kept) = kept else { return self.runtime.mutation(name, args, caller).await };
+            let find = async |tx: Db| Ok(kept.find(&tx).await?.map(|answer| Json(answer.body)));
+            let keep = async |tx: Db, answer: Json| kept.keep(&tx, OK_STATUS, &answer.0).await;
+            self.runtime.mutation_once(name, args, caller, find, keep).await
+        };
+        let longest = self.limits.mutation_deadline.max(self.gates.deadline(handler) + Self::grace(handler));
+        match tokio::time::timeout(longest, AssertUnwindSafe(run).catch_unwind()).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(panic)) => Err(panicked(name, panic.as_ref())),
             // Its outcome is unknown: the code must not be one that invites another try.
@@ -242,6 +346,11 @@ impl Calls {
             ))),
         }
     }
+}
+
+/// Whether an answer stands: these ask the client to try again.
+fn is_final(answer: &StoredAnswer) -> bool {
+    ![ErrorCode::Unavailable.http_status(), ErrorCode::Timeout.http_status()].contains(&answer.status)
 }
 
 /// How a call ended: `ok`, or the code of its error.

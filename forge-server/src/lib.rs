@@ -17,8 +17,10 @@ mod calls;
 mod commands;
 mod connections;
 mod console;
+pub mod databases;
 #[cfg(feature = "redis")]
 mod fanout;
+mod gates;
 mod http;
 pub mod idempotency;
 pub mod jobs;

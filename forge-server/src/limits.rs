@@ -23,6 +23,9 @@ pub struct Limits {
     pub deadline: Duration,
     /// The longest that a mutation may go on after its caller was told `timeout` or went away. Default: 120 s.
     pub mutation_deadline: Duration,
+    /// Calls of one handler that this process runs at the same time, where the handler says nothing else; more wait, and
+    /// are refused with `unavailable` when their deadline is over. Default: 10,000.
+    pub handler_calls: usize,
     /// Sockets open at the same time. Default: 20,000.
     pub sockets: usize,
     /// Subscriptions of one socket. Default: 1,000.
@@ -67,9 +70,9 @@ pub struct Limits {
     /// Over how long the clients of a server that stops are asked to spread their next connections, at most; it is 1 ms
     /// for each open socket. Default: 10 s.
     pub reconnect: Duration,
-    /// Answers kept for `Idempotency-Key`s. Default: 10,000.
+    /// Answers for `Idempotency-Key`s that are at hand in memory, beside those in the database. Default: 10,000.
     pub idempotency_keys: usize,
-    /// How long they are kept. Default: 24 h.
+    /// How long answers for `Idempotency-Key`s are kept. Default: 24 h.
     pub idempotency_age: Duration,
 }
 
@@ -84,6 +87,7 @@ impl Default for Limits {
             depth: 64,
             deadline: Duration::from_secs(30),
             mutation_deadline: Duration::from_secs(120),
+            handler_calls: 10_000,
             sockets: 20_000,
             subscriptions: 1_000,
             subscription_bytes: 32 * 1024,

@@ -10,7 +10,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::auth::Authenticator;
-use crate::calls::Calls;
+use crate::calls::{Answers, Callers, Calls};
+use crate::databases::Databases;
+use crate::gates::Gates;
 use crate::http::Routes;
 use crate::idempotency::IdempotencyStore;
 use crate::jobs::Jobs;
@@ -28,6 +30,10 @@ const POLL: Duration = Duration::from_millis(10);
 pub(crate) struct Parts {
     pub(crate) limits: Limits,
     pub(crate) store: Arc<dyn IdempotencyStore>,
+    /// Whether answers to mutations with a key are kept in the database as well.
+    pub(crate) durable: bool,
+    /// Which database a request is about.
+    pub(crate) databases: Databases,
     pub(crate) auth: Authenticator,
     /// Whether `/metrics` answers.
     pub(crate) metrics: bool,
@@ -58,11 +64,14 @@ impl Server {
     /// `internal` where the handlers cannot be described.
     pub(crate) fn new(runtime: Runtime, parts: Parts) -> Result<Self> {
         let metrics = if parts.metrics { Metrics::on() } else { Metrics::default() };
-        let hub = Hub::start(runtime.clone(), parts.limits.clone(), metrics.clone());
+        let gates = Gates::new(runtime.registry(), &parts.limits);
+        let hub = Hub::start(runtime.clone(), parts.limits.clone(), metrics.clone(), gates.clone());
         let draining = watch::Sender::new(false);
         let limits = Arc::new(parts.limits);
+        let answers = Answers { store: parts.store, durable: parts.durable };
+        let callers = Callers { auth: parts.auth, databases: parts.databases };
         let calls =
-            Calls::new(runtime, hub, limits, (parts.auth, metrics), parts.store, draining.subscribe());
+            Calls::new(runtime, hub, limits, (callers, metrics, gates), answers, draining.subscribe());
         let router =
             Routes::new(calls.clone(), parts.origins, parts.services)?.router(parts.router, parts.index);
         Ok(Self { calls, router, draining, jobs: None })

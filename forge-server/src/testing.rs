@@ -178,6 +178,8 @@ pub(crate) fn server_with(
     let parts = Parts {
         limits,
         store,
+        durable: false,
+        databases: crate::databases::Databases::default(),
         auth,
         metrics: true,
         origins,

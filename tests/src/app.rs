@@ -2,7 +2,8 @@
 
 #![allow(missing_docs, reason = "names of test handlers say what they do")]
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use forge::prelude::*;
 use forge::{Error, ErrorCode};
@@ -208,6 +209,63 @@ static COUNTED: AtomicU64 = AtomicU64::new(0);
 async fn count_runs(_ctx: &MutationCtx, label: String) -> Result<String> {
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     Ok(format!("{label} {}", COUNTED.fetch_add(1, Ordering::SeqCst) + 1))
+}
+
+static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// How often the effect of [`add_and_tell`] ran for this title.
+pub fn told(title: &str) -> usize {
+    TOLD.lock().unwrap().iter().filter(|told| *told == title).count()
+}
+
+/// Adds a note, and tells of it once it is there to stay; or fails after both.
+#[mutation(transaction)]
+async fn add_and_tell(ctx: &MutationCtx, title: String, fail: bool) -> Result<Note> {
+    let note = ctx.db.insert(new_note("told", &title)).await?;
+    ctx.after_commit(move || async move {
+        TOLD.lock().unwrap().push(title);
+        Ok(())
+    });
+    if fail { Err(Error::conflict("changed my mind")) } else { Ok(note) }
+}
+
+/// Adds a note, slowly enough for two calls to meet.
+#[mutation(transaction)]
+async fn add_slowly(ctx: &MutationCtx, board: String) -> Result<Note> {
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    ctx.db.insert(new_note(&board, "slow")).await
+}
+
+#[query(deadline = "50ms")]
+async fn dawdle(_ctx: &QueryCtx) -> Result<u64> {
+    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+    Ok(0)
+}
+
+/// Writes, and is too late.
+#[mutation(transaction, deadline = "100ms")]
+async fn add_too_late(ctx: &MutationCtx, board: String) -> Result<u64> {
+    ctx.db.insert(new_note(&board, "late")).await?;
+    tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+    Ok(0)
+}
+
+/// Goes on for longer than anybody waits.
+#[mutation(concurrency = 1, deadline = "200ms")]
+async fn hog(_ctx: &MutationCtx) -> Result<u64> {
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    Ok(0)
+}
+
+/// The most calls of it that were under way at the same time.
+#[query(concurrency = 2)]
+async fn crowd(_ctx: &QueryCtx) -> Result<usize> {
+    static NOW: AtomicUsize = AtomicUsize::new(0);
+    static MOST: AtomicUsize = AtomicUsize::new(0);
+    MOST.fetch_max(NOW.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    NOW.fetch_sub(1, Ordering::SeqCst);
+    Ok(MOST.load(Ordering::SeqCst))
 }
 
 #[mutation]

@@ -11,6 +11,7 @@ pub mod engine;
 pub mod http;
 pub mod models;
 pub mod orders;
+pub mod policies;
 pub mod program;
 pub mod proxy;
 pub mod redis;

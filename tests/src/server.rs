@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use forge::adapter::Adapter;
 use forge::feed::FanOut;
 use forge::server::auth::AuthResolver;
+use forge::server::databases::RequestHeaders;
 use forge::server::{App, Limits, Platform};
 use forge::{Catalog, Db, Env, Result};
 use forge_embedded::EmbeddedDriver;
@@ -70,6 +71,14 @@ impl TestServer {
     /// Another server on the same database, in touch with the others.
     pub async fn joined(&self, limits: Limits, fan_out: impl FanOut) -> Self {
         Self::set_up(self.driver.clone(), |app| app.limits(limits).fan_out(fan_out)).await
+    }
+
+    /// A server in memory with a database for each tenant, whom the header `x-tenant` names.
+    pub async fn with_tenants() -> Self {
+        let resolver = async |headers: RequestHeaders| {
+            Ok(headers.get("x-tenant").map(|tenant| format!("tenant_{tenant}")))
+        };
+        Self::set_up(Self::memory(), |app| app.databases(resolver)).await
     }
 
     fn memory() -> Arc<Counting> {

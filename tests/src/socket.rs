@@ -35,6 +35,16 @@ impl Socket {
         socket
     }
 
+    /// Connects with a header, and reads `ready`.
+    pub async fn open_with(address: SocketAddr, name: &'static str, value: &str) -> Self {
+        let mut request = format!("ws://{address}/ws").into_client_request().unwrap();
+        request.headers_mut().insert(name, value.parse().unwrap());
+        let (stream, _) = connect_async(request).await.unwrap();
+        let mut socket = Self { stream, waiting: VecDeque::new() };
+        socket.expect("ready").await;
+        socket
+    }
+
     /// Asks for an upgrade with this `Origin`; answers with the HTTP status.
     pub async fn origin(address: SocketAddr, origin: &str) -> u16 {
         let mut request = format!("ws://{address}/ws").into_client_request().unwrap();

@@ -4,6 +4,7 @@ use std::ops::{BitAnd, BitOr, Not};
 
 use crate::error::Error;
 use crate::ir::{self, Predicate};
+use crate::traits::Model;
 
 /// A condition on documents of `M`. Combine with `&`, `|` and `!`.
 pub struct Filter<M> {
@@ -21,6 +22,14 @@ impl<M> Filter<M> {
     /// A condition, with a value's failure that an operator met on the way.
     pub(super) fn with(ir: ir::Filter, error: Option<Error>) -> Self {
         Self { ir, error, _model: PhantomData }
+    }
+
+    /// The condition that `condition` makes of the model's fields.
+    pub fn on(condition: impl FnOnce(&'static M::Fields) -> Self) -> Self
+    where
+        M: Model,
+    {
+        condition(M::FIELDS)
     }
 
     /// Every document.

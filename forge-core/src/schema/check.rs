@@ -53,6 +53,12 @@ pub(crate) fn check_view(model: &'static ModelDef, models: &[&'static ModelDef],
             model.name, source.name
         ));
     }
+    if source.policy.is_some() && model.policy.is_none() {
+        problems.push(format!(
+            "the view {} shows {}, which has a policy: give the view one of its own",
+            model.name, source.name
+        ));
+    }
     // A ring is at most as long as there are models.
     for _ in 0..models.len() {
         if std::ptr::eq(source, model) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bson::RawDocumentBuf;
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 
@@ -28,6 +29,8 @@ pub(super) struct Source<M> {
     collection: &'static str,
     /// None: everything.
     wanted: Option<Matcher>,
+    /// What the policy lets the caller see; none: everything.
+    readable: Option<Matcher>,
     /// Whether the stream is for one tenant.
     one_tenant: bool,
     lenient: bool,
@@ -52,8 +55,16 @@ impl<M: Model> Source<M> {
                  push, on MongoDB 6.0 or newer"
             )));
         }
+        let readable = exec.policy.readable(model)?;
+        if readable.is_some() && !told_apart {
+            let name = model.name;
+            return Err(Error::unsupported(format!(
+                "which {name} a caller may see the end of cannot be told: add #[model(pre_images)] to {name} and push, on \
+                 MongoDB 6.0 or newer, or use db.without_policies()"
+            )));
+        }
         let filter = tenant.and(watch.filter.clone());
-        if filter.has_relations() {
+        if filter.has_relations() || readable.as_ref().is_some_and(Filter::has_relations) {
             return Err(Error::unsupported(
                 "a change stream is filtered by the model's own fields, not by its relations",
             ));
@@ -64,10 +75,19 @@ impl<M: Model> Source<M> {
             collections: vec![Arc::from(model.collection)],
             progress,
         };
+        let readable = readable.as_ref().map(Matcher::new).transpose()?;
         let wanted = if filter == Filter::All { None } else { Some(Matcher::new(&filter)?) };
         let feed = adapter.watch_with(watch.handle.database(), options).await?;
         let _model = std::marker::PhantomData;
-        Ok(Self { feed, collection: model.collection, wanted, one_tenant, lenient: watch.lenient, _model })
+        Ok(Self {
+            feed,
+            collection: model.collection,
+            wanted,
+            readable,
+            one_tenant,
+            lenient: watch.lenient,
+            _model,
+        })
     }
 
     /// The next commit, of interest or not.
@@ -85,6 +105,25 @@ impl<M: Model> Source<M> {
         Some(Ok(Batch { token, changes }))
     }
 
+    /// The change as the caller may see it: what leaves their view is gone, and what enters it has no past.
+    fn narrowed(&self, mut event: ChangeEvent) -> Option<ChangeEvent> {
+        let Some(readable) = &self.readable else { return Some(event) };
+        if event.kind == ChangeKind::Drop {
+            return Some(event);
+        }
+        let seen = |state: &mut Option<RawDocumentBuf>| {
+            *state = state.take().filter(|document| readable.matches(document));
+            state.is_some()
+        };
+        let (was, is) = (seen(&mut event.before), seen(&mut event.after));
+        if !is {
+            event.updated = None;
+            event.touched = None;
+            event.kind = ChangeKind::Delete;
+        }
+        (was || is).then_some(event)
+    }
+
     fn change(&self, version: u64, event: ChangeEvent) -> Result<Option<Change<M>>> {
         if &*event.collection != self.collection {
             return Ok(None);
@@ -96,6 +135,7 @@ impl<M: Model> Source<M> {
                  database keeps documents as they were"
             )));
         }
+        let Some(event) = self.narrowed(event) else { return Ok(None) };
         let (mut before, mut now) = (None, None);
         match &self.wanted {
             Some(wanted) if !wanted.affected_by(&event) => return Ok(None),

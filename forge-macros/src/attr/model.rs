@@ -21,6 +21,7 @@ const STRUCT: Grammar = Grammar {
         ("sync", "sync"),
         ("pre_images", "pre_images"),
         ("client", "client(name, city)"),
+        ("policy", "policy = OwnNotes"),
         ("index", "index(city, date = -1, unique)"),
         ("view", "view(source = Flight, pipeline = delays)"),
         ("json_schema", "json_schema(strict, error)"),
@@ -68,6 +69,7 @@ pub(crate) struct Struct {
     pub(crate) sync: Slot<()>,
     pub(crate) pre_images: Slot<()>,
     pub(crate) client: Slot<Vec<Ident>>,
+    pub(crate) policy: Slot<syn::Path>,
     pub(crate) indexes: Vec<Index>,
     pub(crate) view: Slot<View>,
     pub(crate) json_schema: Slot<Schema>,
@@ -87,6 +89,7 @@ impl Struct {
                 "sync" => model.sync.set(diag, item, STRUCT.flag(diag, item)),
                 "pre_images" => model.pre_images.set(diag, item, STRUCT.flag(diag, item)),
                 "client" => model.client.set(diag, item, allowed(diag, item)),
+                "policy" => model.policy.set(diag, item, policy(diag, item)),
                 "index" => model.indexes.extend(Index::of_struct(diag, &STRUCT, item, fields)),
                 "view" => model.view.set(diag, item, schema::view(diag, &STRUCT, item)),
                 "json_schema" => model.json_schema.set(diag, item, schema::json_schema(diag, &STRUCT, item)),
@@ -121,6 +124,15 @@ impl Struct {
 
 fn krate(diag: &Diag, grammar: &Grammar, item: &Item) -> Option<syn::Path> {
     super::path(diag, &grammar.string(diag, item)?)
+}
+
+/// The type that is the policy of a model.
+fn policy(diag: &Diag, item: &Item) -> Option<syn::Path> {
+    let Value::Is(Expr::Path(path)) = &item.value else {
+        STRUCT.malformed(diag, item, item, "is the name of a type that implements `Policy`");
+        return None;
+    };
+    Some(path.path.clone())
 }
 
 /// The names of an allow-list.

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{Attribute, FnArg, Ident, ItemFn, LitStr, Pat, PatType, ReturnType, Type};
 
-use crate::attr::{self, Grammar, Slot};
+use crate::attr::{self, Grammar, Item, Slot};
 use crate::diag::Diag;
 use crate::names;
 
@@ -49,6 +49,8 @@ impl Kind {
                     ("internal", "internal"),
                     ("auth", "auth"),
                     ("roles", "roles(\"admin\", \"editor\")"),
+                    ("deadline", "deadline = \"5s\""),
+                    ("concurrency", "concurrency = 8"),
                     ("crate", "crate = \"my_forge\""),
                 ],
             },
@@ -61,6 +63,8 @@ impl Kind {
                     ("cron", "cron = \"30 3 * * 1\""),
                     ("auth", "auth"),
                     ("roles", "roles(\"admin\", \"editor\")"),
+                    ("deadline", "deadline = \"5s\""),
+                    ("concurrency", "concurrency = 8"),
                     ("crate", "crate = \"my_forge\""),
                 ],
             },
@@ -77,6 +81,9 @@ pub(crate) struct Options {
     pub(crate) cron: Slot<LitStr>,
     pub(crate) auth: Slot<()>,
     pub(crate) roles: Slot<Vec<LitStr>>,
+    /// In milliseconds.
+    pub(crate) deadline: Slot<u64>,
+    pub(crate) concurrency: Slot<u32>,
     pub(crate) krate: Slot<syn::Path>,
 }
 
@@ -166,6 +173,8 @@ impl Options {
                 ),
                 "auth" => options.auth.set(diag, item, grammar.flag(diag, item)),
                 "roles" => options.roles.set(diag, item, grammar.strings(diag, item)),
+                "deadline" => options.deadline.set(diag, item, deadline(diag, &grammar, item)),
+                "concurrency" => options.concurrency.set(diag, item, concurrency(diag, &grammar, item)),
                 "crate" => {
                     let path = grammar.string(diag, item).and_then(|text| attr::path(diag, &text));
                     options.krate.set(diag, item, path);
@@ -178,6 +187,34 @@ impl Options {
         }
         options
     }
+}
+
+/// A time in milliseconds, from text such as `"5s"`.
+fn deadline(diag: &Diag, grammar: &Grammar, item: &Item) -> Option<u64> {
+    let text = item.string().map(LitStr::value).unwrap_or_default();
+    let number = text.trim_end_matches(|last: char| last.is_ascii_alphabetic());
+    let factor = match &text[number.len()..] {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => 0,
+    };
+    let millis = number.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    let millis = millis.filter(|millis| *millis > 0);
+    if millis.is_none() {
+        grammar.malformed(diag, item, item, "takes a time with its unit (ms, s, m, h)");
+    }
+    millis
+}
+
+/// How many calls at a time.
+fn concurrency(diag: &Diag, grammar: &Grammar, item: &Item) -> Option<u32> {
+    let calls = item.integer().and_then(|calls| u32::try_from(calls).ok()).filter(|calls| *calls > 0);
+    if calls.is_none() {
+        grammar.malformed(diag, item, item, "takes a whole number above 0");
+    }
+    calls
 }
 
 impl Arg {

@@ -127,6 +127,8 @@ fn registration(handler: &Handler) -> TokenStream {
         Some(expression) => quote!(::core::option::Option::Some(#expression)),
         None => quote!(::core::option::Option::None),
     };
+    let deadline = handler.options.deadline.get().map(|millis| quote!(.deadline(#millis)));
+    let concurrency = handler.options.concurrency.get().map(|calls| quote!(.concurrency(#calls)));
     let args = handler.args.iter().filter_map(|arg| arg.ident.as_ref());
     let answer = handler.output().map(ToTokens::to_token_stream).unwrap_or_default();
     let span = spans::of(&answer);
@@ -140,6 +142,7 @@ fn registration(handler: &Handler) -> TokenStream {
                 internal: #internal,
                 guard: __forge::Guard::#guard,
                 transaction: #transaction,
+                limits: __forge::HandlerLimits::NONE #deadline #concurrency,
                 cron: #cron,
                 docs: #docs,
                 args: <__Args as __forge::Record>::shape,

@@ -22,7 +22,7 @@ impl Run<'_> {
             return self.foretell(op).await.map(Outcome::Forecast);
         }
         if self.acting(&op.model).next().is_some() {
-            return self.atomically(|run| run.cascade(op.clone()).boxed()).await;
+            return self.atomically(|run| run.cascade_of(op.clone()).boxed()).await;
         }
         let filter = match op.many {
             true => {

@@ -77,13 +77,14 @@ impl<'a> Run<'a> {
     pub(super) fn record(&self, model: &ModelDef, filter: &Filter) -> Option<usize> {
         // Without a tenant there is nothing to read, and the command says so.
         let tenant = self.exec.tenant.condition(model).ok()?;
+        let readable = self.recordable(model)?;
         if let Some(sources) = views::sources(model) {
             for source in &sources {
                 self.exec.record_read(self.database(), source, || Filter::All);
             }
             return None;
         }
-        self.exec.record_read(self.database(), model.collection, || tenant.and(filter.clone()))
+        self.exec.record_read(self.database(), model.collection, || tenant.and(readable).and(filter.clone()))
     }
 
     /// As [`record`](Run::record), of a command with these options: under a collation more may match than a change feed
@@ -111,17 +112,19 @@ impl<'a> Run<'a> {
 
     /// Runs a command; one that cannot find anything is answered without.
     pub(super) async fn send(&self, artifact: &MongoArtifact) -> Result<Reply> {
-        if self.catalog.has_tenants() {
+        if self.catalog.has_tenants() || self.asks_policies() {
             return self.send_scoped(artifact).boxed().await;
         }
-        self.send_as_is(artifact).await
+        self.dispatch(artifact).await
     }
 
     async fn send_scoped(&self, artifact: &MongoArtifact) -> Result<Reply> {
-        self.send_as_is(&*tenant::scoped(self.catalog, &self.exec.tenant, artifact)?).await
+        let artifact = &*tenant::scoped(self.catalog, &self.exec.tenant, artifact)?;
+        if self.asks_policies() { self.guarded(artifact).await } else { self.dispatch(artifact).await }
     }
 
-    async fn send_as_is(&self, artifact: &MongoArtifact) -> Result<Reply> {
+    /// Runs a command as it is.
+    pub(super) async fn dispatch(&self, artifact: &MongoArtifact) -> Result<Reply> {
         if let Some(reply) = answer_without_asking(&artifact.command) {
             return Ok(reply);
         }

@@ -37,6 +37,7 @@ pub(super) async fn open(
     }
     let (artifact, _) = run.prepared(&mut select).await?;
     let artifact = tenant::scoped(&catalog, &exec.tenant, &artifact)?.into_owned();
+    let artifact = if run.asks_policies() { run.readable(artifact).await? } else { artifact };
     if run.nothing_to_ask(&artifact) {
         return Ok(stream::empty().boxed());
     }

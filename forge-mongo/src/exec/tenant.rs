@@ -7,6 +7,7 @@ use forge_core::model::ModelDef;
 use forge_core::tenant::{TenantScope, foreign};
 use forge_core::{Catalog, Error, Result};
 
+use super::narrow::{Narrowing, narrow};
 use crate::artifact::{Command, Modification, MongoArtifact};
 
 /// The command as it may be sent for the tenant.
@@ -27,7 +28,9 @@ pub(super) fn scoped<'a>(
         .filter(|model| model.tenant.is_some() || model.view.is_some());
     let command = match (&artifact.command, model) {
         (Command::Aggregate { pipeline }, _) => {
-            Command::Aggregate { pipeline: guard.pipeline(&artifact.collection, pipeline)? }
+            let narrowing =
+                Narrowing { condition: &|collection| guard.condition(collection), refusal: foreign_target };
+            Command::Aggregate { pipeline: narrowing.pipeline(&artifact.collection, pipeline)? }
         }
         (_, None) => return Ok(Cow::Borrowed(artifact)),
         (command, Some(model)) => match guard.command(model, command.clone())? {
@@ -62,17 +65,17 @@ impl Guard<'_> {
         match &mut command {
             Command::Update { filter, update, .. } | Command::FindOneAndUpdate { filter, update, .. } => {
                 keep_tenant(model, path, tenant, update)?;
-                narrow(filter, path, tenant);
+                narrow(filter, &doc! { path: tenant });
             }
             Command::Replace { filter, replacement } => {
                 self.scope.claim(model, replacement)?;
-                narrow(filter, path, tenant);
+                narrow(filter, &doc! { path: tenant });
             }
             Command::Find { filter, .. }
             | Command::Count { filter, .. }
             | Command::Distinct { filter, .. }
             | Command::Delete { filter, .. }
-            | Command::FindOneAndDelete { filter } => narrow(filter, path, tenant),
+            | Command::FindOneAndDelete { filter } => narrow(filter, &doc! { path: tenant }),
             other => {
                 let name = other.name();
                 return Err(Error::unsupported(format!("{name} cannot be narrowed to one tenant")));
@@ -81,139 +84,16 @@ impl Guard<'_> {
         Ok(Some(command))
     }
 
-    /// The stages, with those that read a collection of tenants narrowed.
-    fn pipeline(&self, collection: &str, stages: &[Document]) -> Result<Vec<Document>> {
-        let mut stages = stages.to_vec();
-        for stage in &mut stages {
-            self.stage(collection, stage)?;
-        }
-        if let Some((path, tenant)) = self.key(collection)? {
-            narrow_first(&mut stages, path, tenant);
-        }
-        Ok(stages)
-    }
-
-    fn stage(&self, collection: &str, stage: &mut Document) -> Result<()> {
-        let Some((name, body)) = stage.iter_mut().next() else { return Ok(()) };
-        match (name.as_str(), body) {
-            ("$lookup", Bson::Document(lookup)) => {
-                let from = lookup.get_str("from").unwrap_or(collection).to_owned();
-                self.sub_pipeline(&from, lookup, "pipeline")
-            }
-            ("$graphLookup", Bson::Document(lookup)) => {
-                let from = lookup.get_str("from").unwrap_or(collection).to_owned();
-                if let Some((path, tenant)) = self.key(&from)? {
-                    narrow_field(lookup, "restrictSearchWithMatch", path, tenant);
-                }
-                Ok(())
-            }
-            ("$unionWith", body) => {
-                if let Bson::String(from) = body {
-                    *body = doc! { "coll": from.as_str() }.into();
-                }
-                let Bson::Document(union) = body else { return Ok(()) };
-                let from = union.get_str("coll").unwrap_or(collection).to_owned();
-                self.sub_pipeline(&from, union, "pipeline")
-            }
-            ("$facet", Bson::Document(facets)) => {
-                for (_, pipeline) in facets.iter_mut() {
-                    let Bson::Array(stages) = pipeline else { continue };
-                    for stage in stages.iter_mut().filter_map(Bson::as_document_mut) {
-                        self.stage(collection, stage)?;
-                    }
-                }
-                Ok(())
-            }
-            ("$rankFusion" | "$scoreFusion", Bson::Document(fusion)) => {
-                let pipelines =
-                    fusion.get_document_mut("input").and_then(|input| input.get_document_mut("pipelines"));
-                let Ok(pipelines) = pipelines else { return Ok(()) };
-                let names: Vec<String> = pipelines.keys().cloned().collect();
-                names.iter().try_for_each(|name| self.sub_pipeline(collection, pipelines, name))
-            }
-            ("$out" | "$merge", body) => self.refuse_target(body),
-            _ => Ok(()),
-        }
-    }
-
-    fn sub_pipeline(&self, collection: &str, holder: &mut Document, field: &str) -> Result<()> {
-        let given = match holder.get(field) {
-            Some(Bson::Array(stages)) => stages.iter().filter_map(Bson::as_document).cloned().collect(),
-            _ => Vec::new(),
-        };
-        let stages = self.pipeline(collection, &given)?;
-        if !stages.is_empty() || holder.contains_key(field) {
-            holder.insert(field, stages);
-        }
-        Ok(())
-    }
-
-    /// What a pipeline writes is not looked at document by document.
-    fn refuse_target(&self, body: &Bson) -> Result<()> {
-        let into = match body {
-            Bson::String(name) => Some(name.as_str()),
-            Bson::Document(body) => match body.get("into") {
-                Some(Bson::String(name)) => Some(name.as_str()),
-                Some(Bson::Document(into)) => into.get_str("coll").ok(),
-                _ => body.get_str("coll").ok(),
-            },
-            _ => None,
-        };
-        match into.map(|collection| self.key(collection)) {
-            Some(Ok(Some(_))) => Err(Error::forbidden(format!(
-                "a pipeline cannot write into {}, which holds the documents of many tenants; use db.across_tenants()",
-                into.unwrap_or_default()
-            ))),
-            Some(Err(error)) => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    fn key(&self, collection: &str) -> Result<Option<(&'static str, &Bson)>> {
-        match self.catalog.by_collection(collection) {
-            Some(model) => self.scope.key(model),
-            None => Ok(None),
-        }
+    fn condition(&self, collection: &str) -> Result<Option<Document>> {
+        let Some(model) = self.catalog.by_collection(collection) else { return Ok(None) };
+        Ok(self.scope.key(model)?.map(|(path, tenant)| doc! { path: tenant }))
     }
 }
 
-/// Adds the tenant to a condition, first, so that an index that starts with it serves.
-fn narrow(filter: &mut Document, path: &str, tenant: &Bson) {
-    let given = std::mem::take(filter);
-    if given.get(path) == Some(tenant) {
-        *filter = given;
-    } else if given.contains_key(path) {
-        *filter = doc! { "$and": [{ path: tenant }, given] };
-    } else {
-        filter.insert(path, tenant);
-        filter.extend(given);
-    }
-}
-
-/// Adds the tenant to the condition in a field of a stage, which may be missing.
-fn narrow_field(stage: &mut Document, field: &str, path: &str, tenant: &Bson) {
-    let mut filter = match stage.remove(field) {
-        Some(Bson::Document(filter)) => filter,
-        _ => Document::new(),
-    };
-    narrow(&mut filter, path, tenant);
-    stage.insert(field, filter);
-}
-
-/// Narrows what a pipeline reads. Some stages must stay the first.
-fn narrow_first(stages: &mut Vec<Document>, path: &str, tenant: &Bson) {
-    let first = stages.first_mut().and_then(|stage| stage.iter_mut().next());
-    match first.map(|(name, body)| (name.as_str(), body)) {
-        Some(("$match", Bson::Document(filter))) => narrow(filter, path, tenant),
-        Some(("$geoNear", Bson::Document(near))) => narrow_field(near, "query", path, tenant),
-        Some(("$vectorSearch", Bson::Document(search))) => {
-            narrow_field(search, "filter", path, tenant);
-        }
-        // Its pipelines are narrowed each by itself.
-        Some(("$rankFusion" | "$scoreFusion" | "$documents", _)) => {}
-        Some(("$search" | "$searchMeta", _)) => stages.insert(1, doc! { "$match": { path: tenant } }),
-        _ => stages.insert(0, doc! { "$match": { path: tenant } }),
-    }
+fn foreign_target(collection: &str) -> Error {
+    Error::forbidden(format!(
+        "a pipeline cannot write into {collection}, which holds the documents of many tenants; use db.across_tenants()"
+    ))
 }
 
 /// Refuses an update that would give a document to another tenant.
@@ -292,7 +172,7 @@ mod tests {
         };
         assert_eq!(delete(doc! { "n": 1 }), doc! { "org": "a", "n": 1 });
         assert_eq!(delete(doc! { "org": "a" }), doc! { "org": "a" });
-        assert_eq!(delete(doc! { "org": "b" }), doc! { "$and": [{ "org": "a" }, { "org": "b" }] });
+        assert_eq!(delete(doc! { "org": "b" }), doc! { "org": "b", "$and": [{ "org": "a" }] });
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use forge_core::feed::News;
+use forge_core::handler::HandlerKind;
 use forge_core::{Caller, Error, ErrorCode, Runtime};
 use futures_util::FutureExt as _;
 use serde_json::value::RawValue;
@@ -19,6 +20,7 @@ use super::machine::{Config, Machine};
 use super::outbox::{Closing, Outbox};
 use super::snapshot::{FeedSnapshot, Snapshot};
 use crate::Limits;
+use crate::gates::Gates;
 use crate::metrics::Metrics;
 
 /// Events that may wait for the hub; whoever brings more waits.
@@ -80,7 +82,7 @@ pub(crate) struct Start {
 
 impl Hub {
     /// Starts the hub and opens the change feed of the default database.
-    pub(crate) fn start(runtime: Runtime, limits: Limits, metrics: Metrics) -> Self {
+    pub(crate) fn start(runtime: Runtime, limits: Limits, metrics: Metrics, gates: Gates) -> Self {
         let (commands, inbox) = mpsc::channel(QUEUE);
         let (version, versions) = watch::channel(0);
         let (stop, stopped) = watch::channel(false);
@@ -91,7 +93,7 @@ impl Hub {
             started: Instant::now(),
             runtime,
             slots: Arc::new(Semaphore::new(limits.live_runs)),
-            deadline: limits.deadline,
+            gates,
             metrics,
             database: database.clone(),
             // The hub's own task must not keep the hub alive.
@@ -280,7 +282,7 @@ struct Task {
     started: Instant,
     runtime: Runtime,
     slots: Arc<Semaphore>,
-    deadline: Duration,
+    gates: Gates,
     metrics: Metrics,
     database: Arc<str>,
     commands: mpsc::WeakSender<Command>,
@@ -420,11 +422,12 @@ impl Task {
 
     fn start_run(&mut self, run: RunId, wanted: Wanted, caller: Caller, before: Option<Data>) {
         let (runtime, slots) = (self.runtime.clone(), self.slots.clone());
-        let (commands, deadline, metrics) = (self.commands.clone(), self.deadline, self.metrics.clone());
+        let (commands, gates, metrics) = (self.commands.clone(), self.gates.clone(), self.metrics.clone());
         let task = self.tasks.spawn(async move {
+            let _turn = gates.wait(&wanted.query).await;
             let _slot = slots.acquire_owned().await;
             let started = Instant::now();
-            let mut outcome = run_query(&runtime, &wanted, caller, deadline).await;
+            let mut outcome = run_query(&runtime, &wanted, caller, &gates).await;
             let ended = outcome.result.as_ref().map(|_| ()).map_err(|failure| &*failure.error);
             metrics.ran(&wanted.query, ended, started.elapsed());
             if let Some(before) = before {
@@ -438,10 +441,14 @@ impl Task {
     }
 }
 
-async fn run_query(runtime: &Runtime, wanted: &Wanted, caller: Caller, deadline: Duration) -> Outcome {
+async fn run_query(runtime: &Runtime, wanted: &Wanted, caller: Caller, gates: &Gates) -> Outcome {
     let args = match RawValue::from_string(wanted.args.to_string()) {
         Ok(args) => args,
         Err(error) => return failed(error.into()),
+    };
+    let deadline = match runtime.registry().public(HandlerKind::Query, &wanted.query) {
+        Ok(handler) => gates.deadline(handler),
+        Err(error) => return failed(error),
     };
     let query = AssertUnwindSafe(runtime.query(&wanted.query, args, caller)).catch_unwind();
     let answer = match tokio::time::timeout(deadline, query).await {

@@ -47,6 +47,7 @@ async fn run(calls: &Calls, services: Services, target: Target, request: Request
     let query = qs::parse(parts.uri.query().unwrap_or(""))?;
     let db = calls.runtime.db();
     let db = caller.database.as_ref().map_or_else(|| db.clone(), |name| db.database(name));
+    let db = db.on_behalf_of(&caller);
     // The id in the path of a creation has no meaning.
     let id = id.filter(|_| matches!(method, Method::Get | Method::Update | Method::Patch | Method::Remove));
     let call = HookContext {

@@ -23,6 +23,7 @@ mod observe;
 mod operators;
 mod pages;
 mod pipeline;
+mod policies;
 mod pull;
 mod reads;
 mod relations;
@@ -42,6 +43,7 @@ mod watch;
 
 mod auth;
 mod fanout;
+mod handlers;
 mod hostile;
 mod http;
 mod jobs;

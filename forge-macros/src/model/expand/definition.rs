@@ -48,6 +48,11 @@ pub(super) fn definition(model: &Model<'_>, names: &Names) -> TokenStream {
     if let Some(path) = &model.tenant {
         more.extend(quote!(tenant: ::core::option::Option::Some(#path),));
     }
+    if let Some(policy) = attrs.policy.get() {
+        let model_name = &names.model;
+        let of = quote_spanned!(spans::of(policy)=> __forge::PolicyDef::of::<#model_name, #policy>());
+        more.extend(quote!(policy: ::core::option::Option::Some(#of),));
+    }
     if let Some(path) = &model.version {
         more.extend(quote!(version: ::core::option::Option::Some(#path),));
     }

@@ -1,5 +1,7 @@
 //! Answers kept under idempotency keys, so that a mutation that is sent twice happens once.
 
+pub(crate) mod kept;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,6 +10,12 @@ use async_trait::async_trait;
 use forge_core::{Error, Result};
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+pub use kept::KeptAnswer;
+
+fn other_arguments() -> Error {
+    Error::conflict("this idempotency key was used with other arguments; use a fresh one")
+}
 
 /// What a key is unique among: the same key of another caller or for another handler is another key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -116,9 +124,7 @@ impl IdempotencyStore for MemoryStore {
                         return Ok(Claim::New);
                     }
                     Some(slot) if slot.fingerprint != fingerprint => {
-                        return Err(Error::conflict(
-                            "this idempotency key was used with other arguments; use a fresh one",
-                        ));
+                        return Err(other_arguments());
                     }
                     Some(slot) => slot.answer.subscribe(),
                 }
