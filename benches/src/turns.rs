@@ -7,7 +7,7 @@ use crate::{Pairs, Span};
 /// What a bench can fail with.
 pub type Failure = Box<dyn std::error::Error>;
 
-/// Measures both sides `rounds` times, `n` units of work each, in turns of [`TURN`] units; who goes first changes from
+/// Measures both sides `rounds` times, `n` units of work each, in turns of some units; who goes first changes from
 /// turn to turn. One more round before them only warms up.
 ///
 /// # Errors

@@ -213,7 +213,7 @@ async fn count_runs(_ctx: &MutationCtx, label: String) -> Result<String> {
 
 static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// How often the effect of [`add_and_tell`] ran for this title.
+/// How often the effect of `add_and_tell` ran for this title.
 pub fn told(title: &str) -> usize {
     TOLD.lock().unwrap().iter().filter(|told| *told == title).count()
 }
