@@ -1,5 +1,6 @@
 //! Subscriptions that come and go leave nothing behind: no task, no live query, no queue, no memory.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use forge_tests::server::TestServer;
@@ -60,8 +61,15 @@ async fn churn(server: &TestServer, times: usize) {
         match batch % 3 {
             // Served, and ended one by one.
             0 => {
+                let mut waiting: BTreeSet<u64> = (0..BATCH as u64).collect();
+                while !waiting.is_empty() {
+                    // One frame may hold the results of many.
+                    let frame = socket.expect("update").await;
+                    for result in frame["results"].as_array().unwrap() {
+                        waiting.remove(&result["id"].as_u64().unwrap());
+                    }
+                }
                 for id in 0..BATCH as u64 {
-                    socket.result(id).await;
                     socket.send(json!({ "op": "unsubscribe", "id": id })).await;
                 }
                 for _ in 0..BATCH {
