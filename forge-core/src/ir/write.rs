@@ -277,6 +277,13 @@ pub struct Delete {
     pub mark: Option<bson::oid::ObjectId>,
 }
 
+impl Delete {
+    /// The end of one document, without an answer and without a mark.
+    pub fn new(model: ModelRef, filter: Filter, now: bson::DateTime) -> Self {
+        Self { model, filter, many: false, returning: false, purge: false, dry_run: false, now, mark: None }
+    }
+}
+
 /// What a delete would do.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[non_exhaustive]

@@ -37,14 +37,11 @@ impl<M: Model> Draft<M> {
             return Err(error);
         }
         let delete = ir::Delete {
-            model: ModelRef(M::def()),
-            filter: self.filter,
             many,
             returning: !many,
             purge: self.purge,
-            dry_run: false,
-            now: self.handle.now().into(),
             mark: Some(self.handle.env().object_id()),
+            ..ir::Delete::new(ModelRef(M::def()), self.filter, self.handle.now().into())
         };
         Ok((self.handle, delete))
     }

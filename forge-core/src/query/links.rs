@@ -382,14 +382,9 @@ async fn update(tx: &Db, def: &'static ModelDef, filter: Filter, change: Change)
 
 async fn delete(tx: &Db, def: &'static ModelDef, filter: Filter) -> Result<()> {
     let delete = ir::Delete {
-        model: ModelRef(def),
-        filter,
         many: true,
-        returning: false,
-        purge: false,
-        dry_run: false,
-        now: tx.env().now().into(),
         mark: Some(tx.env().object_id()),
+        ..ir::Delete::new(ModelRef(def), filter, tx.env().now().into())
     };
     match tx.handle.execute(Operation::Delete(delete)).await? {
         Outcome::Written { .. } => Ok(()),

@@ -75,6 +75,8 @@ impl<'a> Run<'a> {
     /// Records that what this command reads makes a difference. The number of the record, where there is one that can
     /// be narrowed.
     pub(super) fn record(&self, model: &ModelDef, filter: &Filter) -> Option<usize> {
+        // Policies and tenants are asked where somebody wants to know, not twice for each command.
+        self.exec.reads.as_ref()?;
         // Without a tenant there is nothing to read, and the command says so.
         let tenant = self.exec.tenant.condition(model).ok()?;
         let readable = self.recordable(model)?;

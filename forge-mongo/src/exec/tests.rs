@@ -62,17 +62,7 @@ fn filter_of(artifact: &MongoArtifact) -> Document {
 }
 
 fn delete(model: &'static ModelDef, filter: Filter) -> Delete {
-    let now = DateTime::from_millis(1_000);
-    Delete {
-        model: ModelRef(model),
-        filter,
-        many: false,
-        returning: false,
-        purge: false,
-        dry_run: false,
-        mark: None,
-        now,
-    }
+    Delete::new(ModelRef(model), filter, DateTime::from_millis(1_000))
 }
 
 async fn deleted(fake: Fake, op: Delete) -> (Result<Outcome, Error>, Arc<Fake>) {

@@ -30,17 +30,7 @@ async fn every_kind_of_change_arrives_in_order_and_the_feed_resumes_after_any() 
     database.run(Operation::Update(update)).await.unwrap();
     let filter = Filter::eq("_id", "T");
     database.insert(&TICKET, [doc! { "_id": "T" }]).await;
-    let now = bson::DateTime::from_millis(0);
-    let delete = Delete {
-        model: ModelRef(&TICKET),
-        filter,
-        many: false,
-        returning: false,
-        purge: false,
-        dry_run: false,
-        mark: None,
-        now,
-    };
+    let delete = Delete::new(ModelRef(&TICKET), filter, bson::DateTime::from_millis(0));
     database.run(Operation::Delete(delete)).await.unwrap();
 
     let mut commits = Vec::new();

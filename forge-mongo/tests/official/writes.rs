@@ -13,17 +13,7 @@ fn update(model: &'static ModelDef, filter: Filter, changes: Vec<Change>) -> Upd
 }
 
 fn delete(model: &'static ModelDef, filter: Filter) -> Delete {
-    let now = DateTime::from_millis(1_000);
-    Delete {
-        model: ModelRef(model),
-        filter,
-        many: false,
-        returning: false,
-        purge: false,
-        dry_run: false,
-        mark: None,
-        now,
-    }
+    Delete::new(ModelRef(model), filter, DateTime::from_millis(1_000))
 }
 
 #[tokio::test]

@@ -178,8 +178,8 @@ mod tests {
         assert_eq!(error.code(), forge_core::ErrorCode::Conflict);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_second_request_waits_for_the_first() {
+    /// A store in which one request runs, and an equal one waits for it.
+    async fn one_running_one_waiting() -> (Arc<MemoryStore>, tokio::task::JoinHandle<Result<Claim>>) {
         let store = Arc::new(MemoryStore::new(10, Duration::from_secs(60)));
         assert!(is_new(&store, "k", "a").await);
         let second = tokio::spawn({
@@ -188,19 +188,19 @@ mod tests {
         });
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(!second.is_finished());
+        (store, second)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_request_waits_for_the_first() {
+        let (store, second) = one_running_one_waiting().await;
         store.finish(&key("k"), answer("1"));
         assert!(matches!(second.await.unwrap().unwrap(), Claim::Answered(_)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_claim_that_is_given_up_goes_to_the_next() {
-        let store = Arc::new(MemoryStore::new(10, Duration::from_secs(60)));
-        assert!(is_new(&store, "k", "a").await);
-        let second = tokio::spawn({
-            let store = store.clone();
-            async move { store.begin(&key("k"), "a").await }
-        });
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        let (store, second) = one_running_one_waiting().await;
         store.finish(&key("k"), None);
         assert!(matches!(second.await.unwrap().unwrap(), Claim::New));
     }

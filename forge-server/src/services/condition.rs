@@ -63,9 +63,7 @@ impl Grammar {
         at: &str,
         depth: usize,
     ) -> ServiceResult<Filter> {
-        if depth > MAX_DEPTH {
-            return Err(ServiceError::bad_request(format!("a query nests at most {MAX_DEPTH} levels")));
-        }
+        within_depth(depth)?;
         let mut all = Filter::All;
         for (name, value) in object {
             let at = format!("{at}/{name}");
@@ -158,9 +156,7 @@ impl Grammar {
         at: &str,
         depth: usize,
     ) -> ServiceResult<Filter> {
-        if depth > MAX_DEPTH {
-            return Err(ServiceError::bad_request(format!("a query nests at most {MAX_DEPTH} levels")));
-        }
+        within_depth(depth)?;
         let mut all = Filter::All;
         for (name, value) in object {
             let known = EVERYWHERE.contains(&name.as_str());
@@ -263,6 +259,14 @@ impl Grammar {
         let params = json!({ "additionalProperty": shown });
         violation(at, "additionalProperties", "must NOT have additional properties", &params)
     }
+}
+
+/// Refuses what is nested deeper than a query may be.
+fn within_depth(depth: usize) -> ServiceResult<()> {
+    if depth > MAX_DEPTH {
+        return Err(ServiceError::bad_request(format!("a query nests at most {MAX_DEPTH} levels")));
+    }
+    Ok(())
 }
 
 /// A value of the wrong type.

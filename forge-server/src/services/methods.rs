@@ -300,15 +300,12 @@ impl Run<'_> {
     }
 
     fn end(&self, filter: Filter, many: bool) -> Delete {
+        let env = self.db.env();
         Delete {
-            model: self.options.documents.model(),
-            filter,
             many,
             returning: !many,
-            purge: false,
-            dry_run: false,
-            now: self.db.env().now().into(),
-            mark: Some(self.db.env().object_id()),
+            mark: Some(env.object_id()),
+            ..Delete::new(self.options.documents.model(), filter, env.now().into())
         }
     }
 
