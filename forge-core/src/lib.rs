@@ -84,7 +84,8 @@ pub mod __private {
     pub use crate::relation::{BelongsTo, HasMany, HasOne, Related};
     pub use crate::schema::stages_of;
     pub use crate::traits::{
-        Changes, Embed, Model, NewRecord, NoWrites, PatchRecord, id_path, key_path, list_path,
+        Changes, Embed, Exactness, Inexact, Kept, Model, NewRecord, NoWrites, PatchRecord, id_path, key_path,
+        list_path,
     };
     pub use crate::types::{DateTime, Id, Uuid};
     pub use crate::value::IntoValue;

@@ -37,7 +37,7 @@ pub fn plan(mut operation: Operation, now: DateTime) -> Operation {
         Operation::Delete(op) => (&mut op.filter, op.purge),
         Operation::Insert(_) => return operation,
     };
-    if !with_deleted {
+    if model.soft_delete && !with_deleted {
         filter.narrow(live_only(model));
     }
     operation

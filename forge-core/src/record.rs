@@ -182,10 +182,12 @@ impl<'de, A: MapAccess<'de>> Reader<'de, A> {
         position: usize,
     ) -> Result<(), A::Error> {
         if slot.is_some() && self.human {
-            return Err(de::Error::custom(format_args!("{} is given twice", self.quoted(position))));
+            return Err(self.repeated(position));
         }
-        let value = self.map.next_value().map_err(|error| self.located(position, &error))?;
-        *slot = Some(value);
+        match self.map.next_value() {
+            Ok(value) => *slot = Some(value),
+            Err(error) => return Err(self.located(position, &error)),
+        }
         Ok(())
     }
 
@@ -201,12 +203,11 @@ impl<'de, A: MapAccess<'de>> Reader<'de, A> {
     ///
     /// # Errors
     /// The field is missing.
+    #[inline]
     pub fn take<T: Deserialize<'de>>(&self, slot: Option<T>, position: usize) -> Result<T, A::Error> {
         match slot {
             Some(value) => Ok(value),
-            None => T::deserialize(Missing(PhantomData)).map_err(|_: A::Error| {
-                de::Error::custom(format_args!("missing {} {}", self.shape.noun(), self.quoted(position)))
-            }),
+            None => T::deserialize(Missing(PhantomData)).map_err(|_: A::Error| self.missing(position)),
         }
     }
 
@@ -215,10 +216,25 @@ impl<'de, A: MapAccess<'de>> Reader<'de, A> {
         slot.unwrap_or_else(default)
     }
 
+    // What is rare stays out of the way of what is read for every document.
+    #[cold]
+    #[inline(never)]
+    fn repeated(&self, position: usize) -> A::Error {
+        de::Error::custom(format_args!("{} is given twice", self.quoted(position)))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn missing(&self, position: usize) -> A::Error {
+        de::Error::custom(format_args!("missing {} {}", self.shape.noun(), self.quoted(position)))
+    }
+
     fn quoted(&self, position: usize) -> String {
         format!("`{}`", self.shape.key(position, self.human).unwrap_or("?"))
     }
 
+    #[cold]
+    #[inline(never)]
     fn located(&self, position: usize, error: &A::Error) -> A::Error {
         let (key, text) = (self.shape.key(position, self.human).unwrap_or("?"), error.to_string());
         match text.strip_prefix("at `") {

@@ -14,7 +14,7 @@ use crate::model::{CREATED_AT, EmbedDef, ModelDef, UPDATED_AT};
 use crate::query::{IntoLinks, With};
 use crate::record::{self, Record};
 use crate::relation::Related;
-use crate::types::DateTime;
+use crate::types::{DateTime, Id, Uuid};
 use crate::value;
 
 /// A struct that is stored in a collection. Implemented by `#[derive(Model)]`.
@@ -130,6 +130,64 @@ pub trait NewRecord: Record + Validate + Send + 'static {
     /// Reports required values that nobody gave: those that clients cannot send.
     #[doc(hidden)]
     fn missing(&self, report: &mut dyn FnMut(&'static str));
+
+    /// The model that the stored document reads as, where that is known without reading it: where every value is of an
+    /// [`Exact`] type.
+    #[doc(hidden)]
+    fn stored(self, _: &Kept) -> Option<Self::Model> {
+        None
+    }
+}
+
+/// Types whose stored form reads back as the value that was stored.
+#[doc(hidden)]
+pub trait Exact {}
+
+macro_rules! exact {
+    ($($type:ty),*) => { $(impl Exact for $type {})* };
+}
+exact!(bool, i8, i16, i32, i64, u8, u16, u32, f32, f64, String, bson::oid::ObjectId, DateTime, Uuid);
+impl<M: ?Sized> Exact for Id<M> {}
+impl<T: Exact> Exact for Vec<T> {}
+
+/// Whether the values of a field of type `T` are [`Exact`], for derives, which know of a type only how it is written:
+/// the constant of the type itself goes before that of [`Inexact`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Exactness<T>(std::marker::PhantomData<T>);
+
+impl<T: MaybeAbsent> Exactness<T> {
+    #[doc(hidden)]
+    pub const EXACT: bool = true;
+}
+
+/// [`Exact`] values, and those that may be absent.
+#[doc(hidden)]
+pub trait MaybeAbsent {}
+impl<T: Exact> MaybeAbsent for T {}
+impl<T: Exact> MaybeAbsent for Option<T> {}
+
+/// See [`Exactness`].
+#[doc(hidden)]
+pub trait Inexact {
+    #[doc(hidden)]
+    const EXACT: bool = false;
+}
+impl<T> Inexact for Exactness<T> {}
+
+/// What Forge itself adds to a new document.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct Kept {
+    /// The time of the insert, of models with timestamps.
+    pub at: Option<DateTime>,
+}
+
+impl Kept {
+    /// The first version, as what the model counts with.
+    pub fn version<T: TryFrom<i64>>(&self) -> Option<T> {
+        FIRST_VERSION.try_into().ok()
+    }
 }
 
 /// A partial change: `FlightPatch` of `Flight`.
@@ -222,16 +280,22 @@ impl Changes {
 
 /// Completes, checks and encodes a new document: id first, what Forge keeps last.
 pub(crate) fn encode_new<N: NewRecord>(mut new: N, env: &Env) -> Result<RawDocumentBuf> {
-    complete(&mut new, env)?;
+    Ok(encode_kept(&mut new, env)?.0)
+}
+
+/// As [`encode_new`], with what Forge added.
+pub(crate) fn encode_kept<N: NewRecord>(new: &mut N, env: &Env) -> Result<(RawDocumentBuf, Kept)> {
+    complete(new, env)?;
     let def = <N::Model as Model>::def();
-    crate::validate::check(&new, N::shape(), || format!("{}.insert", def.name))?;
-    encode(&new, def, env)
+    crate::validate::check(new, N::shape(), || format!("{}.insert", def.name))?;
+    let kept = Kept { at: def.timestamps.then(|| env.now()) };
+    Ok((encode(new, def, kept)?, kept))
 }
 
 /// Completes and encodes a new document whose keys are still to be filled in: its rules are to be checked after that.
 pub(crate) fn encode_unchecked<N: NewRecord>(mut new: N, env: &Env) -> Result<RawDocumentBuf> {
     complete(&mut new, env)?;
-    encode(&new, <N::Model as Model>::def(), env)
+    encode_now(&new, <N::Model as Model>::def(), env)
 }
 
 /// Completes, checks and encodes a new state of a document: what only the server can give may be missing.
@@ -239,7 +303,7 @@ pub(crate) fn encode_state<N: NewRecord>(mut new: N, env: &Env) -> Result<RawDoc
     new.fill(env);
     let def = <N::Model as Model>::def();
     crate::validate::check(&new, N::shape(), || format!("{}.update", def.name))?;
-    encode(&new, def, env)
+    encode_now(&new, def, env)
 }
 
 fn complete<N: NewRecord>(new: &mut N, env: &Env) -> Result<()> {
@@ -252,9 +316,12 @@ fn complete<N: NewRecord>(new: &mut N, env: &Env) -> Result<()> {
     if missing.is_empty() { Ok(()) } else { Err(Error::validation(&operation(), missing)) }
 }
 
-fn encode<R: Record>(record: &R, def: &'static ModelDef, env: &Env) -> Result<RawDocumentBuf> {
-    let stamp = def.timestamps.then(|| env.now());
-    let document = codec::encode(&Stored { record, stamp, version: def.version })
+fn encode_now<R: Record>(record: &R, def: &'static ModelDef, env: &Env) -> Result<RawDocumentBuf> {
+    encode(record, def, Kept { at: def.timestamps.then(|| env.now()) })
+}
+
+fn encode<R: Record>(record: &R, def: &'static ModelDef, kept: Kept) -> Result<RawDocumentBuf> {
+    let document = codec::encode(&Stored { record, stamp: kept.at, version: def.version })
         .map_err(|e| Error::bad_request(format!("this {} cannot be stored: {e}", def.name)).with_source(e))?;
     value::check_keys(&document)
         .map_err(|problem| Error::bad_request(format!("this {} cannot be stored: {problem}", def.name)))?;

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::codec;
+use crate::codec::elements::{self, Element, Elements};
 use crate::error::{Error, Result};
 use crate::types::{DateTime, GeoPoint, Uuid};
 
@@ -57,10 +58,7 @@ fn primitive<T: 'static>(value: &T) -> Option<Bson> {
     None
 }
 
-/// The type of ObjectIds (BSON specification 1.1, section 3).
-const OBJECT_ID: u8 = 0x07;
-
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Wrapper<T> {
     v: T,
 }
@@ -72,18 +70,17 @@ fn through_raw<T: Serialize>(value: &T) -> Result<Bson> {
             std::any::type_name::<T>()
         ))
     };
-    let document = codec::encode(&Wrapper { v: value }).map_err(|e| unstorable(&e))?;
+    let bytes = codec::encode_alone(value).map_err(|e| unstorable(&e))?;
     // An id, the usual case: type, `v`, NUL, twelve bytes, and the end of the document.
-    if let [_, _, _, _, OBJECT_ID, b'v', 0, id @ .., 0] = document.as_bytes()
+    if let [_, _, _, _, elements::OBJECT_ID, b'v', 0, id @ .., 0] = bytes.as_slice()
         && let Ok(id) = <[u8; 12]>::try_from(id)
     {
         return Ok(Bson::ObjectId(id.into()));
     }
+    for_nested(&bytes, |element| check_inside(&element, "", 0)).map_err(Error::bad_request)?;
+    let document = RawDocument::from_bytes(&bytes).map_err(|e| unstorable(&e))?;
     match document.get("v").map_err(|e| unstorable(&e))? {
-        Some(raw) => {
-            check_value(raw, "").map_err(Error::bad_request)?;
-            Bson::try_from(raw).map_err(|e| unstorable(&e))
-        }
+        Some(raw) => Bson::try_from(raw).map_err(|e| unstorable(&e)),
         None => Ok(Bson::Null),
     }
 }
@@ -97,45 +94,41 @@ const MAX_DEPTH: usize = 100;
 /// # Errors
 /// A sentence that names the key and where it is.
 pub(crate) fn check_keys(document: &RawDocument) -> std::result::Result<(), String> {
-    for field in document {
-        // What is malformed is told by whoever reads it.
-        let Ok((name, value)) = field else { return Ok(()) };
-        check_value(value, name.as_str())?;
-    }
-    Ok(())
+    for_nested(document.as_bytes(), |element| check_inside(&element, &element.text(), 0))
 }
 
-fn check_value(value: RawBsonRef<'_>, place: &str) -> std::result::Result<(), String> {
-    match value {
-        RawBsonRef::Document(_) | RawBsonRef::Array(_) => check_inside(value, place, 0),
-        _ => Ok(()),
-    }
-}
-
-fn check_inside(value: RawBsonRef<'_>, place: &str, depth: usize) -> std::result::Result<(), String> {
-    let (document, is_array) = match value {
-        RawBsonRef::Document(document) => (document, false),
-        RawBsonRef::Array(array) => match RawDocument::from_bytes(array.as_bytes()) {
-            Ok(document) => (document, true),
-            Err(_) => return Ok(()),
-        },
-        _ => return Ok(()),
-    };
+fn check_inside(element: &Element<'_>, place: &str, depth: usize) -> std::result::Result<(), String> {
     if depth > MAX_DEPTH {
         return Err(format!("`{place}` nests deeper than {MAX_DEPTH} levels"));
     }
-    for field in document {
-        let Ok((name, value)) = field else { return Ok(()) };
-        let name = name.as_str();
-        if !is_array && (name.starts_with('$') || name.contains('.')) {
-            let shown: String = name.chars().take(64).collect();
-            let place = if place.is_empty() { String::new() } else { format!(" in `{place}`") };
-            return Err(format!(
-                "the key {shown:?}{place} cannot be stored: the database takes keys with `.` for paths, and those that \
-                 begin with `$` for operators"
-            ));
+    if element.kind == elements::DOCUMENT
+        && let Some(key) = keys(element.body).find(|key| key.starts_with(b"$") || key.contains(&b'.'))
+    {
+        let shown: String = String::from_utf8_lossy(key).chars().take(64).collect();
+        let place = if place.is_empty() { String::new() } else { format!(" in `{place}`") };
+        return Err(format!(
+            "the key {shown:?}{place} cannot be stored: the database takes keys with `.` for paths, and those that \
+             begin with `$` for operators"
+        ));
+    }
+    for_nested(element.body, |inner| check_inside(&inner, &inner.text(), depth + 1))
+}
+
+fn keys(document: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut elements = Elements::of(document).ok();
+    std::iter::from_fn(move || Some(elements.as_mut()?.next().ok()??.name))
+}
+
+/// Calls `check` with each document and each array of `document`. What is malformed is told by whoever reads it.
+fn for_nested(
+    document: &[u8],
+    check: impl Fn(Element<'_>) -> std::result::Result<(), String>,
+) -> std::result::Result<(), String> {
+    let Ok(mut elements) = Elements::of(document) else { return Ok(()) };
+    while let Ok(Some(element)) = elements.next() {
+        if matches!(element.kind, elements::DOCUMENT | elements::ARRAY) {
+            check(element)?;
         }
-        check_inside(value, place, depth + 1)?;
     }
     Ok(())
 }

@@ -35,6 +35,13 @@ pub(crate) struct Element<'a> {
     pub(crate) body: &'a [u8],
 }
 
+impl Element<'_> {
+    /// The name, for people.
+    pub(crate) fn text(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(self.name)
+    }
+}
+
 /// Walks over the elements of a document or an array.
 #[derive(Debug)]
 pub(crate) struct Elements<'a> {

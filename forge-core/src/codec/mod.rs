@@ -33,6 +33,8 @@ pub(crate) const NAME: &str = "$forge_name";
 
 /// What most documents fit into: one allocation.
 const USUAL_BYTES: usize = 256;
+/// What most values fit into.
+const USUAL_VALUE_BYTES: usize = 32;
 
 /// The document that `value` is stored as.
 ///
@@ -45,6 +47,16 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<RawDocumentBuf, CodecE
         Err(error) => Err(error),
         Ok(()) => RawDocumentBuf::from_bytes(bytes).map_err(CodecError::of),
     }
+}
+
+/// The bytes of the document that has `value` under the name `v`, and nothing else.
+///
+/// # Errors
+/// As [`encode`].
+pub(crate) fn encode_alone<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
+    let mut bytes = Vec::with_capacity(USUAL_VALUE_BYTES);
+    ser::alone(&mut bytes, value)?;
+    Ok(bytes)
 }
 
 /// The value that `document` holds.

@@ -244,6 +244,16 @@ impl<'a> ser::Serializer for Value<'a> {
     }
 }
 
+/// Writes the document `{v: value}`.
+#[inline]
+pub(super) fn alone<T: Serialize + ?Sized>(bytes: &mut Vec<u8>, value: &T) -> Done {
+    let start = bytes.len();
+    bytes.extend_from_slice(&[0; 4]);
+    let mut fields = Fields { bytes, start, elements: 0, entry: 0 };
+    fields.put("v", value)?;
+    fields.finish()
+}
+
 /// Writes the elements of a document or an array.
 pub(super) struct Fields<'a> {
     bytes: &'a mut Vec<u8>,

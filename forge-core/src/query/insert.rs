@@ -10,7 +10,7 @@ use crate::db::{Db, Handle};
 use crate::error::Result;
 use crate::ir::{self, Operation, Outcome, Skipped};
 use crate::model::ModelRef;
-use crate::traits::{Model, NewRecord, encode_new};
+use crate::traits::{Model, NewRecord, encode_kept, encode_new};
 
 /// The most documents that an insert of many holds at a time.
 const MAX_DOCUMENTS: usize = 100_000;
@@ -48,10 +48,13 @@ impl<N: NewRecord> Insert<N> {
         self
     }
 
-    fn encoded(self) -> Result<(Handle, N::Model, Operation)> {
-        let mut document = encode_new(self.new, self.handle.env())?;
+    fn encoded(mut self) -> Result<(Handle, N::Model, Operation)> {
+        let (mut document, kept) = encode_kept(&mut self.new, self.handle.env())?;
         self.handle.claim::<N::Model>(&mut document)?;
-        let stored = decode(&document)?;
+        let stored = match self.new.stored(&kept) {
+            Some(stored) => stored,
+            None => decode(&document)?,
+        };
         Ok((self.handle, stored, inserting::<N::Model>(vec![document], false)))
     }
 

@@ -34,6 +34,12 @@ const EARTH_RADIUS_METRES: f64 = 6_378_100.0;
 /// without a largest distance where the server does not allow `$nearSphere`; `bad_request` for a path that would be
 /// read as an operator.
 pub fn filter(filter: &Filter, place: Place) -> Result<Document> {
+    // One value at one path, the usual condition of all, has nothing to be merged with.
+    if let Filter::Field(path, Predicate::Eq(value)) = filter
+        && place != Place::Element
+    {
+        return Ok(doc! { checked_path(path)?: equal_to(value) });
+    }
     Ok(match compile(filter, place)? {
         Compiled::All => Document::new(),
         Compiled::Nothing => super::nothing(),

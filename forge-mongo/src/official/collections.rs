@@ -1,6 +1,7 @@
 //! Handles of collections, kept: making one anew for each command costs more than looking it up.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{PoisonError, RwLock};
 
 use bson::RawDocumentBuf;
@@ -17,8 +18,33 @@ pub(super) struct Collections(RwLock<Kept>);
 
 #[derive(Default)]
 struct Kept {
-    databases: HashMap<String, HashMap<String, Documents>>,
+    databases: ByName<ByName<Documents>>,
     handles: usize,
+}
+
+type ByName<T> = HashMap<String, T, BuildHasherDefault<Fnv>>;
+
+/// FNV-1a, by Fowler, Noll and Vo. Names are few, short, and looked up for every command: the standard hasher is slower, for a
+/// protection that a map of bounded size does not need.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Collections {

@@ -1,9 +1,47 @@
 //! Inserts: ids, defaults, timestamps, rules, unique indexes.
 
+use forge::__private::{Kept, NewRecord};
 use forge::ErrorCode;
 use forge::error::Details;
+use forge::prelude::*;
 use forge_tests::models::{NewPerson, Person, person};
 use forge_tests::{Fixture, Result, conformance};
+
+/// Every value of it reads as what was stored, so that an insert answers without reading it back.
+#[derive(Debug, Clone, PartialEq, Model)]
+#[model(collection = "readings", timestamps, soft_delete)]
+#[allow(missing_docs, reason = "a test model")]
+pub struct Reading {
+    pub value: f64,
+    #[model(id)]
+    pub id: Id<Reading>,
+    pub sensor: Uuid,
+    pub notes: Vec<String>,
+    pub unit: Option<String>,
+    pub taken: Option<DateTime>,
+    #[model(readonly, default = 7)]
+    pub quality: i32,
+    #[model(private)]
+    pub secret: Option<String>,
+    #[model(version)]
+    pub version: i32,
+    pub created_at: DateTime,
+    pub updated_at: Option<DateTime>,
+    pub deleted_at: Option<DateTime>,
+}
+
+fn reading() -> NewReading {
+    NewReading {
+        id: None,
+        value: -0.0,
+        sensor: Uuid::from_bytes([7; 16]),
+        notes: vec![String::new(), "ü\0".into()],
+        unit: None,
+        taken: Some(DateTime::from_millis(-1)),
+        quality: None,
+        secret: Some("s".into()),
+    }
+}
 
 async fn refused(t: &Fixture, new: NewPerson) -> forge::Error {
     t.db.insert(new).await.unwrap_err()
@@ -34,6 +72,14 @@ conformance! {
         assert_eq!(stored.keys().next().unwrap(), "_id");
         assert!(stored.get_object_id("_id").is_ok() && stored.get_datetime("createdAt").is_ok(), "{stored}");
         assert!(!stored.contains_key("age"), "absent values are not stored: {stored}");
+    }
+
+    async fn an_answer_made_without_reading_is_what_is_read(t) {
+        let answer = t.db.insert(reading()).await?;
+        assert_eq!((answer.version, answer.quality, answer.created_at), (1, 7, t.clock.now()));
+        let read = t.db.get::<Reading>(answer.id).await?.unwrap();
+        assert_eq!(read, answer);
+        assert!(read.value.is_sign_negative() && answer.value.is_sign_negative());
     }
 
     async fn what_is_given_is_kept(t) {
@@ -125,4 +171,17 @@ conformance! {
         let ann = t.db.insert(new).await?;
         assert_eq!(t.db.find::<Person>().filter(|p| p.tags.has("$gt")).one().await?, ann);
     }
+}
+
+#[test]
+fn only_models_of_exact_values_are_made_without_reading() {
+    let kept = Kept { at: Some(DateTime::from_millis(5)) };
+    let mut new = reading();
+    assert_eq!(new.clone().stored(&kept), None, "nothing is made up for what was not filled in");
+    new.fill(&forge::system_env());
+    let made = new.stored(&kept).unwrap();
+    assert_eq!((made.created_at, made.updated_at, made.deleted_at), (kept.at.unwrap(), kept.at, None));
+    let mut person = person("Ann");
+    person.fill(&forge::system_env());
+    assert_eq!(person.stored(&kept), None, "an embed may read back as something else");
 }

@@ -1,8 +1,10 @@
 //! What an insert takes: `NewFlight`.
 
+use std::collections::HashSet;
+
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
-use syn::Ident;
+use syn::{Ident, Type};
 
 use super::super::check::{Access, Model, Origin, Stored};
 use super::record::{Record, Slot, Take};
@@ -47,6 +49,7 @@ pub(super) fn implementation(model: &Model<'_>, names: &Names, rules: &Rules<'_>
     let record = record.implementation();
     let fill = fields(model).filter_map(|(_, field)| fill(this, field));
     let missing = fields(model).filter_map(|(_, field)| missing(field));
+    let stored = stored(model, this);
     let validate =
         rules.implementation(ident, |field| Some(usize::from(field.optional || may_be_left_out(field))));
     quote! {
@@ -61,8 +64,49 @@ pub(super) fn implementation(model: &Model<'_>, names: &Names, rules: &Rules<'_>
             fn missing(&self, report: &mut dyn ::core::ops::FnMut(&'static str)) {
                 #(#missing)*
             }
+            #stored
         }
     }
+}
+
+/// The model made of what was inserted, where that is what would be read: not where an absent value reads as another, or
+/// where the database handle gives one.
+fn stored(model: &Model<'_>, this: &Ident) -> Option<TokenStream> {
+    let another = |field: &Stored<'_>| {
+        field.field.attrs.tenant_key.is_set() || field.optional && field.field.serde.default.is_set()
+    };
+    if model.fields.iter().any(another) {
+        return None;
+    }
+    let mut types: Vec<&Type> = fields(model).map(|(_, field)| &field.field.ty).collect();
+    let mut seen = HashSet::new();
+    types.retain(|ty| seen.insert(ty.to_token_stream().to_string()));
+    let exact = types.iter().map(|ty| quote_spanned!(spans::of(ty)=> __forge::Exactness::<#ty>::EXACT));
+    let values = model.fields.iter().map(|field| {
+        let ident = &field.field.ident;
+        let value = match field.origin {
+            Origin::Timestamp => quote!(::core::convert::From::from(kept.at?)),
+            Origin::Deletion => quote!(::core::option::Option::None),
+            Origin::Version => quote!(kept.version()?),
+            _ if may_be_left_out(field) => quote!(self.#ident?),
+            _ => quote!(self.#ident),
+        };
+        quote!(#ident: #value,)
+    });
+    let relations = model.relations.iter().map(|relation| &relation.field.ident);
+    Some(quote! {
+        fn stored(self, kept: &__forge::Kept) -> ::core::option::Option<#this> {
+            #[allow(unused_imports)]
+            use __forge::Inexact as _;
+            if !(#(#exact)&&*) {
+                return ::core::option::Option::None;
+            }
+            ::core::option::Option::Some(#this {
+                #(#values)*
+                #(#relations: ::core::default::Default::default(),)*
+            })
+        }
+    })
 }
 
 /// The fields with their positions: the id first, as it stands first in stored documents.
