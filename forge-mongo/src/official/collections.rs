@@ -1,74 +1,58 @@
 //! Handles of collections, kept: making one anew for each command costs more than looking it up.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{PoisonError, RwLock};
 
 use bson::RawDocumentBuf;
 use mongodb::{Client, Collection};
 
-/// More handles than this are not kept: a program with a database for each tenant has any number of them.
-const MOST: usize = 1_000;
+/// The most handles that are kept: a program with a database for each tenant has any number of them.
+const MOST: usize = 1_024;
 
 type Documents = Collection<RawDocumentBuf>;
 
-/// The handles of one client, by database and name.
-#[derive(Default)]
-pub(super) struct Collections(RwLock<Kept>);
+/// The handles of one client, each at the place that its name and its database's lead to.
+pub(super) struct Collections(RwLock<Vec<Option<Kept>>>);
 
-#[derive(Default)]
 struct Kept {
-    databases: ByName<ByName<Documents>>,
-    handles: usize,
+    database: Box<str>,
+    collection: Documents,
 }
 
-type ByName<T> = HashMap<String, T, BuildHasherDefault<Fnv>>;
-
-/// FNV-1a, by Fowler, Noll and Vo. Names are few, short, and looked up for every command: the standard hasher is slower, for a
-/// protection that a map of bounded size does not need.
-struct Fnv(u64);
-
-impl Default for Fnv {
+impl Default for Collections {
     fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for Fnv {
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
+        Self(RwLock::new((0..MOST).map(|_| None).collect()))
     }
 }
 
 impl Collections {
     /// The collection `name` of `database`.
     pub(super) fn get(&self, client: &Client, database: &str, name: &str) -> Documents {
-        let kept = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(collection) = kept.databases.get(database).and_then(|known| known.get(name)) {
-            return collection.clone();
+        let place = place(database, name);
+        let places = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Some(kept)) = places.get(place)
+            && kept.collection.name() == name
+            && &*kept.database == database
+        {
+            return kept.collection.clone();
         }
-        drop(kept);
+        drop(places);
         let collection: Documents = client.database(database).collection(name);
-        self.0.write().unwrap_or_else(PoisonError::into_inner).keep(database, name, &collection);
+        let kept = Kept { database: database.into(), collection: collection.clone() };
+        if let Some(place) = self.0.write().unwrap_or_else(PoisonError::into_inner).get_mut(place) {
+            *place = Some(kept);
+        }
         collection
     }
 }
 
-impl Kept {
-    fn keep(&mut self, database: &str, name: &str, collection: &Documents) {
-        if self.handles >= MOST {
-            *self = Self::default();
-        }
-        self.databases.entry(database.to_owned()).or_default().insert(name.to_owned(), collection.clone());
-        self.handles += 1;
-    }
+/// FNV-1a, by Fowler, Noll and Vo: short names are hashed for every command, and two at the same place only take turns.
+fn place(database: &str, name: &str) -> usize {
+    let bytes = database.bytes().chain([0]).chain(name.bytes());
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    // The high half is mixed best.
+    (hash >> 32) as usize % MOST
 }
 
 #[cfg(test)]
@@ -76,16 +60,19 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_handle_leads_to_its_own_collection_and_few_are_kept() {
+    async fn a_handle_leads_to_its_own_collection_also_where_two_share_a_place() {
         let client = Client::with_uri_str("mongodb://127.0.0.1:1").await.unwrap();
         let collections = Collections::default();
-        for n in 0..MOST + 10 {
+        let places: std::collections::HashSet<_> =
+            (0..2 * MOST).map(|n| place(&format!("d{n}"), "c")).collect();
+        assert!(places.len() > MOST / 2, "{} places are used", places.len());
+        for n in 0..2 * MOST {
             let database = format!("d{n}");
             for _ in 0..2 {
                 let collection = collections.get(&client, &database, "c");
                 assert_eq!(collection.namespace().to_string(), format!("{database}.c"));
             }
         }
-        assert_eq!(collections.0.read().unwrap().handles, 10);
+        assert_eq!(collections.0.read().unwrap().len(), MOST);
     }
 }
