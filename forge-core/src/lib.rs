@@ -90,7 +90,11 @@ pub mod __private {
     pub use crate::types::{DateTime, Id, Uuid};
     pub use crate::value::IntoValue;
     // Short, so that the functions which models derive stay on one line.
+    pub use crate::record::Done;
     pub use core::result::Result as Out;
     pub use futures_util::future::BoxFuture;
+    pub use schemars::{Schema, SchemaGenerator};
+    pub use serde::Deserializer as De;
     pub use serde::Serializer as Ser;
+    pub use serde::ser::SerializeMap as Map;
 }

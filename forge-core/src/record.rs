@@ -136,6 +136,9 @@ pub trait Record: Sized {
     fn write<S: SerializeMap>(&self, writer: &mut Writer<S>) -> Result<(), S::Error>;
 }
 
+/// How writing with `S` ends.
+pub type Done<S> = Result<(), <S as SerializeMap>::Error>;
+
 /// Reads the fields of one record.
 pub struct Reader<'de, A> {
     map: A,

@@ -150,8 +150,8 @@ exact!(bool, i8, i16, i32, i64, u8, u16, u32, f32, f64, String, bson::oid::Objec
 impl<M: ?Sized> Exact for Id<M> {}
 impl<T: Exact> Exact for Vec<T> {}
 
-/// Whether the values of a field of type `T` are [`Exact`], for derives, which know of a type only how it is written:
-/// the constant of the type itself goes before that of [`Inexact`].
+/// Whether the values of fields of type `T`, or of a tuple of such types, are [`Exact`]. For derives, which know of a type
+/// only how it is written: the constant of the type itself goes before that of [`Inexact`].
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Exactness<T>(std::marker::PhantomData<T>);
@@ -161,11 +161,20 @@ impl<T: MaybeAbsent> Exactness<T> {
     pub const EXACT: bool = true;
 }
 
-/// [`Exact`] values, and those that may be absent.
+/// [`Exact`] values, those that may be absent, and tuples of them.
 #[doc(hidden)]
 pub trait MaybeAbsent {}
 impl<T: Exact> MaybeAbsent for T {}
 impl<T: Exact> MaybeAbsent for Option<T> {}
+
+macro_rules! tuples {
+    ($first:ident $($rest:ident)*) => {
+        impl<$first: MaybeAbsent, $($rest: MaybeAbsent),*> MaybeAbsent for ($first, $($rest,)*) {}
+        tuples!($($rest)*);
+    };
+    () => {};
+}
+tuples!(A B C D E F G H);
 
 /// See [`Exactness`].
 #[doc(hidden)]

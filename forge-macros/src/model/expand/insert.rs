@@ -12,6 +12,9 @@ use super::rules::Rules;
 use super::{Names, docs, own_slot};
 use crate::{spans, ty};
 
+/// The most elements of a tuple that `Exactness` knows.
+const TUPLE: usize = 8;
+
 /// The struct.
 pub(super) fn structure(model: &Model<'_>, names: &Names) -> TokenStream {
     let Names { model: this, new: ident, .. } = names;
@@ -81,7 +84,11 @@ fn stored(model: &Model<'_>, this: &Ident) -> Option<TokenStream> {
     let mut types: Vec<&Type> = fields(model).map(|(_, field)| &field.field.ty).collect();
     let mut seen = HashSet::new();
     types.retain(|ty| seen.insert(ty.to_token_stream().to_string()));
-    let exact = types.iter().map(|ty| quote_spanned!(spans::of(ty)=> __forge::Exactness::<#ty>::EXACT));
+    // Tuples of tuples, where there are more elements than impls are for.
+    let types: Vec<TokenStream> = match types.len() {
+        0..=TUPLE => types.iter().map(ToTokens::to_token_stream).collect(),
+        _ => types.chunks(TUPLE).map(|types| quote!((#(#types,)*))).collect(),
+    };
     let values = model.fields.iter().map(|field| {
         let ident = &field.field.ident;
         let value = match field.origin {
@@ -98,9 +105,8 @@ fn stored(model: &Model<'_>, this: &Ident) -> Option<TokenStream> {
         fn stored(self, kept: &__forge::Kept) -> ::core::option::Option<#this> {
             #[allow(unused_imports)]
             use __forge::Inexact as _;
-            if !(#(#exact)&&*) {
-                return ::core::option::Option::None;
-            }
+            type Types = (#(#types,)*);
+            __forge::Exactness::<Types>::EXACT.then_some(())?;
             ::core::option::Option::Some(#this {
                 #(#values)*
                 #(#relations: ::core::default::Default::default(),)*

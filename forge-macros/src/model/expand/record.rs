@@ -1,6 +1,6 @@
 //! `impl Record` with the serde and schema traits on top of it: the same for models, embeds, inserts, patches, arguments.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Literal, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::Ident;
 
@@ -62,10 +62,7 @@ impl Record<'_> {
                 #shape
                 #read
                 #[allow(unused_variables)]
-                fn write<S: __forge::serde::ser::SerializeMap>(
-                    &self,
-                    writer: &mut __forge::Writer<S>,
-                ) -> ::core::result::Result<(), S::Error> {
+                fn write<S: __forge::Map>(&self, to: &mut __forge::Writer<S>) -> __forge::Done<S> {
                     #write
                 }
             }
@@ -73,7 +70,8 @@ impl Record<'_> {
     }
 
     fn shape(&self) -> TokenStream {
-        let (name, role, shape, picked) = (&self.name, &self.role, &self.shape, &self.picked);
+        let (name, role, shape) = (&self.name, &self.role, &self.shape);
+        let picked = self.picked.iter().map(|position| Literal::usize_unsuffixed(*position));
         quote! {
             fn shape() -> &'static __forge::Shape {
                 static SHAPE: __forge::Shape = __forge::Shape {
@@ -127,13 +125,13 @@ impl Record<'_> {
         let fields = self.slots.iter().enumerate().map(|(i, slot)| {
             let ident = slot.ident;
             match slot.optional {
-                true => quote_spanned!(slot.span=> writer.put_optional(#i, &self.#ident)?;),
-                false => quote_spanned!(slot.span=> writer.put(#i, &self.#ident)?;),
+                true => quote_spanned!(slot.span=> to.put_optional(#i, &self.#ident)?;),
+                false => quote_spanned!(slot.span=> to.put(#i, &self.#ident)?;),
             }
         });
         let relations = self.relations.iter().enumerate().map(|(i, ident)| {
             let i = i + self.slots.len();
-            quote!(writer.put_relation(#i, &self.#ident)?;)
+            quote!(to.put_relation(#i, &self.#ident)?;)
         });
         quote! {
             #(#fields)*
@@ -156,8 +154,8 @@ fn serialize(ident: &Ident) -> TokenStream {
 fn deserialize(ident: &Ident) -> TokenStream {
     quote! {
         impl<'de> __forge::serde::Deserialize<'de> for #ident {
-            fn deserialize<D: __forge::serde::Deserializer<'de>>(deserializer: D) -> ::core::result::Result<Self, D::Error> {
-                __forge::deserialize(deserializer)
+            fn deserialize<D: __forge::De<'de>>(from: D) -> __forge::Out<Self, D::Error> {
+                __forge::deserialize(from)
             }
         }
     }
@@ -170,7 +168,7 @@ fn json_schema(ident: &Ident) -> TokenStream {
             fn schema_name() -> ::std::borrow::Cow<'static, str> {
                 ::std::borrow::Cow::Borrowed(#name)
             }
-            fn json_schema(generator: &mut __forge::schemars::SchemaGenerator) -> __forge::schemars::Schema {
+            fn json_schema(generator: &mut __forge::SchemaGenerator) -> __forge::Schema {
                 __forge::shape_schema(<Self as __forge::Record>::shape(), generator)
             }
         }

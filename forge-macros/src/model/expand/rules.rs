@@ -72,7 +72,7 @@ impl<'m> Rules<'m> {
         };
         quote! {
             impl __forge::validator::Validate for #ident {
-                fn validate(&self) -> ::core::result::Result<(), __forge::validator::ValidationErrors> {
+                fn validate(&self) -> __forge::Out<(), __forge::validator::ValidationErrors> {
                     #body
                 }
             }
