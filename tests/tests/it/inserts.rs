@@ -11,7 +11,7 @@ use forge_tests::{Fixture, Result, conformance};
 #[derive(Debug, Clone, PartialEq, Model)]
 #[model(collection = "readings", timestamps, soft_delete)]
 #[allow(missing_docs, reason = "a test model")]
-pub struct Reading {
+pub(crate) struct Reading {
     pub value: f64,
     #[model(id)]
     pub id: Id<Reading>,
