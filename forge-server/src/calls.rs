@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::Limits;
 use crate::auth::{self, Authenticator};
+use crate::carried::Carried;
 use crate::databases::Databases;
 use crate::gates::Gates;
 use crate::idempotency::kept::Kept;
@@ -39,7 +41,18 @@ const MAX_KEY: usize = 255;
 
 /// What every transport calls handlers through. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Calls {
+pub(crate) struct Calls(Arc<Shared>);
+
+impl Deref for Calls {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// What all calls share.
+pub(crate) struct Shared {
     pub(crate) runtime: Runtime,
     pub(crate) hub: Hub,
     pub(crate) limits: Arc<Limits>,
@@ -88,7 +101,9 @@ impl Calls {
     ) -> Self {
         let Callers { auth, databases } = callers;
         let active = watch::Sender::new(0);
-        Self { runtime, hub, limits, auth, metrics, databases, gates, answers, active, draining }
+        let shared =
+            Shared { runtime, hub, limits, auth, metrics, databases, gates, answers, active, draining };
+        Self(Arc::new(shared))
     }
 
     /// The caller behind the headers of a request.
@@ -166,11 +181,11 @@ impl Calls {
     pub(crate) async fn mutation(
         &self,
         name: &str,
-        args: &Map<String, Value>,
+        args: Map<String, Value>,
         caller: Caller,
         key: Option<&str>,
     ) -> StoredAnswer {
-        let work = self.clone().keyed_mutation(name.to_owned(), args.clone(), caller, key.map(str::to_owned));
+        let work = self.clone().keyed_mutation(name.to_owned(), args, caller, key.map(str::to_owned));
         let active = self.busy();
         let handler = self.runtime.registry().public(HandlerKind::Mutation, name).ok();
         let started = Instant::now();
@@ -208,16 +223,14 @@ impl Calls {
             Ok(turn) => (active, turn),
             Err(error) => return refusal(&error),
         };
-        let task = tokio::spawn(async move {
+        let work = Carried::new(async move {
             let _held = held;
             work.await
         });
         let grace = handler.map_or(Duration::ZERO, Self::grace);
-        match timeout_at(until + grace, task).await {
+        match timeout_at(until + grace, AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(failure)) => {
-                refusal(&Error::internal(format!("the mutation {name} was cut off: {failure}")))
-            }
+            Ok(Err(panic)) => refusal(&panicked(name, panic.as_ref())),
             Err(_) => refusal(&too_slow("mutation", name, deadline)),
         }
     }

@@ -14,6 +14,7 @@ mod app;
 pub mod auth;
 mod bind;
 mod calls;
+mod carried;
 mod commands;
 mod connections;
 mod console;

@@ -211,7 +211,7 @@ impl Reader {
         self.start(id, tasks, async move {
             // A drain waits until the answer is queued, so that it goes out before the socket is closed.
             let _busy = calls.busy();
-            let answer = calls.mutation(&name, &args, caller, key.as_deref()).await;
+            let answer = calls.mutation(&name, args, caller, key.as_deref()).await;
             if !answer.is_ok() {
                 return subscriber.outbox.text(protocol::error_body(Some(id), &answer.body));
             }

@@ -17,7 +17,7 @@ use crate::origin::From;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID: usize = 128;
 
-/// Gives the request an id, logs it in one line, and turns a panic into a 500.
+/// Gives the request an id, logs it in one line, turns a panic into a 500, and keeps browsers from guessing types.
 pub(crate) async fn outermost(State(server): State<Routes>, mut request: Request, next: Next) -> Response {
     let id =
         request_id(request.headers()).unwrap_or_else(|| server.calls.runtime.db().env().object_id().to_hex());
@@ -30,7 +30,9 @@ pub(crate) async fn outermost(State(server): State<Routes>, mut request: Request
         Err(_) => ApiError::from(Error::internal(format!("{method} {path} panicked"))).into_response(),
     };
     complete(&mut response, &id);
-    response.headers_mut().insert(REQUEST_ID, header);
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, header);
+    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
     server.calls.metrics.answered(response.status().as_u16());
     let (status, ms) = (response.status().as_u16(), started.elapsed().as_millis() as u64);
     if matches!(&*path, "/healthz" | "/readyz") && status < 400 {

@@ -8,6 +8,7 @@ mod openapi;
 pub(crate) mod request;
 mod schemas;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
@@ -16,7 +17,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Path, Query, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::from_fn_with_state;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use forge_core::auth::SeenAuth;
@@ -38,11 +39,21 @@ const SOCKET_BUFFER: usize = 4 * 1024;
 /// The longest that `/readyz` waits for the database.
 const PING: Duration = Duration::from_secs(2);
 
-/// What the routes share. Cheap to clone.
+/// What the routes share. Cheap to clone: every request takes it from layer to layer.
 #[derive(Clone)]
-pub(crate) struct Routes {
+pub(crate) struct Routes(Arc<Shared>);
+
+impl Deref for Routes {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+pub(crate) struct Shared {
     calls: Calls,
-    origins: Arc<Origins>,
+    origins: Origins,
     manifest: Tagged,
     openapi: Tagged,
     services: Services,
@@ -62,7 +73,7 @@ impl Tagged {
     }
 
     /// 304 where the client has the text already.
-    fn answer(self, headers: &HeaderMap) -> Response {
+    fn answer(&self, headers: &HeaderMap) -> Response {
         let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
         let mut known = known.flat_map(|list| list.split(',')).map(|tag| tag.trim().trim_start_matches("W/"));
         let mut response = match known.any(|tag| tag == "*" || tag == &*self.tag) {
@@ -86,7 +97,7 @@ impl Routes {
         let (registry, catalog) = (calls.runtime.registry(), calls.runtime.db().catalog());
         let openapi = openapi::document(registry, catalog, &services, calls.auth.is_on())?;
         let (manifest, openapi) = (Tagged::new(manifest.into()), Tagged::new(openapi.into()));
-        Ok(Self { calls, origins: Arc::new(origins), manifest, openapi, services })
+        Ok(Self(Arc::new(Shared { calls, origins, manifest, openapi, services })))
     }
 
     /// The routes. `own` are the program's; they come after Forge's own and before the default page. A fallback that
@@ -120,7 +131,6 @@ impl Routes {
             .layer(from_fn_with_state(self.clone(), layers::services));
         router
             .fallback_service(rest)
-            .layer(map_response(security_headers))
             .layer(from_fn_with_state(self.clone(), layers::outermost))
             .with_state(self)
     }
@@ -178,7 +188,7 @@ async fn mutation(
     let args = request::arguments(&headers, body, &server.calls.limits).await?;
     // A key that is no text is passed on as one that is refused.
     let key = headers.get(IDEMPOTENCY_KEY).map(|key| key.to_str().unwrap_or(""));
-    let answer = server.calls.mutation(&name, &args, caller, key).await;
+    let answer = server.calls.mutation(&name, args, caller, key).await;
     if !answer.is_ok() {
         return Ok(answer::refused(&answer));
     }
@@ -205,7 +215,7 @@ async fn upgrade(
     if server.calls.is_draining() {
         return Err(Error::unavailable("the server is stopping").into());
     }
-    let calls = server.calls;
+    let calls = server.calls.clone();
     let caller = calls.caller(request::texts(&headers)).await?;
     let max = calls.limits.frame_bytes;
     let upgrade = upgrade.max_message_size(max).max_frame_size(max);
@@ -245,12 +255,6 @@ async fn missing() -> ApiError {
 async fn wrong_method() -> ApiError {
     let error = Error::new(ErrorCode::BadRequest, "this path does not answer this method");
     ApiError::with_status(error, StatusCode::METHOD_NOT_ALLOWED)
-}
-
-async fn security_headers(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
-    response
 }
 
 #[cfg(test)]

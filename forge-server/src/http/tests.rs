@@ -310,6 +310,13 @@ async fn guards_let_only_those_pass_who_may() {
     assert_eq!(send(&router, sign("Bearer ann")).await.text, "\"x ann\"");
 }
 
+/// Waits until the metrics show `line`.
+async fn until(router: &Router, line: &str) {
+    while !get(router, "/metrics", &[]).await.text.lines().any(|known| known == line) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 #[tokio::test]
 async fn metrics_count_what_happens() {
     let (_server, router, adapter) = start(Limits::default());
@@ -317,6 +324,8 @@ async fn metrics_count_what_happens() {
     post(&router, "/api/query/counter", r#"{"id":1}"#).await;
     post(&router, "/api/query/counter", r#"{"id":"x"}"#).await;
     post(&router, "/api/query/nothing", "{}").await;
+    // The feed is opened by a task of its own.
+    until(&router, "forge_feed_up{database=\"db\"} 1").await;
     let metrics = get(&router, "/metrics", &[]).await;
     assert!(metrics.headers["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
     for line in [

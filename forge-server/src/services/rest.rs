@@ -18,6 +18,7 @@ use super::methods::unsupported;
 use super::qs;
 use super::registry::{Bound, Services, Target};
 use crate::calls::Calls;
+use crate::carried::Carried;
 use crate::http::request;
 use crate::json;
 
@@ -91,7 +92,7 @@ async fn bounded(
         return Err(Error::unavailable("the server is stopping").into());
     }
     let longest = limits.mutation_deadline;
-    let task = tokio::spawn(async move {
+    let work = Carried::new(async move {
         let _busy = busy;
         let work = AssertUnwindSafe(services.call(&service, call)).catch_unwind();
         match timeout(longest, work).await {
@@ -100,11 +101,7 @@ async fn bounded(
             Err(_) => Err(Error::internal("a call was cut off; it may or may not have happened").into()),
         }
     });
-    match timeout(limits.deadline, task).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(failure)) => Err(Error::internal(format!("a call was cut off: {failure}")).into()),
-        Err(late) => Err(too_slow(late)),
-    }
+    timeout(limits.deadline, work).await.map_err(too_slow)?
 }
 
 /// The method that a request is for.
