@@ -15,6 +15,9 @@ use crate::db::{Db, ReadOnly};
 use crate::error::{Error, Result};
 use crate::fields::Filter;
 use crate::handler::HandlerKind;
+use crate::ir;
+use crate::model::ModelRef;
+use crate::query::pipeline::{Columns, Pipeline, Whole};
 use crate::runtime::Runtime;
 use crate::schedule::Later;
 use crate::traits::Model;
@@ -128,10 +131,32 @@ impl QueryCtx {
 
     /// Makes the result depend on documents that the handler did not read: it runs again when one of them changes.
     ///
+    /// A condition on a relation cannot be decided by looking at one document: with one, every change of this model and
+    /// of those that the relation leads to counts.
+    ///
     /// # Errors
-    /// [`ErrorCode::Unsupported`](crate::ErrorCode::Unsupported) for conditions on relations.
+    /// What is wrong with the condition, or with the tenant.
     pub fn watch<M: Model>(&self, filter: impl FnOnce(&'static M::Fields) -> Filter<M>) -> Result<()> {
-        self.db.record(filter(M::FIELDS))
+        let filter = filter(M::FIELDS).into_ir()?;
+        self.db.watched(|watched| watched.documents(ModelRef(M::def()), filter))
+    }
+
+    /// As [`watch`](QueryCtx::watch), of every document of the model.
+    ///
+    /// # Errors
+    /// What is wrong with the tenant.
+    pub fn watch_all<M: Model>(&self) -> Result<()> {
+        self.db.watched(|watched| watched.documents(ModelRef(M::def()), ir::Filter::All))
+    }
+
+    /// As [`watch`](QueryCtx::watch), of what a pipeline would read: the documents that meet its conditions before any
+    /// other stage, and all that its stages join. It is not run.
+    ///
+    /// # Errors
+    /// What a stage found wrong with what it was given, or what is wrong with the tenant.
+    pub fn watch_pipeline<R: Columns, A>(&self, pipeline: Pipeline<R, Whole<A>>) -> Result<()> {
+        let pipeline = pipeline.to_ir()?;
+        self.db.watched(|watched| watched.source(pipeline.source))
     }
 
     /// The same context's database with this name.

@@ -8,13 +8,12 @@ use futures_core::stream::BoxStream;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 
-use crate::adapter::{Adapter, Exec, Explanation, Read, ReadLog, Written};
+use crate::adapter::{Adapter, Exec, Explanation, ReadLog, Written};
 use crate::catalog::Catalog;
 use crate::databases::LazyIndexes;
 use crate::env::Env;
-use crate::error::{Error, Result};
-use crate::feed::Feeds;
-use crate::fields::Filter;
+use crate::error::Result;
+use crate::feed::{Feeds, Watched};
 use crate::ir::{self, Operation, Outcome};
 use crate::model::ModelRef;
 use crate::observe::Observers;
@@ -254,16 +253,12 @@ impl<A> Db<A> {
         db
     }
 
-    pub(crate) fn record<M: Model>(&self, filter: Filter<M>) -> Result<()> {
-        let filter = filter.into_ir()?;
-        if filter.has_relations() {
-            return Err(Error::unsupported(
-                "ctx.watch takes conditions on the model's own fields, not on its relations",
-            ));
-        }
+    /// Records what `gather` names as read, where somebody wants to know.
+    pub(crate) fn watched(&self, gather: impl FnOnce(&mut Watched<'_>) -> Result<()>) -> Result<()> {
+        let mut watched = Watched::by(&self.handle);
+        gather(&mut watched)?;
         if let Some(log) = &self.handle.exec.reads {
-            let filter = self.handle.exec.tenant.condition(M::def())?.and(filter);
-            log.push(Read::new(self.name(), M::def().collection, filter));
+            watched.reads().into_iter().for_each(|read| _ = log.push(read));
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 mod dependencies;
 mod follow;
 mod share;
+mod watched;
 pub mod wire;
 
 use std::fmt;
@@ -22,6 +23,7 @@ pub use dependencies::{Affects, Dependencies};
 pub use follow::InProcess;
 pub use share::Feed;
 use share::Shares;
+pub(crate) use watched::Watched;
 
 /// What a feed has to tell.
 #[derive(Debug, Clone)]

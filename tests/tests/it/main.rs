@@ -5,6 +5,7 @@
 mod cascades;
 mod compares;
 mod deletes;
+mod depends;
 mod ends;
 mod feed;
 mod filters;
