@@ -30,6 +30,9 @@ pub use forge_macros::{Embed, Model, Projection, cron, mutation, query};
 pub use clusters::{CLUSTER_VARIABLE, Clusters};
 #[cfg(any(feature = "embedded", feature = "mongodb"))]
 pub use connect::connect;
+/// The official driver below, for [`Db::raw`].
+#[cfg(feature = "mongodb")]
+pub use forge_mongo::mongodb;
 #[cfg(any(feature = "embedded", feature = "mongodb"))]
 pub use system::system_env;
 

@@ -174,6 +174,12 @@ pub trait Adapter: Send + Sync + 'static {
         let _ = attempt;
     }
 
+    /// The handle of `database` of the client library below, by its type: of the official driver a `mongodb::Database`.
+    fn raw(&self, database: &str) -> Option<Box<dyn Any + Send>> {
+        let _ = database;
+        None
+    }
+
     /// Resolves after `wait`; none where there are no timers.
     fn timer(&self, wait: Duration) -> Option<BoxFuture<'static, ()>> {
         let _ = wait;

@@ -164,6 +164,14 @@ impl QueryCtx {
         self.db.database(name)
     }
 
+    /// The client library's own handle of the database with this name: see [`Db::raw`], which says what it leaves out.
+    ///
+    /// # Errors
+    /// As [`Db::raw`].
+    pub fn raw_database<T: 'static>(&self, name: &str) -> Result<T> {
+        self.db.database(name).raw()
+    }
+
     /// Runs another query by name, internal ones too, as part of this call.
     ///
     /// # Errors
@@ -184,6 +192,14 @@ impl MutationCtx {
     /// The same server's database with this name.
     pub fn database(&self, name: &str) -> Db {
         self.db.database(name)
+    }
+
+    /// The client library's own handle of the database with this name: see [`Db::raw`], which says what it leaves out.
+    ///
+    /// # Errors
+    /// As [`Db::raw`].
+    pub fn raw_database<T: 'static>(&self, name: &str) -> Result<T> {
+        self.db.database(name).raw()
     }
 
     /// Runs `effect` once, after this mutation's writes are there to stay: mails, webhooks, messages.

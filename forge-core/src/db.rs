@@ -12,7 +12,7 @@ use crate::adapter::{Adapter, Exec, Explanation, ReadLog, Written};
 use crate::catalog::Catalog;
 use crate::databases::LazyIndexes;
 use crate::env::Env;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::feed::{Feeds, Watched};
 use crate::ir::{self, Operation, Outcome};
 use crate::model::ModelRef;
@@ -200,6 +200,22 @@ impl<A> Db<A> {
     /// The name of the database.
     pub fn name(&self) -> &str {
         self.handle.database()
+    }
+
+    /// The handle of this database of the client library below: `db.raw::<mongodb::Database>()`, with the `mongodb` crate
+    /// that `forge::mongodb` is.
+    ///
+    /// It knows nothing of models: no tenants, policies, soft deletes, validation and recorded reads
+    /// ([`QueryCtx::watch`](crate::QueryCtx::watch) tells what a query depends on), and it stays outside of a transaction.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Unsupported`](crate::ErrorCode::Unsupported) where there is no `T` below, as on the embedded engine.
+    pub fn raw<T: 'static>(&self) -> Result<T> {
+        let raw = self.adapter().raw(self.name()).and_then(|raw| raw.downcast().ok());
+        raw.map(|raw| *raw).ok_or_else(|| {
+            let (wanted, engine) = (std::any::type_name::<T>(), self.adapter().name());
+            Error::unsupported(format!("{engine} has no {wanted} below"))
+        })
     }
 
     /// The adapter underneath.

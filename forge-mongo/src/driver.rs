@@ -1,5 +1,6 @@
 //! The seam between the executor and a server: the official driver, or the embedded engine.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,6 +97,12 @@ pub trait Driver: Send + Sync + 'static {
             return Err(Error::unsupported(format!("{} cannot watch from a time on", self.name())));
         }
         self.watch(database, options.resume).await
+    }
+
+    /// As [`Adapter::raw`](forge_core::adapter::Adapter::raw).
+    fn raw(&self, database: &str) -> Option<Box<dyn Any + Send>> {
+        let _ = database;
+        None
     }
 
     /// Resolves after `wait`; none where there are no timers.

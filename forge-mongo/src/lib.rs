@@ -20,6 +20,8 @@ pub use artifact::{Command, MongoArtifact, Reply};
 pub use driver::Driver;
 pub use exec::MongoAdapter;
 #[cfg(feature = "driver")]
+pub use mongodb;
+#[cfg(feature = "driver")]
 pub use official::OfficialDriver;
 pub use refusal::Refusal;
 pub use scans::ScanLogging;

@@ -1,5 +1,6 @@
 //! A driver that counts what passes through it.
 
+use std::any::Any;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -151,6 +152,10 @@ impl Driver for Counting {
 
     async fn ping(&self) -> Result<()> {
         self.inner.ping().await
+    }
+
+    fn raw(&self, database: &str) -> Option<Box<dyn Any + Send>> {
+        self.inner.raw(database)
     }
 
     async fn describe(&self) -> Result<Vec<(String, String)>> {

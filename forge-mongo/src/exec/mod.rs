@@ -25,6 +25,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -141,6 +142,10 @@ impl Adapter for MongoAdapter {
     async fn begin_with(&self, exec: &Exec, options: &TransactionOptions) -> Result<Arc<dyn Transaction>> {
         let database = exec.database.as_deref().unwrap_or(self.driver.default_database());
         self.driver.begin_with(database, options).await
+    }
+
+    fn raw(&self, database: &str) -> Option<Box<dyn Any + Send>> {
+        self.driver.raw(database)
     }
 
     fn timer(&self, wait: Duration) -> Option<BoxFuture<'static, ()>> {

@@ -13,6 +13,7 @@ mod session;
 mod stream;
 mod watch;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -167,6 +168,10 @@ impl Driver for OfficialDriver {
     async fn ping(&self) -> Result<()> {
         let ping = self.client.database("admin").run_command(doc! { "ping": 1 }).await;
         ping.map(|_| ()).map_err(errors::map)
+    }
+
+    fn raw(&self, database: &str) -> Option<Box<dyn Any + Send>> {
+        Some(Box::new(self.client.database(database)))
     }
 
     async fn describe(&self) -> Result<Vec<(String, String)>> {

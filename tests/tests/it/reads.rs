@@ -4,7 +4,7 @@ use forge::ErrorCode;
 use forge_tests::models::{
     Author, Book, NewAuthor, NewBook, NewPerson, NewPublisher, Person, Publisher, person,
 };
-use forge_tests::{Fixture, Result, conformance};
+use forge_tests::{Engine, Fixture, Result, conformance};
 
 async fn fill(t: &Fixture) -> Result<Vec<Person>> {
     let mut people = Vec::new();
@@ -15,6 +15,20 @@ async fn fill(t: &Fixture) -> Result<Vec<Person>> {
 }
 
 conformance! {
+    async fn the_driver_below_reads_the_same_documents(t) {
+        t.db.insert(person("Ann")).await?;
+        let raw = t.db.raw::<forge::mongodb::Database>();
+        if t.engine != Engine::Server {
+            let error = raw.unwrap_err();
+            assert_eq!(error.code(), ErrorCode::Unsupported);
+            assert_eq!(error.message(), "embedded has no mongodb::db::Database below");
+            return Ok(());
+        }
+        let people = raw?.collection::<bson::Document>("people");
+        let ann = people.find_one(bson::doc! {}).await.map_err(|e| forge::Error::internal(e.to_string()))?;
+        assert_eq!(ann.unwrap().get_str("name")?, "Ann");
+    }
+
     async fn get_finds_by_id_or_says_none(t) {
         let people = fill(t).await?;
         assert_eq!(t.db.get::<Person>(people[1].id).await?.as_ref(), Some(&people[1]));
