@@ -44,6 +44,7 @@ mod watch;
 
 mod auth;
 mod fanout;
+mod faults;
 mod handlers;
 mod hostile;
 mod http;
