@@ -16,6 +16,7 @@ use crate::auth::{AuthResolver, Authenticator};
 use crate::databases::{DatabaseResolver, Databases};
 use crate::idempotency::{IdempotencyStore, MemoryStore};
 use crate::jobs::Jobs;
+use crate::operators::Operators;
 use crate::server::{Parts, Server};
 use crate::services::{self, Draft, Hooks, Service, Services};
 use crate::settings::Settings;
@@ -272,6 +273,12 @@ impl<P: Platform> App<P> {
         match command {
             Command::Serve => self.serve(&settings).await,
             Command::Admin(admin) => {
+                if let Some(done) = admin.ask_server(&settings).await {
+                    return match done.map_err(Failure::Run)? {
+                        0 => Ok(()),
+                        code => Err(Failure::Code(code)),
+                    };
+                }
                 let runtime = self.connect(&settings).await?;
                 let done = admin.run(&runtime, &settings).await;
                 runtime.db().adapter().close().await;
@@ -345,6 +352,7 @@ impl<P: Platform> App<P> {
             None => settings.auth.clone(),
         };
         let origins = settings.origins.clone();
+        let operators = Operators { token: settings.operator.clone() };
         let metrics = self.metrics.unwrap_or(settings.metrics);
         let (router, index) = (self.router, self.index);
         let parts = Parts {
@@ -355,6 +363,7 @@ impl<P: Platform> App<P> {
             auth,
             metrics,
             origins,
+            operators,
             router,
             services,
             index,

@@ -29,6 +29,7 @@ mod json;
 mod limits;
 mod live;
 mod metrics;
+mod operators;
 mod origin;
 mod protocol;
 mod server;

@@ -195,14 +195,33 @@ fn state(now: &Snapshot) -> Registry {
     );
     let (up, version) =
         (Family::<Database, Gauge>::default(), Family::<Database, Gauge<u64, AtomicU64>>::default());
+    let (commits, lost, down) = (
+        Family::<Database, Counter>::default(),
+        Family::<Database, Counter>::default(),
+        Family::<Database, Gauge<f64, AtomicU64>>::default(),
+    );
     for feed in &now.feeds {
         // The crate takes label values as they are.
         let database = feed.database.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
         let label = Database { database };
+        commits.get_or_create(&label).inc_by(feed.commits);
+        lost.get_or_create(&label).inc_by(feed.lost);
+        down.get_or_create(&label).set(feed.down.as_secs_f64());
         up.get_or_create(&label).set(i64::from(feed.up));
         version.get_or_create(&label).set(feed.version);
     }
     registry.add("feed_up", "Whether the change feed of a database is open", &up);
+    registry.add("feed_commits", "Commits that the change feed of a database brought", &commits);
+    registry.add(
+        "feed_lost",
+        "How often the history of a change feed was lost and live queries ran afresh",
+        &lost,
+    );
+    registry.add(
+        "feed_down_seconds",
+        "Since when the change feed of a database is down; 0 while it is open",
+        &down,
+    );
     registry.add("feed_version", "The newest version that the change feed of a database brought", &version);
     registry
 }
@@ -229,7 +248,14 @@ mod tests {
         metrics.answered(404);
         let snapshot = Snapshot {
             counts: vec![("delayed".into(), Counts { shared: 7, affected: 2 })],
-            feeds: vec![FeedSnapshot { database: "a\"b".into(), up: true, version: 1 << 52 }],
+            feeds: vec![FeedSnapshot {
+                database: "a\"b".into(),
+                up: true,
+                version: 1 << 52,
+                commits: 5,
+                lost: 1,
+                down: Duration::ZERO,
+            }],
             sockets: 3,
             ..Snapshot::default()
         };
@@ -248,6 +274,9 @@ mod tests {
             "forge_feed_up{database=\"a\\\"b\"} 1",
             "forge_feed_version{database=\"a\\\"b\"} 4503599627370496",
             "forge_feed_lag_seconds 0.0",
+            "forge_feed_commits_total{database=\"a\\\"b\"} 5",
+            "forge_feed_lost_total{database=\"a\\\"b\"} 1",
+            "forge_feed_down_seconds{database=\"a\\\"b\"} 0.0",
             "# TYPE forge_call_seconds histogram",
         ] {
             assert!(text.lines().any(|known| known == line), "{line} is not in\n{text}");

@@ -18,6 +18,7 @@ use crate::idempotency::IdempotencyStore;
 use crate::jobs::Jobs;
 use crate::live::hub::Hub;
 use crate::metrics::Metrics;
+use crate::operators::Operators;
 use crate::origin::Origins;
 use crate::services::Services;
 use crate::{Limits, connections};
@@ -38,6 +39,7 @@ pub(crate) struct Parts {
     /// Whether `/metrics` answers.
     pub(crate) metrics: bool,
     pub(crate) origins: Origins,
+    pub(crate) operators: Operators,
     /// The program's own routes.
     pub(crate) router: Router,
     pub(crate) services: Services,
@@ -72,8 +74,8 @@ impl Server {
         let callers = Callers { auth: parts.auth, databases: parts.databases };
         let calls =
             Calls::new(runtime, hub, limits, (callers, metrics, gates), answers, draining.subscribe());
-        let router =
-            Routes::new(calls.clone(), parts.origins, parts.services)?.router(parts.router, parts.index);
+        let router = Routes::new(calls.clone(), parts.origins, parts.services, parts.operators)?
+            .router(parts.router, parts.index);
         Ok(Self { calls, router, draining, jobs: None })
     }
 

@@ -7,6 +7,7 @@ use forge_core::feed::FanOut;
 use forge_core::{Error, Result};
 
 use crate::auth::Authenticator;
+use crate::operators::{self, OperatorToken};
 use crate::origin::Origins;
 
 const DATABASE_VARIABLES: [&str; 3] = ["FORGE_DATABASE_URL", "MONGODB_URI", "MONGO_URI"];
@@ -37,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) auth: Authenticator,
     /// Whether `/metrics` answers.
     pub(crate) metrics: bool,
+    /// What operators show.
+    pub(crate) operator: Option<OperatorToken>,
     /// By what processes tell each other of changes.
     pub(crate) fan_out: Option<SharedFanOut>,
 }
@@ -65,6 +68,7 @@ impl Settings {
             origins: Origins::parse(&origins, read("FORGE_PUBLIC_URL").as_deref())?,
             slow: slow(read("FORGE_SLOW_MS"))?,
             metrics: switch("FORGE_METRICS", read("FORGE_METRICS").as_deref())?,
+            operator: read(operators::VARIABLE).map(|token| OperatorToken::new(&token)).transpose()?,
             fan_out: fan_out(&read)?,
             auth: auth(read)?,
         })
@@ -225,6 +229,7 @@ mod tests {
             ("FORGE_ALLOWED_ORIGINS", "*"),
             ("FORGE_METRICS", "perhaps"),
             ("FORGE_PUBLIC_URL", "app.example.com"),
+            ("FORGE_OPERATOR_TOKEN", "short"),
             ("FORGE_FANOUT_URL", "http://user:hunter2@host"),
         ] {
             let message = read(&[(name, value)]).unwrap_err().to_string();

@@ -183,6 +183,7 @@ pub(crate) fn server_with(
         auth,
         metrics: true,
         origins,
+        operators: Default::default(),
         router: axum::Router::new(),
         services: Default::default(),
         index: None,

@@ -10,7 +10,8 @@ use tokio::process::{Child, Command};
 use crate::http::Client;
 
 /// Variables that a developer may have set and that would change what a program does.
-const OWN_VARIABLES: [&str; 10] = [
+const OWN_VARIABLES: [&str; 11] = [
+    "FORGE_OPERATOR_TOKEN",
     "FORGE_FANOUT_URL",
     "FORGE_FANOUT_PREFIX",
     "FORGE_DATABASE_URL",
@@ -66,7 +67,13 @@ impl Program {
 
 /// What `executable` says when it is run with `variables` to its end.
 pub async fn run(executable: &str, variables: &[(&str, &str)]) -> Output {
-    let output = command(executable, variables).stdout(Stdio::piped()).stderr(Stdio::piped()).output();
+    run_command(executable, &[], variables).await
+}
+
+/// What `executable` says to these arguments.
+pub async fn run_command(executable: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = command(executable, variables);
+    let output = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).output();
     tokio::time::timeout(PATIENCE, output).await.expect("it should end").unwrap()
 }
 

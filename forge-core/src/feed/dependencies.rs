@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::adapter::{ChangeEvent, Commit, Read};
+use crate::ir::Path;
 use crate::matcher::{Matcher, Window};
 
 /// The prepared test of one read.
@@ -16,6 +17,11 @@ impl Affects {
     /// Prepares the test of `read`. Where its filter cannot be matched here, every change in its collection counts.
     pub fn new(read: &Read) -> Self {
         Self { matcher: Matcher::new(&read.filter).ok(), window: read.window.clone() }
+    }
+
+    /// The stored paths that decide; none where every change counts.
+    pub fn paths(&self) -> Option<&[Path]> {
+        self.matcher.as_ref().map(Matcher::paths)
     }
 
     /// Whether `change`, in the collection of the read, can change what it found.

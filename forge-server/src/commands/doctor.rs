@@ -17,7 +17,10 @@ const ERRORS: i32 = 4;
 pub(crate) struct Args {
     /// Print the report as JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
+    /// Ask the running server which live queries cost the most; needs FORGE_OPERATOR_TOKEN
+    #[arg(long)]
+    pub(super) live: bool,
 }
 
 #[derive(Serialize)]

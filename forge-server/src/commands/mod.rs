@@ -1,6 +1,7 @@
 //! The commands of operators: `push`, `doctor`, `pull`.
 
 mod doctor;
+mod live;
 mod pull;
 mod push;
 
@@ -21,6 +22,14 @@ pub(crate) enum Admin {
 }
 
 impl Admin {
+    /// Runs the command where it asks a running server in place of the database; none where it does not.
+    pub(crate) async fn ask_server(&self, settings: &Settings) -> Option<Result<i32>> {
+        match self {
+            Self::Doctor(args) if args.live => Some(live::live(settings, args.json).await),
+            _ => None,
+        }
+    }
+
     /// Runs the command; answers with the exit code.
     ///
     /// # Errors

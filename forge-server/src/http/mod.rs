@@ -26,6 +26,7 @@ use tokio::time::{Duration, timeout};
 
 use crate::calls::Calls;
 use crate::live::hub::Hub;
+use crate::operators::Operators;
 use crate::origin::Origins;
 use crate::services::Services;
 use crate::{json, ws};
@@ -33,6 +34,8 @@ use answer::ApiError;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Where operators read what live queries cost.
+pub(crate) const LIVE_REPORT: &str = "/doctor/live";
 const VERSION: HeaderName = HeaderName::from_static("x-forge-version");
 /// What a socket keeps for reading, and for writing, in bytes.
 const SOCKET_BUFFER: usize = 4 * 1024;
@@ -57,6 +60,7 @@ pub(crate) struct Shared {
     manifest: Tagged,
     openapi: Tagged,
     services: Services,
+    operators: Operators,
 }
 
 /// A text and its ETag.
@@ -92,12 +96,17 @@ impl Tagged {
 impl Routes {
     /// # Errors
     /// `internal` where the handlers cannot be described.
-    pub(crate) fn new(calls: Calls, origins: Origins, services: Services) -> Result<Self, Error> {
+    pub(crate) fn new(
+        calls: Calls,
+        origins: Origins,
+        services: Services,
+        operators: Operators,
+    ) -> Result<Self, Error> {
         let manifest = manifest::manifest(calls.runtime.registry(), calls.runtime.db().catalog());
         let (registry, catalog) = (calls.runtime.registry(), calls.runtime.db().catalog());
         let openapi = openapi::document(registry, catalog, &services, calls.auth.is_on())?;
         let (manifest, openapi) = (Tagged::new(manifest.into()), Tagged::new(openapi.into()));
-        Ok(Self(Arc::new(Shared { calls, origins, manifest, openapi, services })))
+        Ok(Self(Arc::new(Shared { calls, origins, manifest, openapi, services, operators })))
     }
 
     /// The routes. `own` are the program's; they come after Forge's own and before the default page. A fallback that
@@ -117,6 +126,10 @@ impl Routes {
             .method_not_allowed_fallback(wrong_method);
         let open = match self.calls.metrics.is_on() {
             true => open.route("/metrics", get(get_metrics)),
+            false => open,
+        };
+        let open = match self.operators.token.is_some() {
+            true => open.route(LIVE_REPORT, get(get_live_report)),
             false => open,
         };
         let page = move |html: &'static str| get(move || async move { Html(html) });
@@ -230,7 +243,7 @@ async fn ready(State(server): State<Routes>) -> Result<Response, ApiError> {
     }
     match timeout(PING, server.calls.runtime.db().adapter().ping()).await {
         Ok(Ok(())) if server.calls.hub.is_healthy() => Ok(answer::json(readiness(&server.calls.hub))),
-        Ok(Ok(())) => Err(Error::unavailable("the change feed of the database is down").into()),
+        Ok(Ok(())) => Err(Error::unavailable(feed_is_down(&server.calls.hub)).into()),
         _ => Err(Error::unavailable("the database does not answer").into()),
     }
 }
@@ -239,6 +252,24 @@ async fn get_metrics(State(server): State<Routes>) -> Result<Response, ApiError>
     let now = server.calls.look().await;
     let text = server.calls.metrics.encode(&now)?.unwrap_or_default();
     Ok(([(header::CONTENT_TYPE, METRICS)], text).into_response())
+}
+
+async fn get_live_report(State(server): State<Routes>, headers: HeaderMap) -> Result<Response, ApiError> {
+    if !server.operators.admits(&headers) {
+        return Err(Error::unauthorized("this is for operators: send the operator's token").into());
+    }
+    let report = serde_json::to_vec(&server.calls.hub.report().await).map_err(Error::from)?;
+    Ok(answer::json(report))
+}
+
+/// Why live results stand still.
+fn feed_is_down(hub: &Hub) -> String {
+    match hub.feed_down() {
+        Some(since) => {
+            format!("the change feed of the database is down, for {:.1} s so far", since.as_secs_f64())
+        }
+        None => "the change feed of the database is not open yet".to_owned(),
+    }
 }
 
 /// What `/readyz` tells of the feed.

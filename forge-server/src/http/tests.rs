@@ -317,6 +317,29 @@ async fn until(router: &Router, line: &str) {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_change_feed_that_is_down_says_since_when() {
+    let adapter = Arc::new(FakeAdapter::default());
+    for _ in 0..6 {
+        adapter.fail_watch(Error::unavailable("no primary"));
+    }
+    let server = server(adapter, Limits::default());
+    let router = server.router();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let message = get(&router, "/readyz", &[]).await.refused(503, "unavailable");
+    assert!(message.contains("change feed") && message.contains("for 2.0 s"), "{message}");
+    let value = async |metric: &str| {
+        let text = get(&router, "/metrics", &[]).await.text;
+        let name = format!("forge_{metric}{{database=\"db\"}} ");
+        text.lines().find_map(|line| line.strip_prefix(&name)?.parse::<f64>().ok())
+    };
+    assert_eq!((value("feed_up").await, value("feed_down_seconds").await), (Some(0.0), Some(2.0)));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!((value("feed_up").await, value("feed_down_seconds").await), (Some(1.0), Some(0.0)));
+    post(&router, "/api/mutation/add", r#"{"id":1,"by":5}"#).await;
+    until(&router, "forge_feed_commits_total{database=\"db\"} 1").await;
+}
+
 #[tokio::test]
 async fn metrics_count_what_happens() {
     let (_server, router, adapter) = start(Limits::default());

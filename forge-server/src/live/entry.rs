@@ -7,6 +7,7 @@ use forge_core::adapter::{ChangeEvent, Read};
 use forge_core::context::Seen;
 use forge_core::feed::Affects;
 use forge_core::{Caller, Error};
+use serde::Serialize;
 
 use super::event::{Content, Data, Failure, Item, RunId, SocketId, SubId, Wanted};
 use super::index::Posting;
@@ -121,6 +122,21 @@ pub(crate) struct Entry {
     pub(crate) duration: u64,
     /// Transient failures in a row.
     pub(crate) failures: u32,
+    /// What it has cost so far.
+    pub(crate) cost: Cost,
+}
+
+/// What a live query has cost since somebody first wanted it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Cost {
+    /// Runs that ended.
+    pub(crate) runs: u64,
+    /// How long they took, in milliseconds, with what they waited for others.
+    pub(crate) millis: u64,
+    /// Commits that were held against what it read.
+    pub(crate) tested: u64,
+    /// Those of them that made its result stale.
+    pub(crate) affected: u64,
 }
 
 impl Entry {
@@ -143,6 +159,7 @@ impl Entry {
             last_start: None,
             duration: 0,
             failures: 0,
+            cost: Cost::default(),
         }
     }
 

@@ -1,23 +1,21 @@
 //! The tasks around the live-query machine: feeds, runs, sockets.
 
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use forge_core::feed::News;
-use forge_core::handler::HandlerKind;
-use forge_core::{Caller, Error, ErrorCode, Runtime};
-use futures_util::FutureExt as _;
-use serde_json::value::RawValue;
+use forge_core::{Caller, Error, Runtime};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
-use super::event::{Action, Data, Event, Failure, Outcome, RunId, SocketId, SubId, Wanted};
-use super::machine::{Config, Machine};
+use super::event::{Action, Data, Event, RunId, SocketId, SubId, Wanted};
+use super::health::{FeedCounts, Health};
+use super::machine::{Config, LiveReport, Machine};
 use super::outbox::{Closing, Outbox};
+use super::run::run_query;
 use super::snapshot::{FeedSnapshot, Snapshot};
 use crate::Limits;
 use crate::gates::Gates;
@@ -31,6 +29,7 @@ enum Command {
     Close { socket: SocketId },
     Event(Event),
     Look { answer: oneshot::Sender<Snapshot> },
+    Report { answer: oneshot::Sender<LiveReport> },
     News { database: Arc<str>, news: News },
 }
 
@@ -51,12 +50,6 @@ struct Inner {
     next_socket: AtomicU64,
     open: Arc<AtomicUsize>,
     stop: watch::Sender<bool>,
-}
-
-#[derive(Default)]
-struct Health {
-    feed: AtomicBool,
-    never: AtomicBool,
 }
 
 /// A registered socket. Its subscriptions end when this is dropped.
@@ -103,6 +96,7 @@ impl Hub {
             runs: HashMap::new(),
             health: health.clone(),
             version,
+            feeds: HashMap::new(),
         };
         tokio::spawn(task.run(inbox, stopped));
         Self(Arc::new(Inner {
@@ -145,12 +139,12 @@ impl Hub {
 
     /// Whether the change feed of the default database is open, or the engine has none.
     pub(crate) fn is_healthy(&self) -> bool {
-        self.0.health.feed.load(Ordering::Acquire) || self.0.health.never.load(Ordering::Acquire)
+        self.0.health.is_up() || self.0.health.is_never()
     }
 
     /// Whether the engine has a change feed.
     pub(crate) fn has_feed(&self) -> bool {
-        !self.0.health.never.load(Ordering::Acquire)
+        !self.0.health.is_never()
     }
 
     /// The version to answer a mutation with, which began when the feed stood at `before`.
@@ -166,7 +160,7 @@ impl Hub {
             self.owe(version);
             return version;
         }
-        if self.0.knows_versions.load(Ordering::Relaxed) || !self.0.health.feed.load(Ordering::Acquire) {
+        if self.0.knows_versions.load(Ordering::Relaxed) || !self.0.health.is_up() {
             return self.version();
         }
         let mut versions = self.0.versions.clone();
@@ -199,6 +193,18 @@ impl Hub {
         let _ = self.0.commands.send(Command::Look { answer }).await;
         let snapshot = answered.await.unwrap_or_default();
         Snapshot { sockets: self.open_sockets(), feed_lag: self.feed_lag(), ..snapshot }
+    }
+
+    /// What single live queries cost; nothing once they have ended.
+    pub(crate) async fn report(&self) -> LiveReport {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.0.commands.send(Command::Report { answer }).await;
+        answered.await.unwrap_or_default()
+    }
+
+    /// Since when the change feed of the default database is down; none while it is open.
+    pub(crate) fn feed_down(&self) -> Option<Duration> {
+        self.0.health.down()
     }
 
     /// Closes every socket with 1001 and ends feeds and runs.
@@ -291,6 +297,7 @@ struct Task {
     runs: HashMap<RunId, AbortHandle>,
     health: Arc<Health>,
     version: watch::Sender<u64>,
+    feeds: HashMap<Arc<str>, FeedCounts>,
 }
 
 impl Task {
@@ -342,16 +349,23 @@ impl Task {
                 }
             }
             Command::News { database, news } => self.hear(database, news),
+            Command::Report { answer } => drop(answer.send(self.machine.report())),
             Command::Look { answer } => drop(answer.send(self.look())),
         }
     }
 
     fn look(&self) -> Snapshot {
         let machine = &self.machine;
-        let feed = |(database, up, version): (&Arc<str>, bool, u64)| FeedSnapshot {
-            up: up && (*database != self.database || self.health.feed.load(Ordering::Acquire)),
-            database: database.clone(),
-            version,
+        let feed = |(database, up, version): (&Arc<str>, bool, u64)| {
+            let counts = self.feeds.get(database).copied().unwrap_or_default();
+            FeedSnapshot {
+                up: up && counts.down.is_none(),
+                database: database.clone(),
+                version,
+                commits: counts.commits,
+                lost: counts.lost,
+                down: counts.down.map_or(Duration::ZERO, |since| since.elapsed()),
+            }
         };
         Snapshot {
             counts: machine.counts().map(|(query, counts)| (query.clone(), counts)).collect(),
@@ -365,11 +379,12 @@ impl Task {
     }
 
     fn hear(&mut self, database: Arc<str>, news: News) {
+        let counts = self.feeds.entry(database.clone()).or_default();
+        counts.hear(&news);
+        let down = counts.down;
         let default = database == self.database;
         if default {
-            let up = !matches!(news, News::Down(_) | News::Never(_));
-            self.health.feed.store(up, Ordering::Release);
-            self.health.never.store(matches!(news, News::Never(_)), Ordering::Release);
+            self.health.set(down, matches!(news, News::Never(_)));
         }
         let event = match news {
             News::Up => Event::FeedUp { database },
@@ -439,37 +454,4 @@ impl Task {
         });
         self.runs.insert(run, task);
     }
-}
-
-async fn run_query(runtime: &Runtime, wanted: &Wanted, caller: Caller, gates: &Gates) -> Outcome {
-    let args = match RawValue::from_string(wanted.args.to_string()) {
-        Ok(args) => args,
-        Err(error) => return failed(error.into()),
-    };
-    let deadline = match runtime.registry().public(HandlerKind::Query, &wanted.query) {
-        Ok(handler) => gates.deadline(handler),
-        Err(error) => return failed(error),
-    };
-    let query = AssertUnwindSafe(runtime.query(&wanted.query, args, caller)).catch_unwind();
-    let answer = match tokio::time::timeout(deadline, query).await {
-        Ok(Ok(Ok(answer))) => answer,
-        Ok(Ok(Err(error))) => return failed(error),
-        Ok(Err(_)) => return failed(Error::internal(format!("the query {} panicked", wanted.query))),
-        Err(_) => return failed(crate::calls::too_slow("query", &wanted.query, deadline)),
-    };
-    let result = answer.data.map(|json| Data::new(json.0)).map_err(failure);
-    Outcome { reads: answer.reads, seen: answer.seen, result }
-}
-
-fn failed(error: Error) -> Outcome {
-    Outcome { reads: Vec::new(), seen: forge_core::context::Seen::default(), result: Err(failure(error)) }
-}
-
-fn failure(error: Error) -> Failure {
-    if error.code() == ErrorCode::Internal {
-        tracing::error!(?error, "a live query failed");
-    }
-    // Without a record of what was read, only trying again can mend these.
-    let transient = matches!(error.code(), ErrorCode::Unavailable | ErrorCode::Timeout | ErrorCode::Internal);
-    Failure { error: Arc::new(error), transient }
 }

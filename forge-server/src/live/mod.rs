@@ -6,10 +6,12 @@ pub(crate) mod event;
 #[cfg(test)]
 mod feed_tests;
 mod feeds;
+mod health;
 pub(crate) mod hub;
 mod index;
 pub(crate) mod machine;
 pub(crate) mod outbox;
+mod run;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use bson::Bson;
 use forge_core::Caller;
 use forge_core::adapter::{ChangeEvent, ChangeKind, Commit, Read, ResumeToken};
 use forge_core::context::Seen;
-use forge_core::ir::Filter;
+use forge_core::ir::{Filter, Predicate};
 use serde_json::json;
 
 use super::event::{Action, Content, Data, Event, Frame, Outcome, RunId, SocketId, SubId};
@@ -138,6 +138,47 @@ fn a_result_that_lacks_what_the_socket_was_told_is_not_sent() {
     // Too late to be withheld in favour of the next run, and read before version 5.
     let late = machine.handle(1_400, finished(slow, 1, "old"));
     assert!(matches!(late.as_slice(), [Action::Run { .. }]), "{late:?}");
+}
+
+#[test]
+fn the_most_expensive_and_the_least_selective_come_first() {
+    let mut machine = Machine::new(CONFIG);
+    machine.handle(0, Event::FeedUp { database: "db".into() });
+    let subscribe = |machine: &mut Machine, id: SubId, filter: Filter| {
+        let (wanted, caller) = (wanted("doc", id as i32), Caller::default());
+        let event = Event::Subscribe { socket: SocketId(1), id, wanted, caller, hash: None, delta: false };
+        let run = run_of(machine.handle(id * 1_000, event)).next().unwrap();
+        let outcome =
+            Outcome { reads: vec![read(filter)], seen: Seen::default(), result: Ok(Data::new("x")) };
+        machine.handle(id * 1_001, Event::RunFinished { run, outcome });
+    };
+    for id in 1..=25 {
+        subscribe(&mut machine, id, Filter::eq("_id", id as i32));
+    }
+    let other = Filter::Field("group".into(), Predicate::Ne(Bson::Int32(0)));
+    subscribe(&mut machine, 30, other);
+    for version in 5..8 {
+        let change = ChangeEvent {
+            collection: "items".into(),
+            kind: ChangeKind::Insert,
+            id: Bson::Int32(99),
+            before: None,
+            after: Some(bson::rawdoc! { "_id": 99, "group": 0 }),
+            touched: None,
+            updated: None,
+        };
+        let commit = Commit { version, token: ResumeToken(Bson::Null), changes: vec![change] };
+        machine.handle(100_000, Event::Commit { database: "db".into(), commit: Arc::new(commit) });
+    }
+    machine.handle(101_000, deleted(9, 1..2));
+    let report = machine.report();
+    assert_eq!(report.live_queries, 26);
+    let expensive: Vec<_> = report.expensive.iter().map(|cost| (&*cost.args, cost.millis)).collect();
+    assert_eq!(expensive.len(), 20);
+    assert_eq!(expensive[..2], [("30", 30), ("25", 25)]);
+    let [broad] = report.unselective.as_slice() else { panic!("{report:?}") };
+    assert_eq!((&*broad.args, broad.broad, broad.tested, broad.affected), ("30", true, 4, 1));
+    assert_eq!(broad.reads.iter().collect::<Vec<_>>(), ["items by group"]);
 }
 
 fn run_of(actions: Vec<Action>) -> impl Iterator<Item = RunId> {

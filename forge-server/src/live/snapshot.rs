@@ -37,4 +37,10 @@ pub(crate) struct FeedSnapshot {
     pub(crate) up: bool,
     /// The newest version it brought.
     pub(crate) version: u64,
+    /// Commits that it brought.
+    pub(crate) commits: u64,
+    /// How often what it missed was lost.
+    pub(crate) lost: u64,
+    /// Since when it is down; zero while it is open.
+    pub(crate) down: Duration,
 }

@@ -51,6 +51,7 @@ mod http;
 mod jobs;
 mod live;
 mod live_streams;
+mod operators_view;
 mod process;
 mod soak;
 mod ws;

@@ -37,6 +37,13 @@ pub(crate) struct Posting {
     key: Option<Key>,
 }
 
+impl Posting {
+    /// Whether every change of the collection is looked at.
+    pub(crate) fn is_broad(&self) -> bool {
+        self.key.is_none()
+    }
+}
+
 /// Live queries by what they read.
 #[derive(Debug, Default)]
 pub(crate) struct ReadIndex(HashMap<Arc<str>, HashMap<Cow<'static, str>, Collection>>);

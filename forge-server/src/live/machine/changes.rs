@@ -55,10 +55,14 @@ impl Machine {
         let mut candidates: Vec<_> = candidates.into_iter().collect();
         candidates.sort_unstable();
         for id in candidates {
-            let Some(entry) = self.entries.get(&id) else { continue };
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
             // What is in flight is held against the commits it may have missed when it ends.
-            let open = entry.run.is_none() && entry.stale_from.is_none();
-            if open && commit.changes.iter().any(|change| entry.is_affected_by(database, change)) {
+            if entry.run.is_some() || entry.stale_from.is_some() {
+                continue;
+            }
+            entry.cost.tested += 1;
+            if commit.changes.iter().any(|change| entry.is_affected_by(database, change)) {
+                entry.cost.affected += 1;
                 self.counts.entry(entry.key.wanted.query.clone()).or_default().affected += 1;
                 self.mark_stale(id, self.version_of(id, database, commit));
             }

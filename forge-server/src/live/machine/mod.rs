@@ -9,6 +9,7 @@
 
 mod callers;
 mod changes;
+mod report;
 mod results;
 mod runs;
 mod subscriptions;
@@ -23,6 +24,7 @@ use super::event::{Action, Event, Frame, RunId, SocketId};
 use super::feeds::{FeedState, Feeds};
 use super::index::{EntryId, ReadIndex};
 use super::socket::Socket;
+pub(crate) use report::{LiveCost, LiveReport};
 
 /// The times and bounds of a [`Machine`], in milliseconds.
 #[derive(Debug, Clone)]

@@ -126,6 +126,8 @@ impl Machine {
     fn file(&mut self, id: EntryId, reads: Vec<Read>, duration: u64) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         entry.duration = duration;
+        entry.cost.runs += 1;
+        entry.cost.millis += duration;
         self.index.remove(id, &entry.postings);
         entry.postings = self.index.insert(id, &reads);
         entry.reads = reads
