@@ -20,6 +20,7 @@ use crate::operators::Operators;
 use crate::server::{Parts, Server};
 use crate::services::{self, Draft, Hooks, Service, Services};
 use crate::settings::Settings;
+use crate::trace::SpanHook;
 use crate::{Limits, bind, commands, console};
 
 /// What a server needs of the crate that knows engines and the machine. `forge` brings it.
@@ -57,6 +58,7 @@ pub struct App<P> {
     service_hooks: Hooks,
     services_at: String,
     fan_out: Option<Arc<dyn FanOut>>,
+    span_hook: Option<SpanHook>,
 }
 
 impl<P> std::fmt::Debug for App<P> {
@@ -122,6 +124,7 @@ impl<P: Platform> App<P> {
             service_hooks: Hooks::new(),
             services_at: "/services".to_owned(),
             fan_out: None,
+            span_hook: None,
         }
     }
 
@@ -246,6 +249,25 @@ impl<P: Platform> App<P> {
         self
     }
 
+    /// Calls `hook` with the span of each HTTP request, before anything happens in it, and with the request's headers:
+    /// to give the span the caller's trace as its parent. It is only called where somebody listens to the span: target
+    /// `forge::http`, level `debug`.
+    ///
+    /// ```ignore
+    /// App::new().on_request_span(|span, headers| {
+    ///     let parent = global::get_text_map_propagator(|p| p.extract(&HeaderExtractor(headers)));
+    ///     let _ = span.set_parent(parent);
+    /// })
+    /// ```
+    #[must_use]
+    pub fn on_request_span(
+        mut self,
+        hook: impl Fn(&tracing::Span, &axum::http::HeaderMap) + Send + Sync + 'static,
+    ) -> Self {
+        self.span_hook = Some(Arc::new(hook));
+        self
+    }
+
     /// Does what the command line asks for; without a command, serves until SIGINT or SIGTERM.
     ///
     /// This is the end of `main`: a failure is printed to standard error as one line and the process exits, with code
@@ -352,7 +374,7 @@ impl<P: Platform> App<P> {
             None => settings.auth.clone(),
         };
         let origins = settings.origins.clone();
-        let operators = Operators { token: settings.operator.clone() };
+        let operators = Operators { token: settings.operator.clone(), span_hook: self.span_hook };
         let metrics = self.metrics.unwrap_or(settings.metrics);
         let (router, index) = (self.router, self.index);
         let parts = Parts {

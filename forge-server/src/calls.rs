@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument as _, Span};
 
 use crate::Limits;
 use crate::auth::{self, Authenticator};
@@ -29,6 +30,7 @@ use crate::json;
 use crate::live::hub::Hub;
 use crate::live::snapshot::Snapshot;
 use crate::metrics::Metrics;
+use crate::trace;
 
 /// How calls that succeed are counted.
 const OK: &str = "ok";
@@ -148,8 +150,10 @@ impl Calls {
     ) -> Result<Answer> {
         let handler = self.runtime.registry().public(HandlerKind::Query, name)?;
         let started = Instant::now();
-        let answer = self.run_query(handler, args, caller).await;
+        let span = trace::call(HandlerKind::Query, handler.name);
+        let answer = self.run_query(handler, args, caller).instrument(span.clone()).await;
         let code = answer.as_ref().map_or_else(|error| error.code().as_str(), |_| OK);
+        trace::called(&span, code);
         self.metrics.called(HandlerKind::Query, handler.name, code, started.elapsed());
         answer
     }
@@ -189,7 +193,12 @@ impl Calls {
         let active = self.busy();
         let handler = self.runtime.registry().public(HandlerKind::Mutation, name).ok();
         let started = Instant::now();
-        let answer = self.watched_mutation(name, handler, active, work).await;
+        let span =
+            handler.map_or_else(Span::none, |handler| trace::call(HandlerKind::Mutation, handler.name));
+        let answer = self.watched_mutation(name, handler, active, work.instrument(span.clone())).await;
+        if !span.is_none() {
+            trace::called(&span, &code(&answer));
+        }
         if let Some(handler) = handler.filter(|_| self.metrics.is_on()) {
             self.metrics.called(HandlerKind::Mutation, handler.name, &code(&answer), started.elapsed());
         }

@@ -37,6 +37,7 @@ pub mod services;
 mod settings;
 #[cfg(test)]
 mod testing;
+mod trace;
 mod ws;
 #[cfg(test)]
 mod ws_auth_tests;

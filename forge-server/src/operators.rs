@@ -6,6 +6,9 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, HeaderValue, header};
 use forge_core::{Error, Result};
 use sha2::{Digest as _, Sha256};
+use tracing::Span;
+
+use crate::trace::SpanHook;
 
 /// The variable that holds it.
 pub(crate) const VARIABLE: &str = "FORGE_OPERATOR_TOKEN";
@@ -17,12 +20,23 @@ const SHORTEST: usize = 16;
 pub(crate) struct Operators {
     /// Without one, operators have no door.
     pub(crate) token: Option<OperatorToken>,
+    /// Called with the span of each request.
+    pub(crate) span_hook: Option<SpanHook>,
 }
 
 impl Operators {
     /// Whether the request is an operator's.
     pub(crate) fn admits(&self, headers: &HeaderMap) -> bool {
         self.token.as_ref().is_some_and(|token| token.admits(headers))
+    }
+
+    /// Hands the span of a request to the program, where somebody listens to it.
+    pub(crate) fn begin(&self, span: &Span, headers: &HeaderMap) {
+        if let Some(hook) = &self.span_hook
+            && !span.is_none()
+        {
+            hook(span, headers);
+        }
     }
 }
 

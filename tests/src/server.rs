@@ -81,6 +81,11 @@ impl TestServer {
         Self::set_up(Self::memory(), |app| app.databases(resolver)).await
     }
 
+    /// A server in memory that `configure` sets up.
+    pub async fn configured(configure: impl FnOnce(App<Counted>) -> App<Counted>) -> Self {
+        Self::set_up(Self::memory(), configure).await
+    }
+
     fn memory() -> Arc<Counting> {
         let inner = EmbeddedDriver::memory(forge::system_env()).unwrap();
         Arc::new(Counting::new(Arc::new(inner), "forge".to_owned()))
@@ -133,8 +138,9 @@ impl TestServer {
     }
 }
 
-/// Opens the driver that a test put into [`DRIVERS`].
-struct Counted;
+/// Opens the driver that a test put into its list.
+#[derive(Debug)]
+pub struct Counted;
 
 impl Platform for Counted {
     fn connect(url: String, catalog: Arc<Catalog>, _: Env) -> BoxFuture<'static, Result<Arc<dyn Adapter>>> {

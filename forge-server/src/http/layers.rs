@@ -9,10 +9,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use forge_core::Error;
 use futures_util::FutureExt as _;
+use tracing::Instrument as _;
 
 use super::Routes;
 use super::answer::{ApiError, complete};
 use crate::origin::From;
+use crate::trace;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID: usize = 128;
@@ -24,8 +26,12 @@ pub(crate) async fn outermost(State(server): State<Routes>, mut request: Request
     // An id of this alphabet is always a header value.
     let header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static(""));
     request.headers_mut().insert(REQUEST_ID, header.clone());
+    let span = trace::request(&request);
+    server.operators.begin(&span, request.headers());
+    let trace_id = trace::trace_parent(request.headers()).map(|parent| parent.trace.to_owned());
     let (method, path, started) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
-    let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+    let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await
+    {
         Ok(response) => response,
         Err(_) => ApiError::from(Error::internal(format!("{method} {path} panicked"))).into_response(),
     };
@@ -34,11 +40,12 @@ pub(crate) async fn outermost(State(server): State<Routes>, mut request: Request
     headers.insert(REQUEST_ID, header);
     headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
     server.calls.metrics.answered(response.status().as_u16());
+    trace::answered(&span, response.status().as_u16());
     let (status, ms) = (response.status().as_u16(), started.elapsed().as_millis() as u64);
     if matches!(&*path, "/healthz" | "/readyz") && status < 400 {
         tracing::debug!(%method, path, status, ms, request_id = id, "request");
     } else {
-        tracing::info!(%method, path, status, ms, request_id = id, "request");
+        tracing::info!(%method, path, status, ms, request_id = id, trace_id, "request");
     }
     response
 }

@@ -10,6 +10,7 @@ use forge_core::{Caller, Error, Runtime};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::event::{Action, Data, Event, RunId, SocketId, SubId, Wanted};
 use super::health::{FeedCounts, Health};
@@ -20,6 +21,7 @@ use super::snapshot::{FeedSnapshot, Snapshot};
 use crate::Limits;
 use crate::gates::Gates;
 use crate::metrics::Metrics;
+use crate::trace;
 
 /// Events that may wait for the hub; whoever brings more waits.
 const QUEUE: usize = 4_096;
@@ -438,12 +440,17 @@ impl Task {
     fn start_run(&mut self, run: RunId, wanted: Wanted, caller: Caller, before: Option<Data>) {
         let (runtime, slots) = (self.runtime.clone(), self.slots.clone());
         let (commands, gates, metrics) = (self.commands.clone(), self.gates.clone(), self.metrics.clone());
-        let task = self.tasks.spawn(async move {
+        let span = trace::live_run(&wanted.query);
+        let run_span = span.clone();
+        let work = async move {
             let _turn = gates.wait(&wanted.query).await;
             let _slot = slots.acquire_owned().await;
             let started = Instant::now();
             let mut outcome = run_query(&runtime, &wanted, caller, &gates).await;
             let ended = outcome.result.as_ref().map(|_| ()).map_err(|failure| &*failure.error);
+            if let Err(error) = ended {
+                trace::called(&run_span, error.code().as_str());
+            }
             metrics.ran(&wanted.query, ended, started.elapsed());
             if let Some(before) = before {
                 outcome.result = outcome.result.map(|data| data.after(&before));
@@ -451,7 +458,8 @@ impl Task {
             if let Some(commands) = commands.upgrade() {
                 let _ = commands.send(Command::Event(Event::RunFinished { run, outcome })).await;
             }
-        });
+        };
+        let task = self.tasks.spawn(work.instrument(span));
         self.runs.insert(run, task);
     }
 }
