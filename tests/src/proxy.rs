@@ -1,6 +1,7 @@
 //! A wire between a driver and a server that can be cut.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::net::{TcpListener, TcpStream};
@@ -11,6 +12,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 pub struct Proxy {
     address: SocketAddr,
     connections: Arc<Mutex<Vec<AbortHandle>>>,
+    shut: Arc<AtomicBool>,
     accepting: JoinHandle<()>,
 }
 
@@ -20,9 +22,14 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(Mutex::new(Vec::<AbortHandle>::new()));
+        let shut = Arc::new(AtomicBool::new(false));
+        let refuses = shut.clone();
         let (open, target) = (connections.clone(), target.to_owned());
         let accepting = tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
+                if refuses.load(Ordering::SeqCst) {
+                    continue;
+                }
                 let target = target.clone();
                 let passing = tokio::spawn(async move {
                     let Ok(mut server) = TcpStream::connect(&target).await else { return };
@@ -31,7 +38,7 @@ impl Proxy {
                 open.lock().unwrap().push(passing.abort_handle());
             }
         });
-        Self { address, connections, accepting }
+        Self { address, connections, shut, accepting }
     }
 
     /// The URL of the server through the proxy.
@@ -53,6 +60,17 @@ impl Proxy {
         let open = std::mem::take(&mut *self.connections.lock().unwrap());
         open.iter().for_each(AbortHandle::abort);
         open.len()
+    }
+
+    /// Breaks every connection, and new ones at once, until it is opened.
+    pub fn shut(&self) {
+        self.shut.store(true, Ordering::SeqCst);
+        self.cut();
+    }
+
+    /// Lets new connections work again.
+    pub fn open(&self) {
+        self.shut.store(false, Ordering::SeqCst);
     }
 }
 

@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use forge::Db;
+use forge_tests::app::new_note;
 use forge_tests::http::Client;
 use forge_tests::program::Program;
+use forge_tests::proxy::{Proxy, host_of};
 use forge_tests::secantus::Secantus;
 use forge_tests::socket::Socket;
 use serde_json::json;
@@ -13,7 +16,11 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::{sleep, timeout};
 
 const PROBE: &str = env!("CARGO_BIN_EXE_probe");
+const NAME: &str = "faults";
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Longer than the driver tries to resume a stream by itself.
+const OUTAGE: Duration = Duration::from_secs(4);
 
 /// Adds notes until it is told to stop, and tells which were acknowledged. Answers with how many were sent.
 async fn write(http: Client, writer: u32, stop: Arc<AtomicBool>, acknowledged: UnboundedSender<String>) {
@@ -30,6 +37,13 @@ async fn write(http: Client, writer: u32, stop: Arc<AtomicBool>, acknowledged: U
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// The database past the program, by a connection of its own.
+async fn direct(database: &Secantus) -> Db {
+    let (catalog, env) = (forge_tests::engine::catalog(), forge::system_env());
+    let adapter = forge::connect(&database.url(NAME), catalog.clone(), &env).await.unwrap();
+    Db::new(adapter, catalog, env).database(NAME)
 }
 
 /// Waits until `/readyz` answers with `status`; answers with what it says.
@@ -49,10 +63,14 @@ async fn readiness(http: Client, status: u16) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_killed_during_writes_loses_nothing_acknowledged_and_live_queries_converge() {
     let Some(mut database) = Secantus::start().await else { return };
-    let program = Program::start(PROBE, &database.url("faults")).await;
+    let url = database.url(NAME);
+    let proxy = Proxy::to(&host_of(&url)).await;
+    let program = Program::start(PROBE, &proxy.through(&url)).await;
     let http = program.http();
     let mut socket = Socket::open(program.address).await;
     assert_eq!(socket.follow(1, "note_count", json!({ "board": "b" })).await, json!(0));
+    let mut quiet = Socket::open(program.address).await;
+    assert_eq!(quiet.follow(1, "note_count", json!({ "board": "quiet" })).await, json!(0));
     let (sender, mut receiver) = unbounded_channel();
     let stop = Arc::new(AtomicBool::new(false));
     let writers: Vec<_> =
@@ -65,11 +83,18 @@ async fn a_database_killed_during_writes_loses_nothing_acknowledged_and_live_que
             acknowledged.push(slug.expect("the writers should live"));
         }
         database.kill().await;
+        proxy.shut();
         let said = readiness(http, 503).await;
         assert!(said.contains("database") || said.contains("feed"), "{said}");
         database.restart().await;
+        // Nothing else is written to this board, and that before the program finds the database again.
+        direct(&database).await.insert(new_note("quiet", "t")).await.unwrap();
+        sleep(OUTAGE).await;
+        proxy.open();
         let said = readiness(http, 200).await;
         assert!(said.contains(r#""feed":"open""#), "{said}");
+        let all = http.query("note_count", json!({ "board": "quiet" })).await;
+        quiet.until(1, |count| *count == all).await;
     }
     stop.store(true, Ordering::SeqCst);
     for writer in writers {
