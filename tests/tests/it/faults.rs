@@ -19,7 +19,7 @@ const PROBE: &str = env!("CARGO_BIN_EXE_probe");
 const NAME: &str = "faults";
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Longer than the driver tries to resume a stream by itself.
+/// Longer than the driver waits for a server before an operation fails.
 const OUTAGE: Duration = Duration::from_secs(4);
 
 /// Adds notes until it is told to stop, and tells which were acknowledged. Answers with how many were sent.
