@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     fn point(number: f64) -> Point {
-        Scalar::Number(number).point().unwrap()
+        Scalar::number(number).point().unwrap()
     }
 
     fn number() -> impl Strategy<Value = f64> {
@@ -188,6 +188,19 @@ mod tests {
                 ranges.remove(EntryId(i as u64), &Span::new(Some(point(*low)), Some(point(*high))).unwrap());
             }
             prop_assert!(ranges.is_empty() && ranges.lengths.is_empty());
+        }
+    }
+
+    #[test]
+    fn both_zeros_are_one_bound() {
+        for (bound, at) in [(0.0, -0.0), (-0.0, 0.0)] {
+            for (low, high) in [(Some(bound), Some(bound)), (Some(bound), None), (None, Some(bound))] {
+                let mut ranges = Ranges::default();
+                ranges.insert(EntryId(1), &Span::new(low.map(point), high.map(point)).unwrap());
+                let mut found = HashSet::new();
+                ranges.around(&point(at), &mut found);
+                assert_eq!(found.len(), 1, "{low:?}..{high:?} at {at:?}");
+            }
         }
     }
 

@@ -52,7 +52,7 @@ impl<'a> Scalar<'a> {
     }
 
     /// One zero, one NaN.
-    fn number(number: f64) -> Self {
+    pub(super) fn number(number: f64) -> Self {
         Self::Number(if number.is_nan() { f64::NAN } else { number + 0.0 })
     }
 
