@@ -156,7 +156,7 @@ impl QueryCtx {
     /// What a stage found wrong with what it was given, or what is wrong with the tenant.
     pub fn watch_pipeline<R: Columns, A>(&self, pipeline: Pipeline<R, Whole<A>>) -> Result<()> {
         let pipeline = pipeline.to_ir()?;
-        self.db.watched(|watched| watched.source(pipeline.source))
+        self.db.watched(|watched| watched.source(&pipeline.source))
     }
 
     /// The same context's database with this name.

@@ -13,15 +13,14 @@ use tracing::field::Empty;
 /// What programs do with the span of a request, see [`App::on_request_span`](crate::App::on_request_span).
 pub(crate) type SpanHook = Arc<dyn Fn(&Span, &HeaderMap) + Send + Sync>;
 
-/// The span of an HTTP request. Its answer is recorded with [`answered`].
-pub(crate) fn request(request: &Request) -> Span {
+/// The span of an HTTP request in the trace of its caller. Its answer is recorded with [`answered`].
+pub(crate) fn request(request: &Request, parent: Option<TraceParent<'_>>) -> Span {
     if !tracing::enabled!(target: "forge::http", tracing::Level::DEBUG) {
         return Span::none();
     }
     let method = request.method().as_str();
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let name = route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
-    let parent = trace_parent(request.headers());
     tracing::debug_span!(
         target: "forge::http",
         "request",

@@ -211,6 +211,21 @@ async fn count_runs(_ctx: &MutationCtx, label: String) -> Result<String> {
     Ok(format!("{label} {}", COUNTED.fetch_add(1, Ordering::SeqCst) + 1))
 }
 
+/// The slugs of `notes`, in order, all that were acknowledged among them.
+pub fn kept_slugs(notes: &serde_json::Value, acknowledged: &[String]) -> Vec<String> {
+    let slugs = notes.as_array().unwrap().iter().filter_map(|note| note["slug"].as_str());
+    let mut stored: Vec<String> = slugs.map(str::to_owned).collect();
+    stored.sort_unstable();
+    let lost: Vec<_> = acknowledged.iter().filter(|slug| stored.binary_search(slug).is_err()).collect();
+    assert!(
+        lost.is_empty(),
+        "{} of {} acknowledged writes are lost: {lost:?}",
+        lost.len(),
+        acknowledged.len()
+    );
+    stored
+}
+
 static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// How often the effect of `add_and_tell` ran for this title.

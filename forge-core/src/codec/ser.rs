@@ -247,9 +247,7 @@ impl<'a> ser::Serializer for Value<'a> {
 /// Writes the document `{v: value}`.
 #[inline]
 pub(super) fn alone<T: Serialize + ?Sized>(bytes: &mut Vec<u8>, value: &T) -> Done {
-    let start = bytes.len();
-    bytes.extend_from_slice(&[0; 4]);
-    let mut fields = Fields { bytes, start, elements: 0, entry: 0 };
+    let mut fields = Value::document(bytes).fields(DOCUMENT)?;
     fields.put("v", value)?;
     fields.finish()
 }

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use crate::adapter::Read;
 use crate::db::Handle;
 use crate::error::Result;
-use crate::ir::pipeline::joined_collections;
-use crate::ir::{Filter, Source, Stage};
+use crate::ir::pipeline::SourceRead;
+use crate::ir::{Filter, Source};
 use crate::model::ModelRef;
 use crate::tenant::TenantScope;
 
@@ -35,12 +35,11 @@ impl<'a> Watched<'a> {
     /// # Errors
     /// Those of the tenant, and what the function of a view finds wrong.
     pub(crate) fn documents(&mut self, model: ModelRef, filter: Filter) -> Result<()> {
+        self.related(&filter)?;
         if let Some(view) = model.view.as_ref().filter(|_| model.is_plain_view()) {
             // Changes of a view are told of what it is made of.
-            self.related(&filter)?;
-            return self.source(view.contents()?);
+            return self.source(&view.contents()?);
         }
-        self.related(&filter)?;
         let filter = if filter.has_relations() { Filter::All } else { filter.widened() };
         let filter = self.tenant.condition(&model)?.and(filter);
         self.push(model.collection, filter);
@@ -51,32 +50,22 @@ impl<'a> Watched<'a> {
     ///
     /// # Errors
     /// As [`documents`](Watched::documents).
-    pub(crate) fn source(&mut self, source: Source) -> Result<()> {
-        self.documents(source.model, source.filter)?;
-        self.stages(source.stages)
-    }
-
-    fn stages(&mut self, stages: Vec<Stage>) -> Result<()> {
-        for stage in stages {
-            match stage {
-                Stage::Match(filter) => self.related(&filter)?,
-                Stage::Lookup(lookup) => self.source(lookup.from)?,
-                Stage::Union(source) => self.source(source)?,
-                Stage::Graph(graph) => self.documents(graph.model, graph.filter)?,
-                Stage::Facet(facets) => {
-                    for (_, stages) in facets {
-                        self.stages(stages)?;
-                    }
+    pub(crate) fn source(&mut self, source: &Source) -> Result<()> {
+        let mut gathered = Ok(());
+        source.each_read(&mut |read| {
+            let mut gather = || match read {
+                SourceRead::Documents(model, filter) => self.documents(model, filter.clone()),
+                SourceRead::Condition(filter) => self.related(filter),
+                SourceRead::Collection(name) => {
+                    self.push(name.to_owned(), Filter::All);
+                    Ok(())
                 }
-                Stage::Raw(stage) => {
-                    for collection in joined_collections(&stage) {
-                        self.push(collection.to_owned(), Filter::All);
-                    }
-                }
-                _ => {}
+            };
+            if gathered.is_ok() {
+                gathered = gather();
             }
-        }
-        Ok(())
+        });
+        gathered
     }
 
     /// Everything of the models that the relations in `filter` lead to.

@@ -40,6 +40,41 @@ pub struct Source {
     pub with_deleted: bool,
 }
 
+/// What a source reads, by one of its parts.
+#[derive(Debug, Clone, Copy)]
+pub enum SourceRead<'a> {
+    /// The documents of a model that meet a condition before any other stage.
+    Documents(ModelRef, &'a Filter),
+    /// What a condition after other stages looks at beside the document itself.
+    Condition(&'a Filter),
+    /// A collection that a raw stage joins.
+    Collection(&'a str),
+}
+
+impl Source {
+    /// Calls `see` with all that is read, joined sources included, in the order of the stages.
+    pub fn each_read<'a>(&'a self, see: &mut dyn FnMut(SourceRead<'a>)) {
+        see(SourceRead::Documents(self.model, &self.filter));
+        reads_of(&self.stages, see);
+    }
+}
+
+fn reads_of<'a>(stages: &'a [Stage], see: &mut dyn FnMut(SourceRead<'a>)) {
+    for stage in stages {
+        match stage {
+            Stage::Match(filter) => see(SourceRead::Condition(filter)),
+            Stage::Lookup(lookup) => lookup.from.each_read(see),
+            Stage::Union(source) => source.each_read(see),
+            Stage::Graph(graph) => see(SourceRead::Documents(graph.model, &graph.filter)),
+            Stage::Facet(facets) => facets.iter().for_each(|(_, stages)| reads_of(stages, see)),
+            Stage::Raw(stage) => {
+                joined_collections(stage).into_iter().for_each(|name| see(SourceRead::Collection(name)));
+            }
+            _ => {}
+        }
+    }
+}
+
 /// One step of a [`Pipeline`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

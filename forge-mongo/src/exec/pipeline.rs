@@ -1,7 +1,7 @@
 //! Typed pipelines: relation filters are resolved first, and everything that is read is recorded.
 
 use forge_core::Result;
-use forge_core::ir::pipeline::joined_collections;
+use forge_core::ir::pipeline::SourceRead;
 use forge_core::ir::{Filter, Outcome, Pipeline, ReadOptions, Rows, Source, Stage};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -54,29 +54,16 @@ impl Run<'_> {
 
     /// Records the documents that can make a difference: those that meet the conditions before any other stage.
     fn record_source(&self, options: &ReadOptions, source: &Source) {
-        // Conditions by expressions or by distance may match more than a change feed can tell.
-        self.record_under(options, &source.model, &source.filter.clone().widened());
-        self.record_stages(options, &source.stages);
-    }
-
-    fn record_stages(&self, options: &ReadOptions, stages: &[Stage]) {
-        for stage in stages {
-            match stage {
-                Stage::Lookup(lookup) => self.record_source(options, &lookup.from),
-                Stage::Union(source) => self.record_source(options, source),
-                Stage::Graph(graph) => {
-                    self.record_under(options, &graph.model, &graph.filter.clone().widened());
-                }
-                Stage::Facet(facets) => {
-                    facets.iter().for_each(|(_, stages)| self.record_stages(options, stages));
-                }
-                Stage::Raw(stage) => {
-                    for collection in joined_collections(stage) {
-                        self.exec.record_read(self.database(), collection, || Filter::All);
-                    }
-                }
-                _ => {}
+        source.each_read(&mut |read| match read {
+            // Conditions by expressions or by distance may match more than a change feed can tell.
+            SourceRead::Documents(model, filter) => {
+                self.record_under(options, &model, &filter.clone().widened());
             }
-        }
+            SourceRead::Collection(name) => {
+                self.exec.record_read(self.database(), name, || Filter::All);
+            }
+            // Its relations are resolved, and recorded by that.
+            SourceRead::Condition(_) => {}
+        });
     }
 }

