@@ -8,12 +8,13 @@ use forge_core::types::Any;
 use serde_json::{Map, Value};
 
 use super::error::{ServiceError, ServiceResult};
+use super::order::Order;
 
 /// The changes that a patch asks for. `$rename` is left out, as by Feathers, whose default disables it.
 ///
 /// # Errors
 /// `BadRequest` for operators that do not exist, and for values that they do not take.
-pub(super) fn changes(patch: &Map<String, Value>) -> ServiceResult<Vec<Change>> {
+pub(super) fn changes(patch: &Map<String, Value>, order: &Order) -> ServiceResult<Vec<Change>> {
     // Plain fields and `$set` are one list, in which the later value of a path counts.
     let mut set = BTreeMap::new();
     let mut others = Vec::new();
@@ -22,16 +23,16 @@ pub(super) fn changes(patch: &Map<String, Value>) -> ServiceResult<Vec<Change>> 
             "$rename" => {}
             "$set" => {
                 for (path, value) in fields(name, value)? {
-                    set.insert(path.clone(), any(value)?);
+                    set.insert(path.clone(), order.field(name).field(path).arrange(any(value)?));
                 }
             }
             operator if operator.starts_with('$') => {
                 for (path, value) in fields(name, value)? {
-                    others.push(change(operator, path, value)?);
+                    others.push(change(operator, path, value, order.field(name).field(path))?);
                 }
             }
             path => {
-                set.entry(path.to_owned()).or_insert(any(value)?);
+                set.entry(path.to_owned()).or_insert(order.field(path).arrange(any(value)?));
             }
         }
     }
@@ -39,9 +40,9 @@ pub(super) fn changes(patch: &Map<String, Value>) -> ServiceResult<Vec<Change>> 
     Ok(set.chain(others).collect())
 }
 
-fn change(operator: &str, path: &str, value: &Value) -> ServiceResult<Change> {
+fn change(operator: &str, path: &str, value: &Value, order: &Order) -> ServiceResult<Change> {
     let to = || path.to_owned().into();
-    let one = || any(value);
+    let one = || Ok::<_, ServiceError>(order.arrange(any(value)?));
     Ok(match operator {
         "$unset" => Change::Unset(to()),
         "$inc" => Change::Inc(to(), number(operator, value)?),
@@ -54,8 +55,8 @@ fn change(operator: &str, path: &str, value: &Value) -> ServiceResult<Change> {
             Some(-1) => Change::Pop(to(), End::First),
             _ => return Err(refused(operator, "1 or -1")),
         },
-        "$push" => push(to(), value)?,
-        "$addToSet" => Change::AddToSet(to(), each(value)?),
+        "$push" => push(to(), value, order)?,
+        "$addToSet" => Change::AddToSet(to(), each(value, order)?),
         "$pullAll" => Change::Pull(to(), list(operator, value)?),
         "$pull" => pull(to(), value)?,
         "$bit" => bit(to(), value)?,
@@ -63,8 +64,8 @@ fn change(operator: &str, path: &str, value: &Value) -> ServiceResult<Change> {
     })
 }
 
-fn push(path: forge_core::ir::Path, value: &Value) -> ServiceResult<Change> {
-    let values = each(value)?;
+fn push(path: forge_core::ir::Path, value: &Value, order: &Order) -> ServiceResult<Change> {
+    let values = each(value, order)?;
     let Some(modifiers) = value.as_object().filter(|object| object.contains_key("$each")) else {
         return Ok(Change::Push(path, values));
     };
@@ -75,7 +76,7 @@ fn push(path: forge_core::ir::Path, value: &Value) -> ServiceResult<Change> {
             "$each" => {}
             "$position" => options.position = Some(count()?),
             "$slice" => options.slice = Some(count()?),
-            "$sort" => options.sort = Some(order(value)?),
+            "$sort" => options.sort = Some(sorting(value)?),
             _ => return Err(refused("$push", "$each, $position, $slice and $sort")),
         }
     }
@@ -85,7 +86,7 @@ fn push(path: forge_core::ir::Path, value: &Value) -> ServiceResult<Change> {
     }
 }
 
-fn order(value: &Value) -> ServiceResult<PushSort> {
+fn sorting(value: &Value) -> ServiceResult<PushSort> {
     let descending = |value: &Value| match value.as_i64() {
         Some(1) => Ok(false),
         Some(-1) => Ok(true),
@@ -136,11 +137,10 @@ fn bit(path: forge_core::ir::Path, value: &Value) -> ServiceResult<Change> {
 }
 
 /// The values to add: those of `$each`, or the value itself.
-fn each(value: &Value) -> ServiceResult<Vec<Bson>> {
-    match value.get("$each") {
-        Some(values) => list("$each", values),
-        None => Ok(vec![any(value)?]),
-    }
+fn each(value: &Value, order: &Order) -> ServiceResult<Vec<Bson>> {
+    let Some(values) = value.get("$each") else { return Ok(vec![order.arrange(any(value)?)]) };
+    let items = list("$each", values)?.into_iter().enumerate();
+    Ok(items.map(|(index, item)| order.field("$each").item(index).arrange(item)).collect())
 }
 
 fn fields<'a>(operator: &str, value: &'a Value) -> ServiceResult<&'a Map<String, Value>> {
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     fn of(patch: &Value) -> ServiceResult<Vec<Change>> {
-        changes(patch.as_object().unwrap())
+        changes(patch.as_object().unwrap(), &Order::Unknown)
     }
 
     #[test]

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use super::error::{ServiceError, ServiceResult};
 use super::options::{Multi, Paginate};
+use super::order::Order;
 use super::registry::Services;
 
 /// A method of a service.
@@ -164,6 +165,8 @@ pub struct HookContext {
     pub db: Db,
     /// The services of the program.
     pub services: Services,
+    /// How the client ordered the fields of the data.
+    pub(super) order: Order,
 }
 
 impl fmt::Debug for HookContext {

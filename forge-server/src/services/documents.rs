@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::changes::{any, changes};
 use super::error::{ServiceError, ServiceResult};
+use super::order::Order;
 
 /// What the documents of a service are.
 #[derive(Debug, Clone, Copy)]
@@ -27,10 +28,16 @@ impl Documents {
         }
     }
 
+    /// Whether documents keep the order in which clients write their fields. Those of a model have the model's.
+    pub(super) fn keep_order(&self) -> bool {
+        matches!(self, Documents::Raw(_))
+    }
+
     /// A new document of what a client sent.
     pub(super) fn new_document(
         &self,
         data: Map<String, Value>,
+        order: &Order,
         key: &Key,
         env: &Env,
     ) -> ServiceResult<RawDocumentBuf> {
@@ -48,7 +55,7 @@ impl Documents {
                 if key.stored != "_id" && data.get(&key.stored).is_none_or(Value::is_null) {
                     data.insert(key.stored.clone(), env.object_id().to_hex().into());
                 }
-                stored(Some(id), &data)
+                stored(Some(id), &data, order)
             }
         }
     }
@@ -57,6 +64,7 @@ impl Documents {
     pub(super) fn new_state(
         &self,
         mut data: Map<String, Value>,
+        order: &Order,
         key: (&Key, &Value),
         before: &RawDocument,
         env: &Env,
@@ -72,19 +80,24 @@ impl Documents {
                 if key.stored != "_id" {
                     data.insert(key.stored.clone(), id.clone());
                 }
-                stored(None, &data)
+                stored(None, &data, order)
             }
         }
     }
 
     /// The changes of a patch. The id in it does not count.
-    pub(super) fn changes(&self, mut data: Map<String, Value>, key: &Key) -> ServiceResult<Vec<Change>> {
+    pub(super) fn changes(
+        &self,
+        mut data: Map<String, Value>,
+        order: &Order,
+        key: &Key,
+    ) -> ServiceResult<Vec<Change>> {
         data.remove(&key.client);
         match self {
             Documents::Typed(form) => Ok(form.changes(data.into())?),
             Documents::Raw(_) => {
                 data.remove("_id");
-                changes(&data)
+                changes(&data, order)
             }
         }
     }
@@ -128,20 +141,22 @@ impl Key {
     }
 }
 
-/// A document as it is stored: its id first.
-fn stored(id: Option<Bson>, data: &Map<String, Value>) -> ServiceResult<RawDocumentBuf> {
+/// A document as it is stored: its id first, and then what the client sent in the order that it wrote.
+fn stored(id: Option<Bson>, data: &Map<String, Value>, order: &Order) -> ServiceResult<RawDocumentBuf> {
     let mut document = bson::Document::new();
     if let Some(id) = id {
         document.insert("_id", id);
     }
-    for (name, value) in data {
+    let mut fields: Vec<_> = data.iter().collect();
+    fields.sort_by_key(|(name, _)| order.place(name));
+    for (name, value) in fields {
         if name.starts_with('$') || name.contains('.') {
             let shown: String = name.chars().take(64).collect();
             return Err(ServiceError::bad_request(format!(
                 "the field {shown:?} cannot be stored: names with `.` are paths, those that begin with `$` operators"
             )));
         }
-        document.insert(name.clone(), any(value)?);
+        document.insert(name.clone(), order.field(name).arrange(any(value)?));
     }
     let unstorable =
         |error: bson::error::Error| ServiceError::bad_request(format!("cannot be stored: {error}"));

@@ -15,6 +15,7 @@ use super::context::{HookContext, Method, Params};
 use super::documents::Documents;
 use super::error::{ErrorKind, ServiceError, ServiceResult};
 use super::options::{Multi, Options};
+use super::order::Order;
 use super::query::Query;
 
 /// One call of a service's own methods.
@@ -22,13 +23,14 @@ pub(super) struct Run<'a> {
     pub(super) options: &'a Options,
     pub(super) db: &'a Db,
     pub(super) params: &'a Params,
+    pub(super) order: &'a Order,
 }
 
 impl Options {
     /// Runs one of the six methods.
     pub(super) async fn run(&self, call: &mut HookContext) -> ServiceResult<Value> {
         let (id, data) = (call.id.take(), call.data.take());
-        let run = Run { options: self, db: &call.db, params: &call.params };
+        let run = Run { options: self, db: &call.db, params: &call.params, order: &call.order };
         let answer = match (&call.method, &id) {
             (Method::Find, _) => run.find().await,
             (Method::Get, Some(id)) => run.get(id).await,
@@ -125,8 +127,8 @@ impl Run<'_> {
             Some(Value::Array(items)) => items,
             one => vec![one.unwrap_or_else(|| json!({}))],
         };
-        let new = |item| self.new_document(object(item, "create")?);
-        let documents = items.into_iter().map(new).collect::<ServiceResult<Vec<_>>>()?;
+        let new = |(index, item)| self.new_document(object(item, "create")?, self.order.item(index));
+        let documents = items.into_iter().enumerate().map(new).collect::<ServiceResult<Vec<_>>>()?;
         if !documents.is_empty() {
             self.insert(documents.clone()).await?;
         }
@@ -138,9 +140,9 @@ impl Run<'_> {
     }
 
     /// A new document, the tenant's where it has one.
-    fn new_document(&self, data: Map<String, Value>) -> ServiceResult<RawDocumentBuf> {
+    fn new_document(&self, data: Map<String, Value>, order: &Order) -> ServiceResult<RawDocumentBuf> {
         let documents = &self.options.documents;
-        let mut document = documents.new_document(data, &self.options.key, self.db.env())?;
+        let mut document = documents.new_document(data, order, &self.options.key, self.db.env())?;
         self.db.tenant_scope().claim(documents.model().0, &mut document)?;
         Ok(document)
     }
@@ -164,7 +166,7 @@ impl Run<'_> {
             return self.missing(id, data, &query).await;
         };
         let key = (&self.options.key, id);
-        let document = self.options.documents.new_state(data, key, &before, self.db.env())?;
+        let document = self.options.documents.new_state(data, self.order, key, &before, self.db.env())?;
         let model = self.options.documents.model();
         let filter = self.unchanged(&before)?;
         let replace = Replace { model, filter, document, with_deleted: false };
@@ -218,7 +220,7 @@ impl Run<'_> {
             return Err(ServiceError::no_record(id));
         }
         data.insert(self.options.key.client.clone(), id.clone());
-        let document = self.new_document(data)?;
+        let document = self.new_document(data, self.order)?;
         self.insert(vec![document.clone()]).await?;
         self.show(&document, query)
     }
@@ -291,7 +293,7 @@ impl Run<'_> {
 
     fn changes(&self, data: Option<Value>) -> ServiceResult<Vec<Change>> {
         let data = object(data.unwrap_or_else(|| json!({})), "patch")?;
-        self.options.documents.changes(data, &self.options.key)
+        self.options.documents.changes(data, self.order, &self.options.key)
     }
 
     fn change(&self, filter: Filter) -> Update {

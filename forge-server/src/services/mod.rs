@@ -15,6 +15,7 @@ mod kind;
 mod methods;
 mod openapi;
 mod options;
+mod order;
 mod pipeline;
 mod qs;
 mod query;

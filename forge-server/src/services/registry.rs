@@ -12,6 +12,7 @@ use super::error::{ErrorKind, ServiceError, ServiceResult};
 use super::hooks::{Core, Hook, Hooks};
 use super::methods::unsupported;
 use super::options::Options;
+use super::order::Order;
 
 /// A service, ready to be called.
 pub(super) struct Bound {
@@ -236,6 +237,7 @@ impl Handle {
             status: None,
             db: self.db.clone(),
             services: self.services.clone(),
+            order: Order::Unknown,
         };
         let done = self.services.call(&self.bound, call).await?;
         Ok(done.result.unwrap_or(Value::Null))

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::context::{HookContext, Method, Params, Provider};
 use super::error::{ServiceError, ServiceResult};
 use super::methods::unsupported;
+use super::order::Order;
 use super::qs;
 use super::registry::{Bound, Services, Target};
 use crate::calls::Calls;
@@ -41,9 +42,13 @@ async fn run(calls: &Calls, services: Services, target: Target, request: Request
     let Target { service, route, id } = target;
     let method = method(&parts.method, &parts.headers, id.is_some(), &service)?;
     let caller = calls.caller(request::texts(&parts.headers)).await?;
-    let data = match method.is_read() || method == Method::Remove {
-        true => None,
-        false => Some(data(&parts.headers, payload, calls).await?),
+    let (data, order) = match method.is_read() || method == Method::Remove {
+        true => (None, Order::Unknown),
+        false => {
+            let (data, order) =
+                data(&parts.headers, payload, calls, service.options.documents.keep_order()).await?;
+            (Some(data), order)
+        }
     };
     let query = qs::parse(parts.uri.query().unwrap_or(""))?;
     let db = calls.runtime.db();
@@ -63,6 +68,7 @@ async fn run(calls: &Calls, services: Services, target: Target, request: Request
         status: None,
         db,
         services: services.clone(),
+        order,
     };
     let done = bounded(calls, services, service, call).await?;
     let shown = done.dispatch.or(done.result).unwrap_or(Value::Null);
@@ -127,15 +133,22 @@ fn method(verb: &Verb, headers: &HeaderMap, has_id: bool, service: &Bound) -> Se
     if service.methods.contains(&method) { Ok(method) } else { Err(unsupported(method.name())) }
 }
 
-/// The data in the body: JSON, or a form.
-async fn data(headers: &HeaderMap, payload: Body, calls: &Calls) -> ServiceResult<Value> {
+/// The data in the body: JSON, or a form. The order of its fields is read where somebody keeps it.
+async fn data(
+    headers: &HeaderMap,
+    payload: Body,
+    calls: &Calls,
+    ordered: bool,
+) -> ServiceResult<(Value, Order)> {
     let bytes = request::body(headers, payload, &calls.limits).await?;
     if bytes.is_empty() {
-        return Ok(Map::new().into());
+        return Ok((Map::new().into(), Order::Unknown));
     }
     if request::is_json(headers) {
         return match json::parse(&bytes, "the body", calls.limits.depth)? {
-            value @ (Value::Object(_) | Value::Array(_)) => Ok(value),
+            value @ (Value::Object(_) | Value::Array(_)) => {
+                Ok((value, if ordered { Order::of(&bytes) } else { Order::Unknown }))
+            }
             _ => Err(ServiceError::bad_request("the body must be a JSON object or a list of them")),
         };
     }
@@ -147,7 +160,7 @@ async fn data(headers: &HeaderMap, payload: Body, calls: &Calls) -> ServiceResul
     }
     let text = std::str::from_utf8(&bytes);
     let text = text.map_err(|_| ServiceError::bad_request("the body is not UTF-8"))?;
-    Ok(qs::parse(text)?.into())
+    Ok((qs::parse(text)?.into(), Order::Unknown))
 }
 
 fn body(status: StatusCode, value: &Value) -> Response {

@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use bson::doc;
 use forge::prelude::*;
 use forge::server::axum::body::{Body, to_bytes};
 use forge::server::axum::http::Request;
@@ -265,6 +266,36 @@ async fn a_hook_chooses_the_tenant() {
 async fn the_collection_of_a_model_cannot_be_had_raw() {
     let error = App::new().database("memory:").service(Service::raw("members")).build().await.unwrap_err();
     assert!(error.to_string().contains("Service::<Member>::new()"), "{error}");
+}
+
+#[tokio::test]
+async fn documents_without_a_model_keep_the_order_of_their_fields() {
+    let names = Hooks::new().before([Method::Get], |mut call| async move {
+        let fields = |of: &str| doc! { "$map": { "input": { "$objectToArray": of }, "in": "$$this.k" } };
+        call.params.pipeline =
+            Some(vec![doc! { "$project": { "all": fields("$$ROOT"), "inner": fields("$inner") } }]);
+        Ok(call)
+    });
+    let server = serve(App::new().service(Service::raw("notes").hooks(names))).await;
+    let text = async |method: &str, path: &str, body: &str| {
+        let request = Request::builder().method(method).uri(format!("/services/{path}"));
+        let request = request.header("content-type", "application/json").header("host", "localhost");
+        let answer =
+            server.router().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
+        let text = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+        serde_json::from_slice::<Value>(&text).unwrap()
+    };
+    let created = text("POST", "notes", r#"{"title":"t","inner":{"y":1,"b":2},"about":1}"#).await;
+    let path = format!("notes/{}", created["_id"].as_str().unwrap());
+    let order = async || {
+        let found = text("GET", &path, "").await;
+        json!([found["all"], found["inner"]])
+    };
+    assert_eq!(order().await, json!([["_id", "title", "inner", "about"], ["y", "b"]]));
+    text("PATCH", &path, r#"{"inner":{"z":1,"a":2,"m":3}}"#).await;
+    assert_eq!(order().await, json!([["_id", "title", "inner", "about"], ["z", "a", "m"]]));
+    text("PUT", &path, r#"{"zoo":1,"inner":{"k":1,"j":1},"ant":2}"#).await;
+    assert_eq!(order().await, json!([["_id", "zoo", "inner", "ant"], ["k", "j"]]));
 }
 
 #[tokio::test]
