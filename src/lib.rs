@@ -45,7 +45,9 @@ pub use platform::{App, Machine};
 
 /// What a program that uses Forge imports: `use forge::prelude::*;`.
 pub mod prelude {
-    pub use forge_core::query::{Ranked, Scored, Search, TextQuery, TimeUnit, all, any, count, none, score};
+    pub use forge_core::query::{
+        Ranked, Scored, Search, TextQuery, TimeUnit, all, any, count, none, score, whole,
+    };
     pub use forge_core::traits::NewRecord as _;
     pub use forge_core::{
         BelongsTo, Bytes, Date, DateTime, Db, Decimal, GeoPoint, GeoPolygon, HasMany, HasOne, Id, Int64,

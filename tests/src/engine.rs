@@ -142,6 +142,12 @@ impl Fixture {
         self.driver.default_database()
     }
 
+    /// The same database, whose server joins where more than `keys` keys of related documents would be sent.
+    pub fn joining_above(&self, keys: usize) -> Db {
+        let adapter = MongoAdapter::new(self.driver.clone(), catalog()).join_above(keys);
+        Db::new(Arc::new(adapter), catalog(), self.db.env().clone())
+    }
+
     /// Sends one command, past models and adapter.
     pub async fn send(&self, collection: &str, command: Command) -> Result<Reply> {
         send(&*self.driver, self.name(), collection, command).await

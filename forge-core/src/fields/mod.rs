@@ -14,7 +14,7 @@ pub use embed::{EmbedMany, EmbedOne};
 pub use field::{Comparable, Field};
 pub use filter::{Filter, all, any, none};
 pub use list::Element;
-pub use order::{IntoSort, Order, score};
+pub use order::{IntoSort, Order, Score, score};
 pub use place::{Place, Shaped};
 pub use relation::{ToMany, ToOne};
 pub use text::Text;

@@ -7,9 +7,10 @@ use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 
 use super::distinct::Distinct;
+use super::omit::{Omit, omit};
 use super::page::{Page, Pages};
 use super::reading::{Lenient, Reading, Results};
-use super::selection::{As, Asked, Omit, Projection, Selection, omit, read_selected};
+use super::selection::{As, Asked, Projection, Selection, read_selected};
 use super::{IntoIncludes, decode_all, decode_at, narrow, wrong_outcome};
 use crate::adapter::Explanation;
 use crate::db::Handle;

@@ -1,7 +1,8 @@
 use std::marker::PhantomData;
 
 use super::narrow;
-use super::selection::{As, Asked, Omit, Projection, Selection, omit};
+use super::omit::{Omit, omit};
+use super::selection::{As, Asked, Projection, Selection};
 use crate::error::{Error, Result};
 use crate::fields::{Filter, IntoSort, ToMany, ToOne};
 use crate::ir;
@@ -210,7 +211,8 @@ impl<M: Model, T: Model> ToMany<M, T> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be included",
     label = "not a relation",
-    note = "`.include` takes a relation (`|f| f.origin`) or a tuple of relations (`|f| (f.origin, f.destination)`)"
+    note = "`.include` takes a relation (`|f| f.origin`) or a tuple of relations (`|f| (f.origin, f.destination)`)",
+    note = "parts of related documents are selected beside the document: `.select(|a| (whole(), a.departures.select(|d| d.delay)))`"
 )]
 pub trait IntoIncludes<M> {
     #[doc(hidden)]

@@ -17,7 +17,9 @@ mod links;
 mod live;
 mod loaded;
 mod nested;
+mod omit;
 mod page;
+mod parts;
 pub mod pipeline;
 mod reading;
 mod replace;
@@ -42,20 +44,22 @@ pub use include::{Counted, Include, IntoIncludes, SelectedInclude};
 pub use insert::{Insert, InsertMany, InsertManySkipping, Inserted};
 pub use live::Live;
 pub use nested::{Creates, IntoLinks, Nested, With};
+pub use omit::Omit;
 pub use page::{Page, Paged, Pages};
+pub use parts::{WholeDocument, whole};
 pub use pipeline::{Pipeline, asc, desc};
 pub use reading::{Lenient, Results};
 pub use replace::Replace;
 pub use restore::{Restore, RestoreMany};
 pub use scored::{Scored, ScoredFind};
 pub use search::{IntoTextPaths, Ranked, Search, Vector};
-pub use selection::{As, Asked, CountOf, Omit, Optional, Projection, ReadAs, Row, Selection, count_of};
+pub use selection::{As, Asked, CountOf, Optional, Projection, ReadAs, Row, Selection, count_of};
 pub use update::{Update, UpdateFirst, UpdateMany};
 pub use upsert::{Key, Upsert, Upserted};
 
 pub use crate::fields::{
-    Comparable, Element, EmbedMany, EmbedOne, Field, Filter, IntoSort, Order, Place, Shaped, Text, ToMany,
-    ToOne, all, any, none, score,
+    Comparable, Element, EmbedMany, EmbedOne, Field, Filter, IntoSort, Order, Place, Score, Shaped, Text,
+    ToMany, ToOne, all, any, none, score,
 };
 pub use crate::ir::TextQuery;
 pub use crate::value::IntoValue;

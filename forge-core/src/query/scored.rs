@@ -5,11 +5,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::decode::decode_one;
+use super::parts::score_of;
 use super::search::{Ranked, Search, Vector, vector_search};
 use super::{Find, wrong_outcome};
 use crate::error::{Error, Result};
 use crate::fields::Field;
-use crate::ir::{self, IndexSearch, Operation, Outcome, SCORE, TextQuery};
+use crate::ir::{self, IndexSearch, Operation, Outcome, TextQuery};
 use crate::traits::Model;
 
 /// A document with its score in a search: larger is better. Scores of different searches cannot be compared.
@@ -164,19 +165,12 @@ pub struct ScoredFind<M> {
 impl<M: Model> ScoredFind<M> {
     async fn run(self) -> Result<Vec<Scored<M>>> {
         let (handle, mut select) = self.find.into_parts()?;
-        if select.search.is_none() && select.filter.text().is_none() {
-            return Err(Error::bad_request(
-                "there are scores only in a search: text, nearest_vector, search or rank_fusion",
-            ));
-        }
-        select.score = true;
+        select.want_score()?;
         let Outcome::Rows(rows) = handle.execute(Operation::Select(select)).await? else {
             return Err(wrong_outcome("find"));
         };
         let one = |(position, document): (usize, &bson::RawDocumentBuf)| {
-            let score = document.get(SCORE).ok().flatten().and_then(crate::order::as_f64);
-            let score = score.ok_or_else(|| Error::internal("an adapter gave a row without its score"))?;
-            Ok(Scored { score, document: decode_one(&rows, position)? })
+            Ok(Scored { score: score_of(document)?, document: decode_one(&rows, position)? })
         };
         rows.documents.iter().enumerate().map(one).collect()
     }

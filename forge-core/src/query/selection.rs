@@ -19,6 +19,7 @@ pub struct Asked {
     whole: bool,
     paths: Vec<Path>,
     includes: Vec<ir::Include>,
+    score: bool,
     error: Option<Error>,
 }
 
@@ -33,6 +34,11 @@ impl Asked {
         self.whole = true;
     }
 
+    /// The score of a search.
+    pub(crate) fn score(&mut self) {
+        self.score = true;
+    }
+
     /// A relation.
     pub(crate) fn include(&mut self, include: Result<ir::Include>) {
         match include {
@@ -45,10 +51,14 @@ impl Asked {
     /// limits; only what is read of them is decided here.
     ///
     /// # Errors
-    /// A condition has a value without a BSON form; `select` includes a relation that was not asked for.
+    /// A condition has a value without a BSON form; `select` includes a relation that was not asked for; a score is
+    /// asked for where nothing is searched.
     pub(crate) fn apply(self, select: &mut ir::Select) -> Result<()> {
         if let Some(error) = self.error {
             return Err(error);
+        }
+        if self.score {
+            select.want_score()?;
         }
         if !self.whole {
             select.projection = ir::Projection::Only(self.paths);
@@ -98,7 +108,8 @@ impl<'a> Row<'a> {
         Self { model, rows, position, next: 0, dirt }
     }
 
-    fn document(&self) -> Result<&'a RawDocument> {
+    /// The document.
+    pub(super) fn document(&self) -> Result<&'a RawDocument> {
         let document = self.rows.documents.get(self.position);
         Ok(document.ok_or_else(|| Error::internal("an adapter gave fewer rows than groups"))?)
     }
@@ -111,6 +122,12 @@ impl<'a> Row<'a> {
             let text = std::error::Error::source(&error).map_or_else(String::new, ToString::to_string);
             Dirty::at(document, self.model, path, &text).into_error(error)
         })
+    }
+
+    /// The document as its model, without relations.
+    pub(super) fn whole<M: Model>(&self) -> Result<M> {
+        let decoded = decode_or_set_aside(self.document()?, None)?;
+        decoded.ok_or_else(|| Error::internal("a document was set aside where none may be"))
     }
 
     /// The next relation.
@@ -153,7 +170,8 @@ pub(crate) fn read_selected<M: Model, T>(
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be selected",
     label = "neither a field nor a relation",
-    note = "`.select` takes a field (`|f| f.delay`), a relation, or a tuple of up to twelve (`|f| (f.id, f.address.city)`)"
+    note = "`.select` takes a field (`|f| f.delay`), a relation, `whole()`, `score()`, or a tuple of up to twelve \
+            (`|f| (f.id, f.address.city)`)"
 )]
 pub trait Selection<M>: Send + Sync + 'static {
     /// What it gives.
@@ -336,8 +354,7 @@ impl<M: Model> Projection for M {
         asked.whole();
     }
     fn read(row: &mut Row<'_>) -> Result<M> {
-        let decoded = decode_or_set_aside(row.document()?, None)?;
-        decoded.ok_or_else(|| Error::internal("a document was set aside where none may be"))
+        row.whole()
     }
 }
 
@@ -452,47 +469,5 @@ impl<M: Model, T: Model> ReadAs<u64> for CountOf<M, T> {
     }
     fn access_of(self) -> Access {
         M::def().relations[self.0.index()].access
-    }
-}
-
-/// Fields that a document can be read without: an absent `Option` is none.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be left out of the documents",
-    label = "not an `Option`",
-    note = "a model can be read without its `Option` fields; to read fewer fields than that, select a tuple or a \
-            projection struct"
-)]
-pub trait Omit<M> {
-    #[doc(hidden)]
-    fn paths(self) -> Vec<Path>;
-}
-
-impl<M, T> Omit<M> for Field<M, Option<T>> {
-    fn paths(self) -> Vec<Path> {
-        vec![self.path().into()]
-    }
-}
-
-macro_rules! omit_tuples {
-    ($(($($name:ident),+))+) => {
-        $(impl<M, $($name: Omit<M>),+> Omit<M> for ($($name,)+) {
-            #[allow(non_snake_case, reason = "the type's name is the variable's")]
-            fn paths(self) -> Vec<Path> {
-                let ($($name,)+) = self;
-                let mut all = Vec::new();
-                $(all.extend($name.paths());)+
-                all
-            }
-        })+
-    };
-}
-omit_tuples! { (A, B) (A, B, C) (A, B, C, D) (A, B, C, D, E) (A, B, C, D, E, F) }
-
-/// Adds paths to those that `projection` leaves out.
-pub(crate) fn omit(projection: &mut ir::Projection, paths: Vec<Path>) {
-    match projection {
-        ir::Projection::Except(all) => all.extend(paths),
-        ir::Projection::All => *projection = ir::Projection::Except(paths),
-        ir::Projection::Only(wanted) => wanted.retain(|path| !paths.contains(path)),
     }
 }

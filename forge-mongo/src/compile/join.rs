@@ -78,10 +78,19 @@ impl Joined {
     /// As [`filter`].
     pub fn stages(&self) -> Result<Vec<Document>> {
         let own = filter(&self.own(), Place::Elsewhere)?;
-        let mut stages = Vec::new();
+        let mut stages = self.related_stages()?;
         if !own.is_empty() {
-            stages.push(doc! { "$match": own });
+            stages.insert(0, doc! { "$match": own });
         }
+        Ok(stages)
+    }
+
+    /// As [`stages`](Joined::stages), behind the condition that needs no related documents.
+    ///
+    /// # Errors
+    /// As [`filter`].
+    pub fn related_stages(&self) -> Result<Vec<Document>> {
+        let mut stages = Vec::new();
         if self.lookups.is_empty() {
             return Ok(stages);
         }

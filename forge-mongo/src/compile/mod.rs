@@ -29,7 +29,7 @@ pub use join::{
     COUNTED, Joined, Lookup, after, count_joined, distinct_joined, group_joined, ids_joined, keys_joined,
     select_joined,
 };
-pub use pipeline::{pipeline, view};
+pub use pipeline::{begins_pipeline, pipeline, view};
 pub(crate) use search::filter_paths;
 pub use search::{search_index_name, vector_index_name};
 pub use update::{replace, update, upsert_fixes_id};

@@ -38,6 +38,17 @@ pub fn view(view: &ViewDef) -> Result<Vec<Document>> {
     of_source(&view.contents()?)
 }
 
+/// Whether a stage can only be the first one.
+pub fn begins_pipeline(stage: &Stage) -> bool {
+    match stage {
+        Stage::Near { .. } => true,
+        Stage::Plain(stage) | Stage::Raw(stage) => {
+            stage.keys().next().is_some_and(|name| FIRST.contains(&name.as_str()))
+        }
+        _ => false,
+    }
+}
+
 /// The stages of a source, its own condition first.
 fn of_source(source: &Source) -> Result<Vec<Document>> {
     let condition = filter(&source.filter, Place::Elsewhere)?;

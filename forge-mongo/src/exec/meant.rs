@@ -26,11 +26,19 @@ impl Run<'_> {
         if joined.lookups.is_empty() {
             return Ok(joined.filter.unwrap_or(Filter::All));
         }
-        let found = self.documents(&compile::ids_joined(&model, &joined, sort, 1)?).await?;
-        match distinct(&found, "_id")?.pop() {
-            Some(id) => Ok(Filter::eq("_id", id).and(joined.own())),
-            None => Ok(Filter::Nothing),
-        }
+        let id = self.first_meant(model, &joined, sort).await?;
+        Ok(id.map_or(Filter::Nothing, |id| Filter::eq("_id", id).and(joined.own())))
+    }
+
+    /// The id of the first document that matches.
+    pub(super) async fn first_meant(
+        &self,
+        model: ModelRef,
+        joined: &Joined,
+        sort: &[SortKey],
+    ) -> Result<Option<Bson>> {
+        let found = self.documents(&compile::ids_joined(&model, joined, sort, 1)?).await?;
+        Ok(distinct(&found, "_id")?.pop())
     }
 
     /// At most `limit` ids of documents that match, in their order, from behind `after` on.

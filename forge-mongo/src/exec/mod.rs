@@ -52,7 +52,7 @@ use crate::pull;
 use crate::push;
 use crate::scans::{ScanLog, ScanLogging};
 use hydrate::is_plain;
-use run::{Run, unexpected};
+use run::{FEW_KEYS, Run, unexpected};
 use write::is_plain_update;
 
 /// The [`Adapter`] of every engine that runs [`MongoArtifact`](crate::MongoArtifact)s.
@@ -71,19 +71,33 @@ pub struct MongoAdapter {
     driver: Arc<dyn Driver>,
     catalog: Arc<Catalog>,
     scans: ScanLog,
+    few_keys: usize,
     closed: AtomicBool,
 }
 
 impl MongoAdapter {
     /// An adapter over `driver`; the catalog says who refers to whom.
     pub fn new(driver: Arc<dyn Driver>, catalog: Arc<Catalog>) -> Self {
-        Self { driver, catalog, scans: ScanLog::default(), closed: AtomicBool::new(false) }
+        let closed = AtomicBool::new(false);
+        Self { driver, catalog, scans: ScanLog::default(), few_keys: FEW_KEYS, closed }
+    }
+
+    /// The same, with another number of keys above which relation filters are left to the server (20,000 without this):
+    /// fewer where the server is near to its data and far from the program, more where its joins are slow. More than
+    /// 100,000 are never sent.
+    #[must_use]
+    pub fn join_above(self, keys: usize) -> Self {
+        Self { few_keys: keys, ..self }
     }
 
     /// The same, remembering queries that no index serves; [`examine`](Adapter::examine) tells about them.
     #[must_use]
     pub fn log_scans(self, logging: ScanLogging) -> Self {
         Self { scans: ScanLog::new(logging), ..self }
+    }
+
+    fn run<'a>(&'a self, exec: &'a Exec) -> Run<'a> {
+        Run::new(&*self.driver, &self.catalog, exec).joining_above(self.few_keys)
     }
 
     /// The driver below.
@@ -119,7 +133,7 @@ impl Adapter for MongoAdapter {
         'b: 'f,
         Self: 'f,
     {
-        Run::new(&*self.driver, &self.catalog, exec).watched_by(&self.scans).operation(operation)
+        self.run(exec).watched_by(&self.scans).operation(operation)
     }
 
     async fn stream(
@@ -128,11 +142,12 @@ impl Adapter for MongoAdapter {
         select: Select,
         batch: u32,
     ) -> Result<BoxStream<'static, Result<Rows>>> {
-        stream::open(self.driver.clone(), self.catalog.clone(), exec.clone(), select, batch).await
+        let (driver, catalog) = (self.driver.clone(), self.catalog.clone());
+        stream::open(driver, catalog, exec.clone(), self.few_keys, select, batch).await
     }
 
     async fn explain(&self, exec: &Exec, operation: Operation) -> Result<Explanation> {
-        explain::explain(Run::new(&*self.driver, &self.catalog, exec), operation).await
+        explain::explain(self.run(exec), operation).await
     }
 
     async fn begin(&self, exec: &Exec) -> Result<Arc<dyn Transaction>> {
@@ -186,7 +201,7 @@ impl Adapter for MongoAdapter {
     }
 
     async fn refresh(&self, exec: &Exec, view: ModelRef) -> Result<()> {
-        refresh::refresh(&Run::new(&*self.driver, &self.catalog, exec), view).await
+        refresh::refresh(&self.run(exec), view).await
     }
 
     async fn pull(&self, database: &str, settings: &PullSettings) -> Result<Vec<PulledFile>> {

@@ -11,26 +11,44 @@ use crate::compile;
 
 impl Run<'_> {
     pub(super) async fn pipeline(&self, mut op: Pipeline) -> Result<Outcome> {
-        self.resolve_source(&mut op.source).await?;
+        match op.search {
+            None => self.resolve_source(&mut op.source).await?,
+            // What a search finds, it finds by a condition that it knows itself.
+            Some(_) => {
+                self.resolve_in_place(&mut op.source.filter).await?;
+                self.resolve_stages(&mut op.source.stages).await?;
+            }
+        }
         self.record_source(&op.options, &op.source);
         let documents = self.documents(&compile::pipeline(&op)?).await?;
         Ok(Outcome::Rows(Rows { documents, included: Vec::new() }))
     }
 
-    /// Replaces relation filters by conditions on keys, at any depth.
+    /// Replaces relation filters by conditions on keys or, where these are many, by `$lookup`s, at any depth.
     fn resolve_source<'f>(&'f self, source: &'f mut Source) -> BoxFuture<'f, Result<()>> {
         async move {
-            self.resolve_in_place(&mut source.filter).await?;
-            self.resolve_stages(&mut source.stages).await
+            let related = self.resolve_or_join(&mut source.filter).await?;
+            self.resolve_stages(&mut source.stages).await?;
+            // Some stages have to stay the first one.
+            let at = usize::from(source.stages.first().is_some_and(compile::begins_pipeline));
+            source.stages.splice(at..at, related);
+            Ok(())
         }
         .boxed()
     }
 
-    fn resolve_stages<'f>(&'f self, stages: &'f mut [Stage]) -> BoxFuture<'f, Result<()>> {
+    fn resolve_stages<'f>(&'f self, stages: &'f mut Vec<Stage>) -> BoxFuture<'f, Result<()>> {
         async move {
-            for stage in stages {
+            let mut at = 0;
+            while let Some(stage) = stages.get_mut(at) {
+                at += 1;
                 match stage {
-                    Stage::Match(filter) => self.resolve_in_place(filter).await?,
+                    Stage::Match(filter) => {
+                        let related = self.resolve_or_join(filter).await?;
+                        let end = at + related.len();
+                        stages.splice(at..at, related);
+                        at = end;
+                    }
                     Stage::Lookup(lookup) => self.resolve_source(&mut lookup.from).await?,
                     Stage::Union(source) => self.resolve_source(source).await?,
                     Stage::Graph(graph) => self.resolve_in_place(&mut graph.filter).await?,
@@ -45,6 +63,15 @@ impl Run<'_> {
             Ok(())
         }
         .boxed()
+    }
+
+    /// Leaves in `filter` what needs no related documents; the stages of the rest.
+    async fn resolve_or_join(&self, filter: &mut Filter) -> Result<Vec<Stage>> {
+        let mut joined = self.resolve_joined(std::mem::replace(filter, Filter::All)).await?;
+        let related = joined.related_stages()?;
+        *filter = joined.take_own();
+        // What they read is recorded by now.
+        Ok(related.into_iter().map(Stage::Plain).collect())
     }
 
     async fn resolve_in_place(&self, filter: &mut Filter) -> Result<()> {

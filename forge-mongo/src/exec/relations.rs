@@ -18,10 +18,6 @@ use crate::compile::{self, Joined, Lookup};
 /// More keys than this are not sent: the condition would come near the largest command (48 MB).
 const MAX_KEYS: usize = 100_000;
 
-/// With more keys than this the server does the join itself, where it can: the keys would cost more on the wire, and in
-/// the index, than they save.
-const FEW_KEYS: usize = 20_000;
-
 /// Where conditions go whose keys are too many to be sent.
 type Sink<'s> = Option<&'s Mutex<Joined>>;
 
@@ -130,7 +126,7 @@ impl Run<'_> {
         };
         wanted.filter = wanted.filter.map(|filter| visible(&target, filter));
         self.record(&target, &wanted.own());
-        let most = if sink.is_some() { FEW_KEYS } else { MAX_KEYS };
+        let most = if sink.is_some() { self.few_keys.min(MAX_KEYS) } else { MAX_KEYS };
         let run = self.resolving(relation);
         let mut keys = run.related_keys(relation, target, &wanted, most).await?;
         if let Some(through) = &relation.through

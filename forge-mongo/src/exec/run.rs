@@ -17,6 +17,10 @@ use crate::compile;
 use crate::driver::Driver;
 use crate::scans::ScanLog;
 
+/// With more keys than this the server does the join itself, where it can: the keys would cost more on the wire, and in
+/// the index, than they save.
+pub(super) const FEW_KEYS: usize = 20_000;
+
 /// One operation under way.
 #[derive(Clone, Copy)]
 pub(super) struct Run<'a> {
@@ -33,11 +37,28 @@ pub(super) struct Run<'a> {
     pub(super) purpose: Option<(&'static str, &'static str)>,
     /// How many relations lead to it.
     pub(super) depth: u32,
+    /// Up to how many keys of related documents are sent where the server could join.
+    pub(super) few_keys: usize,
 }
 
 impl<'a> Run<'a> {
     pub(super) fn new(driver: &'a dyn Driver, catalog: &'a Catalog, exec: &'a Exec) -> Self {
-        Self { driver, catalog, exec, steps: None, choices: None, scans: None, purpose: None, depth: 0 }
+        Self {
+            driver,
+            catalog,
+            exec,
+            steps: None,
+            choices: None,
+            scans: None,
+            purpose: None,
+            depth: 0,
+            few_keys: FEW_KEYS,
+        }
+    }
+
+    /// The same, with another number of keys up to which they are sent.
+    pub(super) fn joining_above(self, few_keys: usize) -> Self {
+        Self { few_keys, ..self }
     }
 
     /// The same, with a log of queries that no index serves.

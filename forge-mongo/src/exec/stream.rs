@@ -18,6 +18,7 @@ struct Opened {
     driver: Arc<dyn Driver>,
     catalog: Arc<Catalog>,
     exec: Exec,
+    few_keys: usize,
     select: Select,
 }
 
@@ -26,10 +27,11 @@ pub(super) async fn open(
     driver: Arc<dyn Driver>,
     catalog: Arc<Catalog>,
     exec: Exec,
+    few_keys: usize,
     mut select: Select,
     batch: u32,
 ) -> Result<BoxStream<'static, Result<Rows>>> {
-    let run = Run::new(&*driver, &catalog, &exec);
+    let run = Run::new(&*driver, &catalog, &exec).joining_above(few_keys);
     if exec.transaction.is_some() || select.search.is_some() {
         // The cursor of a transaction would hold on to it.
         let rows = run.rows(select).await?;
@@ -42,7 +44,7 @@ pub(super) async fn open(
         return Ok(stream::empty().boxed());
     }
     let batches = run.opening(&artifact, driver.stream(run.database(), &artifact, batch)).await?;
-    let opened = Arc::new(Opened { driver, catalog, exec, select });
+    let opened = Arc::new(Opened { driver, catalog, exec, few_keys, select });
     let hydrated = batches.and_then(move |documents| {
         let opened = opened.clone();
         async move { opened.rows(documents).await }
@@ -52,7 +54,7 @@ pub(super) async fn open(
 
 impl Opened {
     async fn rows(&self, documents: Vec<RawDocumentBuf>) -> Result<Rows> {
-        let run = Run::new(&*self.driver, &self.catalog, &self.exec);
+        let run = Run::new(&*self.driver, &self.catalog, &self.exec).joining_above(self.few_keys);
         let included = run.hydrate(self.select.model, &documents, &self.select.include).await?;
         Ok(Rows { documents, included })
     }

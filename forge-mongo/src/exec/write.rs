@@ -1,7 +1,7 @@
 //! Inserts and updates.
 
 use bson::{Bson, RawDocumentBuf};
-use forge_core::ir::{Filter, Insert, Outcome, Returning, Select, Skipped, Update};
+use forge_core::ir::{Filter, Insert, Outcome, Predicate, Returning, Select, Skipped, Update};
 use forge_core::model::ModelDef;
 use forge_core::{Error, Result};
 use futures_util::FutureExt;
@@ -75,13 +75,21 @@ impl<'a> Run<'a> {
                 return self.atomically(|run| run.update_joined(op.clone(), joined.clone()).boxed()).await;
             }
             op.filter = joined.filter.unwrap_or(Filter::All);
+        } else if op.upsert.is_some() {
+            let joined = self.resolve_joined(op.filter).await?;
+            if !joined.lookups.is_empty() {
+                op.filter = Filter::Nothing;
+                return self.atomically(|run| run.upsert_joined(op.clone(), joined.clone()).boxed()).await;
+            }
+            op.filter = joined.filter.unwrap_or(Filter::All);
         } else {
-            op.filter = match op.upsert {
-                // The document that is inserted takes values from the condition.
-                Some(_) => self.resolve(op.filter).await?,
-                None => self.resolve_one(op.model, op.filter, &op.sort).await?,
-            };
+            op.filter = self.resolve_one(op.model, op.filter, &op.sort).await?;
         }
+        self.update_one_or_all(op).await
+    }
+
+    /// An update whose relation filters are resolved.
+    async fn update_one_or_all(&self, op: Update) -> Result<Outcome> {
         if op.upsert.is_some() && op.returning == Returning::After && compile::upsert_fixes_id(&op.filter) {
             return self.upsert_by_id(op).await;
         }
@@ -89,6 +97,23 @@ impl<'a> Run<'a> {
         match self.send(&artifact).await? {
             Reply::Document(document) => Ok(returned(&op, document)),
             reply => written(&artifact, reply),
+        }
+    }
+
+    /// Changes the first document that a condition with lookups finds, or makes one.
+    async fn upsert_joined(self, op: Update, joined: Joined) -> Result<Outcome> {
+        let Some(id) = self.first_meant(op.model, &joined, &op.sort).await? else {
+            // It matches nothing, and what it says by equality goes into the new document.
+            let filter = joined.own().and(Filter::Field("_id".into(), Predicate::Exists(false)));
+            return self.update_one_or_all(Update { filter, ..op }).await;
+        };
+        let model = op.model.name;
+        let filter = Filter::eq("_id", id).and(joined.own());
+        match self.update_one_or_all(Update { filter, upsert: None, ..op }).await? {
+            Outcome::Written { matched: 0, .. } => Err(Error::conflict(format!(
+                "the {model} that the upsert found was changed or deleted at the same time"
+            ))),
+            done => Ok(done),
         }
     }
 
@@ -133,7 +158,10 @@ impl<'a> Run<'a> {
 fn id_condition(filter: &Filter) -> Filter {
     match filter {
         Filter::And(list) => list.iter().map(id_condition).fold(Filter::All, Filter::and),
-        Filter::Field(path, _) if path == "_id" => filter.clone(),
+        // That it does not exist was asked before it did.
+        Filter::Field(path, predicate) if path == "_id" && *predicate != Predicate::Exists(false) => {
+            filter.clone()
+        }
         _ => Filter::All,
     }
 }

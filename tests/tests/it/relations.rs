@@ -1,6 +1,7 @@
 //! Relation filters: semi-joins that never match everything.
 
 use bson::doc;
+use forge::prelude::*;
 use forge_tests::courses::Student;
 use forge_tests::models::{
     Author, Bio, Book, NewAuthor, NewBook, NewPublisher, NewReview, Publisher, Review,
@@ -154,6 +155,120 @@ conformance! {
         books(t, |b| b.author.is(|_| forge::query::Filter::everything()), &[]).await?;
         books(t, |b| b.author.is_not(|_| forge::query::Filter::everything()), &[1, 2]).await?;
         authors(t, |a| a.books.none(|_| forge::query::Filter::everything()), &[1]).await?;
+    }
+
+    async fn joins_by_the_server_find_what_keys_find(t) {
+        fill(t).await?;
+        let joining = t.joining_above(0);
+        let books: [BookFilter; 12] = [
+            |b| b.author.is(|a| a.name.eq("Ann")),
+            |b| b.author.is_not(|a| a.name.eq("Ann")),
+            |b| b.author.is(|a| a.name.eq("Nobody")),
+            |b| b.year.gt(2000) & b.author.is(|a| a.id.gt(0)),
+            |b| b.author.is(|a| a.name.eq("Bob")) | b.publisher.is(|p| p.name.eq("P")),
+            |b| !(b.author.is(|a| a.id.gt(0)) & b.publisher.is(|p| p.name.eq("Q"))),
+            |b| b.reviews.some(|r| r.stars.eq(5)) & b.reviews.some(|r| r.stars.eq(1)),
+            |b| b.reviews.every(|r| r.stars.eq(5)),
+            |b| b.reviews.none(|r| r.stars.gt(1)),
+            |b| b.author.is(|a| a.books.some(|b| b.reviews.some(|r| r.stars.lt(5)))),
+            |b| b.publisher.is(|p| p.books.every(|b| b.author.is(|a| a.name.ne("Bob")))),
+            |b| b.publisher.is(|p| p.books.some(|b| b.author.is_not(|a| a.id.gt(0)))) & b.year.lt(2005),
+        ];
+        for (at, filter) in books.into_iter().enumerate() {
+            let years = async |db: &forge::Db| {
+                let read = db.find::<Book>().filter(filter).sort(|b| b.year.asc());
+                forge_tests::engine::done(read.await?.into_iter().map(|b| b.year).collect::<Vec<_>>())
+            };
+            let by_keys = years(&t.db).await?;
+            assert_eq!(years(&joining).await?, by_keys, "condition {at}");
+            let find = || joining.find::<Book>().filter(filter);
+            assert_eq!(find().count().await?, by_keys.len() as u64, "condition {at}");
+            assert_eq!(find().distinct(|b| b.year).await?, by_keys, "condition {at}");
+            assert_eq!(find().sort(|b| b.year.desc()).first().await?.map(|b| b.year), by_keys.last().copied(), "condition {at}");
+            let groups = |db: &forge::Db| db.group_by::<Book, _>(|b| b.publisher_id).filter(filter).select(|_| count());
+            let (mut here, mut there) = (groups(&t.db).await?, groups(&joining).await?);
+            here.sort();
+            there.sort();
+            assert_eq!(here, there, "condition {at}");
+            let staged = joining.pipeline::<Book>().match_(filter).sort(|b| b.year.asc()).await?;
+            assert_eq!(staged.into_iter().map(|b| b.year).collect::<Vec<_>>(), by_keys, "condition {at}");
+            let late = joining.pipeline::<Book>().sort(|b| b.year.asc()).limit(10).match_(filter).await?;
+            assert_eq!(late.into_iter().map(|b| b.year).collect::<Vec<_>>(), by_keys, "condition {at}");
+        }
+        let read = joining.find::<Book>().filter(|b| b.author.is(|a| a.name.eq("Ann"))).explain().await?;
+        assert!(read.choices.iter().any(|way| way.contains("$lookup")), "{:?}", read.choices);
+        let included = joining.find::<Publisher>().sort(|p| p.name.asc())
+            .include(|p| (p.books.filter(|b| b.author.is(|a| a.id.gt(0))).sort(|b| b.year.asc()).limit(1), p.books.filter(|b| b.reviews.some(|r| r.stars.gt(0))).count()))
+            .await?;
+        let seen = included.iter().map(|p| (p.books.iter().map(|b| b.year).collect(), p.books.count()));
+        assert_eq!(seen.collect::<Vec<(Vec<_>, _)>>(), [(vec![2000], Some(2)), (vec![2010], Some(1))]);
+    }
+
+    async fn joins_by_the_server_tell_what_is_written(t) {
+        fill(t).await?;
+        let db = t.joining_above(0);
+        let changed = db.update_many::<Book>().filter(|b| b.author.is(|a| a.name.eq("Ann"))).inc(|b| b.year, 100);
+        assert_eq!(changed.await?, 2);
+        let first = db.update_first::<Book>().filter(|b| b.author.is(|a| a.id.gt(0))).sort(|b| b.year.desc()).set(|b| b.title, "last");
+        assert_eq!(first.await?.map(|b| b.year), Some(2110));
+        let book = |title: &str| NewBook {
+            id: None, title: title.into(), year: 1, price: None, author_id: None, publisher_id: "Q".into(),
+        };
+        let found = db.upsert(book("new")).filter(|b| b.author.is(|a| a.name.eq("Bob"))).set(|b| b.year, 7).await?;
+        assert_eq!((found.inserted, found.document.title.as_str(), found.document.year), (false, "2020", 7));
+        let kept = db.upsert(book("new")).filter(|b| b.author.is(|a| a.name.eq("Bob"))).await?;
+        assert_eq!((kept.inserted, kept.document.year), (false, 7));
+        let made = db.upsert(book("new")).filter(|b| b.author.is(|a| a.name.eq("Cid")) & b.year.eq(9)).set(|b| b.price, 2.5).await?;
+        assert_eq!((made.inserted, made.document.title.as_str(), made.document.year, made.document.price), (true, "new", 9, Some(2.5)));
+        assert_eq!(t.db.find::<Book>().count().await?, 5);
+        let id = made.document.id;
+        let again = db.upsert(NewBook { id: Some(id), ..book("other") }).filter(|b| b.id.eq(id) & b.author.is(|a| a.id.gt(0)));
+        assert_eq!(again.await.unwrap_err().code(), forge::ErrorCode::UniqueViolation, "it is there, and has no author");
+        let fresh = forge::Id::from_object_id(bson::oid::ObjectId::new());
+        let fixed = db.upsert(NewBook { id: Some(fresh), ..book("fixed") }).filter(|b| b.id.eq(fresh) & b.author.is(|a| a.id.gt(0))).set(|b| b.year, 3).await?;
+        assert_eq!((fixed.inserted, fixed.document.id, fixed.document.year), (true, fresh, 3));
+        assert_eq!(db.delete_many::<Book>().filter(|b| b.author.is(|a| a.name.eq("Ann"))).await?, 2);
+        assert_eq!(t.db.find::<Book>().count().await?, 4);
+    }
+
+    async fn joins_by_the_server_stand_anywhere_in_a_pipeline(t) {
+        fill(t).await?;
+        let db = t.joining_above(0);
+        let authors = db.pipeline::<Author>()
+            .lookup_with(|a| a.books, |books| books.match_(|b| b.reviews.some(|r| r.stars.eq(5))).sort(|b| b.year.asc()))
+            .sort(|a| a.id.asc())
+            .fetch::<bson::Document>()
+            .await?;
+        let numbers = authors.iter().map(|a| a.get_array("books").map(Vec::len)).collect::<std::result::Result<Vec<_>, _>>();
+        assert_eq!(numbers.unwrap(), [2, 0, 0]);
+        let years = db.pipeline::<Book>()
+            .match_(|b| b.author.is(|a| a.name.eq("Bob")))
+            .union_with::<Book, _>(|books| books.match_(|b| b.reviews.every(|r| r.stars.eq(1)) & b.publisher.is(|p| p.city.is_some())))
+            .sort(|b| b.year.asc())
+            .await?;
+        assert_eq!(years.into_iter().map(|b| b.year).collect::<Vec<_>>(), [1999, 2020]);
+    }
+
+    async fn joins_by_the_server_go_through_the_model_between(t) {
+        t.seed("courses", (0..4).map(|n| doc! { "_id": format!("c{n}"), "hours": n })).await?;
+        t.seed("students", (1..=4_i64).map(|id| doc! { "_id": id, "name": "s" })).await?;
+        let links = [(1, 1, "c3"), (2, 2, "c0"), (3, 1, "c1"), (4, 3, "c2"), (5, 3, "c0")];
+        t.seed("enrolments", links.map(|(id, student, course): (i64, i64, &str)| {
+            doc! { "_id": id, "student_id": student, "course_id": course }
+        })).await?;
+        let db = t.joining_above(0);
+        let filters: [(StudentFilter, &[i64]); 4] = [
+            (|s| s.courses.some(|c| c.hours.gte(1)), &[1, 3]),
+            (|s| s.courses.none(|c| c.hours.gte(1)), &[2, 4]),
+            (|s| s.courses.every(|c| c.hours.gte(1)), &[1, 4]),
+            (|s| s.courses.some(|c| c.hours.eq(0)) & s.courses.some(|c| c.hours.eq(2)), &[3]),
+        ];
+        for (at, (filter, wanted)) in filters.into_iter().enumerate() {
+            let found = db.find::<Student>().filter(filter).sort(|s| s.id.asc()).await?;
+            assert_eq!(found.into_iter().map(|s| s.id).collect::<Vec<_>>(), wanted, "condition {at}");
+            let found = db.pipeline::<Student>().match_(filter).sort(|s| s.id.asc()).await?;
+            assert_eq!(found.into_iter().map(|s| s.id).collect::<Vec<_>>(), wanted, "condition {at}");
+        }
     }
 
     async fn joins_with_many_keys_are_left_to_the_server(t) {

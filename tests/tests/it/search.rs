@@ -102,6 +102,16 @@ conformance! {
         assert!(scored[0].score > scored[1].score && scored[1].score > 0.0, "{scored:?}");
         // Once among three words that are no stop words: 10 × (0.5 / 3 + 0.5).
         assert!((scored[0].score - 10.0 * (0.5 / 3.0 + 0.5)).abs() < 1e-9, "{}", scored[0].score);
+        let rows: Vec<(i64, f64, Article)> = t.db.find::<Article>().text("coffee")
+            .sort(|a| (score(), a.id.asc()))
+            .select(|a| (a.id, score(), whole()))
+            .await?;
+        assert_eq!(rows.iter().map(|(id, ..)| *id).collect::<Vec<_>>(), ids(&best));
+        assert!(rows.iter().zip(&scored).all(|((_, score, found), hit)| *score == hit.score && *found == hit.document));
+        let only = t.db.find::<Article>().text("coffee").sort(|_| score()).select(|_| score()).limit(1).one().await?;
+        assert_eq!(only, rows[0].1);
+        let error = t.db.find::<Article>().select(|_| score()).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::BadRequest);
         let error = t.db.find::<Article>().sort(|_| score()).await.unwrap_err();
         assert_eq!(error.code(), ErrorCode::BadRequest, "{error}");
         assert_eq!(t.db.find::<Article>().scored().await.unwrap_err().code(), ErrorCode::BadRequest);

@@ -4,6 +4,7 @@ use bson::doc;
 use forge::__private::schemars::{self, JsonSchema};
 use forge::Model;
 use forge::ir::Projection;
+use forge::prelude::whole;
 use forge_tests::courses::{
     CourseCard, Enrolment, EnrolmentCard, Memo, NewCourse, NewEnrolment, NewMemo, NewStudent, NewTag,
     NoteCard, Place, Tag, TagName,
@@ -40,6 +41,18 @@ conformance! {
         assert_eq!(t.db.find::<Memo>().filter(|n| n.id.eq(2)).select(|n| n.place.room).one().await?, "attic");
         assert_eq!(t.db.find::<Memo>().select(|n| n.id).last().await?, Some(3));
         assert_eq!(t.db.find::<Memo>().select(|n| n.id).limit(0).await?, [0; 0]);
+    }
+
+    async fn parts_of_relations_come_beside_whole_documents(t) {
+        notes(t).await?;
+        let rows: Vec<(Memo, Vec<String>, u64, String)> = t.db.find::<Memo>().sort(|n| n.id.asc())
+            .select(|n| (whole(), n.tags.filter(|g| g.id.gt(1)).select(|g| g.name), n.tags.count(), n.title)).await?;
+        assert_eq!((rows[0].0.id, rows[0].0.tag_ids.clone()), (1, vec![3, 1, 3]));
+        assert_eq!((rows[0].1.as_slice(), rows[0].2, rows[0].3.as_str()), (&["blue".to_owned()][..], 2, "n1"));
+        assert!(!rows[0].0.tags.is_loaded());
+        assert_eq!((rows[2].0.place.clone(), rows[2].1.len()), (None, 0));
+        let alone = t.db.find::<Memo>().omit(|n| n.secret).sort(|n| n.id.asc()).select(|_| whole()).one().await?;
+        assert_eq!((alone.title.as_str(), alone.secret), ("n1", None));
     }
 
     async fn only_the_paths_that_were_asked_for_are_sent(t) {
