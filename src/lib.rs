@@ -7,6 +7,7 @@
 //! | `jwt` | yes | callers known by JSON Web Tokens |
 //! | `redis` | no | one process follows the database for all, by Redis or Valkey |
 //! | `server` | yes | HTTP, WebSocket, live queries and [`App`] |
+//! | `socketio` | no | services over socket.io, for `@feathersjs/socketio-client` |
 
 #[cfg(any(feature = "embedded", feature = "mongodb"))]
 mod clusters;

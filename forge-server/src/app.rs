@@ -1,5 +1,7 @@
 //! The program: commands, start-up, serving.
 
+mod declared;
+
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use crate::idempotency::{IdempotencyStore, MemoryStore};
 use crate::jobs::Jobs;
 use crate::operators::Operators;
 use crate::server::{Parts, Server};
-use crate::services::{self, Draft, Hooks, Service, Services};
+use crate::services::{self, Declared, Services};
 use crate::settings::Settings;
 use crate::trace::SpanHook;
 use crate::{Limits, bind, commands, console};
@@ -54,9 +56,7 @@ pub struct App<P> {
     auth: Option<Arc<dyn AuthResolver>>,
     databases: Databases,
     metrics: Option<bool>,
-    services: Vec<Draft>,
-    service_hooks: Hooks,
-    services_at: String,
+    declared: Declared,
     fan_out: Option<Arc<dyn FanOut>>,
     span_hook: Option<SpanHook>,
 }
@@ -120,9 +120,7 @@ impl<P: Platform> App<P> {
             auth: None,
             databases: Databases::default(),
             metrics: None,
-            services: Vec::new(),
-            service_hooks: Hooks::new(),
-            services_at: "/services".to_owned(),
+            declared: Declared { at: "/services".to_owned(), ..Declared::default() },
             fan_out: None,
             span_hook: None,
         }
@@ -213,31 +211,6 @@ impl<P: Platform> App<P> {
     #[must_use]
     pub fn metrics(mut self, on: bool) -> Self {
         self.metrics = Some(on);
-        self
-    }
-
-    /// Adds a service: find, get, create, update, patch and remove by REST, at `/services/{path}`.
-    ///
-    /// ```ignore
-    /// App::new().service(Service::<Person>::new().path("people").paginate(Paginate::new(10).max(50)))
-    /// ```
-    #[must_use]
-    pub fn service<M>(mut self, service: Service<M>) -> Self {
-        self.services.push(service.into());
-        self
-    }
-
-    /// Where services answer, in place of `/services`: `"/"` is the root, where Forge's own routes come first.
-    #[must_use]
-    pub fn services_at(mut self, path: impl Into<String>) -> Self {
-        self.services_at = path.into();
-        self
-    }
-
-    /// What runs before, after and around the methods of every service, outside of their own hooks.
-    #[must_use]
-    pub fn service_hooks(mut self, hooks: Hooks) -> Self {
-        self.service_hooks = hooks;
         self
     }
 
@@ -345,7 +318,7 @@ impl<P: Platform> App<P> {
 
     async fn start(mut self, settings: &Settings) -> Result<Server> {
         let runtime = self.connect(settings).await?;
-        if runtime.registry().iter().next().is_none() && self.services.is_empty() {
+        if runtime.registry().iter().next().is_none() && self.declared.drafts.is_empty() {
             tracing::warn!(
                 "no handlers are registered; if they are in a library crate, name it in the binary: use mylib as _;"
             );
@@ -395,8 +368,7 @@ impl<P: Platform> App<P> {
 
     /// Checks the services, and makes the indexes of those without a model.
     async fn bind_services(&mut self, db: &Db) -> Result<Services> {
-        let drafts = std::mem::take(&mut self.services);
-        let (services, raw) = services::bind(drafts, &self.service_hooks, &self.services_at, db.catalog())?;
+        let (services, raw) = services::bind(std::mem::take(&mut self.declared), db.catalog())?;
         if !raw.is_empty() {
             let plan = db.adapter().push(db.name(), &Catalog::new(raw)?, true).await;
             log_plan(&plan.map_err(|error| error.context("creating indexes of services"))?);

@@ -133,6 +133,12 @@ impl Calls {
         self.auth.identify(token, headers, &db, self.limits.deadline).await
     }
 
+    /// The database that a caller means.
+    pub(crate) fn database_of(&self, caller: &Caller) -> Db {
+        let db = self.runtime.db();
+        caller.database.as_ref().map_or_else(|| db.clone(), |name| db.database(name))
+    }
+
     /// Whether the server stops.
     pub(crate) fn is_draining(&self) -> bool {
         *self.draining.borrow()
@@ -310,10 +316,7 @@ impl Calls {
         caller: Caller,
         kept: &Kept,
     ) -> StoredAnswer {
-        let db = match &caller.database {
-            Some(name) => self.runtime.db().database(name),
-            None => self.runtime.db().clone(),
-        };
+        let db = self.database_of(&caller);
         match kept.claim(&db).await {
             Ok(Claim::Answered(answer)) => return answer,
             Ok(Claim::New) => {}

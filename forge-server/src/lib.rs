@@ -35,6 +35,8 @@ mod protocol;
 mod server;
 pub mod services;
 mod settings;
+#[cfg(feature = "socketio")]
+mod socketio;
 #[cfg(test)]
 mod testing;
 mod trace;

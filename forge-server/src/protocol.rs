@@ -70,6 +70,24 @@ pub(crate) enum Request {
         #[serde(default)]
         args: Map<String, Value>,
     },
+    /// Calls a service.
+    Call {
+        /// The client's number for the call.
+        id: SubId,
+        /// The path of the service.
+        service: String,
+        /// The method.
+        method: String,
+        /// The id of the document; none where many are meant.
+        #[serde(default)]
+        document: Option<Value>,
+        /// What is sent.
+        #[serde(default)]
+        data: Option<Value>,
+        /// The query.
+        #[serde(default)]
+        query: Map<String, Value>,
+    },
     /// Asks for a longer window of a live query.
     Page {
         /// The number of the live query.
@@ -122,6 +140,12 @@ pub(crate) fn result(id: SubId, data: &str) -> String {
 /// The answer to a mutation.
 pub(crate) fn mutated(id: SubId, version: u64, data: &str) -> String {
     format!(r#"{{"op":"result","id":{id},"version":{version},"data":{data}}}"#)
+}
+
+/// An event of a service. `data` is JSON.
+pub(crate) fn event(service: &str, event: &str, data: &str) -> String {
+    let (service, event) = (Value::from(service), Value::from(event));
+    format!(r#"{{"op":"event","service":{service},"event":{event},"data":{data}}}"#)
 }
 
 /// The end of a subscription.
@@ -182,6 +206,7 @@ mod tests {
             result(1, "[]"),
             mutated(1, 2, "null"),
             unsubscribed(3),
+            event("a\"b", "created", "[]"),
             closing(Duration::from_millis(7)),
             error(None, &Error::bad_request("a \"quote\"")),
             error(Some(1), &Error::internal("secret")),

@@ -21,10 +21,11 @@ use crate::live::event::SubId;
 use crate::live::hub::{Start, Subscriber};
 use crate::live::outbox::{Closing, Outbox, Outgoing};
 use crate::protocol::{self, Malformed, Request};
-use identity::Identity;
+use crate::services::{Message as Event, Services, Sink, SocketCall};
+use identity::Known;
 
 /// Serves a socket until it closes.
-pub(crate) async fn serve(socket: WebSocket, calls: Calls, caller: Caller) {
+pub(crate) async fn serve(socket: WebSocket, calls: Calls, services: Services, caller: Caller) {
     let (mut sink, stream) = socket.split();
     let subscriber = match calls.hub.open().await {
         Ok(subscriber) => Arc::new(subscriber),
@@ -38,13 +39,24 @@ pub(crate) async fn serve(socket: WebSocket, calls: Calls, caller: Caller) {
     outbox.text(protocol::ready(&session, calls.hub.version()));
     let writer = tokio::spawn(write(sink, outbox.clone(), calls.clone()));
     let abort = writer.abort_handle();
-    let identity = Identity::new(&calls, caller, session, subscriber.clone());
-    let reader = Reader { slots: Arc::new(Semaphore::new(calls.limits.calls)), calls, identity, subscriber };
+    let joined = services.connect(caller.clone(), Events(outbox));
+    let identity = Known::new(&calls, caller, session, subscriber.clone(), joined);
+    let slots = Arc::new(Semaphore::new(calls.limits.calls));
+    let reader = Reader { calls, services, identity, subscriber, slots };
     tokio::select! {
         () = reader.read(stream) => {}
         _ = writer => {}
     }
     abort.abort();
+}
+
+/// Events of services, on their way to a socket.
+struct Events(Arc<Outbox>);
+
+impl Sink for Events {
+    fn send(&self, event: &Event) {
+        self.0.text(event.frame());
+    }
 }
 
 /// Sends what waits, and pings, until the end.
@@ -101,7 +113,8 @@ fn close(code: u16, reason: &str) -> Message {
 
 struct Reader {
     calls: Calls,
-    identity: Identity,
+    services: Services,
+    identity: Known,
     subscriber: Arc<Subscriber>,
     slots: Arc<Semaphore>,
 }
@@ -142,12 +155,12 @@ impl Reader {
 
     async fn take(&mut self, text: &str, tasks: &mut JoinSet<()>) {
         match protocol::parse(text, self.calls.limits.depth) {
-            Ok(request) => self.obey(request, tasks).await,
+            Ok(request) => self.obey(request, text, tasks).await,
             Err(Malformed { id, error }) => self.subscriber.outbox.text(protocol::error(id, &error)),
         }
     }
 
-    async fn obey(&mut self, request: Request, tasks: &mut JoinSet<()>) {
+    async fn obey(&mut self, request: Request, text: &str, tasks: &mut JoinSet<()>) {
         // Not even in the moment before it is noticed does an identity that expired count.
         if self.identity.due() <= Instant::now() {
             self.identity.check().await;
@@ -163,6 +176,10 @@ impl Reader {
             Request::Unsubscribe { id } => self.subscriber.unsubscribe(id).await,
             Request::Query { id, query, args } => self.query(id, query, args, tasks),
             Request::Mutate { id, mutation, args, key } => self.mutate(id, mutation, args, key, tasks),
+            Request::Call { id, service, method, document, data, query } => {
+                let call = SocketCall::new(service, method).with(document, data, query).written(text);
+                self.call(id, call, tasks);
+            }
             Request::Page { id, more } => self.subscriber.page(id, more.get()).await,
         }
     }
@@ -218,6 +235,24 @@ impl Reader {
             subscriber.outbox.text(protocol::mutated(id, answer.version, &answer.body));
             if answer.version > 0 {
                 subscriber.wrote(answer.version).await;
+            }
+        });
+    }
+
+    fn call(&self, id: SubId, call: SocketCall, tasks: &mut JoinSet<()>) {
+        let (calls, services, outbox) =
+            (self.calls.clone(), self.services.clone(), self.subscriber.outbox.clone());
+        let caller = self.identity.caller.clone();
+        let connection = self.identity.joined.as_ref().map(|joined| joined.connection.clone());
+        self.start(id, tasks, async move {
+            // A drain waits until the answer is queued.
+            let _busy = calls.busy();
+            match services.call_by_socket(&calls, caller, connection, call).await {
+                Ok(shown) => outbox.text(protocol::result(id, &shown.to_string())),
+                Err(error) => {
+                    error.log();
+                    outbox.text(protocol::error_body(Some(id), &error.to_json().to_string()));
+                }
             }
         });
     }

@@ -10,7 +10,7 @@ use crate::servers::Database;
 use crate::{test, wasm};
 
 /// The feature sets that users choose, beside the default one, which the step over the whole workspace covers.
-const FEATURE_SETS: [&[&str]; 8] = [
+const FEATURE_SETS: [&[&str]; 9] = [
     &["forge-mongo", "--no-default-features"],
     &["forge-embedded", "--no-default-features"],
     &["forge", "--no-default-features"],
@@ -19,6 +19,7 @@ const FEATURE_SETS: [&[&str]; 8] = [
     &["forge", "--no-default-features", "--features", "server"],
     &["forge", "--no-default-features", "--features", "embedded,server"],
     &["forge", "--no-default-features", "--features", "mongodb,server"],
+    &["forge", "--no-default-features", "--features", "embedded,socketio"],
 ];
 
 const TYPESCRIPT: &str = "clients/typescript";

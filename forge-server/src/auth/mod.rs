@@ -1,5 +1,6 @@
 //! Who calls: from a token and headers to an identity.
 
+pub(crate) mod identity;
 #[cfg(feature = "jwt")]
 mod jwt;
 

@@ -112,7 +112,8 @@ impl Routes {
     /// The routes. `own` are the program's; they come after Forge's own and before the default page. A fallback that
     /// they have is not used.
     pub(crate) fn router(self, own: Router, index: Option<&'static str>) -> Router {
-        let guarded = Router::new()
+        let guarded = self.sockets();
+        let guarded = guarded
             .route("/api/query/{name}", post(query).get(get_query))
             .route("/api/mutation/{name}", post(mutation))
             .route("/api/manifest", get(get_manifest))
@@ -146,6 +147,25 @@ impl Routes {
             .fallback_service(rest)
             .layer(from_fn_with_state(self.clone(), layers::outermost))
             .with_state(self)
+    }
+}
+
+impl Routes {
+    #[cfg(not(feature = "socketio"))]
+    fn sockets(&self) -> Router<Routes> {
+        Router::new()
+    }
+
+    /// Socket.io, where there are services for it.
+    #[cfg(feature = "socketio")]
+    fn sockets(&self) -> Router<Routes> {
+        match self.services.is_empty() {
+            true => Router::new(),
+            false => {
+                let routes = crate::socketio::service(&self.calls, &self.services);
+                Router::new().route_service(crate::socketio::PATH, routes)
+            }
+        }
     }
 }
 
@@ -234,7 +254,8 @@ async fn upgrade(
     let upgrade = upgrade.max_message_size(max).max_frame_size(max);
     // The default buffers are 128 KiB each, for every idle socket.
     let upgrade = upgrade.read_buffer_size(SOCKET_BUFFER).write_buffer_size(SOCKET_BUFFER);
-    Ok(upgrade.on_upgrade(move |socket| ws::serve(socket, calls, caller)))
+    let services = server.services.clone();
+    Ok(upgrade.on_upgrade(move |socket| ws::serve(socket, calls, services, caller)))
 }
 
 async fn ready(State(server): State<Routes>) -> Result<Response, ApiError> {

@@ -214,6 +214,12 @@ impl Hub {
         self.0.stop.send_replace(true);
     }
 
+    /// Becomes true when [`Hub::shut_down`] is called.
+    #[cfg(feature = "socketio")]
+    pub(crate) fn stops(&self) -> watch::Receiver<bool> {
+        self.0.stop.subscribe()
+    }
+
     /// How many sockets are open.
     pub(crate) fn open_sockets(&self) -> usize {
         self.0.open.load(Ordering::Acquire)

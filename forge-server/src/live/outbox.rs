@@ -40,7 +40,7 @@ pub(crate) struct Outbox {
 
 #[derive(Debug, Default)]
 struct State {
-    texts: VecDeque<String>,
+    texts: VecDeque<Utf8Bytes>,
     update: Option<(u64, BTreeMap<SubId, Item>)>,
     bytes: usize,
     closing: Option<Closing>,
@@ -66,8 +66,8 @@ impl Outbox {
         self.state().bytes
     }
 
-    /// Adds a text frame.
-    pub(crate) fn text(&self, text: String) {
+    /// Adds a text frame; others may have the same bytes.
+    pub(crate) fn text(&self, text: impl Into<Utf8Bytes>) {
         let Some(mut state) = self.open_state() else { return };
         state.push(text);
         self.filled(state);
@@ -130,7 +130,8 @@ impl State {
         self.texts.len() + self.update.as_ref().map_or(0, |(_, items)| items.len())
     }
 
-    fn push(&mut self, text: String) {
+    fn push(&mut self, text: impl Into<Utf8Bytes>) {
+        let text = text.into();
         self.bytes += text.len();
         self.texts.push_back(text);
     }
@@ -160,7 +161,7 @@ impl State {
     fn pop(&mut self) -> Option<Outgoing> {
         if let Some(text) = self.texts.pop_front() {
             self.bytes = self.bytes.saturating_sub(text.len());
-            return Some(Outgoing::Text(text.into()));
+            return Some(Outgoing::Text(text));
         }
         if let Some((version, items)) = self.update.take() {
             self.bytes = 0;

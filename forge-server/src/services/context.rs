@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use super::error::{ServiceError, ServiceResult};
 use super::options::{Multi, Paginate};
 use super::order::Order;
+use super::realtime::Connection;
 use super::registry::Services;
 
 /// A method of a service.
@@ -113,6 +114,8 @@ pub struct Params {
     pub pipeline: Option<Vec<Document>>,
     /// How the database runs it.
     pub mongodb: MongoParams,
+    /// The socket that calls, where it is one: to put it into channels.
+    pub connection: Option<Connection>,
 }
 
 impl Params {

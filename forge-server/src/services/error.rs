@@ -127,7 +127,7 @@ impl ServiceError {
         self
     }
 
-    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::BadRequest, message)
     }
 
@@ -177,7 +177,7 @@ impl ServiceError {
     }
 
     /// Writes down what does not reach the client.
-    pub(super) fn log(&self) {
+    pub(crate) fn log(&self) {
         if let Some(hidden) = &self.0.hidden {
             tracing::error!(error = hidden, "a service failed");
         }

@@ -418,6 +418,14 @@ fn object(data: Value, method: &str) -> ServiceResult<Map<String, Value>> {
     }
 }
 
+/// The data of a call: an object or a list of them.
+pub(super) fn object_or_list(data: Value) -> ServiceResult<Value> {
+    match data {
+        Value::Object(_) | Value::Array(_) => Ok(data),
+        _ => Err(ServiceError::bad_request("the data must be a JSON object or a list of them")),
+    }
+}
+
 fn not_replaced() -> ServiceError {
     ServiceError::bad_request("You can not replace multiple instances. Did you mean 'patch'?")
 }

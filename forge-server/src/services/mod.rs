@@ -2,7 +2,8 @@
 //!
 //! [`Service`] declares one; [`App::service`](crate::App::service) adds it to a program. Inside, a request goes
 //! `rest` → `registry` (which service, its hooks) → `methods`, which reads the query by `query` and `condition`, turns
-//! data into documents by `documents`, and runs plain operations on the database. Errors are `error`'s.
+//! data into documents by `documents`, and runs plain operations on the database. Errors are `error`'s. Sockets call
+//! services and hear of their events by `realtime`.
 
 mod changes;
 mod condition;
@@ -19,6 +20,7 @@ mod order;
 mod pipeline;
 mod qs;
 mod query;
+mod realtime;
 mod registry;
 mod rest;
 mod service;
@@ -33,8 +35,10 @@ pub use hooks::{Hooks, Next};
 pub use kind::Kind;
 pub(crate) use openapi::error_schema;
 pub use options::{Multi, Paginate};
+pub use realtime::{Audience, Channel, Channels, Connection, Event};
+pub(crate) use realtime::{Joined, Message, Sink, SocketCall};
 pub use registry::{Handle, Services};
-pub(crate) use service::{Draft, bind};
+pub(crate) use service::{Declared, bind};
 pub use service::{Raw, Service};
 
 use crate::calls::Calls;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use bson::{Bson, Document};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
 
 /// The order of the fields of one JSON value, and of those inside of it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -68,6 +69,20 @@ impl Order {
             }
             (_, value) => value,
         }
+    }
+}
+
+impl Order {
+    /// Makes the `$sort` of a query with several keys a list of objects with one key each, in their order.
+    pub(super) fn list_sort(&self, query: &mut Map<String, Value>) {
+        let order = self.field("$sort");
+        let Some(Value::Object(sort)) = query.get_mut("$sort").filter(|_| *order != Order::Unknown) else {
+            return;
+        };
+        let mut keys: Vec<_> = std::mem::take(sort).into_iter().collect();
+        keys.sort_by_key(|(name, _)| order.place(name));
+        let keys = keys.into_iter().map(|key| Value::Object(Map::from_iter([key])));
+        query.insert("$sort".to_owned(), keys.collect());
     }
 }
 
@@ -143,6 +158,14 @@ mod tests {
         let expected =
             bson!({ "z": 1, "a": { "y": 1, "b": 2 }, "list": [{ "d": 1, "c": 2 }, 3], "added": 9 });
         assert_eq!(arranged.to_string(), expected.to_string());
+    }
+
+    #[test]
+    fn the_keys_of_a_sort_become_a_list() {
+        let text = r#"{"$sort":{"b":1,"a":-1},"x":1}"#;
+        let mut query = serde_json::from_str(text).unwrap();
+        Order::of(text.as_bytes()).list_sort(&mut query);
+        assert_eq!(Value::Object(query), serde_json::json!({ "$sort": [{ "b": 1 }, { "a": -1 }], "x": 1 }));
     }
 
     #[test]

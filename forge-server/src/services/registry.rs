@@ -13,6 +13,7 @@ use super::hooks::{Core, Hook, Hooks};
 use super::methods::unsupported;
 use super::options::Options;
 use super::order::Order;
+use super::realtime::{Channels, Publishers, Realtime};
 
 /// A service, ready to be called.
 pub(super) struct Bound {
@@ -21,6 +22,9 @@ pub(super) struct Bound {
     pub(super) methods: BTreeSet<Method>,
     pub(super) custom: BTreeMap<Arc<str>, Hook>,
     pub(super) hooks: Arc<Hooks>,
+    /// Events of its own. Those that calls would make are left to the program.
+    pub(super) events: BTreeSet<Arc<str>>,
+    pub(super) publishers: Publishers,
 }
 
 /// The services of a program. Cheap to clone.
@@ -32,6 +36,7 @@ struct Inner {
     /// What comes before the paths in URLs: `"services"`, or nothing.
     prefix: String,
     bound: Vec<Arc<Bound>>,
+    realtime: Realtime,
 }
 
 impl fmt::Debug for Services {
@@ -48,9 +53,19 @@ pub(super) struct Target {
 }
 
 impl Services {
-    pub(super) fn new(prefix: &str, bound: Vec<Bound>) -> Self {
+    pub(super) fn new(prefix: &str, bound: Vec<Bound>, realtime: Realtime) -> Self {
         let prefix = prefix.trim_matches('/').to_owned();
-        Self(Arc::new(Inner { prefix, bound: bound.into_iter().map(Arc::new).collect() }))
+        Self(Arc::new(Inner { prefix, bound: bound.into_iter().map(Arc::new).collect(), realtime }))
+    }
+
+    /// What the program says about connections and events.
+    pub(super) fn realtime(&self) -> &Realtime {
+        &self.0.realtime
+    }
+
+    /// The channels that connections are in.
+    pub fn channels(&self) -> &Channels {
+        &self.0.realtime.channels
     }
 
     /// All of them.
@@ -96,7 +111,16 @@ impl Services {
         })
     }
 
-    /// Runs one call with its hooks.
+    /// The service that a path names by itself, and the parameters of its route.
+    pub(super) fn named(&self, path: &str) -> Option<(Arc<Bound>, BTreeMap<String, String>)> {
+        let segments: Vec<_> = path.trim_matches('/').split('/').map(str::to_owned).collect();
+        self.0.bound.iter().find_map(|service| match fit(&service.path, &segments)? {
+            (route, None) => Some((service.clone(), route)),
+            _ => None,
+        })
+    }
+
+    /// Runs one call with its hooks, and tells of it.
     pub(super) async fn call(&self, service: &Arc<Bound>, call: HookContext) -> ServiceResult<HookContext> {
         if !service.methods.contains(&call.method) {
             return Err(unsupported(call.method.name()));
@@ -106,7 +130,11 @@ impl Services {
             let bound = bound.clone();
             Box::pin(async move { bound.perform(call).await })
         });
-        service.hooks.run(call, core).await
+        // A transaction that a hook opens has ended when the hooks have: what waits is one around the whole call.
+        let db = call.db.clone();
+        let done = service.hooks.run(call, core).await?;
+        self.tell_of_call(service, &db, &done);
+        Ok(done)
     }
 }
 
@@ -211,6 +239,22 @@ impl Handle {
     /// What the service answers.
     pub async fn remove(&self, id: Option<Value>, params: Params) -> ServiceResult<Value> {
         self.call(Method::Remove, id, None, params).await
+    }
+
+    /// Tells of an event of the service's own, or of one that it makes itself: see
+    /// [`Service::events`](super::Service::events). Inside of a transaction it is sent after the commit.
+    ///
+    /// # Errors
+    /// `BadRequest` where the service does not list the event.
+    pub fn emit(&self, event: &str, data: Value) -> ServiceResult<()> {
+        if !self.bound.events.contains(event) {
+            let path = &self.bound.path;
+            return Err(ServiceError::bad_request(format!(
+                "the service {path} has no event {event:?}: name it in its events"
+            )));
+        }
+        self.services.tell(&self.bound, &self.db, event, data);
+        Ok(())
     }
 
     /// Any method, by its name.

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::context::{HookContext, Method, Params, Provider};
 use super::error::{ServiceError, ServiceResult};
-use super::methods::unsupported;
+use super::methods::{object_or_list, unsupported};
 use super::order::Order;
 use super::qs;
 use super::registry::{Bound, Services, Target};
@@ -51,9 +51,7 @@ async fn run(calls: &Calls, services: Services, target: Target, request: Request
         }
     };
     let query = qs::parse(parts.uri.query().unwrap_or(""))?;
-    let db = calls.runtime.db();
-    let db = caller.database.as_ref().map_or_else(|| db.clone(), |name| db.database(name));
-    let db = db.on_behalf_of(&caller);
+    let db = calls.database_of(&caller).on_behalf_of(&caller);
     // The id in the path of a creation has no meaning.
     let id = id.filter(|_| matches!(method, Method::Get | Method::Update | Method::Patch | Method::Remove));
     let call = HookContext {
@@ -82,7 +80,7 @@ async fn run(calls: &Calls, services: Services, target: Target, request: Request
 }
 
 /// Runs a call in bounded time. What writes goes on when its client goes away, so that nothing stops half-way.
-async fn bounded(
+pub(super) async fn bounded(
     calls: &Calls,
     services: Services,
     service: Arc<Bound>,
@@ -145,12 +143,8 @@ async fn data(
         return Ok((Map::new().into(), Order::Unknown));
     }
     if request::is_json(headers) {
-        return match json::parse(&bytes, "the body", calls.limits.depth)? {
-            value @ (Value::Object(_) | Value::Array(_)) => {
-                Ok((value, if ordered { Order::of(&bytes) } else { Order::Unknown }))
-            }
-            _ => Err(ServiceError::bad_request("the body must be a JSON object or a list of them")),
-        };
+        let value = object_or_list(json::parse(&bytes, "the body", calls.limits.depth)?)?;
+        return Ok((value, if ordered { Order::of(&bytes) } else { Order::Unknown }));
     }
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
     if kind.split(';').next().unwrap_or("").trim() != "application/x-www-form-urlencoded" {

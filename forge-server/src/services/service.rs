@@ -21,6 +21,7 @@ use super::fields::QueryFields;
 use super::hooks::{Hook, Hooks};
 use super::kind::Kind;
 use super::options::{Multi, Options, Paginate};
+use super::realtime::{Audience, Channels, Event, Publishers, Realtime};
 use super::registry::Bound;
 
 /// The documents of a collection without a model.
@@ -61,6 +62,8 @@ pub(crate) struct Draft {
     estimate: bool,
     general_duplicates: bool,
     hooks: Hooks,
+    events: BTreeSet<Arc<str>>,
+    publishers: Publishers,
 }
 
 impl<M> fmt::Debug for Service<M> {
@@ -136,6 +139,8 @@ impl<M> Service<M> {
             estimate: false,
             general_duplicates: false,
             hooks: Hooks::new(),
+            events: BTreeSet::new(),
+            publishers: Publishers::default(),
         };
         Self { draft, _model: PhantomData }
     }
@@ -239,6 +244,36 @@ impl<M> Service<M> {
         self
     }
 
+    /// Events of its own, which the program makes by [`Handle::emit`](super::Handle::emit). One of `created`, `updated`,
+    /// `patched` and `removed` in the list is left to the program too: calls do not make it any more.
+    #[must_use]
+    pub fn events<S: AsRef<str>>(mut self, events: impl IntoIterator<Item = S>) -> Self {
+        self.draft.events.extend(events.into_iter().map(|event| event.as_ref().into()));
+        self
+    }
+
+    /// Who hears of its events, where the event has no publisher of its own. Without one, the program's decide
+    /// (`App::publish`); without those, nobody does.
+    #[must_use]
+    pub fn publish<A: Into<Audience>>(
+        mut self,
+        publisher: impl Fn(&Event, &Channels) -> A + Send + Sync + 'static,
+    ) -> Self {
+        self.draft.publishers.add(None, publisher);
+        self
+    }
+
+    /// Who hears of one of its events.
+    #[must_use]
+    pub fn publish_event<A: Into<Audience>>(
+        mut self,
+        event: &str,
+        publisher: impl Fn(&Event, &Channels) -> A + Send + Sync + 'static,
+    ) -> Self {
+        self.draft.publishers.add(Some(event), publisher);
+        self
+    }
+
     /// What runs before, after and around its methods.
     #[must_use]
     pub fn hooks(mut self, hooks: Hooks) -> Self {
@@ -291,8 +326,8 @@ impl Draft {
             general_duplicates: self.general_duplicates,
         };
         let hooks = Arc::new(self.hooks.within(outer));
-        let (methods, custom) = (self.methods, self.custom);
-        Ok(Bound { path: self.path.into(), options, methods, custom, hooks })
+        let (methods, custom, events, publishers) = (self.methods, self.custom, self.events, self.publishers);
+        Ok(Bound { path: self.path.into(), options, methods, custom, hooks, events, publishers })
     }
 }
 
@@ -323,16 +358,28 @@ fn key(
     Ok(Key { client, stored, kind, objectify })
 }
 
+/// What a program says about its services, before it is checked.
+#[derive(Default)]
+pub(crate) struct Declared {
+    /// The services.
+    pub(crate) drafts: Vec<Draft>,
+    /// What runs outside of the hooks of every service.
+    pub(crate) hooks: Hooks,
+    /// Where they answer.
+    pub(crate) at: String,
+    /// Connections and events.
+    pub(crate) realtime: Realtime,
+}
+
 /// The services of a program, and the models that stand for collections without one.
 ///
 /// # Errors
 /// `bad_request` where two services have one path, or one that names an operator that does not exist.
 pub(crate) fn bind(
-    drafts: Vec<Draft>,
-    outer: &Hooks,
-    prefix: &str,
+    declared: Declared,
     catalog: &Catalog,
 ) -> Result<(super::registry::Services, Vec<&'static ModelDef>)> {
+    let Declared { drafts, hooks: outer, at: prefix, realtime } = declared;
     let mut paths = BTreeSet::new();
     let mut unique: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for draft in &drafts {
@@ -354,8 +401,8 @@ pub(crate) fn bind(
         .into_iter()
         .map(|(collection, paths)| (collection.clone(), raw_model(collection, paths)))
         .collect();
-    let bound = drafts.into_iter().map(|draft| draft.bind(&raw, outer)).collect::<Result<Vec<_>>>()?;
-    Ok((super::registry::Services::new(prefix, bound), raw.into_values().collect()))
+    let bound = drafts.into_iter().map(|draft| draft.bind(&raw, &outer)).collect::<Result<Vec<_>>>()?;
+    Ok((super::registry::Services::new(&prefix, bound, realtime), raw.into_values().collect()))
 }
 
 /// A model of any documents. Made once for each collection, and kept for the life of the program.

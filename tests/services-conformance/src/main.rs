@@ -25,6 +25,10 @@ async fn main() -> Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", port)).await;
     let listener =
         listener.map_err(|error| Error::unavailable(format!("port {port}: {error}")).with_source(error))?;
-    let app = App::new().database(database).services_at("/");
+    let app = App::new()
+        .database(database)
+        .services_at("/")
+        .on_connection(|connection, channels| channels.channel("everybody").join(connection))
+        .publish(|_, channels| channels.channel("everybody"));
     special::add(people::add(app)).serve_on(listener).await
 }

@@ -1,0 +1,163 @@
+//! Events: which there are, who hears of them, and what they carry.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use forge_core::Db;
+use serde_json::Value;
+use serde_json::value::to_raw_value;
+
+use super::super::context::{HookContext, Method};
+use super::super::registry::{Bound, Services};
+use super::channels::{Audience, Channels, Message};
+
+/// Something that happened in a service.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Event {
+    /// The path of the service.
+    pub path: Arc<str>,
+    /// What happened: `created`, `updated`, `patched`, `removed`, or an event of the service's own.
+    pub name: Arc<str>,
+    /// What it is about: the result of the call; each item by itself, where there are several.
+    pub data: Value,
+    /// The call, where it was one.
+    pub call: Option<Arc<HookContext>>,
+}
+
+type Publisher = Arc<dyn Fn(&Event, &Channels) -> Audience + Send + Sync>;
+
+/// Who hears of events.
+#[derive(Clone, Default)]
+pub(crate) struct Publishers {
+    any: Option<Publisher>,
+    by_event: BTreeMap<Arc<str>, Publisher>,
+}
+
+impl fmt::Debug for Publishers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publishers")
+            .field("any", &self.any.is_some())
+            .field("events", &self.by_event.keys())
+            .finish()
+    }
+}
+
+impl Publishers {
+    /// Adds one for an event, or for all that have none of their own.
+    pub(crate) fn add<A: Into<Audience>>(
+        &mut self,
+        event: Option<&str>,
+        publisher: impl Fn(&Event, &Channels) -> A + Send + Sync + 'static,
+    ) {
+        let publisher: Publisher = Arc::new(move |event, channels| publisher(event, channels).into());
+        match event {
+            Some(event) => drop(self.by_event.insert(event.into(), publisher)),
+            None => self.any = Some(publisher),
+        }
+    }
+
+    fn find(&self, event: &str) -> Option<&Publisher> {
+        self.by_event.get(event).or(self.any.as_ref())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.any.is_none() && self.by_event.is_empty()
+    }
+}
+
+/// The event of a method.
+fn event_of(method: &Method) -> Option<&'static str> {
+    match method {
+        Method::Create => Some("created"),
+        Method::Update => Some("updated"),
+        Method::Patch => Some("patched"),
+        Method::Remove => Some("removed"),
+        Method::Find | Method::Get | Method::Custom(_) => None,
+    }
+}
+
+impl Services {
+    /// Tells of a call that succeeded, once what it did on `db` is committed.
+    pub(in super::super) fn tell_of_call(&self, service: &Arc<Bound>, db: &Db, call: &HookContext) {
+        let Some(name) = event_of(&call.method) else { return };
+        // A service that lists an event makes it itself.
+        if service.events.contains(name) || !self.is_heard(service) {
+            return;
+        }
+        let call = Arc::new(call.clone());
+        let (services, service) = (self.clone(), service.clone());
+        self.once_committed(db, move || {
+            for (data, shown) in items(&call) {
+                let (path, name, call) = (call.path.clone(), name.into(), Some(call.clone()));
+                services.publish(&service, &Event { path, name, data, call }, shown.as_ref());
+            }
+        });
+    }
+
+    /// Tells of an event of the program's own.
+    pub(in super::super) fn tell(&self, service: &Arc<Bound>, db: &Db, name: &str, data: Value) {
+        let event = Event { path: service.path.clone(), name: name.into(), data, call: None };
+        let (services, service) = (self.clone(), service.clone());
+        self.once_committed(db, move || services.publish(&service, &event, None));
+    }
+
+    fn once_committed(&self, db: &Db, effect: impl FnOnce() + Send + 'static) {
+        if !db.in_transaction() {
+            return effect();
+        }
+        let waits = db.after_commit(move || {
+            effect();
+            std::future::ready(Ok(()))
+        });
+        if let Err(error) = waits {
+            tracing::error!(%error, "an event has no commit to wait for, and is not sent");
+        }
+    }
+
+    fn is_heard(&self, service: &Bound) -> bool {
+        let realtime = self.realtime();
+        let silent = service.publishers.is_empty() && realtime.publishers.is_empty();
+        !silent && realtime.channels.connections() > 0
+    }
+
+    fn publish(&self, service: &Bound, event: &Event, shown: Option<&Value>) {
+        let realtime = self.realtime();
+        let publisher =
+            service.publishers.find(&event.name).or_else(|| realtime.publishers.find(&event.name));
+        let Some(publisher) = publisher else { return };
+        let audience = guarded("a publisher", || publisher(event, &realtime.channels));
+        for (own, connections) in audience.unwrap_or_default().groups() {
+            let data = own.as_deref().or(shown).unwrap_or(&event.data);
+            let Ok(data) = to_raw_value(data) else { continue };
+            let message = Message::new(event.path.clone(), event.name.clone(), data);
+            connections.iter().for_each(|connection| connection.send(&message));
+        }
+    }
+}
+
+/// The results of a call one by one, each with what clients get in its place.
+fn items(call: &HookContext) -> Vec<(Value, Option<Value>)> {
+    match (call.result.clone().unwrap_or(Value::Null), call.dispatch.clone()) {
+        (Value::Array(results), Some(Value::Array(shown))) if results.len() == shown.len() => {
+            results.into_iter().zip(shown.into_iter().map(Some)).collect()
+        }
+        // Nothing says which part of it an item is: nothing of the items may get out.
+        (Value::Array(results), Some(shown)) => {
+            results.into_iter().map(|result| (result, Some(shown.clone()))).collect()
+        }
+        (Value::Array(results), None) => results.into_iter().map(|result| (result, None)).collect(),
+        (result, shown) => vec![(result, shown)],
+    }
+}
+
+/// Runs the program's code, which may panic.
+pub(super) fn guarded<T>(what: &str, run: impl FnOnce() -> T) -> Option<T> {
+    let done = catch_unwind(AssertUnwindSafe(run));
+    if done.is_err() {
+        tracing::error!("what the program does for {what} panicked");
+    }
+    done.ok()
+}

@@ -1,0 +1,262 @@
+//! Events of services and calls by sockets, over Forge's own protocol.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(missing_docs, reason = "names say what test models are")]
+
+use std::time::Duration;
+
+use forge::prelude::*;
+use forge::server::auth::Credentials;
+use forge::services::{Hooks, Method, Multi, Params, Service, ServiceError};
+use forge::{App, Auth};
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+const CANARY: &str = "canary-7c21";
+
+#[derive(Debug, Clone, Model)]
+#[model(collection = "posts")]
+pub struct Post {
+    #[model(id)]
+    pub id: Id<Post>,
+    pub text: String,
+    #[model(private, default = CANARY)]
+    pub secret: String,
+}
+
+/// Serves on a port of its own until the test ends.
+async fn serve(app: App) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = app.database("memory:").build().await.unwrap();
+    tokio::spawn(server.serve(listener, std::future::pending()));
+    address.to_string()
+}
+
+struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Client {
+    async fn connect(address: &str, token: Option<&str>) -> Self {
+        let mut request = format!("ws://{address}/ws").into_client_request().unwrap();
+        if let Some(token) = token {
+            request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        }
+        let mut client = Self(connect_async(request).await.unwrap().0);
+        assert_eq!(client.next().await["op"], "ready");
+        client
+    }
+
+    async fn send(&mut self, frame: Value) {
+        self.0.send(Message::text(frame.to_string())).await.unwrap();
+    }
+
+    async fn next(&mut self) -> Value {
+        loop {
+            let message = timeout(Duration::from_secs(5), self.0.next()).await.expect("a frame");
+            if let Message::Text(text) = message.unwrap().unwrap() {
+                assert!(!text.contains(CANARY), "a private field: {text}");
+                return serde_json::from_str(&text).unwrap();
+            }
+        }
+    }
+
+    /// The answer to a call; events that come before it are kept.
+    async fn call(&mut self, service: &str, method: &str, more: Value) -> (Value, Vec<Value>) {
+        let mut frame = json!({ "op": "call", "id": 1, "service": service, "method": method });
+        frame.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.send(frame).await;
+        let mut events = Vec::new();
+        loop {
+            match self.next().await {
+                event if event["op"] == "event" => events.push(event),
+                answer => return (answer, events),
+            }
+        }
+    }
+
+    /// What comes before the answer to a question that is asked now.
+    async fn heard(&mut self) -> Vec<Value> {
+        self.call("posts", "find", json!({})).await.1
+    }
+}
+
+fn names(events: &[Value]) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+    events.iter().map(|event| format!("{} {}", text(&event["event"]), text(&event["data"]["text"]))).collect()
+}
+
+fn everybody(app: App) -> App {
+    app.on_connection(|connection, channels| channels.channel("everybody").join(connection))
+}
+
+#[tokio::test]
+async fn sockets_call_every_method_and_failures_are_those_of_rest() {
+    let service = Service::<Post>::new()
+        .method("shout", |call| async move { Ok(json!({ "data": call.data, "query": call.params.query })) });
+    let address = serve(App::new().service(service)).await;
+    let mut client = Client::connect(&address, None).await;
+    let (created, _) = client.call("posts", "create", json!({ "data": { "text": "a" } })).await;
+    let id = created["data"]["id"].clone();
+    assert_eq!(created["data"], json!({ "id": id, "text": "a" }));
+    let patch = json!({ "document": id, "data": { "text": "b" } });
+    assert_eq!(client.call("posts", "patch", patch).await.0["data"]["text"], "b");
+    let put = json!({ "document": id, "data": { "text": "c" } });
+    assert_eq!(client.call("posts", "update", put).await.0["data"]["text"], "c");
+    let found = client.call("posts", "find", json!({ "query": { "text": { "$in": ["c"] } } })).await.0;
+    assert_eq!(found["data"].as_array().unwrap().len(), 1);
+    let shouted = client.call("posts", "shout", json!({ "data": { "x": 1 }, "query": { "n": 2 } })).await.0;
+    assert_eq!(shouted["data"], json!({ "data": { "x": 1 }, "query": { "n": 2 } }));
+    assert_eq!(client.call("posts", "remove", json!({ "document": id })).await.0["data"]["id"], id);
+    for (service, method, more, code) in [
+        ("posts", "get", json!({ "document": id }), 404),
+        ("nothing", "find", json!({}), 404),
+        ("posts", "drop", json!({}), 405),
+        ("posts", "remove", json!({}), 405),
+        ("posts", "create", json!({ "data": { "text": "a", "secret": "x" } }), 400),
+        ("posts", "create", json!({ "data": 7 }), 400),
+        ("posts", "find", json!({ "query": { "secret": "x" } }), 400),
+    ] {
+        let (answer, _) = client.call(service, method, more).await;
+        assert_eq!((&answer["op"], &answer["error"]["code"]), (&json!("error"), &json!(code)), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_published_unless_a_publisher_says_to_whom() {
+    let address = serve(everybody(App::new()).service(Service::<Post>::new())).await;
+    let mut client = Client::connect(&address, None).await;
+    let (_, events) = client.call("posts", "create", json!({ "data": { "text": "a" } })).await;
+    assert_eq!((events, client.heard().await), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn every_write_is_told_and_each_document_of_many_by_itself() {
+    let app = everybody(App::new()).publish(|_, channels| channels.channel("everybody"));
+    let address = serve(app.service(Service::<Post>::new().multi(Multi::ALL))).await;
+    let (mut writer, mut other) =
+        (Client::connect(&address, None).await, Client::connect(&address, None).await);
+    let two = json!({ "data": [{ "text": "a" }, { "text": "b" }] });
+    let (created, own) = writer.call("posts", "create", two).await;
+    assert_eq!(names(&own), ["created a", "created b"], "the writer hears of it, too");
+    let id = &created["data"][0]["id"];
+    writer.call("posts", "patch", json!({ "document": id, "data": { "text": "c" } })).await;
+    writer.call("posts", "update", json!({ "document": id, "data": { "text": "d" } })).await;
+    writer.call("posts", "create", json!({ "data": { "text": "bad", "secret": "x" } })).await;
+    writer.call("posts", "remove", json!({ "query": { "text": "d" } })).await;
+    let events = other.heard().await;
+    assert_eq!(names(&events), ["created a", "created b", "patched c", "updated d", "removed d"]);
+    let first = json!({ "op": "event", "service": "posts", "event": "created", "data": created["data"][0] });
+    assert_eq!(events[0], first);
+}
+
+#[tokio::test]
+async fn publishers_choose_by_event_channel_and_connection() {
+    let users = async |credentials: Credentials| Ok(credentials.token.map(Auth::new));
+    let service = Service::<Post>::new()
+        .publish(|event, channels| {
+            let owner = event.data["text"].as_str().unwrap_or("").to_owned();
+            channels
+                .channel("users")
+                .filter(move |connection| connection.auth().is_some_and(|auth| auth.subject == owner))
+        })
+        .publish_event("removed", |_, channels| channels.channel("users").send(json!({ "text": "gone" })));
+    let app = App::new().auth(users).service(service);
+    let app = app
+        .on_connection(|connection, channels| channels.channel("everybody").join(connection))
+        .on_login(|connection, channels| channels.channel("users").join(connection))
+        .publish(|_, channels| channels.channel("everybody"));
+    let address = serve(app).await;
+    let mut ann = Client::connect(&address, Some("ann")).await;
+    let mut bob = Client::connect(&address, Some("bob")).await;
+    let mut nobody = Client::connect(&address, None).await;
+    let (created, _) = nobody.call("posts", "create", json!({ "data": { "text": "ann" } })).await;
+    assert_eq!(names(&ann.heard().await), ["created ann"]);
+    assert_eq!(names(&bob.heard().await), [""; 0]);
+    bob.send(json!({ "op": "auth", "token": null })).await;
+    assert_eq!(bob.next().await["op"], "ready");
+    let (_, own) = nobody.call("posts", "remove", json!({ "document": created["data"]["id"] })).await;
+    assert_eq!(names(&own), [""; 0]);
+    assert_eq!(names(&ann.heard().await), ["removed gone"]);
+    assert_eq!(names(&bob.heard().await), [""; 0], "who signs out has left the channel");
+}
+
+#[tokio::test]
+async fn events_wait_for_the_commit_and_carry_what_clients_may_see() {
+    let service = Service::<Post>::new()
+        .events(["alarm"])
+        .hooks(Hooks::new().after([Method::Create], |mut call| async move {
+            call.dispatch = call.result.as_ref().map(|post| json!({ "text": post["text"], "shown": true }));
+            Ok(call)
+        }))
+        .method("many", |call| async move {
+            let fails = call.data.as_ref().is_some_and(|data| data["fails"] == true);
+            let services = call.services.clone();
+            let done = call.db.transaction(async |tx: Db| {
+                let posts = services.service("posts", &tx).map_err(internal)?;
+                posts.create(json!({ "text": "one" }), Params::default()).await.map_err(internal)?;
+                posts.emit("alarm", json!({ "text": "!" })).map_err(internal)?;
+                if fails { Err(forge::Error::conflict("undone")) } else { Ok(()) }
+            });
+            done.await?;
+            Ok(json!({}))
+        });
+    let app = everybody(App::new()).publish(|_, channels| channels.channel("everybody"));
+    let address = serve(app.service(service)).await;
+    let mut client = Client::connect(&address, None).await;
+    let (failed, events) = client.call("posts", "many", json!({ "data": { "fails": true } })).await;
+    assert_eq!((&failed["error"]["code"], names(&events)), (&json!(409), vec![]));
+    let (_, mut events) = client.call("posts", "many", json!({ "data": {} })).await;
+    events.extend(client.heard().await);
+    assert_eq!(names(&events), ["created one", "alarm !"]);
+    assert_eq!(events[0]["data"], json!({ "text": "one", "shown": true }));
+}
+
+#[tokio::test]
+async fn a_listed_event_is_the_programs_and_others_cannot_be_made() {
+    let service = Service::<Post>::new().events(["created"]).method("tell", |call| async move {
+        let posts = call.services.service("posts", &call.db)?;
+        assert!(posts.emit("typing", json!({})).is_err());
+        posts.emit("created", json!({ "text": "by hand" }))?;
+        Ok(json!({}))
+    });
+    let app = everybody(App::new()).publish(|_, channels| channels.channel("everybody"));
+    let address = serve(app.service(service)).await;
+    let mut client = Client::connect(&address, None).await;
+    client.call("posts", "create", json!({ "data": { "text": "a" } })).await;
+    let (_, events) = client.call("posts", "tell", json!({ "data": {} })).await;
+    assert_eq!(names(&events), ["created by hand"]);
+}
+
+#[tokio::test]
+async fn hooks_move_the_connection_that_calls() {
+    let service = Service::<Post>::new().method("enter", |call| async move {
+        let room = call.data.as_ref().and_then(|data| data["room"].as_str()).unwrap_or("").to_owned();
+        if let Some(connection) = &call.params.connection {
+            call.services.channels().leave_all(connection);
+            call.services.channels().channel(room).join(connection);
+        }
+        Ok(json!({ "names": call.services.channels().names() }))
+    });
+    let app =
+        App::new().publish(|event, channels| channels.channel(event.data["text"].as_str().unwrap_or("")));
+    let address = serve(app.service(service)).await;
+    let mut client = Client::connect(&address, None).await;
+    client.call("posts", "enter", json!({ "data": { "room": "red" } })).await;
+    let (entered, _) = client.call("posts", "enter", json!({ "data": { "room": "blue" } })).await;
+    assert_eq!(entered["data"]["names"], json!(["blue"]));
+    let mut heard = Vec::new();
+    for room in ["red", "blue"] {
+        heard.extend(client.call("posts", "create", json!({ "data": { "text": room } })).await.1);
+    }
+    assert_eq!(names(&heard), ["created blue"]);
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "`map_err` gives it away")]
+fn internal(error: ServiceError) -> forge::Error {
+    forge::Error::internal(error.to_string())
+}
