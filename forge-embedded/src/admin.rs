@@ -4,6 +4,8 @@ use bson::{Bson, Document, doc};
 use forge_core::{Env, Error, Result};
 
 use crate::catalog::{Catalog, Collection};
+use crate::clock::Clock;
+use crate::target::Target;
 use crate::write::Writing;
 
 /// What a command asks for.
@@ -11,7 +13,13 @@ pub(crate) enum Admin {
     /// An answer from what is known.
     Read(Read),
     /// A change.
-    Write(Write),
+    Write(Box<Write>),
+}
+
+impl Admin {
+    fn change(write: Write) -> Self {
+        Self::Write(Box::new(write))
+    }
 }
 
 /// Commands that change nothing.
@@ -30,14 +38,6 @@ pub(crate) enum Write {
     UpdateSearchIndex { name: String, index: String, definition: Document },
     DropSearchIndex { name: String, index: String },
     Store { source: String, pipeline: Vec<Document>, target: Target },
-}
-
-/// Where the result of a pipeline goes.
-pub(crate) struct Target {
-    /// The collection.
-    pub(crate) name: String,
-    /// Whether documents that the result does not name stay.
-    pub(crate) merge: bool,
 }
 
 /// Reads a command.
@@ -64,12 +64,12 @@ pub(crate) fn parse(command: &Document) -> Result<Admin> {
                 &options,
                 &["viewOn", "pipeline", "validator", "validationLevel", "validationAction"],
             )?;
-            Admin::Write(Write::Create { name: name()?, options })
+            Admin::change(Write::Create { name: name()?, options })
         }
         "collMod" => match options.get_document("index") {
             Ok(index) => {
                 known(verb, index, &["name", "hidden", "expireAfterSeconds"])?;
-                Admin::Write(Write::ModifyIndex { name: name()?, index: index.clone() })
+                Admin::change(Write::ModifyIndex { name: name()?, index: index.clone() })
             }
             Err(_) => {
                 known(
@@ -77,23 +77,27 @@ pub(crate) fn parse(command: &Document) -> Result<Admin> {
                     &options,
                     &["viewOn", "pipeline", "validator", "validationLevel", "validationAction"],
                 )?;
-                Admin::Write(Write::Modify { name: name()?, options })
+                Admin::change(Write::Modify { name: name()?, options })
             }
         },
-        "drop" => Admin::Write(Write::Drop { name: name()? }),
+        "drop" => Admin::change(Write::Drop { name: name()? }),
         "createSearchIndexes" => {
             let given =
                 options.get_array("indexes").map_err(|_| Error::bad_request("`indexes` is an array"))?;
             let indexes = given.iter().filter_map(Bson::as_document).cloned().collect();
-            Admin::Write(Write::CreateSearchIndexes { name: name()?, indexes })
+            Admin::change(Write::CreateSearchIndexes { name: name()?, indexes })
         }
         "updateSearchIndex" => {
             let definition = options.get_document("definition").cloned();
             let definition = definition.map_err(|_| Error::bad_request("`definition` is a document"))?;
-            Admin::Write(Write::UpdateSearchIndex { name: name()?, index: index_name(&options)?, definition })
+            Admin::change(Write::UpdateSearchIndex {
+                name: name()?,
+                index: index_name(&options)?,
+                definition,
+            })
         }
         "dropSearchIndex" => {
-            Admin::Write(Write::DropSearchIndex { name: name()?, index: index_name(&options)? })
+            Admin::change(Write::DropSearchIndex { name: name()?, index: index_name(&options)? })
         }
         "aggregate" => store(name()?, &options)?,
         other => return Err(Error::unsupported(format!("the embedded engine has no command `{other}`"))),
@@ -117,29 +121,10 @@ fn known(verb: &str, options: &Document, known: &[&str]) -> Result<()> {
 
 /// An aggregate that ends in `$out` or `$merge`.
 fn store(source: String, options: &Document) -> Result<Admin> {
-    let mut pipeline = stages(options)?;
-    let last = pipeline.pop().unwrap_or_default();
-    let target = match last.iter().next() {
-        Some((stage, Bson::String(name))) if stage == "$out" || stage == "$merge" => {
-            Target { name: name.clone(), merge: stage == "$merge" }
-        }
-        Some((stage, Bson::Document(merge))) if stage == "$merge" => {
-            known("$merge", merge, &["into", "whenMatched", "whenNotMatched"])?;
-            let is = |key: &str, word: &str| merge.get_str(key).is_ok_and(|given| given == word);
-            if !is("whenMatched", "replace")
-                || merge.contains_key("whenNotMatched") && !is("whenNotMatched", "insert")
-            {
-                return Err(Error::unsupported(
-                    "the embedded engine merges results with whenMatched: \"replace\" and whenNotMatched: \"insert\"",
-                ));
-            }
-            let into =
-                merge.get_str("into").map_err(|_| Error::bad_request("`$merge` goes `into` a collection"))?;
-            Target { name: into.to_owned(), merge: true }
-        }
-        _ => return Err(Error::bad_request("an administrative aggregate ends in $out or $merge")),
-    };
-    Ok(Admin::Write(Write::Store { source, pipeline, target }))
+    let pipeline = stages(options)?;
+    let (stages, target) = Target::split(&pipeline)?
+        .ok_or_else(|| Error::bad_request("an administrative aggregate ends in $out or $merge"))?;
+    Ok(Admin::change(Write::Store { source, pipeline: stages.to_vec(), target }))
 }
 
 /// The `pipeline` of a command.
@@ -209,7 +194,8 @@ impl Writing<'_, '_> {
             }
             Write::DropSearchIndex { name, index } => self.drop_index(database, &name, &index)?,
             Write::Store { source, pipeline, target } => {
-                self.store_result(database, &source, &pipeline, &target)?;
+                let clock = Clock::without_end(self.env());
+                self.store_result(database, &source, &pipeline, &target, &clock)?;
             }
         }
         Ok(doc! { "ok": 1 })

@@ -48,10 +48,7 @@ pub(crate) fn bounds_of(key: &IndexKey, conditions: &[Filter]) -> Option<Bounds>
             _ => None,
         })
     };
-    if key.kind == KeyKind::Planar {
-        return None;
-    }
-    let mut bounds = if key.kind == KeyKind::Sphere {
+    let mut bounds = if key.kind.is_geo() {
         return on_field().find_map(|(_, predicate)| cells(predicate));
     } else {
         let points = on_field().filter_map(|(position, predicate)| points(position, predicate, key.multikey));

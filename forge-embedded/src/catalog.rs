@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bson::{Bson, Document, doc};
-use forge_core::{Error, Result};
+use forge_core::{DateTime, Error, Result};
 use redb::{ReadableTable, Table};
 
-use crate::index::Index;
+use crate::index::{Index, Uses};
 use crate::keys;
 use crate::store::storage;
 use crate::validate::Validator;
@@ -27,6 +27,8 @@ pub(crate) const FORMAT: i32 = 1;
 pub(crate) struct Catalog {
     next: u32,
     databases: BTreeMap<Arc<str>, Arc<Database>>,
+    /// When the store was opened.
+    pub(crate) opened: Option<DateTime>,
 }
 
 /// One database.
@@ -53,6 +55,8 @@ pub(crate) struct Collection {
     pub(crate) view: Option<Arc<ViewOf>>,
     /// What its documents must fulfil.
     pub(crate) validator: Option<Arc<Validator>>,
+    /// How many reads found documents by `_id` since the store was opened.
+    pub(crate) id_uses: Uses,
 }
 
 /// What a view shows.
@@ -77,6 +81,14 @@ impl Catalog {
         self.databases.iter()
     }
 
+    /// The name of a database by its number.
+    pub(crate) fn name_of(&self, id: u32) -> Result<Arc<str>> {
+        let found = self.databases.iter().find(|(_, entry)| entry.id == id);
+        found
+            .map(|(name, _)| name.clone())
+            .ok_or_else(|| Error::internal(format!("there is no database with number {id}")))
+    }
+
     /// The collection of that name.
     pub(crate) fn collection(&self, database: &str, name: &str) -> Option<&Arc<Collection>> {
         self.databases.get(database)?.collections.get(name)
@@ -84,7 +96,7 @@ impl Catalog {
 
     /// Reads the whole catalog.
     pub(crate) fn load(meta: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<Self> {
-        let mut catalog = Self { next: 1, databases: BTreeMap::new() };
+        let mut catalog = Self { next: 1, databases: BTreeMap::new(), opened: None };
         let mut names = BTreeMap::new();
         let mut collections = Vec::new();
         for row in meta.range::<&str>(..).map_err(storage)? {
@@ -157,6 +169,7 @@ impl Catalog {
             indexes: Vec::new(),
             view: None,
             validator: None,
+            id_uses: Uses::default(),
         };
         self.replace_collection(meta, database, collection)
     }
@@ -242,6 +255,7 @@ impl Collection {
             indexes,
             view,
             validator,
+            id_uses: Uses::default(),
         })
     }
 

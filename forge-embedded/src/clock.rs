@@ -17,9 +17,14 @@ impl Clock {
         Self { env: Some(env.clone()), deadline, examined: std::cell::Cell::new(0) }
     }
 
-    /// A clock that never runs out.
+    /// A clock that never runs out, and knows no present moment.
     pub(crate) fn unlimited() -> Self {
         Self { env: None, deadline: None, examined: std::cell::Cell::new(0) }
+    }
+
+    /// A clock that never runs out.
+    pub(crate) fn without_end(env: &Env) -> Self {
+        Self { env: Some(env.clone()), ..Self::unlimited() }
     }
 
     /// The present moment.
@@ -29,8 +34,12 @@ impl Clock {
 
     /// An unpredictable number.
     pub(crate) fn random(&self) -> u64 {
-        let bytes = self.env.as_ref().map_or([0; 16], |env| env.uuid().bytes());
-        bytes.iter().fold(0, |number, byte| number.rotate_left(8) ^ u64::from(*byte))
+        self.env.as_ref().map_or(0, crate::aggregate::seed)
+    }
+
+    /// Where time and randomness come from; none for clocks that know neither.
+    pub(crate) fn env(&self) -> Option<&Env> {
+        self.env.as_ref()
     }
 
     /// One more document is looked at.

@@ -1,4 +1,5 @@
-//! Indexes with a collation: the rule of a unique index that takes letters for equal. Queries do not use them.
+//! Indexes with a collation: the rule of a unique index that takes letters for equal, and the way of queries with the same
+//! collation.
 
 use bson::{Bson, Document};
 use forge_core::{Error, Result};
@@ -10,7 +11,7 @@ use crate::collation::Folding;
 pub(crate) struct Collated {
     /// As it was given.
     pub(crate) spec: Document,
-    /// What stands for strings; from strength 3 on they stand for themselves.
+    /// What stands for strings; from strength 4 on they stand for themselves.
     pub(crate) folding: Option<Folding>,
 }
 
@@ -29,7 +30,8 @@ impl Collated {
         let folding = match spec.get("strength").map_or(Some(3), crate::index::integer) {
             Some(1) => Some(Folding::Letters),
             Some(2) => Some(Folding::Accents),
-            Some(3..=5) => None,
+            Some(3) => Some(Folding::Case),
+            Some(4 | 5) => None,
             _ => {
                 return Err(Error::bad_request(
                     "the `strength` of a collation is a whole number from 1 to 5",

@@ -1,7 +1,9 @@
-//! Collations without a language: comparisons of letters alone, or of letters and accents, for conditions and sorts.
+//! Collations without a language: comparisons of letters alone, of letters and accents, or of case as well, for conditions
+//! and sorts.
 //!
-//! Documents and conditions are folded before they are compared, so no index serves such a read. The order is that of
-//! the letters' code points, which for most languages is close to ICU's, not the same.
+//! Documents and conditions are folded before they are compared. An index whose strings are folded alike serves such a
+//! read, any other serves its conditions without strings. The order is that of the letters' code points, which for most
+//! languages is close to ICU's, not the same.
 
 use bson::{Bson, Document, RawArray, RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf};
 use forge_core::ir::{Collation, Filter, Predicate};
@@ -16,20 +18,23 @@ pub(crate) enum Folding {
     Letters,
     /// Strength 2: accents decide between equal letters.
     Accents,
+    /// Strength 3: where accents are equal too, small letters come before capital ones.
+    Case,
 }
 
 impl Folding {
     /// The folding of a collation; none of the simple one, which compares bytes.
     ///
     /// # Errors
-    /// `unsupported` from strength 3 on.
+    /// `unsupported` from strength 4 on.
     pub(crate) fn of(collation: &Collation) -> Result<Option<Self>> {
         match (collation.locale.as_str(), collation.strength) {
             ("simple", _) => Ok(None),
             (_, 1) => Ok(Some(Self::Letters)),
             (_, 2) => Ok(Some(Self::Accents)),
+            (_, 3) => Ok(Some(Self::Case)),
             (locale, strength) => Err(Error::unsupported(format!(
-                "the embedded engine has collations of strength 1 and 2, not the collation {locale} of strength {strength}"
+                "the embedded engine has collations of strength 1 to 3, not the collation {locale} of strength {strength}"
             ))),
         }
     }
@@ -38,10 +43,14 @@ impl Folding {
     pub(crate) fn text(self, text: &str) -> String {
         let lower = || text.nfd().flat_map(char::to_lowercase);
         let mut folded: String = lower().filter(|c| !is_combining_mark(*c)).collect();
-        if self == Self::Accents {
-            // Behind everything else, so that letters come first.
+        // Behind everything else, so that letters come first.
+        if self != Self::Letters {
             folded.push('\0');
             folded.extend(lower());
+        }
+        if self == Self::Case {
+            folded.push('\0');
+            folded.extend(text.nfd().map(|c| if c.is_uppercase() { '1' } else { '0' }));
         }
         folded
     }
@@ -74,7 +83,8 @@ impl Folding {
         Ok(out)
     }
 
-    fn value(self, value: &Bson) -> Bson {
+    /// `value` with every string folded.
+    pub(crate) fn value(self, value: &Bson) -> Bson {
         match value {
             Bson::String(text) => Bson::String(self.text(text)),
             Bson::Array(list) => Bson::Array(self.values(list)),
@@ -144,6 +154,11 @@ mod tests {
             order(Folding::Accents, &["zoe", "côte", "cote", "apple", "Äpfel"]),
             "Äpfel apple cote côte zoe"
         );
+        assert_eq!(
+            order(Folding::Case, &["Zoe", "zoe", "Apple", "apple", "àpple"]),
+            "apple Apple àpple zoe Zoe"
+        );
+        assert_ne!(Folding::Case.text("resume"), Folding::Case.text("Resume"));
         assert_eq!(Folding::Letters.text("RÉSUMÉ"), Folding::Letters.text("resume"));
         assert_ne!(Folding::Accents.text("résumé"), Folding::Accents.text("resume"));
         assert_eq!(Folding::Accents.text("re\u{301}sume"), Folding::Accents.text("RÉSUME"));

@@ -22,6 +22,7 @@ use crate::engine::Engine;
 use crate::read::View;
 use crate::store::{Tables, storage};
 use crate::stream;
+use crate::target::writes;
 use crate::tx::EmbeddedTransaction;
 use crate::watch;
 
@@ -120,10 +121,21 @@ impl EmbeddedDriver {
 }
 
 fn is_read(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::Find { .. } | Command::Count { .. } | Command::Distinct { .. } | Command::Aggregate { .. }
-    )
+    match command {
+        Command::Find { .. } | Command::Count { .. } | Command::Distinct { .. } => true,
+        Command::Aggregate { pipeline } => !writes(pipeline),
+        _ => false,
+    }
+}
+
+/// As on servers, results of pipelines are not stored inside of transactions.
+fn refuse_in_transaction(command: &Command) -> Result<()> {
+    match command {
+        Command::Aggregate { pipeline } if writes(pipeline) => Err(Error::bad_request(
+            "`$out` and `$merge` do not run inside of a transaction; run the pipeline by itself",
+        )),
+        _ => Ok(()),
+    }
 }
 
 #[async_trait]
@@ -152,7 +164,10 @@ impl Driver for EmbeddedDriver {
         session: Option<&dyn Transaction>,
     ) -> Result<(Reply, Option<u64>)> {
         match session {
-            Some(session) => Ok((self.session(session)?.run(database, artifact)?, None)),
+            Some(session) => {
+                refuse_in_transaction(&artifact.command)?;
+                Ok((self.session(session)?.run(database, artifact)?, None))
+            }
             None if is_read(&artifact.command) => Ok((self.read(database, artifact)?, None)),
             None => self.engine.write(database, artifact).await,
         }
@@ -240,7 +255,7 @@ impl Driver for EmbeddedDriver {
             Admin::Write(write) => {
                 let what = command.keys().next().map_or_else(String::new, |verb| format!("`{verb}`"));
                 let database = database.to_owned();
-                self.exclusive(what, move |writing| writing.admin(&database, write)).await
+                self.exclusive(what, move |writing| writing.admin(&database, *write)).await
             }
         }
     }

@@ -69,7 +69,9 @@ impl Engine {
     pub(crate) fn start(database: Database, env: Env, durable: bool) -> Result<Arc<Self>> {
         let identity = prepare(&database, &env)?;
         let snapshot = database.begin_read().map_err(storage)?;
-        let catalog = Arc::new(Catalog::load(&snapshot.open_table(META).map_err(storage)?)?);
+        let mut catalog = Catalog::load(&snapshot.open_table(META).map_err(storage)?)?;
+        catalog.opened = Some(env.now());
+        let catalog = Arc::new(catalog);
         let changes = snapshot.open_table(CHANGES).map_err(storage)?;
         let (mut feeds, mut positions) = (HashMap::new(), HashMap::new());
         for (name, entry) in catalog.databases() {
@@ -113,7 +115,8 @@ impl Engine {
         if !moved {
             return Ok((snapshot, catalog));
         }
-        let own = Catalog::load(&snapshot.open_table(META).map_err(storage)?)?;
+        let mut own = Catalog::load(&snapshot.open_table(META).map_err(storage)?)?;
+        own.opened = catalog.opened;
         Ok((snapshot, Arc::new(own)))
     }
 

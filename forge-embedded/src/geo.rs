@@ -2,7 +2,9 @@
 
 use bson::{RawBsonRef, RawDocument};
 use forge_core::ir::{Area, Geometry};
-use forge_core::{GeoPoint, GeoPolygon};
+use forge_core::{GeoPoint, GeoPolygon, order};
+
+use crate::keys::class;
 
 /// Mean radius of the Earth in metres, as MongoDB uses it.
 pub(crate) const EARTH_RADIUS_METRES: f64 = 6_378_100.0;
@@ -35,7 +37,7 @@ pub(crate) fn point_of(value: RawBsonRef<'_>) -> Option<GeoPoint> {
         RawBsonRef::Array(array) => array,
         _ => return None,
     };
-    let mut numbers = coordinates.into_iter().map_while(|value| forge_core::order::as_f64(value.ok()?));
+    let mut numbers = coordinates.into_iter().map_while(|value| order::as_f64(value.ok()?));
     GeoPoint::new(numbers.next()?, numbers.next()?).ok()
 }
 
@@ -43,6 +45,23 @@ pub(crate) fn point_of(value: RawBsonRef<'_>) -> Option<GeoPoint> {
 pub(crate) fn polygon_of(value: RawBsonRef<'_>) -> Option<GeoPolygon> {
     value.as_document()?.get_str("type").ok().filter(|kind| *kind == "Polygon")?;
     forge_core::value::from_raw(value).ok()
+}
+
+/// What a `2d` index holds of a pair of numbers.
+pub(crate) fn planar_key(value: RawBsonRef<'_>) -> Option<Vec<u8>> {
+    let number = |value: RawBsonRef<'_>| order::as_f64(value).is_some_and(f64::is_finite);
+    let pair: Vec<bool> = match value {
+        RawBsonRef::Array(pair) => pair.into_iter().flatten().take(3).map(number).collect(),
+        RawBsonRef::Document(pair) => pair.iter().flatten().take(2).map(|(_, value)| number(value)).collect(),
+        _ => return None,
+    };
+    let cell = || point_of(value).map_or_else(|| vec![class::SHAPE], cell_key);
+    (pair == [true, true]).then(cell)
+}
+
+/// What an index holds of a point.
+pub(crate) fn cell_key(point: GeoPoint) -> Vec<u8> {
+    [&[class::CELL], cell(point).to_be_bytes().as_slice()].concat()
 }
 
 /// The cell of a point: the bits of latitude and longitude interleaved, coarse ones first.

@@ -1,58 +1,28 @@
 //! Secondary indexes: their definition and the entries that a document has in them.
 
-use bson::{Bson, Document, RawBsonRef, RawDocument, doc};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bson::{Bson, Document, RawDocument, doc};
 use forge_core::ir::Filter;
-use forge_core::{Error, Result, order};
+use forge_core::{Error, Result};
 use forge_mongo::Refusal;
 
 use crate::catalog::{damaged, unsigned};
 use crate::collated::Collated;
-use crate::keys::{self, PathValues, class};
+use crate::filter;
+use crate::index_key::index_key;
+pub(crate) use crate::index_key::{IndexKey, KeyKind};
 use crate::matching::Matching;
 use crate::text::TextIndex;
 use crate::vector::VectorIndex;
 pub(crate) use crate::wildcard::Wildcard;
-use crate::{filter, geo};
 
 /// The server's code for a definition that is not allowed.
-const CANNOT_CREATE_INDEX: i32 = 67;
+pub(crate) const CANNOT_CREATE_INDEX: i32 = 67;
 /// The most entries that one document may have in one index.
 pub(crate) const MAX_ENTRIES: usize = 10_000;
-
-/// What one field of an index holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum KeyKind {
-    /// Values from small to large.
-    Ascending,
-    /// Values from large to small.
-    Descending,
-    /// Cells of the sphere.
-    Sphere,
-    /// Whether there is a point of a plane: this engine looks at the documents for the rest.
-    Planar,
-    /// Single values; the order of servers, which keep hashes, is nobody's to rely on.
-    Hashed,
-    /// The values of every path; see [`Wildcard`].
-    Wildcard,
-}
-
-impl KeyKind {
-    /// Whether documents without a place are left out, and the order of the keys means nothing.
-    pub(crate) fn is_geo(self) -> bool {
-        matches!(self, Self::Sphere | Self::Planar)
-    }
-}
-
-/// One field of an index.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct IndexKey {
-    /// The stored path.
-    pub(crate) path: String,
-    /// What is held of it.
-    pub(crate) kind: KeyKind,
-    /// Whether a document had an array there since the index exists.
-    pub(crate) multikey: bool,
-}
 
 /// An index.
 #[derive(Debug, Clone)]
@@ -73,7 +43,7 @@ pub(crate) struct Index {
     pub(crate) wildcard: Option<Wildcard>,
     /// Queries do not use it.
     pub(crate) hidden: bool,
-    /// How strings are compared, where that is not by their bytes: queries do not use it either.
+    /// How strings are compared, where that is not by their bytes: queries that compare them alike use it.
     pub(crate) collation: Option<Collated>,
     /// Only documents that match are in it.
     pub(crate) partial: Option<Partial>,
@@ -83,6 +53,24 @@ pub(crate) struct Index {
     pub(crate) text: Option<TextIndex>,
     /// How vectors compare, where it is a vector index. It has no `keys` and no entries then.
     pub(crate) vector: Option<VectorIndex>,
+    /// How many reads went through it since the store was opened.
+    pub(crate) uses: Uses,
+}
+
+/// A count that every clone shares.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Uses(Arc<AtomicU64>);
+
+impl Uses {
+    /// One more.
+    pub(crate) fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many.
+    pub(crate) fn total(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// The condition of a partial index.
@@ -124,6 +112,7 @@ impl Index {
             expire_after: None,
             text,
             vector,
+            uses: Uses::default(),
         };
         for (option, value) in spec {
             index.option(option, value)?;
@@ -183,8 +172,10 @@ impl Index {
 
     /// Reports options that do not go together, as servers do.
     fn check(&self) -> Result<()> {
+        let over_all = self.keys.iter().filter(|key| key.kind == KeyKind::Wildcard).count();
         let hashed = self.keys.iter().filter(|key| key.kind == KeyKind::Hashed).count();
         let wrong = match () {
+            () if over_all > 1 => "has `$**` more than once",
             () if hashed > 1 => "hashes one field at most",
             () if hashed > 0 && self.unique => "is hashed and cannot be unique",
             () if self.wildcard.is_some() && self.unique => "is over every path and cannot be unique",
@@ -275,25 +266,11 @@ impl Index {
             return Ok(text.entries(self.id, document, id_key)?.into_iter().collect());
         }
         if let Some(wildcard) = &self.wildcard {
-            return Ok(wildcard.entries(self, document, id_key)?.into_iter().collect());
+            return Ok(wildcard.entries(self, document, id_key, arrays)?.into_iter().collect());
         }
         let mut head = Vec::with_capacity(64);
         head.extend_from_slice(&self.id.to_be_bytes());
-        let mut heads = vec![head];
-        let mut exists = false;
-        for (position, key) in self.keys.iter().enumerate() {
-            if let Some(found) = key.single(document) {
-                exists |= found.exists;
-                heads.iter_mut().for_each(|head| key.put(found.values[0], self, head));
-                continue;
-            }
-            let (parts, there, array) = key.parts(document, self)?;
-            exists |= there;
-            if array {
-                arrays.push(position);
-            }
-            heads = product(&heads, &parts, &self.name)?;
-        }
+        let (heads, exists) = self.products(document, vec![head], 0..self.keys.len(), arrays)?;
         let sphere = self.keys.iter().any(|key| key.kind.is_geo());
         if !exists && (self.sparse || sphere) {
             return Ok(Vec::new());
@@ -307,6 +284,33 @@ impl Index {
         entries.sort_unstable();
         entries.dedup();
         Ok(entries)
+    }
+}
+
+impl Index {
+    /// `heads` with the values of some of the fields behind them, and whether any of these fields exists.
+    pub(crate) fn products(
+        &self,
+        document: &RawDocument,
+        mut heads: Vec<Vec<u8>>,
+        fields: Range<usize>,
+        arrays: &mut Vec<usize>,
+    ) -> Result<(Vec<Vec<u8>>, bool)> {
+        let (start, mut exists) = (fields.start, false);
+        for (position, key) in self.keys[fields].iter().enumerate() {
+            if let Some(found) = key.single(document) {
+                exists |= found.exists;
+                heads.iter_mut().for_each(|head| key.put(found.values[0], self, head));
+                continue;
+            }
+            let (parts, there, array) = key.parts(document, self)?;
+            exists |= there;
+            if array {
+                arrays.push(start + position);
+            }
+            heads = product(&heads, &parts, &self.name)?;
+        }
+        Ok((heads, exists))
     }
 }
 
@@ -326,125 +330,6 @@ fn product(heads: &[Vec<u8>], parts: &[Vec<u8>], index: &str) -> Result<Vec<Vec<
         }
     }
     Ok(out)
-}
-
-impl IndexKey {
-    /// What the field holds, where that is one value without an array around it, or nothing.
-    fn single<'d>(&self, document: &'d RawDocument) -> Option<PathValues<'d>> {
-        let plain = matches!(self.kind, KeyKind::Ascending | KeyKind::Descending | KeyKind::Hashed);
-        plain.then(|| PathValues::of(document, &self.path)).filter(|found| !found.multikey)
-    }
-
-    /// Appends the byte form of a value, as the index sorts it.
-    fn put(&self, value: RawBsonRef<'_>, index: &Index, out: &mut Vec<u8>) {
-        let start = out.len();
-        match (value, index.collation.as_ref().and_then(|collation| collation.folding)) {
-            (RawBsonRef::String(text), Some(folding)) => {
-                keys::encode(RawBsonRef::String(&folding.text(text)), out);
-            }
-            (value, _) => keys::encode(value, out),
-        }
-        if self.kind == KeyKind::Descending {
-            keys::invert(&mut out[start..]);
-        }
-    }
-
-    /// The encoded values of the field, whether the field exists, and whether an array was met.
-    fn parts(&self, document: &RawDocument, index: &Index) -> Result<(Vec<Vec<u8>>, bool, bool)> {
-        match self.kind {
-            KeyKind::Sphere => return self.cells(document, &index.name),
-            KeyKind::Planar => return self.place(document, &index.name),
-            _ => {}
-        }
-        let found = PathValues::of(document, &self.path);
-        let part = |value: &RawBsonRef<'_>| {
-            let mut part = Vec::with_capacity(16);
-            self.put(*value, index, &mut part);
-            part
-        };
-        let mut parts: Vec<_> = found.values.iter().map(part).collect();
-        if found.multikey && self.kind == KeyKind::Hashed {
-            return Err(Error::bad_request(format!(
-                "index {}: `{}` is hashed and holds no arrays",
-                index.name, self.path
-            )));
-        }
-        if found.multikey {
-            parts.sort();
-            parts.dedup();
-        }
-        Ok((parts, found.exists, found.multikey))
-    }
-
-    /// Whether there is a pair of numbers, as `[x, y]` or the fields of a document.
-    fn place(&self, document: &RawDocument, index: &str) -> Result<(Vec<Vec<u8>>, bool, bool)> {
-        let number = |value: RawBsonRef<'_>| order::as_f64(value).is_some_and(f64::is_finite);
-        let part = vec![vec![class::SHAPE]];
-        let pair = match geo::value_at(document, &self.path) {
-            None | Some(RawBsonRef::Null) => return Ok((vec![vec![class::NULL]], false, false)),
-            Some(RawBsonRef::Array(pair)) => {
-                pair.into_iter().flatten().take(3).map(number).collect::<Vec<_>>()
-            }
-            Some(RawBsonRef::Document(pair)) => {
-                pair.iter().flatten().take(2).map(|(_, value)| number(value)).collect()
-            }
-            Some(_) => Vec::new(),
-        };
-        if pair == [true, true] {
-            return Ok((part, true, false));
-        }
-        Err(Error::bad_request(format!("index {index}: `{}` is no pair of numbers, as [x, y]", self.path)))
-    }
-
-    fn cells(&self, document: &RawDocument, index: &str) -> Result<(Vec<Vec<u8>>, bool, bool)> {
-        let value = match geo::value_at(document, &self.path) {
-            None | Some(RawBsonRef::Null) => return Ok((vec![vec![class::NULL]], false, false)),
-            Some(value) => value,
-        };
-        let Some(point) = geo::point_of(value) else {
-            if geo::polygon_of(value).is_some() {
-                return Ok((vec![vec![class::SHAPE]], true, false));
-            }
-            return Err(Error::bad_request(format!(
-                "index {index}: `{}` is neither a GeoJSON point ({{type: \"Point\", coordinates: [longitude, latitude]}}) nor a polygon",
-                self.path
-            )));
-        };
-        let mut part = vec![class::CELL];
-        part.extend_from_slice(&geo::cell(point).to_be_bytes());
-        Ok((vec![part], true, false))
-    }
-}
-
-fn index_key(path: &str, kind: &Bson) -> Result<IndexKey> {
-    let wildcard = path == "$**" || path.ends_with(".$**");
-    let named = path.strip_suffix("$**").filter(|_| wildcard).unwrap_or(path);
-    let sound = |path: &str| !path.starts_with('$') && !path.split('.').any(str::is_empty);
-    if !sound(named.strip_suffix('.').unwrap_or(named)) && path != "$**" {
-        return Err(Error::bad_request(format!("{path:?} is no field of an index")));
-    }
-    if wildcard {
-        return match integer(kind) {
-            Some(1 | -1) => Ok(IndexKey { path: path.to_owned(), kind: KeyKind::Wildcard, multikey: true }),
-            _ => Err(Error::unsupported(format!("the embedded engine has no `{kind}` index over `{path}`"))),
-        };
-    }
-    let kind = match kind {
-        Bson::String(kind) if kind == "2dsphere" => KeyKind::Sphere,
-        Bson::String(kind) if kind == "2d" => KeyKind::Planar,
-        Bson::String(kind) if kind == "hashed" => KeyKind::Hashed,
-        Bson::String(kind) => {
-            return Err(Error::unsupported(format!(
-                "the embedded engine has no `{kind}` indexes (on `{path}`)"
-            )));
-        }
-        number => match keys::with_raw(number, forge_core::order::as_f64) {
-            Some(direction) if direction > 0.0 => KeyKind::Ascending,
-            Some(direction) if direction < 0.0 => KeyKind::Descending,
-            _ => return Err(Error::bad_request(format!("the index on `{path}` is 1, -1 or \"2dsphere\""))),
-        },
-    };
-    Ok(IndexKey { path: path.to_owned(), kind, multikey: false })
 }
 
 /// The name that MongoDB gives: `state_1_city_-1`.

@@ -9,15 +9,15 @@
 //! | | |
 //! |---|---|
 //! | commands | find, aggregate, count, distinct, insert (ordered or not), update, delete, findAndModify |
-//! | filters | equality, `$eq` `$ne` `$gt` `$gte` `$lt` `$lte` `$in` `$nin` `$exists` `$regex` + `$options` `$size` `$all` `$elemMatch` (on documents and on values) `$not` `$and` `$or` `$nor` `$near` / `$nearSphere` (`$geometry`, `$maxDistance`, `$minDistance`) `$geoWithin` + `$centerSphere` / `$box` / `$geometry` (polygons) `$geoIntersects` (points, polygons) `$text` (at the top) |
+//! | filters | equality, `$eq` `$ne` `$gt` `$gte` `$lt` `$lte` `$in` `$nin` `$exists` `$type` `$mod` `$bitsAllSet` and its like `$regex` + `$options` `$size` `$all` `$elemMatch` (on documents and on values) `$not` `$and` `$or` `$nor` `$expr` `$sampleRate` `$near` / `$nearSphere` (`$geometry`, `$maxDistance`, `$minDistance`) `$geoWithin` + `$centerSphere` / `$box` / `$geometry` (polygons) `$geoIntersects` (points, polygons) `$text` (at the top) |
 //! | projections | paths by 1 or 0 |
-//! | updates | `$set` `$unset` `$inc` `$mul` `$min` `$max` `$rename` `$currentDate` `$setOnInsert` `$push` (`$each` `$position` `$slice` `$sort`) `$addToSet` `$pull` `$pullAll` `$pop`; paths with positions and `$[]`; replacements |
-//! | stages | `$match` `$sort` `$skip` `$limit` `$project` `$addFields` / `$set` `$unset` `$group` `$count` `$sortByCount` `$unwind` `$lookup` (by fields, with or without a pipeline) `$replaceRoot` / `$replaceWith` `$facet` `$vectorSearch` (exact) `$rankFusion` `$listSearchIndexes` `$setWindowFields` (`$documentNumber` `$rank` `$denseRank`) `$fill` `$densify` |
-//! | accumulators | `$sum` `$avg` `$min` `$max` `$first` `$last` `$push` `$addToSet` `$count` `$firstN` `$lastN` `$top` `$topN` |
-//! | expressions | paths, `$$ROOT`, documents, arrays, `$literal` `$add` `$subtract` `$multiply` `$divide` `$mod` `$abs` `$floor` `$ceil` `$cmp` `$eq` `$ne` `$gt` `$gte` `$lt` `$lte` `$and` `$or` `$not` `$cond` `$ifNull` `$in` `$size` `$arrayElemAt` `$first` `$last` `$slice` `$filter` `$map` `$concat` `$concatArrays` `$mergeObjects` `$toLower` `$toUpper` `$toString` `$isArray` `$type` |
-//! | indexes | ascending, descending, compound, text (with weights, stems and stop words of 15 languages), vector, `2dsphere` (points and polygons), `2d` (checked, not used), hashed (as ascending), wildcard with a projection; unique, sparse, partial, TTL, hidden, collation (for the rule of unique ones) |
-//! | collections | validators (`$jsonSchema` and conditions; strict or moderate, error or warn), views, `$out` and `$merge` of whole results |
-//! | missing | collations of strength 3 and above, compound wildcard indexes, `$search`, `$where`, positional `$` and `$[name]`, arithmetic on Decimal128 |
+//! | updates | `$set` `$unset` `$inc` `$mul` `$min` `$max` `$rename` `$currentDate` `$setOnInsert` `$bit` `$push` (`$each` `$position` `$slice` `$sort`) `$addToSet` `$pull` `$pullAll` `$pop`; paths with positions, `$[]` and `$[name]`; replacements; pipelines |
+//! | stages | `$match` `$sort` `$skip` `$limit` `$project` `$addFields` / `$set` `$unset` `$group` `$count` `$sortByCount` `$bucket` `$bucketAuto` (every `granularity`) `$unwind` `$lookup` `$graphLookup` `$unionWith` `$replaceRoot` / `$replaceWith` `$redact` `$sample` `$geoNear` `$facet` `$fill` `$densify` `$setWindowFields` `$vectorSearch` (exact) `$rankFusion` `$listSearchIndexes` `$indexStats`; `$out` and `$merge` at the end |
+//! | accumulators | all of MongoDB 8.0 but `$accumulator` |
+//! | expressions | all of MongoDB 8.0 but `$function`, `$toHashedIndexKey`, and those of encrypted fields |
+//! | indexes | ascending, descending, compound, text (with weights, stems and stop words of 15 languages), vector, `2dsphere` (points and polygons), `2d`, hashed (as ascending), wildcard with a projection, also among fields; unique, sparse, partial, TTL, hidden, with a collation |
+//! | collections | validators (`$jsonSchema` and conditions; strict or moderate, error or warn), views, results of pipelines |
+//! | missing | collations of strength 4 and 5, planar `$near`, `$search`, `$where`, positional `$`, functions of doubles on Decimal128 |
 //!
 //! Values compare as [`forge_core::order`] says: numbers by value whatever their type, every type in its bracket.
 //! Patterns are linear-time.
@@ -28,7 +28,8 @@
 //! field: a sort and a limit that an index covers stop early. `_id` and `$in` are look-ups. Conditions left over are
 //! checked on the documents. An `$or` reads the indexes of its branches where each has one, else the whole collection. A
 //! pattern that begins with `^` and plain text is a range. `explain` names the index and counts the documents.
-//! A `2dsphere` index holds cells; `$near` with a `$maxDistance` and `$geoWithin` read the cells around their circle.
+//! A `2dsphere` or `2d` index holds cells; `$near` with a `$maxDistance` and `$geoWithin` read the cells around their circle.
+//! An index with a collation serves reads with the same one; of a wildcard index it is one path, behind its fields before.
 //!
 //! # What is promised
 //!
@@ -68,6 +69,7 @@ mod collated;
 mod collation;
 mod driver;
 mod engine;
+mod explain;
 mod feed;
 #[cfg(feature = "file")]
 mod file;
@@ -75,6 +77,7 @@ mod filter;
 mod gaps;
 mod geo;
 mod index;
+mod index_key;
 mod keys;
 mod matching;
 mod plan;
@@ -84,6 +87,7 @@ mod queue;
 mod read;
 mod store;
 mod stream;
+mod target;
 mod text;
 mod tx;
 mod update;

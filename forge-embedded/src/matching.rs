@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use bson::{Bson, RawDocument};
-use forge_core::Result;
 use forge_core::ir::Filter;
 use forge_core::matcher::{Computed, Matcher};
+use forge_core::{Env, Result};
 
 use crate::aggregate;
 
@@ -20,17 +20,17 @@ pub(crate) struct Matching {
 impl Matching {
     /// Compiles `filter`.
     pub(crate) fn new(filter: &Filter) -> Result<Self> {
-        Self::within(filter, &[])
+        Self::within(filter, &[], None)
     }
 
-    /// Compiles `filter`, whose expressions see `variables`.
-    pub(crate) fn within(filter: &Filter, variables: &[(String, Bson)]) -> Result<Self> {
+    /// Compiles `filter`, whose expressions see `variables` and the randomness of `env`.
+    pub(crate) fn within(filter: &Filter, variables: &[(String, Bson)], env: Option<&Env>) -> Result<Self> {
         if *filter == Filter::All {
             return Ok(Self { matcher: None, computed: Vec::new() });
         }
         let computed = RefCell::new(Vec::new());
         let matcher = Matcher::with(filter, &|expression| {
-            let condition = aggregate::condition(expression, variables)?;
+            let condition = aggregate::condition(expression, variables, env)?;
             computed.borrow_mut().push(condition.clone());
             Ok(condition)
         })?;

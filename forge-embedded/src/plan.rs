@@ -11,9 +11,10 @@ use forge_core::{Error, Result};
 
 use crate::bounds::{Bounds, Bytes, bounds_of, span};
 use crate::catalog::Collection;
+use crate::collation::Folding;
 use crate::filter::conjuncts;
 use crate::gaps;
-use crate::index::{Index, IndexKey, KeyKind};
+use crate::index::{Index, IndexKey, KeyKind, Wildcard};
 use crate::store::{Span, doc_key};
 
 /// Equalities on several fields multiply; an index is used no further than this many spans.
@@ -83,6 +84,62 @@ pub(crate) fn plan(collection: &Collection, filter: &Filter, sort: &[SortKey]) -
         return Plan { access, reverse: false, sorted: 0, exact: false };
     }
     best
+}
+
+/// Chooses how to read `collection` where strings compare as `folding` says, and those of `filter` are folded already.
+///
+/// An index whose strings are folded alike serves as any index does. The others serve the conditions without strings.
+pub(crate) fn plan_folded(
+    collection: &Collection,
+    filter: &Filter,
+    sort: &[SortKey],
+    folding: Folding,
+) -> Plan {
+    let conditions = conjuncts(filter);
+    let plain = without_strings(conditions);
+    let (mut best, mut best_score) = by_id(collection, &plain, &[]);
+    for index in collection.indexes.iter().filter(|index| !index.hidden && partial_holds(index, &plain)) {
+        let found = match &index.collation {
+            Some(collation) if collation.folding == Some(folding) => by_index(index, conditions, sort),
+            Some(_) => None,
+            None => by_index(index, &plain, &[]).map(|(plan, score)| (Plan { exact: false, ..plan }, score)),
+        };
+        if let Some((plan, score)) = found
+            && score > best_score
+        {
+            (best, best_score) = (plan, score);
+        }
+    }
+    if let Access::Ids(_) | Access::Documents { .. } = best.access {
+        // What has no strings finds by id what it says; what has some is not looked at yet.
+        best.exact &= plain.len() == conditions.len();
+    }
+    best
+}
+
+fn without_strings(conditions: &[Filter]) -> Vec<Filter> {
+    conditions.iter().filter(|condition| !has_strings(condition)).cloned().collect()
+}
+
+/// Whether strings take part in a condition: then only an index that folds them may serve it.
+fn has_strings(condition: &Filter) -> bool {
+    let text = |value: &Bson| {
+        matches!(value, Bson::String(_) | Bson::Symbol(_) | Bson::RegularExpression(_))
+            || matches!(value, Bson::Document(_) | Bson::Array(_))
+    };
+    match condition {
+        Filter::Field(_, predicate) => match predicate {
+            Predicate::Eq(value) | Predicate::Ne(value) | Predicate::Gt(value) => text(value),
+            Predicate::Gte(value) | Predicate::Lt(value) | Predicate::Lte(value) => text(value),
+            Predicate::In(values) | Predicate::NotIn(values) | Predicate::HasEvery(values) => {
+                values.iter().any(text)
+            }
+            Predicate::Exists(_) => false,
+            _ => true,
+        },
+        Filter::All => false,
+        _ => true,
+    }
 }
 
 /// What an index scores that only has the order.
@@ -161,10 +218,20 @@ fn whole(prefix: &[u8], conditions: &[Filter], sort: &[SortKey]) -> Access {
 ///
 /// # Errors
 /// `bad_request`: there is none, or it does not hold every document that matches.
-pub(crate) fn hinted(collection: &Collection, filter: &Filter, sort: &[SortKey], name: &str) -> Result<Plan> {
+pub(crate) fn hinted(
+    collection: &Collection,
+    filter: &Filter,
+    sort: &[SortKey],
+    folding: Option<Folding>,
+    name: &str,
+) -> Result<Plan> {
     let conditions = conjuncts(filter);
+    let plain = || without_strings(conditions);
     if name == "_id_" {
-        return Ok(by_id(collection, conditions, sort).0);
+        return Ok(match folding {
+            None => by_id(collection, conditions, sort).0,
+            Some(_) => Plan { exact: false, ..by_id(collection, &plain(), &[]).0 },
+        });
     }
     let Some(index) = collection.indexes.iter().find(|index| index.name == name) else {
         return Err(Error::bad_request(format!(
@@ -174,8 +241,10 @@ pub(crate) fn hinted(collection: &Collection, filter: &Filter, sort: &[SortKey],
     };
     let usable = !index.keys.is_empty()
         && !index.hidden
-        && index.collation.is_none()
+        && index.collation.as_ref().map(|collation| collation.folding) == folding.map(Some)
         && !index.keys.iter().any(|key| key.kind.is_geo())
+        && (folding.is_none() || partial_holds(index, &plain()))
+        && (index.wildcard.is_none() || by_wildcard(index, conditions).is_some())
         && contains_all(index, conditions);
     if !usable {
         return Err(Error::bad_request(format!(
@@ -210,7 +279,7 @@ fn by_index(index: &Arc<Index>, conditions: &[Filter], sort: &[SortKey]) -> Opti
         singles.push(bounds.single());
         fulfilled |= bounds.fulfilled;
         if !bounds.points {
-            score += if key.kind == KeyKind::Sphere { 60 } else { 50 };
+            score += if key.kind.is_geo() { 60 } else { 50 };
             spans = Some(heads.iter().flat_map(|head| bounds.ranges.iter().map(|r| span(head, r))).collect());
             break;
         }
@@ -254,12 +323,18 @@ fn rest(heads: &[Vec<u8>], next: Option<&IndexKey>, conditions: &[Filter], sort:
     heads.iter().flat_map(|head| left.iter().map(|range| span(head, range))).collect()
 }
 
-/// The best single path of an index over all paths. Documents without the path are not in it, and arrays may be anywhere.
+/// The best single path of an index over all paths, behind values of its fields before. Documents without the path are not
+/// in it, and arrays may be anywhere.
 fn by_wildcard(index: &Arc<Index>, conditions: &[Filter]) -> Option<(Plan, i64)> {
     let wildcard = index.wildcard.as_ref()?;
     if !partial_holds(index, conditions) {
         return None;
     }
+    let (heads, before) = heads_before(index, wildcard, conditions)?;
+    let plan = |spans, score| {
+        let access = Access::Index { index: index.clone(), spans };
+        (Plan { access, reverse: false, sorted: 0, exact: false }, score)
+    };
     let paths = conditions.iter().filter_map(|condition| match condition {
         Filter::Field(path, _) if wildcard.covers(path) && demands_existence(path, conditions) => Some(path),
         _ => None,
@@ -267,13 +342,35 @@ fn by_wildcard(index: &Arc<Index>, conditions: &[Filter]) -> Option<(Plan, i64)>
     let plans = paths.filter_map(|path| {
         let key = IndexKey { path: path.to_string(), kind: KeyKind::Ascending, multikey: true };
         let bounds = bounds_of(&key, conditions)?;
-        let head = wildcard.head(index.id, path);
-        let spans = bounds.ranges.iter().map(|range| span(&head, range)).collect();
-        let score = if bounds.points { 80 } else { 40 };
-        let access = Access::Index { index: index.clone(), spans };
-        Some((Plan { access, reverse: false, sorted: 0, exact: false }, score))
+        let below = |head: &Vec<u8>| {
+            let head = wildcard.below(head, path);
+            bounds.ranges.iter().map(|range| span(&head, range)).collect::<Vec<_>>()
+        };
+        Some(plan(heads.iter().flat_map(below).collect(), before + if bounds.points { 80 } else { 40 }))
     });
-    plans.max_by_key(|(_, score)| *score)
+    let best = plans.max_by_key(|(_, score)| *score);
+    // Every document has entries below its fields before, be it that it has no path.
+    best.or_else(|| {
+        (before > 0 && !index.sparse)
+            .then(|| plan(heads.iter().map(|head| Span::prefix(head)).collect(), before - 1))
+    })
+}
+
+/// What entries start with whose fields before the paths have the wanted values, and what these are worth.
+fn heads_before(index: &Index, wildcard: &Wildcard, conditions: &[Filter]) -> Option<(Vec<Vec<u8>>, i64)> {
+    let (mut heads, mut score) = (vec![index.id.to_be_bytes().to_vec()], 0);
+    for key in &index.keys[..wildcard.position] {
+        let bounds = bounds_of(key, conditions).filter(|bounds| bounds.points)?;
+        if heads.len().saturating_mul(bounds.ranges.len()) > MAX_SPANS {
+            return None;
+        }
+        score += if bounds.single() { 100 } else { 90 };
+        heads = heads
+            .iter()
+            .flat_map(|head| bounds.ranges.iter().map(|range| [head.as_slice(), &range.low].concat()))
+            .collect();
+    }
+    Some((heads, score))
 }
 
 /// How many of the sort keys the key order settles, and whether it must be read backwards.

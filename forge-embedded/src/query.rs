@@ -1,5 +1,7 @@
 //! What a find asks for, read from the documents of its command.
 
+use std::borrow::Cow;
+
 use bson::{Bson, Document};
 use forge_core::ir::{Filter, Predicate, ReadOptions, SortKey};
 use forge_core::{Error, GeoPoint, Result};
@@ -86,9 +88,19 @@ impl Query {
 
     /// How the documents of `collection` are read.
     pub(crate) fn plan(&self, collection: &Collection) -> Result<Plan> {
-        match &self.hint {
-            Some(name) => plan::hinted(collection, &self.filter, &self.sort, name),
-            None => Ok(plan::plan(collection, &self.filter, &self.sort)),
+        let filter = self.compared()?;
+        match (&self.hint, self.folding) {
+            (Some(name), folding) => plan::hinted(collection, &filter, &self.sort, folding, name),
+            (None, Some(folding)) => Ok(plan::plan_folded(collection, &filter, &self.sort, folding)),
+            (None, None) => Ok(plan::plan(collection, &filter, &self.sort)),
+        }
+    }
+
+    /// The filter, its strings as they are compared.
+    fn compared(&self) -> Result<Cow<'_, Filter>> {
+        match self.folding {
+            Some(folding) => folding.filter(&self.filter).map(Cow::Owned),
+            None => Ok(Cow::Borrowed(&self.filter)),
         }
     }
 
@@ -118,7 +130,10 @@ impl Query {
 
     /// What is to be checked on the documents that a plan reads.
     pub(crate) fn residual(&self, plan: &Plan, clock: &Clock) -> Result<Matching> {
-        self.matching(if plan.exact { &Filter::All } else { &self.filter }, clock)
+        if plan.exact {
+            return self.matching(&Filter::All, clock);
+        }
+        self.matching(&*self.compared()?, clock)
     }
 
     /// A condition, with what its expressions see.
@@ -128,7 +143,7 @@ impl Query {
         }
         let now = ("NOW".to_owned(), clock.now().into());
         let variables: Vec<_> = self.variables.iter().cloned().chain([now]).collect();
-        Matching::within(filter, &variables)
+        Matching::within(filter, &variables, clock.env())
     }
 }
 

@@ -3,8 +3,6 @@
 use std::collections::HashSet;
 
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf};
-use forge_core::adapter::ExplainStep;
-use forge_core::ir::Filter;
 use forge_core::matcher::distance_at;
 use forge_core::{Error, GeoPoint, Result};
 use forge_mongo::{Command, MongoArtifact, Reply};
@@ -15,7 +13,7 @@ use crate::clock::Clock;
 use crate::collation::Folding;
 use crate::keys::{self, PathValues};
 use crate::matching::Matching;
-use crate::plan::{self, Access, Plan};
+use crate::plan::{Access, Plan};
 use crate::project::Projection;
 use crate::query::Query;
 use crate::store::{Tables, doc_key, storage};
@@ -69,13 +67,17 @@ impl View<'_, '_> {
                 each(branches, reverse, &mut step)
             }
             Access::Ids(ids) => {
+                collection.id_uses.count();
                 let mut step = |key: &Vec<u8>| match self.tables.doc(key)? {
                     Some(bytes) => self.visit(&key[4..], bytes.value(), visit),
                     None => Ok(true),
                 };
                 each(ids, reverse, &mut step)
             }
-            Access::Documents { span, .. } => {
+            Access::Documents { span, bounded } => {
+                if *bounded {
+                    collection.id_uses.count();
+                }
                 let rows = self.tables.docs(span)?;
                 let mut step = |row: Result<_, redb::StorageError>| {
                     let (key, value): (redb::AccessGuard<'_, &[u8]>, redb::AccessGuard<'_, &[u8]>) =
@@ -85,6 +87,7 @@ impl View<'_, '_> {
                 if reverse { until(rows.rev(), &mut step) } else { until(rows, &mut step) }
             }
             Access::Index { index, spans } => {
+                index.uses.count();
                 let repeats = index.keys.iter().any(|key| key.multikey);
                 let mut seen = HashSet::new();
                 let mut step = |span: &crate::store::Span| {
@@ -166,7 +169,7 @@ impl View<'_, '_> {
         crate::aggregate::run(self, &view.on, &view.pipeline).map(Some)
     }
 
-    /// The documents of a query in which strings compare as a collation says: all of them are looked at.
+    /// The documents of a query in which strings compare as a collation says.
     fn folded<T>(
         &self,
         collection: &Collection,
@@ -177,19 +180,24 @@ impl View<'_, '_> {
         if query.near.is_some() {
             return Err(Error::unsupported("the embedded engine cannot combine a collation with $near"));
         }
-        let matching = query.matching(&folding.filter(&query.filter)?, self.clock)?;
-        let plan = plan::plan(collection, &Filter::All, &[]);
+        let plan = query.plan(collection)?;
+        let matching = query.residual(&plan, self.clock)?;
+        let in_order = plan.sorted >= query.sort.len();
+        let limit = query.limit.unwrap_or(usize::MAX);
+        let enough = if in_order { limit.saturating_add(query.skip) } else { usize::MAX };
         let mut rows: Vec<(Vec<u8>, T)> = Vec::new();
         self.scan(collection, &plan, &mut |id_key, document| {
             let folded = folding.document(document)?;
             if matching.matches(&folded) {
-                rows.push((keys::sort_key(&folded, &query.sort), make(id_key, document)?));
+                let key = if in_order { Vec::new() } else { keys::sort_key(&folded, &query.sort) };
+                rows.push((key, make(id_key, document)?));
             }
-            Ok(true)
+            Ok(rows.len() < enough)
         })?;
         matching.outcome()?;
-        rows.sort_by(|a, b| a.0.cmp(&b.0));
-        let limit = query.limit.unwrap_or(usize::MAX);
+        if !in_order {
+            rows.sort_by(|a, b| a.0.cmp(&b.0));
+        }
         Ok(rows.into_iter().skip(query.skip).take(limit).map(|(_, row)| row).collect())
     }
 
@@ -322,6 +330,7 @@ impl View<'_, '_> {
         // Entries alone tell the number where they tell everything.
         match &plan.access {
             Access::Index { index, spans } if plan.exact && !index.keys.iter().any(|key| key.multikey) => {
+                index.uses.count();
                 for span in spans {
                     count += self.tables.entries(span)?.take(bounded(limit - count)).count() as u64;
                     if count >= limit {
@@ -360,68 +369,6 @@ impl View<'_, '_> {
             Ok(())
         })?;
         Ok(found.into_inner().into_values().collect())
-    }
-
-    /// Says which index a command uses, whether the order asked for is made in memory, and how much it finds.
-    pub(crate) fn explain(&self, artifact: &MongoArtifact, step: &mut ExplainStep) -> Result<()> {
-        let none = Document::new();
-        let (filter, sort) = match &artifact.command {
-            Command::Find { filter, sort, .. } => (filter, sort.as_ref()),
-            Command::Count { filter, .. }
-            | Command::Distinct { filter, .. }
-            | Command::Update { filter, .. }
-            | Command::Replace { filter, .. }
-            | Command::FindOneAndUpdate { filter, .. }
-            | Command::Delete { filter, .. }
-            | Command::FindOneAndDelete { filter } => (filter, None),
-            Command::Aggregate { pipeline } => crate::aggregate::head(pipeline).unwrap_or((&none, None)),
-            _ => return Ok(()),
-        };
-        let query = Query::new(filter)?.sorted(sort)?.with(&artifact.options)?;
-        if let Some(view) = self.collection(&artifact.collection).and_then(|found| found.view.clone()) {
-            // What it reads is told by its own pipeline.
-            let command = Command::Aggregate { pipeline: view.pipeline.clone() };
-            let of_source = MongoArtifact { collection: view.on.clone(), command, ..artifact.clone() };
-            self.explain(&of_source, step)?;
-            step.sorts_in_memory |= !query.sort.is_empty();
-            return Ok(());
-        }
-        let Some(collection) = self.collection(&artifact.collection) else {
-            // As servers say it: a collection that is not there is not scanned either.
-            step.index = Some("(nothing to read)".to_owned());
-            return Ok(());
-        };
-        if query.filter.text().is_some() {
-            step.index = Some(text::text_index(collection)?.0.name.clone());
-            step.sorts_in_memory = !query.sort.is_empty();
-        } else if query.folding.is_some() {
-            step.sorts_in_memory = !query.sort.is_empty();
-        } else {
-            let plan = query.plan(collection)?;
-            step.sorts_in_memory = plan.sorted < query.sort.len();
-            step.index = plan.access.index_name();
-        }
-        match &artifact.command {
-            Command::Find { .. }
-            | Command::Count { .. }
-            | Command::Distinct { .. }
-            | Command::Aggregate { .. } => {
-                step.documents_returned = match self.run(artifact)? {
-                    Reply::Documents(documents) => Some(documents.len() as u64),
-                    Reply::Values(values) => Some(values.len() as u64),
-                    _ => None,
-                };
-            }
-            // A write is not run to be explained; what it would change is read.
-            Command::Update { many, .. } | Command::Delete { many, .. } => {
-                let query = if *many { query } else { query.window(None, Some(1)) };
-                self.select(&artifact.collection, &query, &|_, _| Ok(()))?;
-            }
-            _ => {
-                self.select(&artifact.collection, &query.window(None, Some(1)), &|_, _| Ok(()))?;
-            }
-        }
-        Ok(())
     }
 
     /// The documents that a query finds, with the ids by which they are stored.

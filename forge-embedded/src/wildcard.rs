@@ -1,16 +1,20 @@
-//! Indexes over every path of the documents: `$**`.
+//! Indexes over every path of the documents: `$**`, alone or among fields.
 
 use std::collections::BTreeSet;
 
 use bson::{Document, RawBsonRef, RawDocument};
 use forge_core::{Error, Result};
+use forge_mongo::Refusal;
 
 use crate::index::{Entry, Index, IndexKey, KeyKind, MAX_ENTRIES, integer};
 use crate::keys::{self, PathValues};
 
-/// Which paths are in an index. Its entries are path, value and id.
+/// Which paths are in an index. Its entries are the values of the fields before, path, value, the values of the fields
+/// behind, and id. Where there are fields beside, a document without any of the paths has an entry too.
 #[derive(Debug, Clone)]
 pub(crate) struct Wildcard {
+    /// Where it stands among the fields of the index.
+    pub(crate) position: usize,
     /// The path below which it looks, with a point at its end; nothing for the whole document.
     below: String,
     /// As it was given.
@@ -31,13 +35,35 @@ impl Wildcard {
                 Some(_) => Err(Error::bad_request("wildcardProjection is for an index over `$**`")),
             };
         };
-        if keys.len() > 1 {
-            return Err(Error::unsupported("the embedded engine has no compound indexes with `$**`"));
-        }
         let below = key.path.trim_end_matches("$**").to_owned();
-        let mut wildcard = Self { below, projection, paths: Vec::new(), inclusive: false, with_id: false };
+        let position = keys.iter().position(|one| one == key).unwrap_or(0);
+        let mut wildcard =
+            Self { position, below, projection, paths: Vec::new(), inclusive: false, with_id: false };
         wildcard.read_projection()?;
+        wildcard.check_beside(keys)?;
         Ok(Some(wildcard))
+    }
+
+    /// Reports fields that cannot stand beside it, as servers do.
+    fn check_beside(&self, keys: &[IndexKey]) -> Result<()> {
+        let refused = |what: String| {
+            Err(Error::bad_request(what).with_source(Refusal::new(crate::index::CANNOT_CREATE_INDEX)))
+        };
+        for (_, key) in keys.iter().enumerate().filter(|(at, _)| *at != self.position) {
+            if !matches!(key.kind, KeyKind::Ascending | KeyKind::Descending) {
+                return refused(format!(
+                    "beside `$**` stand ascending and descending fields, unlike `{}`",
+                    key.path
+                ));
+            }
+            if self.covers(&key.path) {
+                return refused(format!(
+                    "`{}` stands beside `$**` and is covered by it: leave it out by wildcardProjection",
+                    key.path
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn read_projection(&mut self) -> Result<()> {
@@ -77,37 +103,62 @@ impl Wildcard {
         below && named == self.inclusive
     }
 
-    /// What the entries of `path` start with.
-    pub(crate) fn head(&self, index: u32, path: &str) -> Vec<u8> {
-        let mut head = index.to_be_bytes().to_vec();
-        keys::encode(RawBsonRef::String(path), &mut head);
-        head
+    /// What the entries of `path` start with, behind the values of the fields before.
+    pub(crate) fn below(&self, head: &[u8], path: &str) -> Vec<u8> {
+        let mut below = head.to_vec();
+        keys::encode(RawBsonRef::String(path), &mut below);
+        below
     }
 
-    /// The entries of a document.
+    /// The entries of a document. `arrays` learns which of the fields beside hold arrays.
     pub(crate) fn entries(
         &self,
         index: &Index,
         document: &RawDocument,
         id_key: &[u8],
+        arrays: &mut Vec<usize>,
     ) -> Result<BTreeSet<Entry>> {
+        let mut beside = |start: Vec<u8>, from: usize, to: usize| {
+            index.products(document, vec![start], from..to, arrays).map(|(heads, _)| heads)
+        };
+        let heads = beside(index.id.to_be_bytes().to_vec(), 0, self.position)?;
+        let tails = beside(Vec::new(), self.position + 1, index.keys.len())?;
+        let key = &index.keys[self.position];
         let mut paths = BTreeSet::new();
         collect(document, "", &mut paths);
         let mut entries = BTreeSet::new();
-        for path in paths.iter().filter(|path| self.covers(path)) {
-            let found = PathValues::of(document, path);
-            for value in found.values.iter().filter(|_| found.exists) {
-                let mut key = self.head(index.id, path);
-                keys::encode(*value, &mut key);
+        let mut add = |start: Vec<u8>| {
+            for tail in &tails {
+                let mut key = [start.as_slice(), tail].concat();
                 let id_at = u32::try_from(key.len()).unwrap_or(u32::MAX);
                 key.extend_from_slice(id_key);
                 entries.insert((key, id_at));
             }
-            if entries.len() > MAX_ENTRIES {
-                return Err(Error::bad_request(format!(
-                    "the document would need more than {MAX_ENTRIES} entries in index {}",
-                    index.name
-                )));
+            if entries.len() <= MAX_ENTRIES {
+                return Ok(());
+            }
+            Err(Error::bad_request(format!(
+                "the document would need more than {MAX_ENTRIES} entries in index {}",
+                index.name
+            )))
+        };
+        let mut bare = index.keys.len() > 1 && !index.sparse;
+        for path in paths.iter().filter(|path| self.covers(path)) {
+            let found = PathValues::of(document, path);
+            for value in found.values.iter().filter(|_| found.exists) {
+                bare = false;
+                for head in &heads {
+                    let mut start = self.below(head, path);
+                    key.put(*value, index, &mut start);
+                    add(start)?;
+                }
+            }
+        }
+        if bare {
+            for head in &heads {
+                let mut start = head.clone();
+                keys::encode(RawBsonRef::MinKey, &mut start);
+                add(start)?;
             }
         }
         Ok(entries)

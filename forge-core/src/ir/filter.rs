@@ -67,6 +67,17 @@ pub enum Predicate {
     },
     /// An array with exactly this many elements.
     Size(i64),
+    /// A value of one of these types, by MongoDB's codes (-1: the smallest key).
+    Type(Vec<i32>),
+    /// A number whose whole part leaves this remainder.
+    Remainder {
+        /// Not 0.
+        divisor: i64,
+        /// Of the sign of the number, or 0.
+        remainder: i64,
+    },
+    /// A whole number or binary data with these bits.
+    Bits(Bits),
     /// An array that holds all of these.
     HasEvery(Vec<Bson>),
     /// An array with an element (a sub-document) that matches; paths are relative to the element.
@@ -93,6 +104,17 @@ pub enum Predicate {
     Within(Area),
     /// Shares a point with a geometry.
     Intersects(Geometry),
+}
+
+/// Which bits are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bits {
+    /// Where they are, the lowest bit at 0.
+    pub positions: Vec<u32>,
+    /// Whether they are to be set, or clear.
+    pub set: bool,
+    /// Whether all of them are to be so, or one of them.
+    pub all: bool,
 }
 
 /// How the values at two paths compare, in the order of BSON values.

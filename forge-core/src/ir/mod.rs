@@ -11,7 +11,7 @@ mod read;
 mod search;
 mod write;
 
-pub use filter::{Area, Comparison, Filter, Geometry, Predicate, Quantifier, RelationFilter};
+pub use filter::{Area, Bits, Comparison, Filter, Geometry, Predicate, Quantifier, RelationFilter};
 pub use group::{Aggregate, Group, Operand};
 pub use options::{Collation, ReadConcern, ReadOptions};
 pub use pipeline::{Bounds, Graph, Lookup, Pipeline, Source, Stage, WindowFunction};

@@ -6,6 +6,7 @@ use super::Matcher;
 use super::computed::Computed;
 use super::eval::{Choices, Node, Range, Test};
 use super::geo::{Shape, Zone};
+use super::kind::Kind;
 use super::pattern::Pattern;
 use crate::error::{Error, Result};
 use crate::ir::{Filter, Path, Predicate};
@@ -148,6 +149,14 @@ fn field(path: &Path, predicate: &Predicate, depth: usize) -> Result<Node> {
         Predicate::Size(size) => {
             usize::try_from(*size).map_or(Node::Always(false), |size| at(Test::Size(size)))
         }
+        Predicate::Type(codes) => at(Test::Like(Kind::Type(codes.iter().copied().collect()))),
+        Predicate::Remainder { divisor: 0, .. } => {
+            return Err(Error::bad_request(format!("`{path}` has no remainder of a division by 0")));
+        }
+        Predicate::Remainder { divisor, remainder } => {
+            at(Test::Like(Kind::Remainder { divisor: *divisor, remainder: *remainder }))
+        }
+        Predicate::Bits(bits) => at(Test::Like(Kind::Bits(bits.clone()))),
         // Of no values, not even the empty array holds every one: such is `$all`.
         Predicate::HasEvery(values) if values.is_empty() => Node::Always(false),
         Predicate::HasEvery(values) => {

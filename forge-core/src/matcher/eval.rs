@@ -7,6 +7,7 @@ use bson::{RawBson, RawBsonRef, RawDocument};
 
 use super::computed::Computed;
 use super::geo::{Shape, Zone};
+use super::kind::Kind;
 use super::pattern::Pattern;
 use crate::ir::Comparison;
 use crate::order::{self, Found};
@@ -35,6 +36,7 @@ pub(super) enum Test {
     Exists,
     Matches(Pattern),
     Size(usize),
+    Like(Kind),
     Element { node: Box<Node>, documents_only: bool },
     Within(Zone),
     Meets(Shape),
@@ -112,6 +114,7 @@ impl Test {
             Test::Exists => matches!(found, Found::Value(_) | Found::Indexed(_)),
             Test::Matches(pattern) => any(found, false, |value| pattern.finds(value)),
             Test::Size(size) => array(found).is_some_and(|array| array.into_iter().count() == *size),
+            Test::Like(kind) => any(found, false, |value| kind.accepts(value)),
             Test::Element { node, documents_only } => array(found).is_some_and(|array| {
                 array.into_iter().flatten().any(|element| {
                     let subject = Subject::Element(element);

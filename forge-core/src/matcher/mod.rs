@@ -16,6 +16,7 @@ mod compile;
 mod computed;
 mod eval;
 mod geo;
+mod kind;
 mod live;
 mod pattern;
 #[cfg(test)]

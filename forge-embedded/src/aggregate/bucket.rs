@@ -9,6 +9,7 @@ use super::Rows;
 use super::accumulate::{Accumulator, State};
 use super::context::Context;
 use super::expr::{Expr, compare};
+use super::granularity::Granularity;
 use super::stages::amount;
 use crate::keys;
 
@@ -67,9 +68,7 @@ pub(super) fn bucket(cx: &Context<'_, '_>, rows: &Rows, form: &Document) -> Resu
 
 /// So many buckets of about the same number of documents.
 pub(super) fn bucket_auto(cx: &Context<'_, '_>, rows: &Rows, form: &Document) -> Result<Rows> {
-    if form.contains_key("granularity") {
-        return Err(Error::unsupported("the embedded engine has no `granularity` in `$bucketAuto`"));
-    }
+    let granularity = form.get("granularity").map(Granularity::named).transpose()?;
     let count = form.get("buckets").ok_or_else(|| Error::bad_request("`$bucketAuto` needs `buckets`"))?;
     let count = amount("$bucketAuto", count, 1)?;
     let (by, fields) = (key("$bucketAuto", form)?, outputs(form)?);
@@ -81,24 +80,61 @@ pub(super) fn bucket_auto(cx: &Context<'_, '_>, rows: &Rows, form: &Document) ->
     }
     keyed.sort_by(|a, b| a.0.cmp(&b.0));
     let size = ((keyed.len() as f64 / count as f64).round() as usize).max(1);
-    let (mut out, mut start) = (Vec::new(), 0);
+    let (mut out, mut start, mut last_max) = (Vec::new(), 0, None);
     while start < keyed.len() {
         let last = out.len() + 1 == count;
-        let mut end = if last { keyed.len() } else { (start + size).min(keyed.len()) };
-        // Equal values are never divided.
-        while end < keyed.len() && keyed[end].0 == keyed[end - 1].0 {
-            end += 1;
-        }
+        let end = if last { keyed.len() } else { (start + size).min(keyed.len()) };
+        let (end, min, max) = match &granularity {
+            None => whole_values(&keyed, start, end),
+            Some(series) => round_values(&keyed, series, start, end, last_max.take())?,
+        };
         let mut states = vec![State::default(); fields.len()];
         for (_, _, row) in &keyed[start..end] {
             for ((_, accumulator), state) in fields.iter().zip(&mut states) {
                 accumulator.add(cx, state, &cx.scope(row))?;
             }
         }
-        let max = keyed.get(end).unwrap_or(&keyed[end - 1]).1.clone();
-        let id = doc! { "min": keyed[start].1.clone(), "max": max };
-        out.push(finish(id.into(), &fields, &states)?);
+        last_max = Some(max.clone());
+        out.push(finish(doc! { "min": min, "max": max }.into(), &fields, &states)?);
         start = end;
     }
     Ok(out)
+}
+
+/// A row with its value, and what the value sorts by.
+type Keyed<'r> = (Vec<u8>, Bson, &'r Document);
+
+/// Where a bucket ends, and its bounds. Equal values are never divided.
+fn whole_values(keyed: &[Keyed<'_>], start: usize, mut end: usize) -> (usize, Bson, Bson) {
+    while end < keyed.len() && keyed[end].0 == keyed[end - 1].0 {
+        end += 1;
+    }
+    let max = keyed.get(end).unwrap_or(&keyed[end - 1]).1.clone();
+    (end, keyed[start].1.clone(), max)
+}
+
+/// As [`whole_values`], between round numbers: everything below the upper one is in the bucket.
+fn round_values(
+    keyed: &[Keyed<'_>],
+    series: &Granularity,
+    start: usize,
+    mut end: usize,
+    last_max: Option<Bson>,
+) -> Result<(usize, Bson, Bson)> {
+    let min = last_max.map_or_else(|| series.below(&keyed[start].1), Ok)?;
+    let above = series.above(&keyed[end - 1].1)?;
+    let bound = keys::encoded(&above);
+    while keyed.get(end).is_some_and(|(key, ..)| *key < bound) {
+        end += 1;
+    }
+    // Nothing is round below 0: a bucket of zeros ends where the next one begins.
+    let max = match keyed.get(end) {
+        Some((_, next, _)) if number(&above) == Some(0.0) => series.below(next)?,
+        _ => above,
+    };
+    Ok((end, min, max))
+}
+
+fn number(value: &Bson) -> Option<f64> {
+    keys::with_raw(value, forge_core::order::as_f64)
 }

@@ -4,9 +4,12 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use bson::{Bson, Document, RawDocument};
-use forge_core::{DateTime, Error, Result};
+use forge_core::{DateTime, Env, Error, Result};
 
+use super::dice::Dice;
 use super::expr::{Root, Scope, Variables};
+use crate::filter;
+use crate::matching::Matching;
 use crate::read::View;
 
 /// The most that one command may hold in memory, in bytes as they are estimated. Nothing is spilled to disk.
@@ -18,28 +21,46 @@ pub(super) struct Context<'v, 't> {
     /// `$$NOW`, and what the `let` of an outer `$lookup` binds.
     variables: Vec<(String, Bson)>,
     held: Rc<Cell<usize>>,
+    dice: Rc<Dice>,
 }
 
 impl<'v, 't> Context<'v, 't> {
     /// A pipeline over a collection.
     pub(super) fn new(view: &'v View<'v, 't>) -> Self {
-        Self { view: Some(view), ..Self::alone(view.clock.now()) }
+        let clock = view.clock;
+        Self { view: Some(view), ..Self::at(clock.now(), clock.env()) }
     }
 
     /// Stages that see no collection: those of an update.
-    pub(super) fn alone(now: DateTime) -> Self {
-        Self { view: None, variables: vec![("NOW".to_owned(), now.into())], held: Rc::default() }
+    pub(super) fn alone(env: &Env) -> Self {
+        Self::at(env.now(), Some(env))
+    }
+
+    /// Expressions that see nothing but their document.
+    pub(super) fn bare() -> Self {
+        Self::at(DateTime::UNIX_EPOCH, None)
+    }
+
+    fn at(now: DateTime, env: Option<&Env>) -> Self {
+        let variables = vec![("NOW".to_owned(), now.into())];
+        Self { view: None, variables, held: Rc::default(), dice: Rc::new(Dice::of(env)) }
     }
 
     /// A pipeline inside of this one, with more variables.
     pub(super) fn inner(&self, mut variables: Vec<(String, Bson)>) -> Self {
         variables.extend(self.variables.iter().cloned());
-        Self { view: self.view, variables, held: self.held.clone() }
+        Self { view: self.view, variables, held: self.held.clone(), dice: self.dice.clone() }
     }
 
     /// The collections.
     pub(super) fn view(&self) -> Result<&'v View<'v, 't>> {
         self.view.ok_or_else(|| Error::bad_request("a pipeline of an update reads no collection"))
+    }
+
+    /// A condition whose expressions see the variables.
+    pub(super) fn matching(&self, condition: &Document) -> Result<Matching> {
+        let env = self.view.and_then(|view| view.clock.env());
+        Matching::within(&filter::parse(condition)?, &self.variables, env)
     }
 
     /// The variables.
@@ -49,12 +70,12 @@ impl<'v, 't> Context<'v, 't> {
 
     /// What an expression sees of a row.
     pub(super) fn scope<'s>(&'s self, row: &'s Document) -> Scope<'s> {
-        Scope::new(Root::Row(row), &self.variables)
+        Scope::new(Root::Row(row), &self.variables, &self.dice)
     }
 
     /// What an expression sees of a document of the store.
     pub(super) fn scope_of<'s>(&'s self, stored: &'s RawDocument) -> Scope<'s> {
-        Scope::new(Root::Stored(stored), &self.variables)
+        Scope::new(Root::Stored(stored), &self.variables, &self.dice)
     }
 
     /// One more document is worked on.

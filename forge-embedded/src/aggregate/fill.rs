@@ -290,7 +290,7 @@ mod tests {
         rows: &[Document],
         form: &Document,
     ) -> Result<Rows> {
-        stage(&Context::alone(forge_core::DateTime::UNIX_EPOCH), rows.to_vec(), form)
+        stage(&Context::bare(), rows.to_vec(), form)
     }
 
     fn range(field: &str, range: Document) -> Document {

@@ -9,7 +9,6 @@ use super::context::Context;
 use super::expr::{Expr, checked_name};
 use super::stages::{amount, documents_with, stages_of};
 use super::{Rows, nested, through};
-use crate::filter;
 use crate::keys::{self, PathValues};
 use crate::matching::Matching;
 use crate::update::set_path;
@@ -188,7 +187,7 @@ pub(super) fn graph(cx: &Context<'_, '_>, mut rows: Rows, form: &Document) -> Re
         depth_field: form.get("depthField").and_then(Bson::as_str),
         only: match form.get("restrictSearchWithMatch") {
             None => None,
-            Some(Bson::Document(filter)) => Some(Matching::within(&filter::parse(filter)?, cx.variables())?),
+            Some(Bson::Document(filter)) => Some(cx.matching(filter)?),
             Some(other) => {
                 return Err(Error::bad_request(format!(
                     "`restrictSearchWithMatch` is a filter, not {other}"

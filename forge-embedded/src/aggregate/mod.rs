@@ -5,8 +5,10 @@
 mod accumulate;
 mod bucket;
 mod context;
+mod dice;
 mod expr;
 mod fill;
+mod granularity;
 mod group;
 mod join;
 mod search;
@@ -21,7 +23,7 @@ use std::cell::RefCell;
 
 use bson::{Bson, Document, RawDocumentBuf};
 use forge_core::matcher::Computed;
-use forge_core::{DateTime, Error, Result};
+use forge_core::{Env, Error, Result};
 
 use crate::keys;
 use crate::project::Projection;
@@ -30,6 +32,8 @@ use crate::read::View;
 use crate::text::SCORE;
 use context::Context;
 pub(crate) use context::MEMORY_LIMIT;
+use dice::Dice;
+pub(crate) use dice::seed;
 use expr::{Expr, Root, Scope};
 use group::Grouping;
 
@@ -118,8 +122,18 @@ fn folded(
 }
 
 /// The state that the stages of an update make of a document.
-pub(crate) fn reshaped(mut document: Document, stages: &[Document], now: DateTime) -> Result<Document> {
-    let cx = Context::alone(now);
+pub(crate) fn reshaped(document: Document, stages: &[Document], env: &Env) -> Result<Document> {
+    reshaped_with(document, stages, Vec::new(), env)
+}
+
+/// As [`reshaped`]; the expressions see `variables`.
+pub(crate) fn reshaped_with(
+    mut document: Document,
+    stages: &[Document],
+    variables: Vec<(String, Bson)>,
+    env: &Env,
+) -> Result<Document> {
+    let cx = Context::alone(env).inner(variables);
     for stage in stages {
         let (name, operand) = stage.iter().next().ok_or_else(|| Error::bad_request("a stage is empty"))?;
         document = stages::reshaped(&cx, document, name, operand)?;
@@ -127,15 +141,31 @@ pub(crate) fn reshaped(mut document: Document, stages: &[Document], now: DateTim
     Ok(document)
 }
 
-/// The condition that an expression is: whether a document makes it true. It sees `variables` as well.
+/// The values that expressions have for a document, by the names of variables.
+pub(crate) fn bound(row: &Document, variables: &Document, env: &Env) -> Result<Vec<(String, Bson)>> {
+    let cx = Context::alone(env);
+    let bind = |(name, form): (&String, &Bson)| {
+        let value = Expr::parse(form)?.eval(&cx.scope(row))?;
+        Ok((expr::checked_name(name)?.to_owned(), value.unwrap_or(Bson::Undefined)))
+    };
+    variables.iter().map(bind).collect()
+}
+
+/// The condition that an expression is: whether a document makes it true. It sees `variables` as well, and the randomness
+/// of `env`.
 ///
 /// # Errors
 /// As [`Expr::parse`].
-pub(crate) fn condition(expression: &Bson, variables: &[(String, Bson)]) -> Result<Computed> {
+pub(crate) fn condition(
+    expression: &Bson,
+    variables: &[(String, Bson)],
+    env: Option<&Env>,
+) -> Result<Computed> {
     let expr = Expr::parse(expression)?;
-    let variables = variables.to_vec();
+    let (variables, dice) = (variables.to_vec(), Dice::of(env));
     Ok(Computed::new(move |document| {
-        Ok(expr::truthy(expr.eval(&Scope::new(Root::Stored(document), &variables))?.as_ref()))
+        let scope = Scope::new(Root::Stored(document), &variables, &dice);
+        Ok(expr::truthy(expr.eval(&scope)?.as_ref()))
     }))
 }
 

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use bson::{Bson, Document};
-use forge_core::{Error, Result};
+use bson::{Bson, Document, doc};
+use forge_core::{DateTime, Error, Result};
 
 use super::context::Context;
 use super::{Rows, nested};
+use crate::catalog::Collection;
+use crate::index::Uses;
 use crate::keys;
 use crate::text::SCORE;
 use crate::vector;
@@ -33,9 +35,31 @@ pub(super) fn begin<'p>(
                 .filter(|index| wanted.is_none_or(|name| index.get_str("name").is_ok_and(|own| own == name)))
                 .collect()
         }
+        ("$indexStats", Bson::Document(stage)) if stage.is_empty() => {
+            cx.view()?.collection(collection).map(|found| uses(cx, found)).transpose()?.unwrap_or_default()
+        }
         _ => return Ok(None),
     };
     Ok(Some((rows, rest)))
+}
+
+/// How often each index was used, as `$indexStats` tells it.
+fn uses(cx: &Context<'_, '_>, collection: &Collection) -> Result<Rows> {
+    let since = cx.view()?.catalog.opened.unwrap_or(DateTime::UNIX_EPOCH);
+    let row = |name: &str, key: Document, uses: &Uses, spec: Document| {
+        let ops = i64::try_from(uses.total()).unwrap_or(i64::MAX);
+        doc! {
+            "name": name, "key": key, "host": "embedded", "accesses": { "ops": ops, "since": since }, "spec": spec
+        }
+    };
+    let id = doc! { "_id": 1 };
+    let spec = doc! { "v": 2, "key": id.clone(), "name": "_id_" };
+    let mut rows = vec![row("_id_", id, &collection.id_uses, spec)];
+    for index in collection.indexes.iter().filter(|index| index.vector.is_none()) {
+        let key = index.spec.get_document("key").cloned().unwrap_or_default();
+        rows.push(row(&index.name, key, &index.uses, index.spec.clone()));
+    }
+    Ok(rows)
 }
 
 fn fused(cx: &Context<'_, '_>, collection: &str, stage: &Document) -> Result<Rows> {

@@ -8,10 +8,8 @@ use super::Rows;
 use super::context::Context;
 use super::expr::Expr;
 use super::stages::amount;
-use crate::filter;
 use crate::geo;
 use crate::keys;
-use crate::matching::Matching;
 use crate::update::set_path;
 
 /// So many of the rows, at random.
@@ -98,7 +96,7 @@ pub(super) fn near(cx: &Context<'_, '_>, rows: Rows, form: &Document) -> Result<
         (number("minDistance")?.unwrap_or(0.0), number("maxDistance")?.unwrap_or(f64::INFINITY));
     let factor = number("distanceMultiplier")?.unwrap_or(1.0);
     let query = form.get_document("query").cloned().unwrap_or_default();
-    let matching = Matching::within(&filter::parse(&query)?, cx.variables())?;
+    let matching = cx.matching(&query)?;
     let mut found = Vec::new();
     for mut row in rows {
         cx.tick()?;

@@ -9,7 +9,6 @@ use super::{Rows, bucket, fill, group, join, nested, select, through, window};
 use crate::filter;
 use crate::index::integer;
 use crate::keys;
-use crate::matching::Matching;
 use crate::project::{self, Projection};
 use crate::query::sort_keys;
 use crate::update::{set_path, unset};
@@ -43,6 +42,9 @@ pub(super) fn apply(cx: &Context<'_, '_>, rows: Rows, name: &str, operand: &Bson
         "$densify" => fill::densify(cx, rows, document(name, operand)?),
         "$setWindowFields" => window::set_window_fields(cx, rows, document(name, operand)?),
         "$documents" => Err(Error::bad_request("`$documents` is only for the pipelines of databases")),
+        "$out" | "$merge" => Err(Error::bad_request(format!(
+            "`{name}` is the last stage of a pipeline that writes, and stands nowhere else"
+        ))),
         name => Err(Error::unsupported(format!("the embedded engine has no pipeline stage `{name}`"))),
     }
 }
@@ -88,7 +90,7 @@ fn new_root(operand: &Bson) -> Result<&Bson> {
 }
 
 fn matched(cx: &Context<'_, '_>, rows: Rows, condition: &Document) -> Result<Rows> {
-    let matching = Matching::within(&filter::parse(condition)?, cx.variables())?;
+    let matching = cx.matching(condition)?;
     let mut kept = Vec::with_capacity(rows.len());
     for row in rows {
         cx.tick()?;

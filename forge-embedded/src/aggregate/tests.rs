@@ -54,7 +54,7 @@ fn aggregate(pipeline: &[Document]) -> Result<Vec<Document>> {
     let snapshot = database.begin_read().unwrap();
     let _ = (DOCS, INDEX, META);
     let tables = Tables::read(&snapshot).unwrap();
-    let clock = Clock::unlimited();
+    let clock = Clock::without_end(&env);
     let view = View { tables: &tables, catalog: &pending.catalog, database: "t", clock: &clock };
     run(&view, "flights", pipeline)?.iter().map(|raw| Ok(Document::try_from(raw)?)).collect()
 }
@@ -204,9 +204,59 @@ fn expressions_evaluate_as_in_mongodb() {
 }
 
 #[test]
+fn buckets_end_at_round_numbers_where_asked_to() {
+    let numbers = doc! { "$set": { "n": { "$range": [0, 100] } } };
+    let buckets = |count: i32, granularity: &str| {
+        let auto = doc! { "groupBy": "$n", "buckets": count, "granularity": granularity };
+        let pipeline = [
+            doc! { "$match": { "_id": 1 } },
+            numbers.clone(),
+            doc! { "$unwind": "$n" },
+            doc! { "$bucketAuto": auto },
+        ];
+        let rows = aggregate(&pipeline).unwrap();
+        let number = |id: &Document, name: &str| {
+            keys::with_raw(id.get(name).unwrap(), forge_core::order::as_f64).unwrap()
+        };
+        rows.iter()
+            .map(|row| {
+                let id = row.get_document("_id").unwrap();
+                (number(id, "min"), number(id, "max"), row.get_i32("count").unwrap())
+            })
+            .collect::<Vec<_>>()
+    };
+    // The examples of MongoDB's manual.
+    let r20 = [(0., 20., 20), (20., 40., 20), (40., 63., 23), (63., 90., 27), (90., 100., 10)];
+    assert_eq!(buckets(5, "R20"), r20);
+    let e24 = [(0., 20., 20), (20., 43., 23), (43., 68., 25), (68., 91., 23), (91., 100., 9)];
+    assert_eq!(buckets(5, "E24"), e24);
+    assert_eq!(buckets(5, "1-2-5"), [(0., 20., 20), (20., 50., 30), (50., 100., 50)]);
+    assert_eq!(buckets(5, "POWERSOF2"), [(0., 32., 32), (32., 64., 32), (64., 128., 36)]);
+    assert_eq!(buckets(100, "R5")[0], (0., 0.63, 1), "zeros have a bucket of their own");
+}
+
+#[test]
+fn random_numbers_differ_and_are_below_one() {
+    let roll = doc! { "$set": { "a": { "$rand": {} }, "b": { "$rand": {} } } };
+    let rows = aggregate(&[roll]).unwrap();
+    let mut seen: Vec<f64> =
+        rows.iter().flat_map(|row| ["a", "b"].map(|name| row.get_f64(name).unwrap())).collect();
+    assert!(seen.iter().all(|number| (0.0..1.0).contains(number)), "{seen:?}");
+    seen.sort_by(f64::total_cmp);
+    seen.dedup();
+    assert_eq!(seen.len(), 8, "each document and each place has its own");
+    let none = doc! { "$match": { "$expr": { "$lt": [{ "$rand": {} }, 0] } } };
+    assert_eq!(aggregate(&[none]).unwrap(), Vec::<Document>::new());
+    let all = doc! { "$match": { "$expr": { "$lt": [{ "$rand": {} }, 1] } } };
+    assert_eq!(aggregate(&[all]).unwrap().len(), 4);
+    let sampled = |rate: f64| aggregate(&[doc! { "$match": { "$sampleRate": rate } }]).unwrap().len();
+    assert_eq!((sampled(0.0), sampled(1.0)), (0, 4));
+}
+
+#[test]
 fn what_is_missing_is_named() {
     for (stage, what) in [
-        (doc! { "$out": "x" }, "pipeline stage `$out`"),
+        (doc! { "$search": {} }, "pipeline stage `$search`"),
         (doc! { "$project": { "a": { "$function": {} } } }, "expression operator `$function`"),
         (doc! { "$group": { "_id": 1, "a": { "$accumulator": {} } } }, "accumulator `$accumulator`"),
     ] {

@@ -378,7 +378,7 @@ impl Partition<'_> {
             return Err(Error::bad_request("a range, slope or area needs a `sortBy` of one field"));
         };
         let path = Expr::parse(&Bson::String(format!("${}", key.path)))?;
-        let cx = Context::alone(forge_core::DateTime::UNIX_EPOCH);
+        let cx = Context::bare();
         let place = |row: &Document| match path.value(&cx.scope(row))? {
             Bson::DateTime(at) => Ok(at.timestamp_millis() as f64),
             value => keys::with_raw(&value, forge_core::order::as_f64).ok_or_else(|| {

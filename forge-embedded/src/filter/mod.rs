@@ -1,14 +1,16 @@
 //! From MongoDB's filter documents to [`Filter`].
 
 mod geo;
+mod kind;
 mod sharpen;
 mod top;
 
 use bson::{Bson, Document, doc};
 use forge_core::ir::{Filter, Predicate};
-use forge_core::{Error, Result};
+use forge_core::{Error, Result, order};
 
 use crate::index::integer;
+use crate::keys;
 pub(crate) use sharpen::sharpened;
 
 /// How deep filters may nest, as on a server.
@@ -36,6 +38,7 @@ fn document(filter: &Document, depth: usize, top: bool) -> Result<Filter> {
             "$text" if top => top::text(value)?,
             "$text" => return Err(nested_text()),
             "$expr" => top::expression(value),
+            "$sampleRate" => sample(value)?,
             "$comment" => continue,
             operator if operator.starts_with('$') => return Err(unsupported(operator)),
             path => field(path, value, depth)?,
@@ -43,6 +46,16 @@ fn document(filter: &Document, depth: usize, top: bool) -> Result<Filter> {
         all = all.and(condition);
     }
     Ok(all)
+}
+
+/// About this part of the documents, chosen at random.
+fn sample(rate: &Bson) -> Result<Filter> {
+    match keys::with_raw(rate, order::as_f64) {
+        Some(rate) if (0.0..=1.0).contains(&rate) => {
+            Ok(Filter::Expr(doc! { "$lt": [{ "$rand": {} }, rate] }.into()))
+        }
+        _ => Err(Error::bad_request(format!("`$sampleRate` is a number from 0 to 1, not {rate}"))),
+    }
 }
 
 fn unsupported(operator: &str) -> Error {
@@ -113,6 +126,11 @@ fn predicate(path: &str, operator: &str, value: &Bson, siblings: &Document, dept
         "$near" | "$nearSphere" => geo::near(path, operator, value, siblings)?,
         "$maxDistance" | "$minDistance" if siblings.keys().any(|key| key.starts_with("$near")) => {
             return Ok(Filter::All);
+        }
+        "$type" => kind::of_type(path, value)?,
+        "$mod" => kind::remainder(path, value)?,
+        "$bitsAllSet" | "$bitsAllClear" | "$bitsAnySet" | "$bitsAnyClear" => {
+            kind::bits(path, operator, value)?
         }
         "$geoWithin" => geo::within(path, value)?,
         "$geoIntersects" => geo::intersects(path, value)?,
@@ -257,7 +275,7 @@ mod tests {
     fn what_is_missing_is_named() {
         for filter in [
             doc! { "$where": "1" },
-            doc! { "a": { "$mod": [2, 0] } },
+            doc! { "a": { "$jsonSchema": {} } },
             doc! { "a": { "$geoWithin": { "$polygon": [[0, 0], [1, 1]] } } },
             doc! { "$or": [{ "$text": { "$search": "x" } }] },
         ] {
@@ -276,6 +294,13 @@ mod tests {
             doc! { "$and": [1] },
             doc! { "a": { "$in": 1 } },
             doc! { "a": { "$size": -1 } },
+            doc! { "$sampleRate": 2 },
+            doc! { "a": { "$mod": [0, 1] } },
+            doc! { "a": { "$mod": [2] } },
+            doc! { "a": { "$type": "text" } },
+            doc! { "a": { "$type": [] } },
+            doc! { "a": { "$bitsAllSet": -1 } },
+            doc! { "a": { "$bitsAnySet": [-1] } },
             doc! { "a": { "$regex": 5 } },
             doc! { "a": { "$not": 5 } },
             doc! { "a": { "$nearSphere": { "$geometry": { "type": "Point", "coordinates": [200, 0] } } } },

@@ -91,6 +91,7 @@ impl View<'_, '_> {
 
     /// The ids of the documents with one of the terms at least, and the sum of the scores of those that they have.
     fn scores(&self, index: &Index, wanted: &Wanted) -> Result<BTreeMap<Vec<u8>, f64>> {
+        index.uses.count();
         let mut scores = BTreeMap::new();
         for term in &wanted.terms {
             let prefix = term_prefix(index.id, term);

@@ -9,7 +9,7 @@ mod path;
 mod tests;
 
 use bson::{Bson, Document, RawDocument};
-use forge_core::{DateTime, Error, Result};
+use forge_core::{DateTime, Env, Error, Result};
 use forge_mongo::artifact::Modification;
 
 use crate::{aggregate, keys};
@@ -97,12 +97,7 @@ impl Update {
                 Some(paths(ops).into_iter().map(whole).collect())
             }
             Self::Replacement(_) => None,
-            Self::Pipeline(_) => {
-                let before = Document::try_from(before)?;
-                let differs = |name: &&String| before.get(name.as_str()) != after.get(name.as_str());
-                let gone = before.keys().filter(|name| !after.contains_key(name));
-                Some(after.keys().filter(differs).chain(gone).cloned().collect())
-            }
+            Self::Pipeline(_) => Some(differing(&Document::try_from(before)?, after)),
         })
     }
 
@@ -110,11 +105,11 @@ impl Update {
     ///
     /// # Errors
     /// `bad_request` names the path that does not fit the operator. The document may be half changed then.
-    pub(crate) fn apply(&self, document: &mut Document, inserting: bool, now: DateTime) -> Result<()> {
+    pub(crate) fn apply(&self, document: &mut Document, inserting: bool, env: &Env) -> Result<()> {
         let id = document.get("_id").cloned();
         match self {
-            Self::Operators { ops, elements } => operate(ops, elements, document, inserting, now)?,
-            Self::Pipeline(stages) => *document = aggregate::reshaped(std::mem::take(document), stages, now)?,
+            Self::Operators { ops, elements } => operate(ops, elements, document, inserting, env.now())?,
+            Self::Pipeline(stages) => *document = aggregate::reshaped(std::mem::take(document), stages, env)?,
             Self::Replacement(new) => {
                 let mut replaced = Document::new();
                 if let Some(id) = &id {
@@ -132,6 +127,13 @@ impl Update {
         }
         Ok(())
     }
+}
+
+/// The fields at the top of two states that differ.
+pub(crate) fn differing(before: &Document, after: &Document) -> Vec<String> {
+    let differs = |name: &&String| before.get(name.as_str()) != after.get(name.as_str());
+    let gone = before.keys().filter(|name| !after.contains_key(name));
+    after.keys().filter(differs).chain(gone).cloned().collect()
 }
 
 /// Every operator on every path that it stands for.

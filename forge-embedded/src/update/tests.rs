@@ -1,10 +1,22 @@
 use bson::{Document, bson, doc};
-use forge_core::{DateTime, ErrorCode, Result};
+use forge_core::env::Source;
+use forge_core::{DateTime, Env, ErrorCode, Result};
 
 use super::Update;
 
+struct Fixed;
+
+impl Source for Fixed {
+    fn now(&self) -> DateTime {
+        DateTime::from_millis(1_000)
+    }
+    fn random(&self) -> [u8; 16] {
+        [1; 16]
+    }
+}
+
 fn apply(mut document: Document, update: &Document) -> Result<Document> {
-    Update::parse(&update.clone().into())?.apply(&mut document, false, DateTime::from_millis(1_000))?;
+    Update::parse(&update.clone().into())?.apply(&mut document, false, &Env::new(Fixed))?;
     Ok(document)
 }
 
@@ -140,7 +152,7 @@ fn named_elements_are_those_that_match() {
         vec![doc! { "e.n": { "$gt": 5 } }, doc! { "v": { "$gte": 5 } }],
     );
     let mut document = doc! { "a": before.get_array("a").unwrap()[..2].to_vec() };
-    update.unwrap().apply(&mut document, false, DateTime::from_millis(0)).unwrap();
+    update.unwrap().apply(&mut document, false, &Env::new(Fixed)).unwrap();
     assert_eq!(document, doc! { "a": [{ "n": 1, "l": [1, 0] }, { "n": 17, "l": [0] }] });
     let wrong = [
         (doc! { "$set": { "a.$[x]": 1 } }, vec![]),
@@ -156,7 +168,7 @@ fn named_elements_are_those_that_match() {
     );
     let mut document = doc! { "a": [{ "n": 7 }] };
     assert!(
-        twice.unwrap().apply(&mut document, false, DateTime::from_millis(0)).is_err(),
+        twice.unwrap().apply(&mut document, false, &Env::new(Fixed)).is_err(),
         "one element is changed twice"
     );
 }

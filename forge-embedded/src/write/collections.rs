@@ -1,21 +1,17 @@
-//! Collections: creating them with a validator or as a view, changing and dropping them, filling them from pipelines.
+//! Collections: creating them with a validator or as a view, changing and dropping them.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bson::{Document, RawDocumentBuf};
+use bson::Document;
 use forge_core::adapter::ChangeKind;
 use forge_core::{Error, Result};
 use forge_mongo::Refusal;
 
-use super::store::{Duplicate, Step};
-use super::{Writing, id_key};
-use crate::admin::{Target, stages};
+use super::Writing;
+use crate::admin::stages;
 use crate::catalog::{Collection, ViewOf};
-use crate::clock::Clock;
 use crate::index::Index;
-use crate::query::Query;
-use crate::store::{Span, doc_key};
+use crate::store::Span;
 use crate::validate::Validator;
 
 /// The server's code for a collection that is there already.
@@ -114,60 +110,6 @@ impl Writing<'_, '_> {
         Arc::make_mut(&mut self.pending.catalog).remove_collection(&mut self.meta, database, name)?;
         self.record(&collection, ChangeKind::Drop, Vec::new(), None, None, None);
         Ok(())
-    }
-
-    /// Makes a collection hold the result of a pipeline; documents that stay as they are are not written.
-    pub(crate) fn store_result(
-        &mut self,
-        database: &str,
-        source: &str,
-        pipeline: &[Document],
-        target: &Target,
-    ) -> Result<()> {
-        let clock = Clock::unlimited();
-        let rows = crate::aggregate::run(&self.view(database, &clock), source, pipeline)?;
-        let mut kept = BTreeSet::new();
-        let mut collection = self.ensure_collection(database, &target.name)?;
-        for row in rows {
-            let row = self.with_id(&row).map_err(|failure| Error::bad_request(failure.message))?;
-            let key = id_key(&row)?;
-            let before = match self.tables.doc(&doc_key(collection.id, &key))? {
-                Some(bytes) => Some(bson::RawDocument::from_bytes(bytes.value())?.to_owned()),
-                None => None,
-            };
-            let duplicate = match before {
-                Some(before) if before.as_bytes() == row.as_bytes() => None,
-                Some(before) => self.put_in_place(database, &mut collection, &key, before, row)?,
-                None => self.insert_one(database, &mut collection, row)?,
-            };
-            if let Some(duplicate) = duplicate {
-                return Err(duplicate.into_error(&target.name));
-            }
-            kept.insert(key);
-        }
-        if !target.merge {
-            let all = self.view(database, &clock).hits(&target.name, &Query::new(&Document::new())?)?;
-            for (key, before) in all.into_iter().filter(|(key, _)| !kept.contains(key)) {
-                self.delete_one(database, &target.name, key, before)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn put_in_place(
-        &mut self,
-        database: &str,
-        collection: &mut Arc<Collection>,
-        id_key: &[u8],
-        before: RawDocumentBuf,
-        after: RawDocumentBuf,
-    ) -> Result<Option<Duplicate>> {
-        let step = Step { id_key, before: Some(&before), after: Some(&after) };
-        if let Some(duplicate) = self.store(database, collection, &step, true)? {
-            return Ok(Some(duplicate));
-        }
-        self.record(collection, ChangeKind::Replace, id_key.to_vec(), Some(before), Some(after), None);
-        Ok(None)
     }
 
     fn existing(&self, database: &str, name: &str) -> Result<Arc<Collection>> {

@@ -4,6 +4,7 @@
 
 mod batch;
 mod collections;
+mod results;
 mod schema;
 mod store;
 
@@ -24,6 +25,7 @@ use crate::keys;
 use crate::query::Query;
 use crate::read::View;
 use crate::store::{META, Tables, storage};
+use crate::target::{Target, writes};
 use crate::update::{Update, set_path};
 use batch::Batch;
 use store::{Duplicate, Step};
@@ -70,6 +72,11 @@ impl<'w, 't> Writing<'w, 't> {
         Ok(Self { tables: Tables::write(txn)?, meta: txn.open_table(META).map_err(storage)?, pending, env })
     }
 
+    /// Where time and randomness come from.
+    pub(crate) fn env(&self) -> &Env {
+        self.env
+    }
+
     /// The same state, for reading.
     pub(crate) fn view<'v>(&'v self, database: &'v str, clock: &'v Clock) -> View<'v, 't> {
         View { tables: &self.tables, catalog: &self.pending.catalog, database, clock }
@@ -80,7 +87,7 @@ impl<'w, 't> Writing<'w, 't> {
         let mark = self.pending.changes.len();
         let result = self.command(database, artifact);
         if result.is_err() && !self.pending.broken {
-            self.undo(database, mark)?;
+            self.undo(mark)?;
         }
         result
     }
@@ -157,6 +164,12 @@ impl<'w, 't> Writing<'w, 't> {
                     self.delete_one(database, name, id_key.clone(), before.clone())?;
                 }
                 Ok(Reply::Document(hit.map(|(_, document)| document)))
+            }
+            Command::Aggregate { pipeline } if writes(pipeline) => {
+                if let Some((stages, target)) = Target::split(pipeline)? {
+                    self.store_result(database, name, stages, &target, &clock)?;
+                }
+                Ok(Reply::Documents(Vec::new()))
             }
             _ => self.view(database, &clock).run(artifact),
         }
@@ -254,7 +267,7 @@ impl<'w, 't> Writing<'w, 't> {
         update: &Update,
     ) -> Result<Option<RawDocumentBuf>> {
         let mut document = Document::try_from(before)?;
-        update.apply(&mut document, false, self.env.now())?;
+        update.apply(&mut document, false, self.env)?;
         let after = checked_size(keys::to_raw(&document)?)?;
         if after.as_bytes() == before.as_bytes() {
             return Ok(None);
@@ -298,7 +311,7 @@ impl<'w, 't> Writing<'w, 't> {
                 set_path(&mut document, &path, value)?;
             }
         }
-        update.apply(&mut document, true, self.env.now())?;
+        update.apply(&mut document, true, self.env)?;
         let id = document.remove("_id").unwrap_or_else(|| self.env.object_id().into());
         let mut whole = Document::new();
         whole.insert("_id", id.clone());

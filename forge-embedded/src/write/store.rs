@@ -142,16 +142,17 @@ impl Writing<'_, '_> {
     }
 
     /// Changes back everything after the first `mark` changes.
-    pub(super) fn undo(&mut self, database: &str, mark: usize) -> Result<()> {
+    pub(super) fn undo(&mut self, mark: usize) -> Result<()> {
         while self.pending.changes.len() > mark {
             let Some(change) = self.pending.changes.pop() else { break };
-            let mut collection = self.ensure_collection(database, &change.collection)?;
+            let database = self.pending.catalog.name_of(change.database)?;
+            let mut collection = self.ensure_collection(&database, &change.collection)?;
             let step = Step {
                 id_key: &change.id_key,
                 before: change.after.as_deref(),
                 after: change.before.as_deref(),
             };
-            let undone = self.store(database, &mut collection, &step, false);
+            let undone = self.store(&database, &mut collection, &step, false);
             if undone.is_err() {
                 self.pending.broken = true;
             }

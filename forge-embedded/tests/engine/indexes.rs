@@ -1,5 +1,6 @@
 use bson::{Bson, Document, doc};
 use forge_core::ErrorCode;
+use forge_core::ir::Collation;
 use forge_embedded::EmbeddedDriver;
 use forge_mongo::{Command, Driver, Reply};
 use proptest::prelude::*;
@@ -188,6 +189,126 @@ async fn near_is_sorted_by_distance_and_looks_only_nearby() {
 }
 
 #[tokio::test]
+async fn an_index_with_a_collation_serves_reads_with_the_same() {
+    let driver = memory();
+    let rows: Vec<_> = (0..100)
+        .map(|i| doc! { "_id": i, "name": format!("{}{}", if i % 2 == 0 { "Ann" } else { "ANN" }, i % 10), "n": i % 5 })
+        .collect();
+    insert(&driver, &rows).await;
+    let collation = |strength: i32| doc! { "locale": "en", "strength": strength };
+    index(&driver, doc! { "key": { "name": 1 }, "name": "folded", "collation": collation(2) }).await;
+    index(&driver, doc! { "key": { "name": 1 }, "name": "bytes" }).await;
+    index(&driver, doc! { "key": { "n": 1 }, "name": "numbers" }).await;
+    let read = |filter: Document, sort: Option<Document>, strength: u8| {
+        let mut read =
+            artifact("c", Command::Find { filter, projection: None, sort, skip: None, limit: Some(3) });
+        read.options.collation = Some(Collation { locale: "en".into(), strength });
+        read
+    };
+    for (filter, sort, strength, used, examined, in_memory) in [
+        (doc! { "name": "ann3" }, None, 2, Some("folded"), 3, false),
+        (doc! { "name": { "$gte": "ann8" } }, Some(doc! { "name": 1 }), 2, Some("folded"), 3, false),
+        (doc! { "name": "ann3" }, None, 1, None, 24, false),
+        (doc! { "n": 3, "name": "ann3" }, None, 1, Some("numbers"), 5, false),
+        (doc! { "_id": 3, "name": "ann3" }, None, 1, Some("_id_"), 1, false),
+        (doc! { "n": 3 }, Some(doc! { "name": 1 }), 1, Some("numbers"), 20, true),
+    ] {
+        let step = driver.explain("db", &read(filter.clone(), sort, strength)).await.unwrap();
+        let found = (step.index.as_deref(), step.documents_examined.unwrap(), step.sorts_in_memory);
+        assert_eq!(found, (used, examined, in_memory), "{filter} at strength {strength}");
+    }
+    // Bytes decide where there is no collation.
+    assert_eq!(
+        explained(&driver, find_command(doc! { "name": "ANN3" })).await,
+        (Some("bytes".into()), 10, false)
+    );
+}
+
+#[tokio::test]
+async fn a_wildcard_index_among_fields_serves_the_fields_and_the_paths_behind_them() {
+    let driver = memory();
+    let spec = doc! { "key": { "tenant": 1, "data.$**": 1 }, "name": "wild" };
+    index(&driver, spec).await;
+    let rows: Vec<_> = (0..100)
+        .map(|i| doc! { "_id": i, "tenant": i % 4, "data": { "a": i % 10, "b": [i % 3, "x"] } })
+        .chain([doc! { "_id": 100, "tenant": 1 }])
+        .collect();
+    insert(&driver, &rows).await;
+    for (filter, used, examined) in [
+        (doc! { "tenant": 1, "data.a": 5 }, Some("wild"), 5),
+        (doc! { "tenant": { "$in": [1, 3] }, "data.a": { "$gte": 9 } }, Some("wild"), 10),
+        (doc! { "tenant": 1, "data.b": "x" }, Some("wild"), 25),
+        (doc! { "tenant": 1 }, Some("wild"), 26),
+        (doc! { "data.a": 5 }, None, 101),
+    ] {
+        let (index, looked_at, _) = explained(&driver, find_command(filter.clone())).await;
+        assert_eq!((index.as_deref(), looked_at), (used, examined), "{filter}");
+    }
+    assert_eq!(ids(&driver, doc! { "tenant": 1 }).await.len(), 26, "also documents without any of the paths");
+    for wrong in [
+        doc! { "key": { "$**": 1, "b.$**": 1 }, "name": "w" },
+        doc! { "key": { "tenant": 1, "$**": 1 }, "name": "w" },
+        doc! { "key": { "at": "2dsphere", "data.$**": 1 }, "name": "w" },
+    ] {
+        let error = driver.create_index("db", "c", &wrong).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::BadRequest, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn a_2d_index_serves_areas_and_circles() {
+    let driver = memory();
+    index(&driver, doc! { "key": { "at": "2d" }, "name": "at" }).await;
+    let place = |i: i32| (f64::from(i % 60) * 6.0 - 178.0, f64::from(i / 60) * 8.0 - 70.0);
+    let rows: Vec<_> = (0..1_000)
+        .map(|i| match i % 2 {
+            0 => doc! { "_id": i, "at": [place(i).0, place(i).1] },
+            _ => doc! { "_id": i, "at": [[place(i).0, place(i).1], [1_000.0, 0.0]] },
+        })
+        .collect();
+    assert_eq!(insert(&driver, &rows[..]).await.len(), 0);
+    let plain = memory();
+    insert(&plain, &rows).await;
+    for filter in [
+        doc! { "at": { "$geoWithin": { "$box": [[10.0, 5.0], [40.0, 30.0]] } } },
+        doc! { "at": { "$geoWithin": { "$centerSphere": [[20.0, 10.0], 0.2] } } },
+    ] {
+        let (used, examined, _) = explained(&driver, find_command(filter.clone())).await;
+        assert_eq!(used.as_deref(), Some("at"), "{filter}");
+        assert!(examined < 700, "{examined} documents were looked at");
+        let (mut found, expected) = (ids(&driver, filter.clone()).await, ids(&plain, filter).await);
+        found.sort_unstable();
+        assert!(!found.is_empty());
+        assert_eq!(found, expected);
+    }
+    assert_eq!(insert(&driver, &[doc! { "_id": -1, "at": "there" }]).await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_index_counts_the_reads_that_went_through_it() {
+    let driver = flights().await;
+    let stats = || async {
+        let command = Command::Aggregate { pipeline: vec![doc! { "$indexStats": {} }] };
+        let rows = documents(run(&driver, command).await.unwrap());
+        let uses = |row: &Document| {
+            let accesses = row.get_document("accesses").unwrap();
+            assert!(accesses.get_datetime("since").is_ok());
+            (row.get_str("name").unwrap().to_owned(), accesses.get_i64("ops").unwrap())
+        };
+        rows.iter().map(uses).collect::<Vec<_>>()
+    };
+    let counts = |id, origin, delay| {
+        vec![("_id_".to_owned(), id), ("origin_date".to_owned(), origin), ("delay".to_owned(), delay)]
+    };
+    assert_eq!(stats().await, counts(0, 0, 0));
+    ids(&driver, doc! { "origin": "A1" }).await;
+    ids(&driver, doc! { "origin": "A2" }).await;
+    ids(&driver, doc! { "_id": 7 }).await;
+    ids(&driver, doc! { "date": 7 }).await;
+    assert_eq!(stats().await, counts(1, 2, 0));
+}
+
+#[tokio::test]
 async fn expired_documents_go_by_themselves_and_on_request() {
     let clock = Clock::default();
     let driver = EmbeddedDriver::memory(forge_core::Env::new(clock.clone())).unwrap();
@@ -210,7 +331,7 @@ fn value() -> impl Strategy<Value = Bson> {
         (-3..4_i32).prop_map(Bson::Int32),
         (-2..3_i64).prop_map(Bson::Int64),
         prop_oneof![Just(0.5), Just(1.0), Just(f64::NAN), Just(-0.0)].prop_map(Bson::Double),
-        "[ab]{0,2}".prop_map(Bson::String),
+        "[abAá]{0,2}".prop_map(Bson::String),
         any::<bool>().prop_map(Bson::Boolean),
         Just(Bson::Null),
         (0..3_i64).prop_map(|at| Bson::DateTime(bson::DateTime::from_millis(at))),
@@ -257,12 +378,22 @@ fn condition() -> impl Strategy<Value = Document> {
     // Both ends of a range on one field: arrays may fulfil them with different elements.
     let between = (prop_oneof![Just("a"), Just("b"), Just("a.b")], -3..4_i32, -3..4_i32)
         .prop_map(|(path, low, high)| doc! { path: { "$gte": low, "$lt": high } });
-    prop::collection::vec(prop_oneof![3 => single, 1 => between], 0..3).prop_map(|list| {
-        match list.is_empty() {
+    let kinds = (
+        prop_oneof![Just("a"), Just("b"), Just("a.b")],
+        prop::sample::select(vec![
+            doc! { "$type": "string" },
+            doc! { "$type": ["array", "number"] },
+            doc! { "$mod": [2, 1] },
+            doc! { "$bitsAnySet": 5 },
+        ]),
+    )
+        .prop_map(|(path, kind)| doc! { path: kind });
+    prop::collection::vec(prop_oneof![6 => single, 2 => between, 1 => kinds], 0..3).prop_map(
+        |list| match list.is_empty() {
             true => doc! {},
             false => doc! { "$and": list },
-        }
-    })
+        },
+    )
 }
 
 fn order() -> impl Strategy<Value = Option<Document>> {
@@ -283,9 +414,10 @@ proptest! {
         rows in prop::collection::vec(row(), 1..12),
         filters in prop::collection::vec((condition(), order(), prop::option::of(1..5_u64)), 1..6),
         late in any::<bool>(),
+        strength in prop::option::of(1..4_u8),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(compare(rows, filters, late))?;
+        runtime.block_on(compare(rows, filters, late, strength))?;
     }
 }
 
@@ -294,6 +426,7 @@ async fn compare(
     rows: Vec<Document>,
     reads: Vec<(Document, Option<Document>, Option<u64>)>,
     late: bool,
+    strength: Option<u8>,
 ) -> Result<(), TestCaseError> {
     let (plain, indexed) = (memory(), memory());
     let rows: Vec<_> = rows
@@ -315,6 +448,24 @@ async fn compare(
         index(&indexed, doc! { "key": key.clone(), "name": name }).await;
         index(&indexed, doc! { "key": key, "name": format!("{name}_sparse"), "sparse": true }).await;
     }
+    index(
+        &indexed,
+        doc! { "key": { "a": 1, "$**": 1 }, "name": "wild", "wildcardProjection": { "a": 0, "_id": 0 } },
+    )
+    .await;
+    if let Some(strength) = strength {
+        let collation = doc! { "locale": "en", "strength": i32::from(strength) };
+        for (name, key) in
+            [("ca", doc! { "a": 1 }), ("cba", doc! { "b": -1, "a": 1 }), ("cw", doc! { "b.$**": 1 })]
+        {
+            index(&indexed, doc! { "key": key, "name": name, "collation": collation.clone() }).await;
+        }
+    }
+    let read = |command: Command| {
+        let mut read = artifact("c", command);
+        read.options.collation = strength.map(|strength| Collation { locale: "en".into(), strength });
+        read
+    };
     if !late {
         insert(&indexed, &rows).await;
         // Entries follow the documents through updates.
@@ -334,7 +485,7 @@ async fn compare(
         let command =
             Command::Find { filter: filter.clone(), projection: None, sort: sort.clone(), skip: None, limit };
         let answer = |driver: EmbeddedDriver, command: Command, ordered: bool| async move {
-            let mut ids: Vec<i32> = documents(run(&driver, command).await.unwrap())
+            let mut ids: Vec<i32> = documents(driver.run("db", &read(command), None).await.unwrap().0)
                 .iter()
                 .map(|document| document.get_i32("_id").unwrap())
                 .collect();
@@ -345,15 +496,14 @@ async fn compare(
         };
         let expected = answer(plain.clone(), command.clone(), sort.is_some()).await;
         let found = answer(indexed.clone(), command.clone(), sort.is_some()).await;
-        let plan = explained(&indexed, command).await;
+        let plan = indexed.explain("db", &read(command)).await.unwrap().index;
         prop_assert_eq!(&found, &expected, "{} {:?} by {:?} over {:?}", filter, sort, plan, rows);
-        let count = Command::Count { filter: filter.clone(), limit: None };
-        prop_assert_eq!(
-            run(&plain, count.clone()).await.unwrap(),
-            run(&indexed, count).await.unwrap(),
-            "{}",
-            filter
+        let count = read(Command::Count { filter: filter.clone(), limit: None });
+        let (expected, counted) = (
+            plain.run("db", &count, None).await.unwrap().0,
+            indexed.run("db", &count, None).await.unwrap().0,
         );
+        prop_assert_eq!(expected, counted, "{}", filter);
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ mod crash;
 mod feed;
 mod files;
 mod indexes;
+mod results;
 mod speed;
 mod support;
 mod transactions;

@@ -252,6 +252,21 @@ impl Conjunction {
             Predicate::Regex { pattern, options } => Condition::Value(regex(pattern, options).into()),
             Predicate::Size(size) if *size < 0 => Condition::Never,
             Predicate::Size(size) => operator("$size", *size),
+            Predicate::Type(codes) => {
+                operator("$type", codes.iter().map(|code| Bson::Int32(*code)).collect::<Vec<_>>())
+            }
+            Predicate::Remainder { divisor, remainder } => {
+                operator("$mod", vec![Bson::Int64(*divisor), Bson::Int64(*remainder)])
+            }
+            Predicate::Bits(bits) => {
+                let name = match (bits.all, bits.set) {
+                    (true, true) => "$bitsAllSet",
+                    (true, false) => "$bitsAllClear",
+                    (false, true) => "$bitsAnySet",
+                    (false, false) => "$bitsAnyClear",
+                };
+                operator(name, bits.positions.iter().map(|at| Bson::Int64((*at).into())).collect::<Vec<_>>())
+            }
             Predicate::HasEvery(values) => every_one_of(values),
             Predicate::Element(inner) => match compile(inner, Place::Element)? {
                 Compiled::All => operator("$elemMatch", Document::new()),

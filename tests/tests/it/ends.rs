@@ -163,11 +163,16 @@ conformance! {
         assert_eq!((sorted[0].as_str(), sorted[1].as_str(), sorted[6].as_str()), ("Äpfel", "apple", "Zoe"));
         let error = t.db.find::<Person>().collation(Collation { locale: "en".into(), strength: 9 }).await.unwrap_err();
         assert_eq!(error.code(), ErrorCode::BadRequest);
+        let third = || Collation { locale: "en".into(), strength: 3 };
+        assert_eq!(found(third()).await?, 1);
+        let sorted = t.db.find::<Person>().filter(|p| p.name.ne("Zoe")).sort(|p| p.name.asc()).collation(third());
+        let sorted = sorted.select(|p| p.name).await?;
+        assert_eq!(sorted, ["Äpfel", "apple", "resume", "RESUME", "résumé", "Résumé"]);
         if t.engine != Engine::Server {
-            let third = Collation { locale: "en".into(), strength: 3 };
-            let error = t.db.find::<Person>().collation(third).await.unwrap_err();
+            let fourth = Collation { locale: "en".into(), strength: 4 };
+            let error = t.db.find::<Person>().collation(fourth).await.unwrap_err();
             assert_eq!(error.code(), ErrorCode::Unsupported);
-            assert!(error.message().contains("strength 3"), "{error}");
+            assert!(error.message().contains("strength 4"), "{error}");
         }
         let simple = Collation { locale: "simple".into(), strength: 3 };
         assert_eq!(found(simple).await?, 1);

@@ -28,6 +28,7 @@ mod policies;
 mod pull;
 mod reads;
 mod relations;
+mod results;
 mod schema;
 mod search;
 mod selects;

@@ -14,7 +14,7 @@ use forge::query::pipeline::{
 };
 use forge::{ErrorCode, Result};
 use forge_tests::models::{Author, Book, NewAuthor, NewBook, NewPlace, NewPublisher, Place, Publisher};
-use forge_tests::{Engine, Fixture, conformance};
+use forge_tests::{Fixture, conformance};
 use serde::Deserialize;
 
 /// A: Austen of UK with three books, one of them deleted; B: Bernhard of AT with two; C: Camus without country or books.
@@ -402,18 +402,6 @@ conformance! {
 
     async fn pipelines_write_only_where_they_are_asked_to(t) {
         fill(t).await?;
-        let written = t.db.pipeline::<Book>().match_(|b| b.year.lt(1900)).write(doc! { "$merge": { "into": "copies" } }).await;
-        match (t.engine, written) {
-            (Engine::Server, written) => {
-                written?;
-                assert_eq!(t.stored("copies").await?.len(), 2);
-            }
-            (_, written) => {
-                let error = written.unwrap_err();
-                assert_eq!(error.code(), ErrorCode::Unsupported);
-                assert!(error.message().contains("$merge"), "{error}");
-            }
-        }
         assert_eq!(t.db.pipeline::<Book>().write(doc! { "$match": {} }).await.unwrap_err().code(), ErrorCode::BadRequest);
     }
 

@@ -67,6 +67,8 @@ fn any_predicate() -> impl Strategy<Value = Predicate> {
         1 => values().prop_map(Predicate::NotIn),
         1 => any::<bool>().prop_map(Predicate::Exists),
         1 => (0..3_i64).prop_map(Predicate::Size),
+        1 => prop::collection::vec(1..20, 1..3).prop_map(Predicate::Type),
+        1 => (1..4_i64, -1..3_i64).prop_map(|(divisor, remainder)| Predicate::Remainder { divisor, remainder }),
         1 => values().prop_map(Predicate::HasEvery),
         1 => prop::sample::select(vec!["^a", "b$", "A"])
             .prop_map(|pattern| Predicate::Regex { pattern: pattern.into(), options: "i".into() }),

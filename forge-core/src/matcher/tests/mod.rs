@@ -1,8 +1,9 @@
-use bson::{Bson, RawDocumentBuf, bson, rawdoc};
+use bson::spec::BinarySubtype;
+use bson::{Binary, Bson, RawBson, RawDocumentBuf, bson, rawdoc};
 
 use super::*;
 use crate::ErrorCode;
-use crate::ir::{Predicate, Quantifier, RelationFilter};
+use crate::ir::{Bits, Predicate, Quantifier, RelationFilter};
 use crate::model::{ModelDef, ModelRef};
 use crate::types::GeoPoint;
 

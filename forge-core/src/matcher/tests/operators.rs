@@ -304,6 +304,74 @@ fn size_counts_the_array_itself() {
 }
 
 #[test]
+fn types_are_told_by_their_codes() {
+    let kind = |codes: &[i32]| field("a", Predicate::Type(codes.to_vec()));
+    check(
+        &kind(&[2]),
+        &[
+            (rawdoc! { "a": "x" }, true),
+            (rawdoc! { "a": [1, "x"] }, true),
+            (rawdoc! { "a": 1 }, false),
+            (rawdoc! {}, false),
+        ],
+    );
+    check(&kind(&[4]), &[(rawdoc! { "a": [] }, true), (rawdoc! { "a": 1 }, false)]);
+    check(&kind(&[10]), &[(rawdoc! { "a": RawBson::Null }, true), (rawdoc! {}, false)]);
+    check(&kind(&[1, 16]), &[(rawdoc! { "a": 1 }, true), (rawdoc! { "a": 1_i64 }, false)]);
+    check(
+        &kind(&[-1]),
+        &[(rawdoc! { "a": RawBson::MinKey }, true), (rawdoc! { "a": RawBson::MaxKey }, false)],
+    );
+}
+
+#[test]
+fn remainders_are_of_whole_parts() {
+    let rest = |divisor, remainder| field("a", Predicate::Remainder { divisor, remainder });
+    check(
+        &rest(4, 1),
+        &[
+            (rawdoc! { "a": 5 }, true),
+            (rawdoc! { "a": 5.9 }, true),
+            (rawdoc! { "a": [2, 9_i64] }, true),
+            (rawdoc! { "a": -5 }, false),
+            (rawdoc! { "a": "5" }, false),
+            (rawdoc! { "a": f64::NAN }, false),
+            (rawdoc! { "a": true }, false),
+            (rawdoc! {}, false),
+        ],
+    );
+    check(&rest(4, -1), &[(rawdoc! { "a": -5 }, true)]);
+    check(&rest(-1, 0), &[(rawdoc! { "a": i64::MIN }, true)]);
+    assert!(Matcher::new(&rest(0, 0)).is_err());
+}
+
+#[test]
+fn bits_are_those_of_whole_numbers_and_bytes() {
+    let bits = |positions: &[u32], set, all| {
+        field("a", Predicate::Bits(Bits { positions: positions.to_vec(), set, all }))
+    };
+    let bytes =
+        |bytes: &[u8]| rawdoc! { "a": Binary { subtype: BinarySubtype::Generic, bytes: bytes.to_vec() } };
+    check(
+        &bits(&[0, 2], true, true),
+        &[
+            (rawdoc! { "a": 5 }, true),
+            (rawdoc! { "a": 7.0 }, true),
+            (rawdoc! { "a": 4 }, false),
+            (rawdoc! { "a": 5.5 }, false),
+            (rawdoc! { "a": "5" }, false),
+            (bytes(&[5]), true),
+            (bytes(&[]), false),
+        ],
+    );
+    check(&bits(&[0, 2], false, true), &[(rawdoc! { "a": 2 }, true), (rawdoc! { "a": 3 }, false)]);
+    check(&bits(&[0, 2], true, false), &[(rawdoc! { "a": 4 }, true), (rawdoc! { "a": 2 }, false)]);
+    check(&bits(&[0, 2], false, false), &[(rawdoc! { "a": 4 }, true), (rawdoc! { "a": 5 }, false)]);
+    check(&bits(&[200], true, true), &[(rawdoc! { "a": -1 }, true), (rawdoc! { "a": 1 }, false)]);
+    check(&bits(&[9], true, true), &[(bytes(&[0, 2]), true), (bytes(&[2]), false)]);
+}
+
+#[test]
 fn has_every_wants_each_value() {
     check(
         &field("a", Predicate::HasEvery(vec![bson!(1), bson!("x")])),

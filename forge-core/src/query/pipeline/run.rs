@@ -144,7 +144,7 @@ impl<R: Columns, A> Pipeline<R, Whole<A>> {
     /// rules and their relations.
     ///
     /// # Errors
-    /// What the database answers; [`ErrorCode::Unsupported`](crate::ErrorCode::Unsupported) on the embedded engine.
+    /// What the database answers, also inside of a transaction, where no engine stores results.
     pub async fn write(self, stage: Document) -> Result<()>
     where
         A: CanWrite,

@@ -60,6 +60,7 @@ pub(crate) enum Form {
         input: Expr,
         value: Option<Expr>,
     },
+    Rand,
 }
 
 /// Reads a form; none where the operator is no form.
@@ -145,6 +146,11 @@ pub(super) fn parse_form(operator: &str, operand: &Bson, depth: usize) -> Result
         "$unsetField" => {
             Form::SetField { field: parts.need("field")?, input: parts.need("input")?, value: None }
         }
+        "$rand" => match operand {
+            Bson::Document(none) if none.is_empty() => Form::Rand,
+            Bson::Array(none) if none.is_empty() => Form::Rand,
+            other => return Err(Error::bad_request(format!("`$rand` takes {{}}, not {other}"))),
+        },
         _ => return Ok(None),
     }))
 }
@@ -204,6 +210,7 @@ impl Parts<'_> {
 impl Form {
     pub(super) fn eval(&self, scope: &Scope<'_>) -> Result<Value> {
         match self {
+            Form::Rand => scope.dice.roll().map(|number| Some(Bson::Double(number))),
             Form::Cond([test, then, otherwise]) => {
                 if truthy(test.eval(scope)?.as_ref()) {
                     then.eval(scope)

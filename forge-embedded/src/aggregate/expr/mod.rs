@@ -22,6 +22,7 @@ use std::cmp::Ordering;
 use bson::{Bson, Document};
 use forge_core::{Error, Result};
 
+use super::dice::Dice;
 use crate::keys;
 pub(crate) use arithmetic::widening;
 use forms::Form;
@@ -95,12 +96,13 @@ pub(super) struct Scope<'s> {
     root: Root<'s>,
     variables: &'s Variables,
     outer: Option<&'s Scope<'s>>,
+    dice: &'s Dice,
 }
 
 impl<'s> Scope<'s> {
     /// A document beside variables.
-    pub(super) fn new(root: Root<'s>, variables: &'s Variables) -> Self {
-        Self { root, variables, outer: None }
+    pub(super) fn new(root: Root<'s>, variables: &'s Variables, dice: &'s Dice) -> Self {
+        Self { root, variables, outer: None, dice }
     }
 
     /// The document.
@@ -113,7 +115,7 @@ impl<'s> Scope<'s> {
     where
         's: 'i,
     {
-        Scope { root: self.root, variables, outer: Some(self) }
+        Scope { root: self.root, variables, outer: Some(self), dice: self.dice }
     }
 
     fn lookup(&self, name: &str) -> Option<&'s Bson> {
