@@ -88,7 +88,15 @@ pub mod __private {
         list_path,
     };
     pub use crate::types::{DateTime, Id, Uuid};
+    pub use crate::validate::has_rules;
     pub use crate::value::IntoValue;
+    /// What derives call where a type is not what it has to be: the compiler says so elsewhere, once.
+    pub mod fallbacks {
+        pub use crate::relation::Unrelated as _;
+        pub use crate::traits::Inexact as _;
+        pub use crate::validate::Unruled as _;
+        pub use validator::Validate as _;
+    }
     // Short, so that the functions which models derive stay on one line.
     pub use crate::record::Done;
     pub use core::result::Result as Out;

@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::error::{Error, Result};
 use crate::ir::{Included, Rows};
 use crate::query::{Dirt, decode_at};
+use crate::record::Writer;
 use crate::traits::Model;
 
 /// Holds loaded documents behind a trait object: the compiler need not look through `T`, so that long rings of models
@@ -78,6 +80,20 @@ pub trait RelationField: Serialize {
     fn counted(&self) -> Option<u64>;
 }
 
+/// The functions of relations to something that is no model, which stand behind those of relations to models: the compiler
+/// says once that it is none, and not again where a derive calls them.
+#[doc(hidden)]
+pub trait Unrelated {
+    #[doc(hidden)]
+    fn fill(&mut self, _: &Related<'_>) -> Result<()> {
+        Ok(())
+    }
+    #[doc(hidden)]
+    fn put<S: SerializeMap>(&self, _: usize, _: &mut Writer<S>) -> Result<(), S::Error> {
+        Ok(())
+    }
+}
+
 macro_rules! relation_type {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -108,6 +124,15 @@ macro_rules! relation_type {
                 Ok(())
             }
         }
+
+        impl<T: Serialize> $name<T> {
+            #[doc(hidden)]
+            pub fn put<S: SerializeMap>(&self, position: usize, to: &mut Writer<S>) -> Result<(), S::Error> {
+                to.put_relation(position, self)
+            }
+        }
+
+        impl<T> Unrelated for $name<T> {}
 
         impl<T: Serialize> RelationField for $name<T> {
             fn is_loaded(&self) -> bool {

@@ -49,7 +49,7 @@ pub trait Model: Record + Serialize + DeserializeOwned + Send + Sync + 'static {
     label = "not an embed",
     note = "add `#[derive(Embed)]` to the struct"
 )]
-pub trait Embed: Record + Serialize + DeserializeOwned + Send + Sync + 'static {
+pub trait Embed: Record + Validate + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Its typed fields inside documents of `M`, below a path.
     type Fields<M: 'static>: Send + Sync + 'static;
 

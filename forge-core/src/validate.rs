@@ -16,6 +16,25 @@ pub fn check<T: Validate>(value: &T, shape: &Shape, operation: impl FnOnce() -> 
     }
 }
 
+/// The rules of embeds that are none, which stand behind those of embeds: the compiler says once that it is none, and not
+/// again where `validator`'s derive asks for its rules, of a reference to a reference to a reference.
+#[doc(hidden)]
+pub trait Unruled {
+    #[doc(hidden)]
+    fn validate(&self) -> std::result::Result<(), ValidationErrors> {
+        Ok(())
+    }
+}
+impl<T> Unruled for &&&T {}
+
+/// Holds that `T` has rules, for fields that ask for them by `#[validate(nested)]`.
+#[doc(hidden)]
+pub const fn has_rules<T>()
+where
+    for<'a> &'a T: Validate,
+{
+}
+
 /// Path → messages. Top-level names become client names by `shape`.
 pub fn messages(errors: &ValidationErrors, shape: Option<&Shape>) -> Messages {
     let mut out = Messages::new();

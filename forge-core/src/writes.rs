@@ -11,7 +11,7 @@ use crate::value::{IntoValue, to_bson};
 // The bound stands on the methods: on the block, a query that writes would be told that the method does not exist.
 impl<A> Db<A> {
     /// Inserts a document and gives it back as stored; [`with`](Insert::with) also writes related documents.
-    pub fn insert<N: NewRecord>(&self, new: N) -> Insert<N>
+    pub fn insert<N: NewRecord>(&self, new: N) -> Insert<N, N::Model>
     where
         A: CanWrite,
     {

@@ -23,53 +23,51 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// [`ErrorCode::Validation`](crate::ErrorCode::Validation) by the model's rules;
 /// [`ErrorCode::UniqueViolation`](crate::ErrorCode::UniqueViolation).
 #[must_use = "an insert runs when it is awaited"]
-pub struct Insert<N: NewRecord> {
+pub struct Insert<N, M> {
     handle: Handle,
     new: N,
     links: Links,
+    /// What awaiting it does. It is known here, so that an insert of something else is one error of the compiler, not one
+    /// more for each step on the way.
+    run: fn(Self) -> BoxFuture<'static, Result<M>>,
 }
 
-impl<N: NewRecord> Insert<N> {
-    pub(crate) fn new(handle: Handle, new: N) -> Self {
-        Self { handle, new, links: Links::default() }
-    }
-
+impl<N, M: Model> Insert<N, M> {
     /// Creates or connects related documents along with this one, all in one transaction. Keys are filled in: what a new
     /// document says about the key of the relation does not count.
     ///
     /// ```ignore
     /// db.insert(new_author).with(|a| (a.books.create([first, second]), a.country.connect("PT"))).await?;
     /// ```
-    pub fn with<L: IntoLinks<N::Model>>(
-        mut self,
-        links: impl FnOnce(&'static <N::Model as Model>::Fields) -> L,
-    ) -> Self {
-        self.links.add::<N::Model>(links(<N::Model as Model>::FIELDS), self.handle.env());
+    pub fn with<L: IntoLinks<M>>(mut self, links: impl FnOnce(&'static M::Fields) -> L) -> Self {
+        self.links.add::<M>(links(M::FIELDS), self.handle.env());
         self
     }
+}
 
-    fn encoded(mut self) -> Result<(Handle, N::Model, Operation)> {
+impl<M: Model, N: NewRecord<Model = M>> Insert<N, M> {
+    pub(crate) fn new(handle: Handle, new: N) -> Self {
+        Self { handle, new, links: Links::default(), run: Self::run }
+    }
+
+    fn encoded(mut self) -> Result<(Handle, M, Operation)> {
         let (mut document, kept) = encode_kept(&mut self.new, self.handle.env())?;
-        self.handle.claim::<N::Model>(&mut document)?;
+        self.handle.claim::<M>(&mut document)?;
         let stored = match self.new.stored(&kept) {
             Some(stored) => stored,
             None => decode(&document)?,
         };
-        Ok((self.handle, stored, inserting::<N::Model>(vec![document], false)))
+        Ok((self.handle, stored, inserting::<M>(vec![document], false)))
     }
 
-    async fn linked(self) -> Result<N::Model> {
+    async fn linked(self) -> Result<M> {
         let mut document = crate::traits::encode_unchecked(self.new, self.handle.env())?;
-        self.handle.claim::<N::Model>(&mut document)?;
+        self.handle.claim::<M>(&mut document)?;
         let (db, links) = (Db::of(self.handle), self.links);
-        decode(&db.transaction(async |tx: Db| links.insert::<N::Model>(&tx, document.clone()).await).await?)
+        decode(&db.transaction(async |tx: Db| links.insert::<M>(&tx, document.clone()).await).await?)
     }
-}
 
-impl<N: NewRecord> IntoFuture for Insert<N> {
-    type Output = Result<N::Model>;
-    type IntoFuture = BoxFuture<'static, Self::Output>;
-    fn into_future(self) -> Self::IntoFuture {
+    fn run(self) -> BoxFuture<'static, Result<M>> {
         if !self.links.is_empty() {
             return self.linked().boxed();
         }
@@ -81,6 +79,14 @@ impl<N: NewRecord> IntoFuture for Insert<N> {
             }),
             Err(error) => ready(Err(error)).boxed(),
         }
+    }
+}
+
+impl<N, M> IntoFuture for Insert<N, M> {
+    type Output = Result<M>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+    fn into_future(self) -> Self::IntoFuture {
+        (self.run)(self)
     }
 }
 

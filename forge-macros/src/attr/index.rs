@@ -1,5 +1,6 @@
 //! `index(…)` on structs and fields.
 
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::{Expr, ExprLit, Ident, Lit, LitStr};
 
 use super::{Grammar, Item, Slot, Value};
@@ -121,11 +122,22 @@ impl Index {
             || self.name.is_broken()
     }
 
-    /// `index(a, b = -1, unique, …)` of a struct. `fields` decide what `name = "text"` means.
+    /// `index(a, b = -1, unique, …)` or `index([a, b = -1], unique, …)` of a struct. Without brackets `fields` decide what
+    /// `name = "text"` means.
     pub(crate) fn of_struct(diag: &Diag, grammar: &Grammar, item: &Item, fields: &[String]) -> Option<Self> {
-        let items = grammar.list(diag, item)?;
         let mut index = Self::new(item.clone());
-        for item in &items {
+        if let Value::List(list) = &item.value
+            && let Some((keys, options)) = bracketed(list.stream())
+        {
+            super::items(keys, diag).iter().for_each(|key| index.key(diag, key));
+            for item in &super::items(options, diag) {
+                if !index.option(diag, item, &[]) {
+                    OPTIONS.unknown(diag, item);
+                }
+            }
+            return Some(index);
+        }
+        for item in &grammar.list(diag, item)? {
             if !index.option(diag, item, fields) {
                 index.key(diag, item);
             }
@@ -196,6 +208,15 @@ impl Index {
         }
         true
     }
+}
+
+/// The keys in brackets at the beginning, and what follows them.
+fn bracketed(list: TokenStream) -> Option<(TokenStream, TokenStream)> {
+    let mut tokens = list.into_iter();
+    let TokenTree::Group(keys) = tokens.next()? else { return None };
+    let comma = tokens.next();
+    let separated = matches!(&comma, None | Some(TokenTree::Punct(_)));
+    (keys.delimiter() == Delimiter::Bracket && separated).then(|| (keys.stream(), tokens.collect()))
 }
 
 fn is_key(item: &Item) -> bool {

@@ -35,6 +35,8 @@ pub(super) fn embed(ast: &Struct, fields: &[Stored<'_>]) -> TokenStream {
         #structure
         const _: () = {
             use #krate::__private as __forge;
+            #[allow(unused_imports)]
+            use __forge::fallbacks::*;
             static __FIELDS: [__forge::FieldDef; #count] = [#(#definitions),*];
             impl __forge::Embed for #this {
                 type Fields<M: 'static> = #handles<M>;

@@ -5,11 +5,9 @@ use serde::{Deserialize, Serialize};
 
 /// A mutation that runs later, as it is kept in the database of the request that scheduled it.
 #[derive(Debug, Clone, Model)]
-#[allow(clippy::duplicated_attributes, reason = "two indexes begin with the same field")]
 #[model(crate = "forge_core", collection = "forge_jobs")]
 #[model(client(id, handler, state, due, attempts, max_attempts, error, scheduled, ended))]
-#[model(index(state, due))]
-#[model(index(state, lease))]
+#[model(index([state, due]), index([state, lease]))]
 pub struct Job {
     /// Its id, which [`schedule_at`](forge_core::MutationCtx::schedule_at) answered.
     #[model(id)]

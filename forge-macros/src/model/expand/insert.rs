@@ -103,8 +103,6 @@ fn stored(model: &Model<'_>, this: &Ident) -> Option<TokenStream> {
     let relations = model.relations.iter().map(|relation| &relation.field.ident);
     Some(quote! {
         fn stored(self, kept: &__forge::Kept) -> ::core::option::Option<#this> {
-            #[allow(unused_imports)]
-            use __forge::Inexact as _;
             type Types = (#(#types,)*);
             __forge::Exactness::<Types>::EXACT.then_some(())?;
             ::core::option::Option::Some(#this {

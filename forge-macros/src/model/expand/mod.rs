@@ -71,6 +71,8 @@ pub(crate) fn model(model: &Model<'_>) -> TokenStream {
         #structs
         const _: () = {
             use #krate::__private as __forge;
+            #[allow(unused_imports)]
+            use __forge::fallbacks::*;
             #definition
             #implementation
             #record
@@ -85,12 +87,13 @@ fn implementation(model: &Model<'_>, names: &Names) -> TokenStream {
     let handles = fields::handles(model, names);
     let attach = model.relations.iter().enumerate().map(|(position, relation)| {
         let ident = &relation.field.ident;
-        quote!(#position => self.#ident.fill(related)?,)
+        quote!(#position => self.#ident.fill(related),)
     });
+    let ok = quote!(::core::result::Result::Ok(()));
     let attach = if model.relations.is_empty() {
-        quote!(let _ = (relation, related);)
+        quote!(let _ = (relation, related); #ok)
     } else {
-        quote!(match relation { #(#attach)* _ => {} })
+        quote!(match relation { #(#attach)* _ => #ok, })
     };
     let (new, patch) = if model.is_view() {
         let none = quote!(__forge::NoWrites<#this>);
@@ -110,7 +113,6 @@ fn implementation(model: &Model<'_>, names: &Names) -> TokenStream {
             }
             fn attach(&mut self, relation: usize, related: &__forge::Related<'_>) -> __forge::Result<()> {
                 #attach
-                ::core::result::Result::Ok(())
             }
         }
     }

@@ -131,7 +131,7 @@ impl Record<'_> {
         });
         let relations = self.relations.iter().enumerate().map(|(i, ident)| {
             let i = i + self.slots.len();
-            quote!(to.put_relation(#i, &self.#ident)?;)
+            quote!(self.#ident.put(#i, to)?;)
         });
         quote! {
             #(#fields)*

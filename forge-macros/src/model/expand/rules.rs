@@ -43,8 +43,13 @@ impl<'m> Rules<'m> {
             let value = if is_number(inner) { quote!(#inner) } else { quote!(&'a #inner) };
             quote!(#(#rules)* #nested #ident: Option<#value>,)
         });
+        let asked = self.fields.iter().filter(|field| is_nested(field.field)).map(|field| {
+            let (inner, _) = ty::required(&field.field.ty);
+            let check = quote_spanned!(spans::of(inner)=> __forge::has_rules::<#inner>());
+            quote!(const _: () = #check;)
+        });
         quote! {
-            use __forge::validator::Validate as _;
+            #(#asked)*
             #[derive(__forge::validator::Validate)]
             #[validate(crate = "__forge::validator")]
             struct __Rules<'a> {

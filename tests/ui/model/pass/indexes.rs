@@ -6,7 +6,7 @@ use forge::prelude::*;
 #[model(index(kind, place = -1, unique, sparse, name = "kinds"))]
 #[model(index(created_at, ttl = "30d"), index(name, number = 1))]
 #[model(index(kind, collation(locale = "en", strength = 2)))]
-#[model(index(number, partial = r#"{ "active": true }"#))]
+#[model(index([number], partial = r#"{ "active": true }"#), index([kind, number = -1, second_number], unique))]
 #[serde(rename_all = "camelCase")]
 struct Event {
     #[model(id)]
@@ -48,6 +48,7 @@ fn main() {
             "name_1_number_1",
             "kind_1",
             "number_1",
+            "kind_1_number_-1_secondNumber_1",
             "updatedAt_1",
             "deletedAt_1",
         ]
