@@ -24,7 +24,9 @@ pub use forge_core::{
     GeoPoint, GeoPolygon, HasMany, HasOne, Id, Int64, Model, MutationCtx, QueryCtx, ReadOnly, ReadWrite,
     Registry, Result, Runtime, Time, Uuid,
 };
-pub use forge_core::{adapter, env, error, feed, ir, model, observe, query, transaction, types, watch};
+pub use forge_core::{
+    adapter, env, error, feed, ir, model, observe, query, service, transaction, types, watch,
+};
 pub use forge_macros::{Embed, Model, Projection, cron, mutation, query};
 
 #[cfg(any(feature = "embedded", feature = "mongodb"))]

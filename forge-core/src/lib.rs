@@ -31,6 +31,7 @@ pub mod relation;
 pub mod runtime;
 pub mod schedule;
 pub mod schema;
+pub mod service;
 pub mod tenant;
 pub mod traits;
 pub mod transaction;
@@ -83,6 +84,7 @@ pub mod __private {
     };
     pub use crate::relation::{BelongsTo, HasMany, HasOne, Related};
     pub use crate::schema::stages_of;
+    pub use crate::service::ServiceDef;
     pub use crate::traits::{
         Changes, Embed, Exactness, Inexact, Kept, Model, NewRecord, NoWrites, PatchRecord, id_path, key_path,
         list_path,

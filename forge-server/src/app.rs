@@ -318,7 +318,7 @@ impl<P: Platform> App<P> {
 
     async fn start(mut self, settings: &Settings) -> Result<Server> {
         let runtime = self.connect(settings).await?;
-        if runtime.registry().iter().next().is_none() && self.declared.drafts.is_empty() {
+        if runtime.registry().iter().next().is_none() && self.declared.is_empty() {
             tracing::warn!(
                 "no handlers are registered; if they are in a library crate, name it in the binary: use mylib as _;"
             );

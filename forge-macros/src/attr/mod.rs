@@ -7,6 +7,7 @@ pub(crate) mod projection;
 mod relation;
 pub(crate) mod schema;
 pub(crate) mod serde;
+pub(crate) mod service;
 pub(crate) mod vector;
 
 use proc_macro2::{Group, TokenStream};

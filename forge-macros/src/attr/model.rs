@@ -6,6 +6,7 @@ use super::index::{Index, Kind};
 use super::relation;
 pub(crate) use super::relation::{OnDelete, Relation, RelationKind, Through};
 use super::schema::{self, Schema, ShardKey, View};
+use super::service::{self, Service};
 use super::vector::{self, Vector};
 use super::{Grammar, Item, Slot, Value};
 use crate::diag::Diag;
@@ -26,6 +27,7 @@ const STRUCT: Grammar = Grammar {
         ("view", "view(source = Flight, pipeline = delays)"),
         ("json_schema", "json_schema(strict, error)"),
         ("shard_key", "shard_key(tenant_id, created_at)"),
+        ("service", "service(path = \"people\", paginate(default = 10))"),
         ("crate", "crate = \"my_forge\""),
     ],
 };
@@ -74,6 +76,7 @@ pub(crate) struct Struct {
     pub(crate) view: Slot<View>,
     pub(crate) json_schema: Slot<Schema>,
     pub(crate) shard_key: Slot<ShardKey>,
+    pub(crate) service: Slot<Service>,
     pub(crate) krate: Slot<syn::Path>,
 }
 
@@ -96,6 +99,7 @@ impl Struct {
                 "shard_key" => {
                     model.shard_key.set(diag, item, schema::shard_key(diag, &STRUCT, item, fields));
                 }
+                "service" => model.service.set(diag, item, service::service(diag, &STRUCT, item)),
                 "crate" => model.krate.set(diag, item, krate(diag, &STRUCT, item)),
                 _ => STRUCT.unknown(diag, item),
             }

@@ -17,6 +17,14 @@ impl<P: Platform> App<P> {
         self
     }
 
+    /// Adds the service of every model that has `#[model(service(…))]`. One whose path another service of the program has
+    /// is left out: start from `Service::<Person>::declared()` to add hooks, methods or publishers to it.
+    #[must_use]
+    pub fn model_services(mut self) -> Self {
+        self.declared.of_models = true;
+        self
+    }
+
     /// Where services answer, in place of `/services`: `"/"` is the root, where Forge's own routes come first.
     #[must_use]
     pub fn services_at(mut self, path: impl Into<String>) -> Self {

@@ -5,6 +5,7 @@
 //! data into documents by `documents`, and runs plain operations on the database. Errors are `error`'s. Sockets call
 //! services and hear of their events by `realtime`.
 
+mod bind;
 mod changes;
 mod condition;
 mod context;
@@ -28,6 +29,7 @@ mod service;
 use axum::extract::Request;
 use axum::response::Response;
 
+pub(crate) use bind::{Declared, bind};
 pub use context::{HookContext, Method, MongoParams, Params, Provider};
 pub use error::{ErrorKind, ServiceError, ServiceResult};
 pub use fields::QueryFields;
@@ -38,7 +40,6 @@ pub use options::{Multi, Paginate};
 pub use realtime::{Audience, Channel, Channels, Connection, Event};
 pub(crate) use realtime::{Joined, Message, Sink, SocketCall};
 pub use registry::{Handle, Services};
-pub(crate) use service::{Declared, bind};
 pub use service::{Raw, Service};
 
 use crate::calls::Calls;

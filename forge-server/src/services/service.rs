@@ -5,24 +5,19 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use forge_core::Model;
 use forge_core::ir::Filter;
 use forge_core::json_form::JsonForm;
-use forge_core::model::{FieldDef, IndexDef, IndexKey, ModelDef, ModelRef};
-use forge_core::record::schema_of;
-use forge_core::types::Any;
-use forge_core::{Catalog, Error, Model, Result};
+use forge_core::service::{ServiceDef, declared_services};
 use serde_json::Value;
 
-use super::condition::{EVERYWHERE, Grammar, ON_REQUEST, OwnFilter};
+use super::condition::OwnFilter;
 use super::context::{HookContext, Method};
-use super::documents::{Documents, Key};
 use super::error::ServiceResult;
 use super::fields::QueryFields;
 use super::hooks::{Hook, Hooks};
-use super::kind::Kind;
-use super::options::{Multi, Options, Paginate};
-use super::realtime::{Audience, Channels, Event, Publishers, Realtime};
-use super::registry::Bound;
+use super::options::{Multi, Paginate};
+use super::realtime::{Audience, Channels, Event, Publishers};
 
 /// The documents of a collection without a model.
 #[derive(Debug)]
@@ -46,24 +41,24 @@ pub struct Service<M = Raw> {
 
 /// A service before it is checked against the rest of the program.
 pub(crate) struct Draft {
-    path: String,
-    form: Option<JsonForm>,
-    collection: String,
-    unique: Vec<String>,
-    id: Option<String>,
-    objectify: bool,
-    fields: Option<QueryFields>,
-    operators: BTreeSet<String>,
-    filters: BTreeMap<String, Option<OwnFilter>>,
-    paginate: Paginate,
-    multi: Multi,
-    methods: BTreeSet<Method>,
-    custom: BTreeMap<Arc<str>, Hook>,
-    estimate: bool,
-    general_duplicates: bool,
-    hooks: Hooks,
-    events: BTreeSet<Arc<str>>,
-    publishers: Publishers,
+    pub(super) path: String,
+    pub(super) form: Option<JsonForm>,
+    pub(super) collection: String,
+    pub(super) unique: Vec<String>,
+    pub(super) id: Option<String>,
+    pub(super) objectify: bool,
+    pub(super) fields: Option<QueryFields>,
+    pub(super) operators: BTreeSet<String>,
+    pub(super) filters: BTreeMap<String, Option<OwnFilter>>,
+    pub(super) paginate: Paginate,
+    pub(super) multi: Multi,
+    pub(super) methods: BTreeSet<Method>,
+    pub(super) custom: BTreeMap<Arc<str>, Hook>,
+    pub(super) estimate: bool,
+    pub(super) general_duplicates: bool,
+    pub(super) hooks: Hooks,
+    pub(super) events: BTreeSet<Arc<str>>,
+    pub(super) publishers: Publishers,
 }
 
 impl<M> fmt::Debug for Service<M> {
@@ -76,6 +71,15 @@ impl<M: Model> Service<M> {
     /// A service over `M`, at the name of its collection.
     pub fn new() -> Self {
         Self::over(M::def().collection, Some(JsonForm::of::<M>()))
+    }
+}
+
+impl<M: Model> Service<M> {
+    /// The service that `#[model(service(…))]` describes, to add hooks, methods and publishers to. Where `M` has no such
+    /// attribute it is that of [`new`](Service::new).
+    pub fn declared() -> Self {
+        let own = declared_services().find(|def| std::ptr::eq((def.form)().model().0, M::def()));
+        own.map_or_else(Self::new, |def| Self { draft: Draft::declared(def), _model: PhantomData })
     }
 }
 
@@ -122,27 +126,7 @@ impl Service<Raw> {
 
 impl<M> Service<M> {
     fn over(collection: &str, form: Option<JsonForm>) -> Self {
-        let draft = Draft {
-            path: collection.to_owned(),
-            form,
-            collection: collection.to_owned(),
-            unique: Vec::new(),
-            id: None,
-            objectify: true,
-            fields: None,
-            operators: BTreeSet::new(),
-            filters: BTreeMap::new(),
-            paginate: Paginate::default(),
-            multi: Multi::NONE,
-            methods: Method::DEFAULT.into_iter().collect(),
-            custom: BTreeMap::new(),
-            estimate: false,
-            general_duplicates: false,
-            hooks: Hooks::new(),
-            events: BTreeSet::new(),
-            publishers: Publishers::default(),
-        };
-        Self { draft, _model: PhantomData }
+        Self { draft: Draft::new(collection, form), _model: PhantomData }
     }
 
     /// Where it answers, below the place of all services. Parts like `:name` are parameters of the route.
@@ -289,137 +273,47 @@ impl<M> From<Service<M>> for Draft {
 }
 
 impl Draft {
-    /// The collection, and the unique paths that it asks for, where it has no model.
-    fn raw(&self) -> Option<(&str, &[String])> {
-        self.form.is_none().then_some((self.collection.as_str(), self.unique.as_slice()))
-    }
-
-    fn bind(self, raw: &BTreeMap<String, &'static ModelDef>, outer: &Hooks) -> Result<Bound> {
-        let documents = match self.form {
-            Some(form) => Documents::Typed(form),
-            None => {
-                let model = raw.get(&self.collection).copied();
-                let model = model.ok_or_else(|| Error::internal("a collection without a model"))?;
-                Documents::Raw(ModelRef(model))
-            }
-        };
-        for name in &self.operators {
-            if !ON_REQUEST.contains(&name.as_str()) && !EVERYWHERE.contains(&name.as_str()) {
-                return Err(Error::bad_request(format!(
-                    "the service {} cannot allow {name:?}: operators are {}",
-                    self.path,
-                    ON_REQUEST.join(", ")
-                )));
-            }
+    fn new(collection: &str, form: Option<JsonForm>) -> Self {
+        Self {
+            path: collection.to_owned(),
+            form,
+            collection: collection.to_owned(),
+            unique: Vec::new(),
+            id: None,
+            objectify: true,
+            fields: None,
+            operators: BTreeSet::new(),
+            filters: BTreeMap::new(),
+            paginate: Paginate::default(),
+            multi: Multi::NONE,
+            methods: Method::DEFAULT.into_iter().collect(),
+            custom: BTreeMap::new(),
+            estimate: false,
+            general_duplicates: false,
+            hooks: Hooks::new(),
+            events: BTreeSet::new(),
+            publishers: Publishers::default(),
         }
-        let fields = self.form.as_ref().map(QueryFields::of_model).or(self.fields);
-        let key = key(&self.path, self.id.as_deref(), self.form.as_ref(), fields.as_ref(), self.objectify)?;
-        let grammar =
-            Grammar { fields, operators: self.operators, filters: self.filters, objectify: self.objectify };
-        let options = Options {
-            documents,
-            grammar,
-            key,
-            paginate: self.paginate,
-            multi: self.multi,
-            estimate: self.estimate,
-            general_duplicates: self.general_duplicates,
-        };
-        let hooks = Arc::new(self.hooks.within(outer));
-        let (methods, custom, events, publishers) = (self.methods, self.custom, self.events, self.publishers);
-        Ok(Bound { path: self.path.into(), options, methods, custom, hooks, events, publishers })
     }
-}
 
-fn key(
-    path: &str,
-    id: Option<&str>,
-    form: Option<&JsonForm>,
-    fields: Option<&QueryFields>,
-    objectify: bool,
-) -> Result<Key> {
-    let client = match (id, form) {
-        (Some(id), _) => id.to_owned(),
-        (None, Some(form)) => form.model().id_field().client.to_owned(),
-        (None, None) => "_id".to_owned(),
-    };
-    let known = fields.and_then(|fields| fields.find(&client));
-    if form.is_some() && known.is_none() {
-        return Err(Error::bad_request(format!(
-            "the service {path} has the id {client:?}, which clients cannot read"
-        )));
-    }
-    let (stored, kind) = match known {
-        Some(rule) => (rule.stored, rule.kind),
-        None => (client.clone(), if client == "_id" && objectify { Kind::Key } else { Kind::Any }),
-    };
-    // A raw `_id` may be anything: what is no ObjectId is looked for as it is.
-    let kind = if form.is_none() && stored == "_id" && objectify { Kind::Key } else { kind };
-    Ok(Key { client, stored, kind, objectify })
-}
-
-/// What a program says about its services, before it is checked.
-#[derive(Default)]
-pub(crate) struct Declared {
-    /// The services.
-    pub(crate) drafts: Vec<Draft>,
-    /// What runs outside of the hooks of every service.
-    pub(crate) hooks: Hooks,
-    /// Where they answer.
-    pub(crate) at: String,
-    /// Connections and events.
-    pub(crate) realtime: Realtime,
-}
-
-/// The services of a program, and the models that stand for collections without one.
-///
-/// # Errors
-/// `bad_request` where two services have one path, or one that names an operator that does not exist.
-pub(crate) fn bind(
-    declared: Declared,
-    catalog: &Catalog,
-) -> Result<(super::registry::Services, Vec<&'static ModelDef>)> {
-    let Declared { drafts, hooks: outer, at: prefix, realtime } = declared;
-    let mut paths = BTreeSet::new();
-    let mut unique: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for draft in &drafts {
-        if draft.path.is_empty() || !paths.insert(draft.path.clone()) {
-            return Err(Error::bad_request(format!("two services have the path {:?}, or none", draft.path)));
+    /// What a model's attribute describes.
+    pub(super) fn declared(def: &ServiceDef) -> Self {
+        let form = (def.form)();
+        let mut draft = Self::new(form.model().collection, Some(form));
+        if let Some(path) = def.path {
+            draft.path = path.to_owned();
         }
-        let Some((collection, wanted)) = draft.raw() else { continue };
-        if let Some(model) = catalog.by_collection(collection) {
-            let name = model.name;
-            return Err(Error::bad_request(format!(
-                "the service {} is over the collection {collection:?} of {name}: use Service::<{name}>::new(), so that \
-                 its rules hold",
-                draft.path
-            )));
+        draft.paginate = Paginate { default: def.page, max: def.max_page };
+        let [create, patch, remove] = ["create", "patch", "remove"].map(|name| def.multi.contains(&name));
+        draft.multi = Multi { create, patch, remove };
+        if let Some(methods) = def.methods {
+            draft.methods = methods.iter().map(|name| Method::named(name)).collect();
         }
-        unique.entry(collection.to_owned()).or_default().extend(wanted.iter().cloned());
+        draft.operators.extend(def.operators.iter().map(|name| (*name).to_owned()));
+        draft.filters.extend(def.filters.iter().map(|name| ((*name).to_owned(), None)));
+        draft.id = def.id.map(str::to_owned);
+        draft.events.extend(def.events.iter().map(|name| Arc::from(*name)));
+        draft.estimate = def.estimated_count;
+        draft
     }
-    let raw: BTreeMap<_, _> = unique
-        .into_iter()
-        .map(|(collection, paths)| (collection.clone(), raw_model(collection, paths)))
-        .collect();
-    let bound = drafts.into_iter().map(|draft| draft.bind(&raw, &outer)).collect::<Result<Vec<_>>>()?;
-    Ok((super::registry::Services::new(&prefix, bound, realtime), raw.into_values().collect()))
-}
-
-/// A model of any documents. Made once for each collection, and kept for the life of the program.
-fn raw_model(collection: String, unique: BTreeSet<String>) -> &'static ModelDef {
-    let leak = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
-    let name = leak(collection);
-    let mut fields = vec![FieldDef::new("_id", "_id", "_id", schema_of::<Any>)];
-    let mut indexes = Vec::new();
-    for path in unique {
-        let path = leak(path);
-        fields.push(FieldDef { optional: true, ..FieldDef::new(path, path, path, schema_of::<Any>) });
-        let keys: &'static [_] = Box::leak(Box::new([(path, IndexKey::Ascending)]));
-        indexes.push(IndexDef { unique: true, sparse: true, ..IndexDef::new(keys) });
-    }
-    let model = ModelDef {
-        indexes: Box::leak(indexes.into_boxed_slice()),
-        ..ModelDef::new(name, name, Box::leak(fields.into_boxed_slice()), 0)
-    };
-    Box::leak(Box::new(model))
 }

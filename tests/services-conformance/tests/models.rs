@@ -55,6 +55,28 @@ pub struct Shelf {
     pub label: String,
 }
 
+#[derive(Debug, Clone, Model)]
+#[model(
+    collection = "articles",
+    service(
+        path = "texts",
+        paginate(default = 2, max = 3),
+        multi = [create],
+        methods = [find, get, create, patch],
+        operators = [regex],
+        filters = [org],
+        id = "slug",
+        events = [read],
+    )
+)]
+pub struct Article {
+    #[model(id)]
+    pub id: Id<Article>,
+    #[model(unique)]
+    pub slug: String,
+    pub words: i32,
+}
+
 async fn serve(app: App) -> Server {
     app.database("memory:").build().await.unwrap()
 }
@@ -266,6 +288,41 @@ async fn a_hook_chooses_the_tenant() {
 async fn the_collection_of_a_model_cannot_be_had_raw() {
     let error = App::new().database("memory:").service(Service::raw("members")).build().await.unwrap_err();
     assert!(error.to_string().contains("Service::<Member>::new()"), "{error}");
+}
+
+#[tokio::test]
+async fn models_declare_their_services() {
+    let server = serve(App::new().model_services()).await;
+    let article = |slug: &str, words: i32| json!({ "slug": slug, "words": words });
+    let three = json!([article("a", 1), article("b", 2), article("c", 3)]);
+    assert_eq!(send(&server, "POST", "texts", three).await.0, 201);
+    let (_, page) = send(&server, "GET", "texts?$sort[words]=-1", Value::Null).await;
+    assert_eq!(
+        (&page["total"], &page["limit"], &page["data"][0]["slug"]),
+        (&json!(3), &json!(2), &json!("c"))
+    );
+    assert_eq!(send(&server, "GET", "texts?$limit=9&slug[$regex]=^a", Value::Null).await.1["limit"], 3);
+    assert_eq!(send(&server, "GET", "texts?slug[$exists]=true", Value::Null).await.0, 400);
+    let patched = send(&server, "PATCH", "texts/b", json!({ "words": 9 })).await;
+    assert_eq!((patched.0, &patched.1["words"]), (200, &json!(9)));
+    for method in ["PUT", "DELETE"] {
+        assert_eq!(send(&server, method, "texts/b", article("b", 1)).await.0, 405);
+    }
+    assert_eq!(send(&server, "PATCH", "texts", json!({ "words": 9 })).await.0, 405);
+    let unread = send(&server, "GET", "texts?$org=x", Value::Null).await.1;
+    assert!(unread["message"].as_str().unwrap().contains("for a hook"), "{unread}");
+}
+
+#[tokio::test]
+async fn a_declared_service_is_the_base_of_one_with_hooks() {
+    let org = Hooks::new().before([], |mut call| async move {
+        call.params.query.remove("$org");
+        Ok(call)
+    });
+    let app = App::new().service(Service::<Article>::declared().hooks(org)).model_services();
+    let server = serve(app).await;
+    let found = send(&server, "GET", "texts?$org=x", Value::Null).await;
+    assert_eq!((found.0, &found.1["limit"]), (200, &json!(2)));
 }
 
 #[tokio::test]

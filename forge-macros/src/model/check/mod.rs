@@ -6,6 +6,7 @@ mod names;
 mod relations;
 mod rules;
 mod schema;
+mod service;
 mod tenant;
 mod vectors;
 mod version;
@@ -15,6 +16,7 @@ use syn::Ident;
 use super::ast::{Field, Struct};
 use crate::attr::index::Kind;
 use crate::attr::model::{OnDelete, RelationKind, Through};
+use crate::attr::service::Service;
 use crate::diag::Diag;
 use crate::names as words;
 
@@ -40,6 +42,7 @@ pub(crate) struct Model<'a> {
     /// The stored path of the version.
     pub(crate) version: Option<String>,
     pub(crate) vectors: Vec<Vector>,
+    pub(crate) service: Option<Service>,
 }
 
 impl Model<'_> {
@@ -165,7 +168,21 @@ pub(crate) fn model<'a>(ast: &'a Struct, diag: &Diag) -> Option<Model<'a>> {
     let shard_key = schema::shard_key(ast, &fields, diag);
     schema::view(ast, diag);
     let vectors = vectors::check(ast, &fields, diag);
-    Some(Model { ast, collection, fields, id: id?, relations, indexes, shard_key, tenant, version, vectors })
+    let service = service::service(ast, &fields, diag);
+    let id = id?;
+    Some(Model {
+        ast,
+        collection,
+        fields,
+        id,
+        relations,
+        indexes,
+        shard_key,
+        tenant,
+        version,
+        vectors,
+        service,
+    })
 }
 
 fn collection(ast: &Struct, diag: &Diag) -> String {

@@ -10,6 +10,7 @@ mod insert;
 mod patch;
 pub(crate) mod record;
 pub(crate) mod rules;
+mod service;
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
@@ -57,6 +58,7 @@ pub(crate) fn model(model: &Model<'_>) -> TokenStream {
     let definition = definition::definition(model, &names);
     let implementation = implementation(model, &names);
     let record = own_record(model, &names);
+    let service = service::registration(model, &names);
     let mut writes = TokenStream::new();
     if !model.is_view() {
         structs.extend([insert::structure(model, &names), patch::structure(model, &names)]);
@@ -77,6 +79,7 @@ pub(crate) fn model(model: &Model<'_>) -> TokenStream {
             #implementation
             #record
             #writes
+            #service
         };
     }
 }
