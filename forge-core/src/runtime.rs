@@ -207,11 +207,12 @@ impl Runtime {
         }
         let db = call.db.counting(call.written.clone());
         let (call, args) = (&call, &args);
-        db.transaction_with(options(handler), async |tx| {
+        let transaction = db.transaction_with(options(handler), async |tx| {
             let call = Call { db: tx, ..call.clone() };
             handler.run(call, args.clone()).await
-        })
-        .await
+        });
+        // Large, and not for the mutations without a transaction to carry about.
+        Box::pin(transaction).await
     }
 
     pub(crate) async fn nested_query(&self, call: &Call, name: &str, args: Box<RawValue>) -> Result<Json> {

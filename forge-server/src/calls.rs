@@ -12,6 +12,7 @@ use forge_core::handler::{HandlerDef, HandlerKind, Json};
 use forge_core::runtime::MutationAnswer;
 use forge_core::{Auth, Caller, Db, Error, ErrorCode, Result, Runtime};
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -201,7 +202,9 @@ impl Calls {
         let started = Instant::now();
         let span =
             handler.map_or_else(Span::none, |handler| trace::call(HandlerKind::Mutation, handler.name));
-        let answer = self.watched_mutation(name, handler, active, work.instrument(span.clone())).await;
+        // In a box from here on: it is moved into another task where the caller goes away.
+        let work = work.instrument(span.clone()).boxed();
+        let answer = self.watched_mutation(name, handler, active, work).await;
         if !span.is_none() {
             trace::called(&span, &code(&answer));
         }
@@ -222,7 +225,7 @@ impl Calls {
         name: &str,
         handler: Option<&'static HandlerDef>,
         active: Busy,
-        work: impl Future<Output = StoredAnswer> + Send + 'static,
+        work: BoxFuture<'static, StoredAnswer>,
     ) -> StoredAnswer {
         // After it is counted, so that a drain either waits for it or is seen here.
         if self.is_draining() {
@@ -299,7 +302,7 @@ impl Calls {
             Some(kept) if handler.transaction => {
                 self.bare_mutation(handler, &args, caller, Some(&kept)).await
             }
-            Some(kept) => self.claimed_mutation(handler, &args, caller, &kept).await,
+            Some(kept) => self.claimed_mutation(handler, &args, caller, &kept).boxed().await,
             None => self.bare_mutation(handler, &args, caller, None).await,
         };
         if is_final(&answer) {
@@ -359,7 +362,7 @@ impl Calls {
             let Some(kept) = kept else { return self.runtime.mutation(name, args, caller).await };
             let find = async |tx: Db| Ok(kept.find(&tx).await?.map(|answer| Json(answer.body)));
             let keep = async |tx: Db, answer: Json| kept.keep(&tx, OK_STATUS, &answer.0).await;
-            self.runtime.mutation_once(name, args, caller, find, keep).await
+            self.runtime.mutation_once(name, args, caller, find, keep).boxed().await
         };
         let longest = self.limits.mutation_deadline.max(self.gates.deadline(handler) + Self::grace(handler));
         match tokio::time::timeout(longest, AssertUnwindSafe(run).catch_unwind()).await {

@@ -1,53 +1,79 @@
 //! The WebSocket endpoint: one task that reads a socket, one that writes it, one for each call under way.
 
+pub(crate) mod handshake;
 mod identity;
+mod wire;
 
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
 use forge_core::handler::HandlerKind;
 use forge_core::{Caller, Error, Result};
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::FutureExt as _;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout, timeout_at};
+use tokio_tungstenite::tungstenite::protocol::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::calls::Calls;
 use crate::json;
 use crate::live::event::SubId;
 use crate::live::hub::{Start, Subscriber};
-use crate::live::outbox::{Closing, Outbox, Outgoing};
+use crate::live::outbox::{Closing, Outbox, Outgoing as Waiting};
 use crate::protocol::{self, Malformed, Request};
 use crate::services::{Message as Event, Services, Sink, SocketCall};
+use handshake::Connection;
 use identity::Known;
+use wire::{Incoming, Outgoing};
+
+/// For how long a client may go on sending after the server said that it is the end.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Serves a socket until it closes.
-pub(crate) async fn serve(socket: WebSocket, calls: Calls, services: Services, caller: Caller) {
-    let (mut sink, stream) = socket.split();
+pub(crate) async fn serve(connection: Connection, calls: Calls, services: Services, caller: Caller) {
+    let Connection { read, write, early } = connection;
+    let mut outgoing = Outgoing(write);
     let subscriber = match calls.hub.open().await {
         Ok(subscriber) => Arc::new(subscriber),
         Err(error) => {
-            let _ = sink.send(close(close_code::AGAIN, error.message())).await;
-            return;
+            let _ = timeout(calls.limits.send, outgoing.refuse(CloseCode::Again, error.message())).await;
+            return outgoing.end().await;
         }
     };
     let session: Arc<str> = calls.runtime.db().env().uuid().to_string().into();
     let outbox = subscriber.outbox.clone();
     outbox.text(protocol::ready(&session, calls.hub.version()));
-    let writer = tokio::spawn(write(sink, outbox.clone(), calls.clone()));
-    let abort = writer.abort_handle();
-    let joined = services.connect(caller.clone(), Events(outbox));
+    let mut incoming = Incoming::new(read, &early, outbox.clone(), calls.limits.frame_bytes).await;
+    drop(early);
+    let mut writer = tokio::spawn(send(outgoing, outbox.clone(), calls.clone()));
+    let limits = calls.limits.clone();
+    let joined = services.connect(caller.clone(), Events(outbox.clone()));
     let identity = Known::new(&calls, caller, session, subscriber.clone(), joined);
     let slots = Arc::new(Semaphore::new(calls.limits.calls));
     let reader = Reader { calls, services, identity, subscriber, slots };
-    tokio::select! {
-        () = reader.read(stream) => {}
-        _ = writer => {}
+    let ended = tokio::select! {
+        ended = reader.read(&mut incoming) => ended,
+        _ = &mut writer => return linger(incoming).await,
+    };
+    match ended {
+        Some(reason) => {
+            outbox.close(reason);
+            if timeout(limits.send + LINGER, &mut writer).await.is_ok() {
+                return linger(incoming).await;
+            }
+            writer.abort();
+        }
+        None => writer.abort(),
     }
-    abort.abort();
+}
+
+/// Lets the client see the end.
+async fn linger(incoming: Incoming) {
+    let _ = timeout(LINGER, incoming.drain()).await;
 }
 
 /// Events of services, on their way to a socket.
@@ -60,34 +86,47 @@ impl Sink for Events {
 }
 
 /// Sends what waits, and pings, until the end.
-async fn write(mut sink: SplitSink<WebSocket, Message>, outbox: Arc<Outbox>, calls: Calls) {
+async fn send(mut outgoing: Outgoing, outbox: Arc<Outbox>, calls: Calls) {
     let limits = &calls.limits;
     let mut pings = interval_at(Instant::now() + limits.heartbeat, limits.heartbeat);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let message = tokio::select! {
-            outgoing = outbox.next() => match outgoing {
-                Outgoing::Text(text) => Message::Text(text),
-                Outgoing::Close(reason) => {
-                    if reason == Closing::GoingAway {
-                        let hint = Message::Text(protocol::closing(pause(&calls)).into());
-                        let _ = timeout(limits.send, sink.send(hint)).await;
-                    }
-                    let _ = timeout(limits.send, sink.send(farewell(reason))).await;
-                    return;
-                }
-            },
-            _ = pings.tick() => Message::Ping(Default::default()),
+        let waiting = tokio::select! {
+            waiting = outbox.next() => Some(waiting),
+            _ = pings.tick() => None,
         };
-        match timeout(limits.send, sink.send(message)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return,
-            Err(_) => {
-                // The frame that is stuck comes first on the wire; this reaches clients that wake up in time.
-                let _ = timeout(limits.send, sink.send(farewell(Closing::TooSlow))).await;
-                return;
+        let sent = match waiting {
+            Some(Waiting::Text(text)) => in_time(limits.send, outgoing.text(&text)).await,
+            Some(Waiting::Reply(bytes)) => in_time(limits.send, outgoing.reply(&bytes)).await,
+            None => in_time(limits.send, outgoing.ping()).await,
+            Some(Waiting::Close(reason)) => Err(Some(reason)),
+        };
+        let Err(reason) = sent else { continue };
+        let farewell = async {
+            if reason == Some(Closing::GoingAway) {
+                let _ = outgoing.text(&protocol::closing(pause(&calls)).into()).await;
             }
-        }
+            if let Some(reason) = reason {
+                let _ = outgoing.close(reason).await;
+            }
+            outgoing.end().await;
+        };
+        let _ = timeout(limits.send, farewell).await;
+        return;
+    }
+}
+
+/// Sends within `time`. Otherwise the socket ends: because the client is too slow, where it takes the frame at last, and
+/// without a word where it is gone.
+async fn in_time(time: Duration, send: impl Future<Output = io::Result<()>>) -> Result<(), Option<Closing>> {
+    let mut send = pin!(send);
+    match timeout(time, send.as_mut()).await {
+        Ok(sent) => sent.map_err(|_| None),
+        // Half a frame would make what comes behind it unreadable.
+        Err(_) => match timeout(time, send).await {
+            Ok(Ok(())) => Err(Some(Closing::TooSlow)),
+            _ => Err(None),
+        },
     }
 }
 
@@ -99,18 +138,6 @@ fn pause(calls: &Calls) -> Duration {
     spread.mul_f64(f64::from(u16::from_le_bytes([low, high])) / f64::from(u16::MAX))
 }
 
-fn farewell(reason: Closing) -> Message {
-    match reason {
-        Closing::GoingAway => close(close_code::AWAY, "the server is stopping"),
-        Closing::TooLarge => close(close_code::SIZE, "the frame is too large"),
-        Closing::TooSlow => close(close_code::AGAIN, "frames are taken too slowly"),
-    }
-}
-
-fn close(code: u16, reason: &str) -> Message {
-    Message::Close(Some(CloseFrame { code, reason: Utf8Bytes::from(reason) }))
-}
-
 struct Reader {
     calls: Calls,
     services: Services,
@@ -120,35 +147,37 @@ struct Reader {
 }
 
 impl Reader {
-    async fn read(mut self, mut stream: SplitStream<WebSocket>) {
+    /// Obeys the client until the end, and tells how that is said; none where there is nobody to tell.
+    async fn read(mut self, incoming: &mut Incoming) -> Option<Closing> {
         // Dropping the set ends the queries of a client that went away.
         let mut tasks = JoinSet::new();
-        let outbox = self.subscriber.outbox.clone();
         let mut heard = Instant::now();
         loop {
             while tasks.try_join_next().is_some() {}
             let message = tokio::select! {
-                message = timeout_at(heard + self.calls.limits.dead, stream.next()) => message,
+                message = timeout_at(heard + self.calls.limits.dead, incoming.next()) => message,
                 () = sleep_until(self.identity.due()) => {
-                    self.identity.check().await;
+                    self.identity.check().boxed().await;
                     continue;
                 }
             };
             heard = Instant::now();
-            let message = match message {
-                Ok(Some(Ok(message))) => message,
-                Ok(Some(Err(error))) => return refuse_frame(&outbox, error).await,
-                // Silent for too long, or gone.
-                Ok(None) | Err(_) => return,
-            };
+            // Silent for too long, or gone.
+            let Ok(Some(message)) = message else { return None };
             match message {
-                Message::Text(text) => self.take(&text, &mut tasks).await,
-                Message::Binary(_) => {
+                // In a box of its own while it is done: a socket is idle most of the time.
+                Ok(Message::Text(text)) => self.take(&text, &mut tasks).boxed().await,
+                Ok(Message::Binary(_)) => {
                     let error = Error::bad_request("binary frames are not understood; send JSON as text");
-                    outbox.text(protocol::error(None, &error));
+                    self.subscriber.outbox.text(protocol::error(None, &error));
                 }
-                Message::Close(_) => return,
-                Message::Ping(_) | Message::Pong(_) => {}
+                Ok(Message::Close(_)) => {
+                    // Only reading on brings out the answer.
+                    incoming.next().await;
+                    return Some(Closing::ByClient);
+                }
+                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
+                Err(error) => return wire::ending(&error),
             }
         }
     }
@@ -271,24 +300,4 @@ impl Reader {
             }
         }
     }
-}
-
-/// A frame over the limit is told with 1009; after other failures there is nobody to tell.
-async fn refuse_frame(outbox: &Outbox, error: axum::Error) {
-    if is_too_long(&error) {
-        outbox.close(Closing::TooLarge);
-        // The writer ends the socket; ending here first would cut it off.
-        std::future::pending::<()>().await;
-    }
-}
-
-fn is_too_long(error: &axum::Error) -> bool {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = source {
-        if error.to_string().contains("too long") {
-            return true;
-        }
-        source = error.source();
-    }
-    false
 }

@@ -14,8 +14,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Path, Query, State, WebSocketUpgrade};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{Html, IntoResponse, Response};
@@ -37,8 +36,6 @@ const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-
 /// Where operators read what live queries cost.
 pub(crate) const LIVE_REPORT: &str = "/doctor/live";
 const VERSION: HeaderName = HeaderName::from_static("x-forge-version");
-/// What a socket keeps for reading, and for writing, in bytes.
-const SOCKET_BUFFER: usize = 4 * 1024;
 /// The longest that `/readyz` waits for the database.
 const PING: Duration = Duration::from_secs(2);
 
@@ -238,24 +235,15 @@ async fn get_openapi(State(server): State<Routes>, headers: HeaderMap) -> Respon
     server.openapi.answer(&headers)
 }
 
-async fn upgrade(
-    State(server): State<Routes>,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Result<Response, ApiError> {
-    let upgrade = upgrade
-        .map_err(|_| Error::bad_request("/ws is a WebSocket; connect to it with a WebSocket client"))?;
+async fn upgrade(State(server): State<Routes>, mut request: Request) -> Result<Response, ApiError> {
+    let handshake = ws::handshake::Handshake::of(&mut request)?;
     if server.calls.is_draining() {
         return Err(Error::unavailable("the server is stopping").into());
     }
     let calls = server.calls.clone();
-    let caller = calls.caller(request::texts(&headers)).await?;
-    let max = calls.limits.frame_bytes;
-    let upgrade = upgrade.max_message_size(max).max_frame_size(max);
-    // The default buffers are 128 KiB each, for every idle socket.
-    let upgrade = upgrade.read_buffer_size(SOCKET_BUFFER).write_buffer_size(SOCKET_BUFFER);
+    let caller = calls.caller(request::texts(request.headers())).await?;
     let services = server.services.clone();
-    Ok(upgrade.on_upgrade(move |socket| ws::serve(socket, calls, services, caller)))
+    Ok(handshake.accept(move |connection| ws::serve(connection, calls, services, caller)))
 }
 
 async fn ready(State(server): State<Routes>) -> Result<Response, ApiError> {

@@ -1,8 +1,7 @@
 //! What goes into the live-query machine and what comes out of it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use axum::extract::ws::Utf8Bytes;
 use forge_core::adapter::{Commit, Read};
 use forge_core::context::Seen;
 use forge_core::{Caller, Error};
@@ -80,7 +79,7 @@ pub(crate) struct Outcome {
 }
 
 /// A result, serialized once for all who see it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Data {
     /// A short hash of `json`.
     pub(crate) hash: Arc<str>,
@@ -88,43 +87,14 @@ pub(crate) struct Data {
     pub(crate) json: Arc<str>,
     /// How to get here from the result before, where somebody wants to know and it is shorter than `json`.
     pub(crate) delta: Option<Arc<Delta>>,
-    /// The frame that brings this result alone, as the first socket needed it: most others need the same.
-    frame: Arc<OnceLock<SharedFrame>>,
 }
-
-/// A whole frame, and for whom it is right.
-#[derive(Debug)]
-struct SharedFrame {
-    version: u64,
-    id: SubId,
-    text: Utf8Bytes,
-}
-
-impl PartialEq for Data {
-    fn eq(&self, other: &Self) -> bool {
-        (&self.hash, &self.json, &self.delta) == (&other.hash, &other.json, &other.delta)
-    }
-}
-
-impl Eq for Data {}
 
 impl Data {
     /// The result with this text.
     pub(crate) fn new(json: impl Into<Arc<str>>) -> Self {
         let json = json.into();
         let hash = crate::json::short_hash(json.as_bytes()).into();
-        Self { hash, json, delta: None, frame: Arc::default() }
-    }
-
-    /// The frame with this result alone, all of it: made by `render` for the first socket that asks, and shared by those
-    /// whose version and number are the same.
-    pub(crate) fn frame(&self, version: u64, id: SubId, render: impl Fn() -> Utf8Bytes) -> Utf8Bytes {
-        // Kept only for those who share it: this one and the live query itself hold the result in any case.
-        if self.frame.get().is_none() && Arc::strong_count(&self.frame) <= 2 {
-            return render();
-        }
-        let shared = self.frame.get_or_init(|| SharedFrame { version, id, text: render() });
-        if (shared.version, shared.id) == (version, id) { shared.text.clone() } else { render() }
+        Self { hash, json, delta: None }
     }
 
     /// The same result, with how it differs from the one before it.

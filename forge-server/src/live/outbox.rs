@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::extract::ws::Utf8Bytes;
 use tokio::sync::Notify;
 
 use super::event::{Content, Frame, Item, SubId};
@@ -13,8 +12,14 @@ use crate::protocol;
 /// Why a socket is closed by the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Closing {
+    /// The client ended it; the answer to that is among the replies.
+    ByClient,
     /// 1001: the server goes away.
     GoingAway,
+    /// 1002: the client broke the protocol of WebSocket.
+    Malformed,
+    /// 1007: the client sent a text that is none.
+    NotText,
     /// 1009: the client sent too large a frame.
     TooLarge,
     /// 1013: the client takes frames too slowly.
@@ -24,10 +29,45 @@ pub(crate) enum Closing {
 /// Something to send.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outgoing {
-    /// A text frame; others may send the same bytes.
-    Text(Utf8Bytes),
+    /// A text frame.
+    Text(Text),
+    /// Bytes of the protocol of WebSocket itself: a pong, or the answer to the client's end.
+    Reply(Vec<u8>),
     /// The end.
     Close(Closing),
+}
+
+/// The text of a frame: what is the socket's own, what is shared with others, and what is always the same. Of an update
+/// that brings one whole result, only the first words are the socket's own.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Text {
+    head: String,
+    shared: Option<Arc<str>>,
+    tail: &'static str,
+}
+
+impl Text {
+    /// The pieces of the text, in their order.
+    pub(crate) fn pieces(&self) -> [&str; 3] {
+        [&self.head, self.shared.as_deref().unwrap_or(""), self.tail]
+    }
+
+    /// The length in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.pieces().iter().map(|piece| piece.len()).sum()
+    }
+}
+
+impl From<String> for Text {
+    fn from(head: String) -> Self {
+        Self { head, ..Self::default() }
+    }
+}
+
+impl From<Arc<str>> for Text {
+    fn from(shared: Arc<str>) -> Self {
+        Self { shared: Some(shared), ..Self::default() }
+    }
 }
 
 /// The queue of one socket.
@@ -40,7 +80,9 @@ pub(crate) struct Outbox {
 
 #[derive(Debug, Default)]
 struct State {
-    texts: VecDeque<Utf8Bytes>,
+    /// The newest reply: of several pings, the last is answered (RFC 6455, 5.5.3).
+    reply: Option<Vec<u8>>,
+    texts: VecDeque<Text>,
     update: Option<(u64, BTreeMap<SubId, Item>)>,
     bytes: usize,
     closing: Option<Closing>,
@@ -67,9 +109,16 @@ impl Outbox {
     }
 
     /// Adds a text frame; others may have the same bytes.
-    pub(crate) fn text(&self, text: impl Into<Utf8Bytes>) {
+    pub(crate) fn text(&self, text: impl Into<Text>) {
         let Some(mut state) = self.open_state() else { return };
         state.push(text);
+        self.filled(state);
+    }
+
+    /// Adds what the protocol itself answers a client, in place of an earlier such that still waits.
+    pub(crate) fn reply(&self, bytes: &[u8]) {
+        let Some(mut state) = self.open_state() else { return };
+        state.reply = Some(bytes.to_vec());
         self.filled(state);
     }
 
@@ -104,7 +153,13 @@ impl Outbox {
 
     /// Ends the socket once what waits is sent. The first reason stays.
     pub(crate) fn close(&self, reason: Closing) {
-        self.state().closing.get_or_insert(reason);
+        let mut state = self.state();
+        if reason == Closing::ByClient {
+            // Nobody reads what comes behind the answer.
+            *state = State { reply: state.reply.take(), closing: state.closing, ..State::default() };
+        }
+        state.closing.get_or_insert(reason);
+        drop(state);
         self.filled.notify_one();
     }
 
@@ -130,7 +185,7 @@ impl State {
         self.texts.len() + self.update.as_ref().map_or(0, |(_, items)| items.len())
     }
 
-    fn push(&mut self, text: impl Into<Utf8Bytes>) {
+    fn push(&mut self, text: impl Into<Text>) {
         let text = text.into();
         self.bytes += text.len();
         self.texts.push_back(text);
@@ -159,6 +214,9 @@ impl State {
     }
 
     fn pop(&mut self) -> Option<Outgoing> {
+        if let Some(reply) = self.reply.take() {
+            return Some(Outgoing::Reply(reply));
+        }
         if let Some(text) = self.texts.pop_front() {
             self.bytes = self.bytes.saturating_sub(text.len());
             return Some(Outgoing::Text(text));
@@ -171,14 +229,17 @@ impl State {
     }
 }
 
-/// The frame of an update. Where it is nothing but one whole result, it is shared.
-fn frame(version: u64, items: &BTreeMap<SubId, Item>) -> Utf8Bytes {
-    let render = || render(version, items.values()).into();
+/// The frame of an update.
+fn frame(version: u64, items: &BTreeMap<SubId, Item>) -> Text {
     match items.first_key_value() {
         Some((id, Item { data, content: Content::Whole, .. })) if items.len() == 1 => {
-            data.frame(version, *id, render)
+            let hash = &data.hash;
+            let head = format!(
+                r#"{{"op":"update","version":{version},"results":[{{"id":{id},"hash":"{hash}","data":"#
+            );
+            Text { head, shared: Some(data.json.clone()), tail: "}]}" }
         }
-        _ => render(),
+        _ => render(version, items.values()).into(),
     }
 }
 
@@ -218,30 +279,42 @@ mod tests {
         Frame::Update { version, results: results.iter().map(item).collect() }
     }
 
-    async fn next_update(outbox: &Outbox) -> serde_json::Value {
+    async fn next_text(outbox: &Outbox) -> Text {
         match outbox.next().await {
-            Outgoing::Text(text) => serde_json::from_str(&text).unwrap(),
-            Outgoing::Close(reason) => panic!("{reason:?}"),
+            Outgoing::Text(text) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn next_update(outbox: &Outbox) -> serde_json::Value {
+        serde_json::from_str(&next_text(outbox).await.pieces().concat()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn sockets_share_a_result_and_not_its_number_or_version() {
+        let data = Data::new("[1,2,3]");
+        for (version, id) in [(1, 1), (2, 7)] {
+            let outbox = Outbox::new(1_000);
+            let item = Item { id, data: data.clone(), content: Content::Whole };
+            outbox.frame(Frame::Update { version, results: vec![item] });
+            let text = next_text(&outbox).await;
+            assert!(std::ptr::eq(text.pieces()[1], &*data.json));
+            let frame: serde_json::Value = serde_json::from_str(&text.pieces().concat()).unwrap();
+            let result = serde_json::json!({ "id": id, "hash": &*data.hash, "data": [1, 2, 3] });
+            let whole = serde_json::json!({ "op": "update", "version": version, "results": [result] });
+            assert_eq!(frame, whole);
+            assert_eq!(text.len(), text.pieces().concat().len());
         }
     }
 
     #[tokio::test]
-    async fn sockets_with_the_same_frame_share_its_bytes() {
-        let data = Data::new("[1,2,3]");
-        let _others = data.clone();
-        let sent = async |version: u64, id: SubId| {
-            let outbox = Outbox::new(1_000);
-            let item = Item { id, data: data.clone(), content: Content::Whole };
-            outbox.frame(Frame::Update { version, results: vec![item] });
-            match outbox.next().await {
-                Outgoing::Text(text) => text,
-                Outgoing::Close(reason) => panic!("{reason:?}"),
-            }
-        };
-        let (first, second) = (sent(1, 1).await, sent(1, 1).await);
-        assert!(std::ptr::eq(first.as_str(), second.as_str()));
-        assert!(sent(2, 1).await.contains(r#""version":2"#));
-        assert!(sent(1, 7).await.contains(r#"{"id":7,"#));
+    async fn of_many_pings_the_last_is_answered_and_before_what_waits() {
+        let outbox = Outbox::new(1_000);
+        outbox.text("waits".to_owned());
+        (0..10_000_u32).for_each(|n| outbox.reply(&n.to_le_bytes()));
+        assert_eq!(outbox.next().await, Outgoing::Reply(9_999_u32.to_le_bytes().to_vec()));
+        assert_eq!(next_text(&outbox).await.pieces()[0], "waits");
+        assert_eq!(outbox.try_next(), None);
     }
 
     #[tokio::test]

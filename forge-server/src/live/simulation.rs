@@ -191,7 +191,7 @@ impl World {
         }
         client.reads = false;
         while let Some(Outgoing::Text(text)) = self.clients[&socket].outbox.try_next() {
-            self.receive(socket, &serde_json::from_str(&text).unwrap());
+            self.receive(socket, &serde_json::from_str(&text.pieces().concat()).unwrap());
         }
     }
 

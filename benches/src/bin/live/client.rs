@@ -1,12 +1,15 @@
 //! Clients that cost next to nothing: WebSockets that look at the first bytes of a frame, HTTP that looks at its length.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
@@ -121,31 +124,40 @@ impl Socket {
 }
 
 /// Reads frames until the end, and reports the results in them.
-async fn receive(stream: OwnedReadHalf, arrivals: Rc<Arrivals>, count: Count) {
-    let mut frames = Vec::new();
-    while stream.readable().await.is_ok() {
-        // One buffer for all sockets: an idle one costs nothing.
-        let read = BUFFER.with_borrow_mut(|buffer| {
-            let read = stream.try_read(buffer);
-            if let Ok(length) = read {
-                frames.extend_from_slice(&buffer[..length]);
-            }
-            read
-        });
-        match read {
-            Ok(0) => return,
-            Ok(_) => {
-                let used = take_frames(&frames, &arrivals, count);
-                if used == frames.len() {
-                    frames = Vec::new();
-                } else {
-                    frames.drain(..used);
-                }
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(_) => return,
+async fn receive(mut stream: OwnedReadHalf, arrivals: Rc<Arrivals>, count: Count) {
+    let mut rest = Vec::new();
+    while let Some(1..) =
+        poll_fn(|context| receive_some(&mut stream, context, &mut rest, &arrivals, count)).await
+    {}
+}
+
+/// Reads once, and reports the results in the frames that are whole by now. Gives how many bytes came; none where the
+/// connection broke.
+fn receive_some(
+    stream: &mut OwnedReadHalf,
+    context: &mut Context<'_>,
+    rest: &mut Vec<u8>,
+    arrivals: &Arrivals,
+    count: Count,
+) -> Poll<Option<usize>> {
+    // One buffer for all sockets: an idle one costs nothing.
+    BUFFER.with_borrow_mut(|buffer| {
+        let mut buffer = ReadBuf::new(buffer);
+        if ready!(Pin::new(stream).poll_read(context, &mut buffer)).is_err() {
+            return Poll::Ready(None);
         }
-    }
+        let read = buffer.filled();
+        if rest.is_empty() {
+            rest.extend_from_slice(&read[take_frames(read, arrivals, count)..]);
+        } else {
+            rest.extend_from_slice(read);
+            rest.drain(..take_frames(rest, arrivals, count));
+        }
+        if rest.is_empty() {
+            *rest = Vec::new();
+        }
+        Poll::Ready(Some(read.len()))
+    })
 }
 
 thread_local! {

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
-use axum::extract::ws::Utf8Bytes;
 use forge_core::{Auth, Caller};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -21,7 +20,7 @@ pub(crate) struct Message {
     pub(crate) path: Arc<str>,
     pub(crate) event: Arc<str>,
     pub(crate) data: Box<RawValue>,
-    frame: OnceLock<Utf8Bytes>,
+    frame: OnceLock<Arc<str>>,
 }
 
 impl Message {
@@ -30,7 +29,7 @@ impl Message {
     }
 
     /// As a frame of Forge's own protocol.
-    pub(crate) fn frame(&self) -> Utf8Bytes {
+    pub(crate) fn frame(&self) -> Arc<str> {
         let write = || protocol::event(&self.path, &self.event, self.data.get()).into();
         self.frame.get_or_init(write).clone()
     }
