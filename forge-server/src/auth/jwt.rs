@@ -1,6 +1,7 @@
 //! JSON Web Tokens: signatures by `jsonwebtoken`, claims by us, with the clock of the program.
 
 mod keys;
+mod remote;
 
 use std::time::Duration;
 
@@ -75,6 +76,19 @@ impl Jwt {
         Ok(Self::new(Keys::file(path.into())?))
     }
 
+    /// Tokens signed with one of the keys of the JSON Web Key Set at an address: `https`, or `http` on this machine.
+    ///
+    /// It is fetched for the first token, and again when a token names a key that is not in it, every ten seconds at most, or
+    /// when the time that the issuer gives it (`Cache-Control: max-age`, otherwise an hour) is over. Known keys are used
+    /// while others are fetched, and for as long as the issuer does not answer. Before the first answer, calls with a token
+    /// fail with `unavailable`.
+    ///
+    /// # Errors
+    /// `bad_request` for another kind of address.
+    pub fn jwks_url(url: &str) -> Result<Self> {
+        Ok(Self::new(Keys::remote(url)?))
+    }
+
     /// Takes only tokens of this issuer (`iss`).
     #[must_use]
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
@@ -123,6 +137,7 @@ impl Jwt {
         let jwt = match *name {
             "FORGE_JWT_SECRET" => Self::secret(value),
             "FORGE_JWT_PUBLIC_KEY" => keys::read(value.as_ref()).and_then(Self::public_key),
+            _ if value.contains("://") => Self::jwks_url(value),
             _ => Self::jwks_file(value),
         };
         let mut jwt = jwt.map_err(|error| error.context(name))?;
@@ -135,7 +150,7 @@ impl Jwt {
 
     async fn verify(&self, token: &str, now: DateTime) -> Result<Auth> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| refused("is no JSON Web Token"))?;
-        let keys = self.keys.candidates(header.kid.as_deref()).await;
+        let keys = self.keys.candidates(header.kid.as_deref()).await?;
         let mut usable = keys.iter().filter(|key| key.suits(header.kid.as_deref(), header.alg)).peekable();
         if usable.peek().is_none() {
             return Err(refused("is signed with a key or algorithm that is not accepted here"));

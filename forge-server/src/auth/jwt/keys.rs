@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use forge_core::{Error, Result};
@@ -10,8 +10,12 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::Value;
 
-/// A file of keys is read this often at most.
+use super::remote::{Fetched, Remote};
+
+/// Keys are looked for this often at most.
 const PAUSE: Duration = Duration::from_secs(10);
+/// The same, where there are none so far.
+const RETRY: Duration = Duration::from_secs(1);
 /// The shortest secret, in bytes: as long as the shortest signature.
 const MIN_SECRET: usize = 32;
 
@@ -126,60 +130,145 @@ pub(super) fn read(path: &Path) -> Result<String> {
         .map_err(|error| Error::bad_request(format!("{} cannot be read: {error}", path.display())))
 }
 
-/// The keys, and where new ones come from.
+/// The keys, and where new ones come from. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Keys(Arc<Inner>);
+
 #[derive(Debug)]
-pub(super) struct Keys {
+struct Inner {
     known: Mutex<Known>,
-    path: Option<PathBuf>,
+    source: Source,
+    /// Held by whoever looks at the source.
+    turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
 struct Known {
-    keys: Arc<[Key]>,
-    read: Instant,
+    /// None before the first look that succeeded.
+    keys: Option<Arc<[Key]>>,
+    /// The last look, successful or not.
+    read: Option<Instant>,
+    fresh_for: Duration,
+}
+
+#[derive(Debug)]
+enum Source {
+    None,
+    File(PathBuf),
+    Url(Box<Remote>),
+}
+
+/// What is to be done before a token is checked.
+#[derive(Debug, PartialEq, Eq)]
+enum Look {
+    /// Nothing.
+    Not,
+    /// The keys do, and others are fetched meanwhile.
+    Meanwhile,
+    /// The right one may be among those that are fetched now.
+    First,
 }
 
 impl Keys {
     pub(super) fn fixed(keys: Vec<Key>) -> Self {
-        Self { known: Mutex::new(Known { keys: keys.into(), read: Instant::now() }), path: None }
+        Self::new(Source::None, Some(keys.into()))
     }
 
     pub(super) fn file(path: PathBuf) -> Result<Self> {
         let keys = parse_set(&read(&path)?).map_err(|error| error.context(path.display()))?;
-        Ok(Self { path: Some(path), ..Self::fixed(keys) })
+        Ok(Self::new(Source::File(path), Some(keys.into())))
     }
 
-    /// All keys, after another look at the file where none has the id `id`.
-    pub(super) async fn candidates(&self, id: Option<&str>) -> Arc<[Key]> {
-        let (keys, path) = {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            let missing = id.is_some_and(|id| known.keys.iter().all(|key| key.id.as_deref() != Some(id)));
-            let path = self.path.clone().filter(|_| missing && known.read.elapsed() >= PAUSE);
-            if path.is_some() {
-                known.read = Instant::now();
+    pub(super) fn remote(url: &str) -> Result<Self> {
+        Ok(Self::new(Source::Url(Box::new(Remote::new(url)?)), None))
+    }
+
+    fn new(source: Source, keys: Option<Arc<[Key]>>) -> Self {
+        let read = keys.is_some().then(Instant::now);
+        let known = Mutex::new(Known { keys, read, fresh_for: Duration::MAX });
+        Self(Arc::new(Inner { known, source, turn: tokio::sync::Mutex::default() }))
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All keys, after another look where none has the id `id`.
+    ///
+    /// # Errors
+    /// `unavailable` where no look has ever succeeded.
+    pub(super) async fn candidates(&self, id: Option<&str>) -> Result<Arc<[Key]>> {
+        if let Look::First = self.look(id) {
+            let _turn = self.0.turn.lock().await;
+            // Somebody else may have looked while this waited.
+            if self.look(id) != Look::Not {
+                self.renew().await;
             }
-            (known.keys.clone(), path)
+        } else if let Look::Meanwhile = self.look(id)
+            && self.0.turn.try_lock().is_ok()
+        {
+            let keys = self.clone();
+            tokio::spawn(async move {
+                let _turn = keys.0.turn.lock().await;
+                if keys.look(None) == Look::Meanwhile {
+                    keys.renew().await;
+                }
+            });
+        }
+        let keys = self.known().keys.clone();
+        keys.ok_or_else(|| Error::unavailable("the keys that tokens are checked with cannot be fetched now"))
+    }
+
+    fn look(&self, id: Option<&str>) -> Look {
+        if matches!(self.0.source, Source::None) {
+            return Look::Not;
+        }
+        let known = self.known();
+        let age = known.read.map_or(Duration::MAX, |read| read.elapsed());
+        let Some(keys) = &known.keys else {
+            return if age >= RETRY { Look::First } else { Look::Not };
         };
-        let Some(path) = path else { return keys };
-        let fresh = tokio::task::spawn_blocking(move || parse_set(&read(&path)?)).await;
-        match fresh {
-            Ok(Ok(fresh)) => {
-                let fresh: Arc<[Key]> = fresh.into();
-                self.known.lock().unwrap_or_else(PoisonError::into_inner).keys = fresh.clone();
-                fresh
-            }
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the key set could not be read again; the keys stay as they are");
-                keys
-            }
-            Err(_) => keys,
+        let missing = id.is_some_and(|id| keys.iter().all(|key| key.id.as_deref() != Some(id)));
+        match age >= PAUSE {
+            true if missing => Look::First,
+            true if age >= known.fresh_for => Look::Meanwhile,
+            _ => Look::Not,
         }
     }
 
-    /// Lets the next look at the file happen at once.
+    /// Takes the keys from the source again. Where that fails, they stay as they are.
+    async fn renew(&self) {
+        let fetched = match &self.0.source {
+            Source::None => return,
+            Source::File(path) => {
+                let path = path.clone();
+                let read = tokio::task::spawn_blocking(move || read(&path)).await;
+                read.unwrap_or_else(|stopped| Err(Error::internal(stopped.to_string())))
+                    .map(|text| Fetched { text, fresh_for: Duration::MAX })
+            }
+            Source::Url(remote) => remote.fetch().await,
+        };
+        let fresh = fetched.and_then(|Fetched { text, fresh_for }| Ok((parse_set(&text)?, fresh_for)));
+        let mut known = self.known();
+        known.read = Some(Instant::now());
+        match fresh {
+            Ok((keys, fresh_for)) => (known.keys, known.fresh_for) = (Some(keys.into()), fresh_for),
+            Err(error) => {
+                tracing::warn!(%error, "the key set could not be read; the keys stay as they are");
+            }
+        }
+    }
+
+    /// Lets the next look happen at once.
     #[cfg(test)]
     pub(super) fn forget_pause(&self) {
-        let long_ago = Instant::now().checked_sub(PAUSE).unwrap();
-        self.known.lock().unwrap().read = long_ago;
+        self.known().read = Instant::now().checked_sub(PAUSE);
+    }
+
+    /// As if the issuer's time for the keys were over.
+    #[cfg(test)]
+    pub(super) fn expire(&self) {
+        self.known().fresh_for = Duration::ZERO;
+        self.forget_pause();
     }
 }

@@ -1,3 +1,6 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
 use forge_core::ErrorCode;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::json;
@@ -158,6 +161,66 @@ async fn a_file_of_keys_is_read_again_for_a_key_that_is_new() {
     assert!(jwt.verify(&token, now()).await.is_ok(), "the keys that are known stay");
 }
 
+/// An issuer of keys on a port of its own: what it serves can be changed, and how often it was asked is counted.
+async fn issuer(keys: &Arc<Mutex<Option<Value>>>, asked: &Arc<AtomicUsize>) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/keys", listener.local_addr().unwrap());
+    let (keys, asked) = (keys.clone(), asked.clone());
+    let answer = async move || {
+        asked.fetch_add(1, Ordering::SeqCst);
+        let keys = keys.lock().unwrap().clone();
+        keys.map(|keys| keys.to_string()).ok_or(axum::http::StatusCode::BAD_GATEWAY)
+    };
+    let router = axum::Router::new().route("/keys", axum::routing::get(answer));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+#[tokio::test]
+async fn keys_of_an_address_are_fetched_once_and_again_for_a_key_that_is_new() {
+    let all: Value = serde_json::from_str(include_str!("fixtures/jwks.json")).unwrap();
+    let keys = Arc::new(Mutex::new(Some(json!({ "keys": [all["keys"][0]] }))));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let jwt = Jwt::jwks_url(&issuer(&keys, &asked).await).unwrap();
+    let (known, new) = (
+        signed(Algorithm::RS256, Some("rsa-1"), &claims()),
+        signed(Algorithm::ES256, Some("ec-1"), &claims()),
+    );
+    let first = futures_util::future::join_all((0..20).map(|_| jwt.verify(&known, now()))).await;
+    assert!(first.iter().all(Result::is_ok));
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+
+    *keys.lock().unwrap() = Some(all);
+    assert!(jwt.verify(&new, now()).await.is_err(), "they were fetched a moment ago");
+    jwt.keys.forget_pause();
+    assert!(jwt.verify(&new, now()).await.is_ok());
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn known_keys_outlive_an_issuer_that_does_not_answer() {
+    let all: Value = serde_json::from_str(include_str!("fixtures/jwks.json")).unwrap();
+    let (keys, asked) = (Arc::new(Mutex::new(None)), Arc::new(AtomicUsize::new(0)));
+    let jwt = Jwt::jwks_url(&issuer(&keys, &asked).await).unwrap();
+    let token = signed(Algorithm::RS256, Some("rsa-1"), &claims());
+    for _ in 0..5 {
+        assert_eq!(jwt.verify(&token, now()).await.unwrap_err().code(), ErrorCode::Unavailable);
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1, "not for every token");
+
+    *keys.lock().unwrap() = Some(all);
+    jwt.keys.forget_pause();
+    assert!(jwt.verify(&token, now()).await.is_ok());
+
+    *keys.lock().unwrap() = None;
+    jwt.keys.expire();
+    assert!(jwt.verify(&token, now()).await.is_ok());
+    while asked.load(Ordering::SeqCst) < 3 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(jwt.verify(&token, now()).await.is_ok());
+}
+
 #[test]
 fn settings_name_the_variable_that_is_wrong() {
     let from = |pairs: &[(&str, &str)]| {
@@ -173,6 +236,7 @@ fn settings_name_the_variable_that_is_wrong() {
         (&[("FORGE_JWT_SECRET", "short")][..], "FORGE_JWT_SECRET"),
         (&[("FORGE_JWT_PUBLIC_KEY", "/no/such/file")], "FORGE_JWT_PUBLIC_KEY"),
         (&[("FORGE_JWT_JWKS", "/no/such/file")], "FORGE_JWT_JWKS"),
+        (&[("FORGE_JWT_JWKS", "http://issuer.example/keys")], "FORGE_JWT_JWKS"),
         (&[("FORGE_JWT_SECRET", SECRET), ("FORGE_JWT_JWKS", "x")], "FORGE_JWT_JWKS"),
     ] {
         let message = from(pairs).unwrap_err().to_string();
