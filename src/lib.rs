@@ -57,6 +57,8 @@ pub mod prelude {
         MutationCtx, Policy, PolicyCtx, QueryCtx, ReadOnly, Result, Time, Uuid, Write,
     };
     pub use forge_macros::{Embed, Model, Projection, cron, mutation, query};
+    #[cfg(feature = "server")]
+    pub use forge_server::services::ServicesCtx as _;
 }
 
 #[doc(hidden)]

@@ -1,5 +1,6 @@
 //! What handlers receive.
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -200,6 +201,16 @@ impl MutationCtx {
     /// As [`Db::raw`].
     pub fn raw_database<T: 'static>(&self, name: &str) -> Result<T> {
         self.db.database(name).raw()
+    }
+
+    /// Who calls: for what is done on the caller's behalf elsewhere.
+    pub fn caller(&self) -> &Caller {
+        &self.query.call.caller
+    }
+
+    /// What the program around the handlers offers them: see [`Runtime::with_extension`].
+    pub fn extension<T: Any>(&self) -> Option<&T> {
+        self.query.call.runtime.extension()
     }
 
     /// Runs `effect` once, after this mutation's writes are there to stay: mails, webhooks, messages.

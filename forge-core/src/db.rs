@@ -173,6 +173,18 @@ impl Db {
         self.handle.execute(operation).await
     }
 
+    /// The rows of a select that is already plain data, read in batches of about `batch` documents as they are asked for.
+    ///
+    /// # Errors
+    /// What the database answers.
+    pub async fn stream(
+        &self,
+        select: ir::Select,
+        batch: u32,
+    ) -> Result<BoxStream<'static, Result<ir::Rows>>> {
+        self.handle.stream(select, batch).await
+    }
+
     pub(crate) fn of(handle: Handle) -> Self {
         Self { handle, _access: PhantomData }
     }

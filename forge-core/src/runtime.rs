@@ -1,5 +1,6 @@
 //! Runs handlers: what every transport calls.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 
@@ -22,6 +23,7 @@ pub struct Runtime {
     registry: Arc<Registry>,
     db: Db,
     scheduler: Option<Arc<dyn Scheduler>>,
+    extension: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl fmt::Debug for Runtime {
@@ -53,7 +55,7 @@ pub struct MutationAnswer {
 impl Runtime {
     /// Handlers on a database.
     pub fn new(registry: Registry, db: Db) -> Self {
-        Self { registry: Arc::new(registry), db, scheduler: None }
+        Self { registry: Arc::new(registry), db, scheduler: None, extension: None }
     }
 
     /// The same handlers, with somebody who keeps calls for later.
@@ -61,6 +63,17 @@ impl Runtime {
     pub fn with_scheduler(mut self, scheduler: Arc<dyn Scheduler>) -> Self {
         self.scheduler = Some(scheduler);
         self
+    }
+
+    /// The same handlers, for which whoever runs them has something to offer.
+    #[must_use]
+    pub fn with_extension(mut self, extension: impl Any + Send + Sync) -> Self {
+        self.extension = Some(Arc::new(extension));
+        self
+    }
+
+    pub(crate) fn extension<T: Any>(&self) -> Option<&T> {
+        self.extension.as_ref()?.downcast_ref()
     }
 
     pub(crate) fn scheduler(&self) -> Result<&dyn Scheduler> {

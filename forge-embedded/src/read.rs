@@ -274,7 +274,7 @@ impl View<'_, '_> {
                     .with(&artifact.options)?;
                 self.projected(collection, query, projection.as_ref()).map(Reply::Documents)
             }
-            Command::Count { filter, limit } => self
+            Command::Count { filter, limit, .. } => self
                 .count(collection, &Query::new(filter)?.with(&artifact.options)?, *limit)
                 .map(Reply::Count),
             Command::Distinct { key, filter } => {

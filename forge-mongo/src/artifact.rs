@@ -74,6 +74,9 @@ pub enum Command {
         /// Count no further.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<u64>,
+        /// Without a condition and a limit, what the database keeps of the collection will do.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        estimated: bool,
     },
     /// Answered by [`Reply::Values`].
     Distinct {

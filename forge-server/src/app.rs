@@ -336,7 +336,7 @@ impl<P: Platform> App<P> {
         }
         let limits = self.limits;
         let jobs = Jobs::new(limits.jobs, limits.job_lease);
-        let runtime = runtime.with_scheduler(Arc::new(jobs.clone()));
+        let runtime = runtime.with_scheduler(Arc::new(jobs.clone())).with_extension(services.clone());
         jobs.start(runtime.clone())?;
         let durable = self.idempotency.is_none();
         let store = self

@@ -53,6 +53,7 @@ pub struct Server {
     router: Router,
     draining: watch::Sender<bool>,
     jobs: Option<Jobs>,
+    services: Services,
 }
 
 impl std::fmt::Debug for Server {
@@ -74,9 +75,10 @@ impl Server {
         let callers = Callers { auth: parts.auth, databases: parts.databases };
         let calls =
             Calls::new(runtime, hub, limits, (callers, metrics, gates), answers, draining.subscribe());
-        let router = Routes::new(calls.clone(), parts.origins, parts.services, parts.operators)?
+        let services = parts.services;
+        let router = Routes::new(calls.clone(), parts.origins, services.clone(), parts.operators)?
             .router(parts.router, parts.index);
-        Ok(Self { calls, router, draining, jobs: None })
+        Ok(Self { calls, router, draining, jobs: None, services })
     }
 
     /// The same server, which also runs jobs until it drains.
@@ -88,6 +90,11 @@ impl Server {
     /// The routes, to call without a network or to nest in another server.
     pub fn router(&self) -> Router {
         self.router.clone()
+    }
+
+    /// The services of the program.
+    pub fn services(&self) -> &Services {
+        &self.services
     }
 
     /// The database.

@@ -112,6 +112,10 @@ pub struct Count {
     /// Whether soft-deleted documents count.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub with_deleted: bool,
+    /// Whether the number may be what the database keeps of the whole collection, where nothing narrows the count: at
+    /// once, and a little off after a crash or among shards.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub estimated: bool,
     /// How it is run.
     #[serde(default, skip_serializing_if = "ReadOptions::is_default")]
     pub options: ReadOptions,
@@ -120,7 +124,14 @@ pub struct Count {
 impl Count {
     /// All documents of `model` that match.
     pub fn new(model: ModelRef, filter: Filter) -> Self {
-        Self { model, filter, limit: None, with_deleted: false, options: ReadOptions::default() }
+        Self {
+            model,
+            filter,
+            limit: None,
+            with_deleted: false,
+            estimated: false,
+            options: ReadOptions::default(),
+        }
     }
 }
 

@@ -292,7 +292,7 @@ impl<M: Model> Find<M> {
         let ir::Select { model, filter, with_deleted, options, skip, limit, .. } = self.select;
         let skip = skip.unwrap_or(0);
         let most = limit.map(|limit| if limit == 0 { 0 } else { limit.saturating_add(skip) });
-        let count = ir::Count { model, filter, limit: most, with_deleted, options };
+        let count = ir::Count { limit: most, with_deleted, options, ..ir::Count::new(model, filter) };
         match self.handle.execute(Operation::Count(count)).await? {
             Outcome::Count(n) => Ok(n.saturating_sub(skip)),
             _ => Err(wrong_outcome("count")),

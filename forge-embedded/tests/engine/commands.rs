@@ -220,7 +220,7 @@ async fn deletes_counts_and_distinct_values() {
     let driver = memory();
     let rows: Vec<_> = (0..10).map(|i| doc! { "_id": i, "n": i % 3, "tags": ["x", i % 2] }).collect();
     insert(&driver, &rows).await;
-    let count = |filter, limit| Command::Count { filter, limit };
+    let count = |filter, limit| Command::Count { filter, limit, estimated: false };
     assert_eq!(run(&driver, count(doc! { "n": 0 }, None)).await.unwrap(), Reply::Count(4));
     assert_eq!(run(&driver, count(doc! {}, Some(3))).await.unwrap(), Reply::Count(3));
     let distinct = |key: &str| Command::Distinct { key: key.to_owned(), filter: doc! {} };

@@ -96,7 +96,7 @@ async fn ids_of(driver: &EmbeddedDriver) -> std::collections::HashSet<i32> {
 
 /// The unique index has exactly the entries of the documents.
 async fn check_index(driver: &EmbeddedDriver, stored: &std::collections::HashSet<i32>) {
-    let count = Command::Count { filter: doc! { "u": { "$gte": "" } }, limit: None };
+    let count = Command::Count { filter: doc! { "u": { "$gte": "" } }, limit: None, estimated: false };
     assert_eq!(
         driver.explain("db", &artifact("c", count.clone())).await.unwrap().index.as_deref(),
         Some("u_1")
@@ -113,8 +113,13 @@ async fn check_feed(driver: &EmbeddedDriver, documents: usize) {
     let touch = artifact("other", insert_command(&[doc! {}]));
     driver.run("db", &touch, Some(&*transaction)).await.unwrap();
     let version = transaction.commit().await.unwrap().unwrap();
-    let others =
-        driver.run("db", &artifact("other", Command::Count { filter: doc! {}, limit: None }), None).await;
+    let others = driver
+        .run(
+            "db",
+            &artifact("other", Command::Count { filter: doc! {}, limit: None, estimated: false }),
+            None,
+        )
+        .await;
     let Reply::Count(others) = others.unwrap().0 else { panic!() };
     assert_eq!(version, documents as u64 + others);
 }

@@ -61,7 +61,7 @@ async fn plans_use_equality_then_range_then_order() {
 #[tokio::test]
 async fn counts_that_an_index_covers_read_no_document() {
     let driver = flights().await;
-    let count = |filter| Command::Count { filter, limit: None };
+    let count = |filter| Command::Count { filter, limit: None, estimated: false };
     assert_eq!(explained(&driver, count(doc! { "delay": { "$gte": 95 } })).await.1, 0);
     assert_eq!(run(&driver, count(doc! { "delay": { "$gte": 95 } })).await.unwrap(), Reply::Count(50));
     assert_eq!(run(&driver, count(doc! { "delay": 5, "origin": "A5" })).await.unwrap(), Reply::Count(10));
@@ -498,7 +498,7 @@ async fn compare(
         let found = answer(indexed.clone(), command.clone(), sort.is_some()).await;
         let plan = indexed.explain("db", &read(command)).await.unwrap().index;
         prop_assert_eq!(&found, &expected, "{} {:?} by {:?} over {:?}", filter, sort, plan, rows);
-        let count = read(Command::Count { filter: filter.clone(), limit: None });
+        let count = read(Command::Count { filter: filter.clone(), limit: None, estimated: false });
         let (expected, counted) = (
             plain.run("db", &count, None).await.unwrap().0,
             indexed.run("db", &count, None).await.unwrap().0,

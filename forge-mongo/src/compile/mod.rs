@@ -84,7 +84,8 @@ pub fn select(op: &Select) -> Result<MongoArtifact> {
 pub fn count(op: &Count) -> Result<MongoArtifact> {
     let condition = if op.limit == Some(0) { nothing() } else { filter(&op.filter, Place::Elsewhere)? };
     let limit = op.limit.filter(|limit| *limit > 0);
-    Ok(artifact(&op.model, Command::Count { filter: condition, limit }).with(&op.options))
+    Ok(artifact(&op.model, Command::Count { filter: condition, limit, estimated: op.estimated })
+        .with(&op.options))
 }
 
 /// A `distinct`. Which part of the values is wanted is the executor's: servers give all of them.

@@ -74,7 +74,7 @@ fn a_limit_of_zero_finds_nothing_in_place_of_everything() {
     };
     assert!(is_nothing(&filter) && limit.is_none());
     let none = Count { limit: Some(0), ..Count::new(ModelRef(&FLIGHT), Filter::All) };
-    let Command::Count { filter, limit } = count(&none).unwrap().command else { panic!() };
+    let Command::Count { filter, limit, .. } = count(&none).unwrap().command else { panic!() };
     assert!(is_nothing(&filter) && limit.is_none());
 }
 

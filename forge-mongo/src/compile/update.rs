@@ -45,7 +45,7 @@ pub fn replace(op: &Replace) -> Result<MongoArtifact> {
 
 fn only_find(op: &Update, filter: Document) -> Result<Command> {
     if op.returning == Returning::Nothing {
-        return Ok(Command::Count { filter, limit: (!op.many).then_some(1) });
+        return Ok(Command::Count { filter, limit: (!op.many).then_some(1), estimated: false });
     }
     Ok(Command::Find { filter, projection: None, sort: sort(&op.sort, true)?, skip: None, limit: Some(1) })
 }

@@ -206,6 +206,6 @@ mod tests {
     #[test]
     fn shapes_are_bounded() {
         let filter: Document = (0..10_000).map(|n| (format!("field{n}"), Bson::Int32(n))).collect();
-        assert!(of(Command::Count { filter, limit: None }).len() < MAX_LENGTH + 50);
+        assert!(of(Command::Count { filter, limit: None, estimated: false }).len() < MAX_LENGTH + 50);
     }
 }

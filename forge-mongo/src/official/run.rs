@@ -232,7 +232,15 @@ async fn count(
 ) -> DriverResult<Reply> {
     let options = &artifact.options;
     match &artifact.command {
-        Command::Count { filter, limit } => {
+        // Not in a session: what the database keeps of the collection does not see the session's own writes.
+        Command::Count { filter, limit: None, estimated: true } if filter.is_empty() && session.is_none() => {
+            let mut action = on.estimated_document_count();
+            if let Some(time) = options.max_time {
+                action = action.max_time(time);
+            }
+            action.await.map(Reply::Count)
+        }
+        Command::Count { filter, limit, .. } => {
             let mut action = with_options!(on.count_documents(filter.clone()), options);
             if let Some(limit) = limit {
                 action = action.limit(*limit);

@@ -133,7 +133,7 @@ async fn exists(
         return Ok(None);
     }
     let filter = doc! { "_id": { "$in": wanted.clone() } };
-    let artifact = MongoArtifact::new(&target.name, Command::Count { filter, limit: None });
+    let artifact = MongoArtifact::new(&target.name, Command::Count { filter, limit: None, estimated: false });
     let (reply, _) = driver.run(database, &artifact, None).await?;
     let Reply::Count(count) = reply else { return Ok(None) };
     let all = wanted.len() as u64;

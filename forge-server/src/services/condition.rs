@@ -17,6 +17,8 @@ pub(super) const EVERYWHERE: [&str; 7] = ["$in", "$nin", "$lt", "$lte", "$gt", "
 /// Operators of fields that a service may allow.
 pub(super) const ON_REQUEST: [&str; 7] =
     ["$regex", "$options", "$exists", "$all", "$size", "$elemMatch", "$not"];
+/// What resolvers make of an ObjectId: a value, no operator.
+pub(super) const OBJECT_ID: &str = "$oid";
 /// How deep conditions may be nested.
 const MAX_DEPTH: usize = 16;
 
@@ -129,7 +131,8 @@ impl Grammar {
 
     fn property(&self, path: &str, value: &Value, at: &str, depth: usize) -> ServiceResult<Filter> {
         let rule = self.rule(path, at)?;
-        let operators = value.as_object().filter(|object| object.keys().any(|key| key.starts_with('$')));
+        let is_operator = |key: &String| key.starts_with('$') && key != OBJECT_ID;
+        let operators = value.as_object().filter(|object| object.keys().any(is_operator));
         match operators {
             Some(object) => self.operators(&rule, object, at, depth),
             None => Ok(field(&rule, Predicate::Eq(self.value(&rule.kind, value, at)?))),

@@ -1,6 +1,7 @@
 //! Errors as Feathers' clients know them.
 
 use std::fmt;
+use std::sync::Arc;
 
 use forge_core::error::Details;
 use forge_core::{Error, ErrorCode};
@@ -96,8 +97,8 @@ struct Inner {
     errors: Option<Value>,
     /// Whether a unique index was hit.
     duplicate: bool,
-    /// What stays in the log.
-    hidden: Option<String>,
+    /// What it comes from. What clients may not see of it stays in the log.
+    cause: Option<Arc<Error>>,
 }
 
 impl ServiceError {
@@ -109,7 +110,7 @@ impl ServiceError {
             data: None,
             errors: None,
             duplicate: false,
-            hidden: None,
+            cause: None,
         }))
     }
 
@@ -178,8 +179,8 @@ impl ServiceError {
 
     /// Writes down what does not reach the client.
     pub(crate) fn log(&self) {
-        if let Some(hidden) = &self.0.hidden {
-            tracing::error!(error = hidden, "a service failed");
+        if let Some(cause) = self.0.cause.as_ref().filter(|_| self.0.kind == ErrorKind::GeneralError) {
+            tracing::error!(error = ?cause, "a service failed");
         }
     }
 }
@@ -213,8 +214,7 @@ impl From<Error> for ServiceError {
             _ => ErrorKind::GeneralError,
         };
         let mut failure = Self::new(kind, error.public_message());
-        failure.0.hidden = (kind == ErrorKind::GeneralError).then(|| format!("{error:?}"));
-        match error.details() {
+        failure = match error.details() {
             Details::Validation(messages) => {
                 let errors: Map<_, _> =
                     messages.iter().map(|(path, list)| (path.clone(), list.join(", ").into())).collect();
@@ -236,7 +236,32 @@ impl From<Error> for ServiceError {
                 failure.with_data(json!({ "relation": relation, "count": count }))
             }
             _ => failure,
+        };
+        failure.0.cause = Some(Arc::new(error));
+        failure
+    }
+}
+
+/// For code that calls services among other things: a handler, or a transaction, which tries again what may be tried again.
+impl From<ServiceError> for Error {
+    fn from(failure: ServiceError) -> Self {
+        let Inner { kind, message, cause, .. } = *failure.0;
+        if let Some(error) = cause.and_then(Arc::into_inner) {
+            return error;
         }
+        let code = match kind.status() {
+            404 | 410 => ErrorCode::NotFound,
+            409 => ErrorCode::Conflict,
+            401 => ErrorCode::Unauthorized,
+            402 | 403 => ErrorCode::Forbidden,
+            408 => ErrorCode::Timeout,
+            413 => ErrorCode::TooLarge,
+            501 => ErrorCode::Unsupported,
+            502 | 503 => ErrorCode::Unavailable,
+            500 => ErrorCode::Internal,
+            _ => ErrorCode::BadRequest,
+        };
+        Error::new(code, message)
     }
 }
 

@@ -60,8 +60,7 @@ impl Options {
 impl Run<'_> {
     async fn find(&self) -> ServiceResult<Value> {
         let paginate = self.params.paginate.unwrap_or(self.options.paginate);
-        let query = self.options.grammar.query(&self.params.query, paginate.pages())?;
-        let limit = paginate.limit(query.limit);
+        let (query, limit) = self.window()?;
         if !paginate.pages() {
             return Ok(self.list(&query, limit).await?.into());
         }
@@ -93,10 +92,8 @@ impl Run<'_> {
             return self.piped_total(query).await;
         }
         let mut count = Count::new(self.options.documents.model(), query.filter.clone());
-        // Nothing to look at: the database knows how many there are.
-        if !(self.options.estimate && query.filter == Filter::All) {
-            count.options = self.read_options();
-        }
+        count.estimated = self.options.estimate;
+        count.options = self.read_options();
         match self.db.execute(Operation::Count(count)).await? {
             Outcome::Count(total) => Ok(total),
             _ => Err(unexpected("count")),
@@ -320,27 +317,26 @@ impl Run<'_> {
         }
     }
 
-    async fn rows(&self, query: &Query, limit: Option<u64>) -> ServiceResult<Vec<RawDocumentBuf>> {
+    /// The query of the call, and how many documents of it to read.
+    pub(super) fn window(&self) -> ServiceResult<(Query, Option<u64>)> {
+        let paginate = self.params.paginate.unwrap_or(self.options.paginate);
+        let query = self.options.grammar.query(&self.params.query, paginate.pages())?;
+        let limit = paginate.limit(query.limit);
+        Ok((query, limit))
+    }
+
+    /// A query as an operation.
+    pub(super) fn select(&self, query: &Query, limit: Option<u64>) -> Select {
         // A model is read as a whole: what clients may see of it is decided there.
         let projection = match self.options.documents {
             Documents::Typed(_) => Projection::All,
             Documents::Raw(_) => query.projection(&self.options.key.stored),
         };
-        self.selected(query, limit, projection).await
+        self.select_parts(query, limit, projection)
     }
 
-    async fn ids(&self, query: &Query, limit: Option<u64>) -> ServiceResult<Vec<Bson>> {
-        let rows = self.selected(query, limit, Projection::Only(vec!["_id".into()])).await?;
-        rows.iter().map(|row| id_of(row)).collect()
-    }
-
-    async fn selected(
-        &self,
-        query: &Query,
-        limit: Option<u64>,
-        projection: Projection,
-    ) -> ServiceResult<Vec<RawDocumentBuf>> {
-        let select = Select {
+    fn select_parts(&self, query: &Query, limit: Option<u64>, projection: Projection) -> Select {
+        Select {
             filter: query.filter.clone(),
             sort: query.sort.clone(),
             skip: query.skip,
@@ -348,7 +344,20 @@ impl Run<'_> {
             projection,
             options: self.read_options(),
             ..Select::new(self.options.documents.model())
-        };
+        }
+    }
+
+    async fn rows(&self, query: &Query, limit: Option<u64>) -> ServiceResult<Vec<RawDocumentBuf>> {
+        self.selected(self.select(query, limit)).await
+    }
+
+    async fn ids(&self, query: &Query, limit: Option<u64>) -> ServiceResult<Vec<Bson>> {
+        let rows =
+            self.selected(self.select_parts(query, limit, Projection::Only(vec!["_id".into()]))).await?;
+        rows.iter().map(|row| id_of(row)).collect()
+    }
+
+    async fn selected(&self, select: Select) -> ServiceResult<Vec<RawDocumentBuf>> {
         match self.db.execute(Operation::Select(select)).await? {
             Outcome::Rows(rows) => Ok(rows.documents),
             _ => Err(unexpected("find")),

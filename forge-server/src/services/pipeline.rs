@@ -15,9 +15,22 @@ const HERE: &str = "$feathers";
 impl Run<'_> {
     /// What the query finds, sent through the stages of the call.
     pub(super) async fn piped(&self, query: &Query, limit: Option<u64>) -> ServiceResult<Vec<Value>> {
-        let stages = stages(query, limit, &self.options.key.stored);
-        let rows = self.aggregate(self.around(stages)).await?;
+        let rows = self.aggregated(query, limit).await?;
         rows.iter().map(|row| self.options.documents.show_row(row)).collect()
+    }
+
+    /// The same, as the database answers it.
+    pub(super) async fn aggregated(
+        &self,
+        query: &Query,
+        limit: Option<u64>,
+    ) -> ServiceResult<Vec<bson::RawDocumentBuf>> {
+        self.aggregate(self.around(self.stages(query, limit))).await
+    }
+
+    /// A query as stages.
+    pub(super) fn stages(&self, query: &Query, limit: Option<u64>) -> Vec<Stage> {
+        stages(query, limit, &self.options.key.stored)
     }
 
     /// How many documents there would be without a limit.

@@ -5,14 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use forge_core::Db;
-use serde_json::Value;
 
-use super::context::{HookContext, Method, Params, Provider};
+use super::context::{HookContext, Method};
 use super::error::{ErrorKind, ServiceError, ServiceResult};
+use super::handle::Handle;
 use super::hooks::{Core, Hook, Hooks};
 use super::methods::unsupported;
 use super::options::Options;
-use super::order::Order;
 use super::realtime::{Channels, Publishers, Realtime};
 
 /// A service, ready to be called.
@@ -94,7 +93,7 @@ impl Services {
             let shown: String = path.chars().take(64).collect();
             ServiceError::new(ErrorKind::NotFound, format!("Can not find service '{shown}'"))
         })?;
-        Ok(Handle { services: self.clone(), bound: bound.clone(), db: db.clone() })
+        Ok(Handle::new(self.clone(), bound.clone(), db.clone()))
     }
 
     /// What the path of a URL names; its segments are percent-encoded.
@@ -171,120 +170,6 @@ fn fit(path: &str, segments: &[String]) -> Option<(BTreeMap<String, String>, Opt
     match (rest.next(), rest.next()) {
         (id, None) => Some((route, id.cloned())),
         _ => None,
-    }
-}
-
-/// A service that the program itself calls.
-///
-/// ```ignore
-/// let people = services.service("people", &tx)?;
-/// people.create(json!({ "name": "Ann" }), Params::default()).await?;
-/// ```
-pub struct Handle {
-    services: Services,
-    bound: Arc<Bound>,
-    db: Db,
-}
-
-impl fmt::Debug for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Handle").field(&self.bound.path).finish()
-    }
-}
-
-impl Handle {
-    /// The documents that match the query of `params`.
-    ///
-    /// # Errors
-    /// What the service answers.
-    pub async fn find(&self, params: Params) -> ServiceResult<Value> {
-        self.call(Method::Find, None, None, params).await
-    }
-
-    /// The document with this id.
-    ///
-    /// # Errors
-    /// What the service answers.
-    pub async fn get(&self, id: impl Into<Value>, params: Params) -> ServiceResult<Value> {
-        self.call(Method::Get, Some(id.into()), None, params).await
-    }
-
-    /// A new document, or a list of them.
-    ///
-    /// # Errors
-    /// What the service answers.
-    pub async fn create(&self, data: Value, params: Params) -> ServiceResult<Value> {
-        self.call(Method::Create, None, Some(data), params).await
-    }
-
-    /// A whole new state of the document with this id.
-    ///
-    /// # Errors
-    /// What the service answers.
-    pub async fn update(&self, id: impl Into<Value>, data: Value, params: Params) -> ServiceResult<Value> {
-        self.call(Method::Update, Some(id.into()), Some(data), params).await
-    }
-
-    /// Changes of the document with this id, or of all that match the query of `params`.
-    ///
-    /// # Errors
-    /// What the service answers.
-    pub async fn patch(&self, id: Option<Value>, data: Value, params: Params) -> ServiceResult<Value> {
-        self.call(Method::Patch, id, Some(data), params).await
-    }
-
-    /// The end of the document with this id, or of all that match the query of `params`.
-    ///
-    /// # Errors
-    /// What the service answers.
-    pub async fn remove(&self, id: Option<Value>, params: Params) -> ServiceResult<Value> {
-        self.call(Method::Remove, id, None, params).await
-    }
-
-    /// Tells of an event of the service's own, or of one that it makes itself: see
-    /// [`Service::events`](super::Service::events). Inside of a transaction it is sent after the commit.
-    ///
-    /// # Errors
-    /// `BadRequest` where the service does not list the event.
-    pub fn emit(&self, event: &str, data: Value) -> ServiceResult<()> {
-        if !self.bound.events.contains(event) {
-            let path = &self.bound.path;
-            return Err(ServiceError::bad_request(format!(
-                "the service {path} has no event {event:?}: name it in its events"
-            )));
-        }
-        self.services.tell(&self.bound, &self.db, event, data);
-        Ok(())
-    }
-
-    /// Any method, by its name.
-    ///
-    /// # Errors
-    /// What the service answers.
-    pub async fn call(
-        &self,
-        method: Method,
-        id: Option<Value>,
-        data: Option<Value>,
-        params: Params,
-    ) -> ServiceResult<Value> {
-        let params = Params { provider: Provider::Internal, ..params };
-        let call = HookContext {
-            path: self.bound.path.clone(),
-            method,
-            id,
-            data,
-            params,
-            result: None,
-            dispatch: None,
-            error: None,
-            status: None,
-            db: self.db.clone(),
-            services: self.services.clone(),
-            order: Order::Unknown,
-        };
-        let done = self.services.call(&self.bound, call).await?;
-        Ok(done.result.unwrap_or(Value::Null))
     }
 }
 

@@ -9,7 +9,7 @@ use bson::doc;
 use forge::prelude::*;
 use forge::server::axum::body::{Body, to_bytes};
 use forge::server::axum::http::Request;
-use forge::services::{ErrorKind, Hooks, Method, Multi, Paginate, Params, Service, ServiceError};
+use forge::services::{ErrorKind, Hooks, Method, Multi, Paginate, Params, Service};
 use forge::{App, server::Server};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -236,10 +236,10 @@ async fn a_transaction_over_two_services_commits_or_leaves_nothing() {
         let fails = call.data.as_ref().is_some_and(|data| data["fails"] == true);
         let services = call.services.clone();
         let done = call.db.transaction(async |tx: Db| {
-            let one = services.service("members", &tx).map_err(internal)?;
-            one.create(json!({ "name": "one", "joined": DAY }), Params::default()).await.map_err(internal)?;
-            let other = services.service("notes", &tx).map_err(internal)?;
-            other.create(json!({ "about": "one" }), Params::default()).await.map_err(internal)?;
+            let one = services.service("members", &tx)?;
+            one.create(json!({ "name": "one", "joined": DAY }), Params::default()).await?;
+            let other = services.service("notes", &tx)?;
+            other.create(json!({ "about": "one" }), Params::default()).await?;
             if fails { Err(forge::Error::conflict("undone")) } else { Ok(()) }
         });
         done.await?;
@@ -259,11 +259,6 @@ async fn a_transaction_over_two_services_commits_or_leaves_nothing() {
     };
     assert_eq!((pair(json!({ "fails": true })).await, counts().await), (409, (0, 0)));
     assert_eq!((pair(json!({})).await, counts().await), (200, (1, 1)));
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "`map_err` gives it away")]
-fn internal(error: ServiceError) -> forge::Error {
-    forge::Error::internal(error.to_string())
 }
 
 #[tokio::test]

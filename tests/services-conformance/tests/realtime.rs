@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use forge::prelude::*;
 use forge::server::auth::Credentials;
-use forge::services::{Hooks, Method, Multi, Params, Service, ServiceError};
+use forge::services::{Hooks, Method, Multi, Params, Service};
 use forge::{App, Auth};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -197,9 +197,9 @@ async fn events_wait_for_the_commit_and_carry_what_clients_may_see() {
             let fails = call.data.as_ref().is_some_and(|data| data["fails"] == true);
             let services = call.services.clone();
             let done = call.db.transaction(async |tx: Db| {
-                let posts = services.service("posts", &tx).map_err(internal)?;
-                posts.create(json!({ "text": "one" }), Params::default()).await.map_err(internal)?;
-                posts.emit("alarm", json!({ "text": "!" })).map_err(internal)?;
+                let posts = services.service("posts", &tx)?;
+                posts.create(json!({ "text": "one" }), Params::default()).await?;
+                posts.emit("alarm", json!({ "text": "!" }))?;
                 if fails { Err(forge::Error::conflict("undone")) } else { Ok(()) }
             });
             done.await?;
@@ -254,9 +254,4 @@ async fn hooks_move_the_connection_that_calls() {
         heard.extend(client.call("posts", "create", json!({ "data": { "text": room } })).await.1);
     }
     assert_eq!(names(&heard), ["created blue"]);
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "`map_err` gives it away")]
-fn internal(error: ServiceError) -> forge::Error {
-    forge::Error::internal(error.to_string())
 }

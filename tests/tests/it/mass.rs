@@ -56,7 +56,7 @@ fn bounds(t: &Fixture) -> (usize, usize) {
 }
 
 async fn count(t: &Fixture, collection: &str) -> Result<u64> {
-    match t.send(collection, Command::Count { filter: doc! {}, limit: None }).await? {
+    match t.send(collection, Command::Count { filter: doc! {}, limit: None, estimated: false }).await? {
         forge_mongo::Reply::Count(count) => Ok(count),
         other => panic!("{other:?}"),
     }
