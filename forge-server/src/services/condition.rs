@@ -226,8 +226,10 @@ impl Grammar {
             let rule = Rule { stored: String::new(), kind, operators: rule.operators.clone() };
             return self.operators(&rule, object, at, depth + 1);
         }
-        let schemaless = Grammar { fields: None, objectify: false, ..self.clone() };
-        schemaless.object(object, Level::Or, at, depth + 1)
+        // Of sub-documents only the fields that clients read: what they ask for tells what is there.
+        let fields = self.fields.as_ref().and_then(|fields| fields.inside(&rule.stored));
+        let inner = Grammar { fields, objectify: false, ..self.clone() };
+        inner.object(object, Level::Or, at, depth + 1)
     }
 
     fn regex(&self, pattern: &Value, options: Option<&Value>, at: &str) -> ServiceResult<Predicate> {

@@ -122,6 +122,21 @@ impl QueryFields {
         None
     }
 
+    /// The fields of the sub-documents at a stored path, where they are known.
+    pub(super) fn inside(&self, stored: &str) -> Option<Self> {
+        let (client, _) =
+            self.rules.iter().find(|(_, rule)| rule.stored == stored && rule.kind == Kind::Nested)?;
+        let below = |path: &str, of: &str| {
+            let rest = path.strip_prefix(of)?.strip_prefix('.')?;
+            Some(rest.to_owned())
+        };
+        let inner = self.rules.iter().filter_map(|(name, rule)| {
+            let stored = below(&rule.stored, stored)?;
+            Some((below(name, client)?, Rule { stored, ..rule.clone() }))
+        });
+        Some(Self { rules: inner.collect(), any_sort: false })
+    }
+
     /// The fields and their kinds, in the order of their names.
     pub(super) fn kinds(&self) -> impl Iterator<Item = (&str, &Kind)> {
         self.rules.iter().map(|(name, rule)| (name.as_str(), &rule.kind))

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::condition::{Grammar, mismatch};
 use super::error::{ServiceError, ServiceResult};
+use super::kind::Kind;
 
 /// A query, read.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,7 +95,14 @@ impl Grammar {
         }
         let path = match &self.fields {
             Some(fields) if fields.any_sort && fields.find(name).is_none() => name.clone(),
-            _ => self.rule(name, &at)?.stored,
+            // The order of whole sub-documents would tell of the fields that clients do not read.
+            _ => match self.rule(name, &at)? {
+                rule if rule.kind == Kind::Nested => {
+                    let message = "is a sub-document: sort by its fields, by their paths";
+                    return Err(mismatch(&at, "type", message));
+                }
+                rule => rule.stored,
+            },
         };
         let descending = direction_of(direction).ok_or_else(|| mismatch(&at, "enum", "must be 1 or -1"))?;
         Ok(SortKey { path: path.into(), descending })
