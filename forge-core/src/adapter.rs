@@ -225,8 +225,10 @@ pub struct Capabilities {
     pub always_pre_images: bool,
     /// `$lookup` by fields with a pipeline: joins that are too large for keys to be sent.
     pub lookup: bool,
-    /// Vector indexes and `$vectorSearch`, and on servers `$search` and `$rankFusion`.
+    /// Vector indexes and `$vectorSearch`, and on servers `$rankFusion`.
     pub search: bool,
+    /// Search indexes, and `$search`.
+    pub index_search: bool,
 }
 
 /// An open transaction of an [`Adapter`].

@@ -73,8 +73,8 @@ pub mod __private {
     };
     pub use crate::model::{
         Access, Default as DefaultDef, EmbedDef, FieldDef, IndexDef, IndexKey, ModelDef, OnDelete, Refresh,
-        RelationDef, RelationKind, Rule, ShardKeyDef, Similarity, ThroughDef, ValidatorDef, VectorDef,
-        ViewDef,
+        RelationDef, RelationKind, Rule, SearchDef, SearchKind, ShardKeyDef, Similarity, ThroughDef,
+        ValidatorDef, VectorDef, ViewDef,
     };
     pub use crate::policy::PolicyDef;
     pub use crate::query::{Asked, Projection, ReadAs, Row, count_of};

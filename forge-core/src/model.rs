@@ -6,7 +6,9 @@ use schemars::{Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::policy::PolicyDef;
-pub use crate::schema::{Refresh, Rule, ShardKeyDef, Similarity, ValidatorDef, VectorDef, ViewDef};
+pub use crate::schema::{
+    Refresh, Rule, SearchDef, SearchKind, ShardKeyDef, Similarity, ValidatorDef, VectorDef, ViewDef,
+};
 
 /// A model: its collection, fields, relations and indexes.
 #[derive(Debug)]
@@ -47,6 +49,8 @@ pub struct ModelDef {
     pub shard_key: Option<ShardKeyDef>,
     /// The fields that hold vectors to search by.
     pub vectors: &'static [VectorDef],
+    /// Its search index, where it has one.
+    pub search: Option<SearchDef>,
 }
 
 /// The stored name of the creation time of models with `timestamps`.
@@ -352,6 +356,7 @@ impl ModelDef {
             json_schema: None,
             shard_key: None,
             vectors: &[],
+            search: None,
         }
     }
 

@@ -9,7 +9,7 @@ use forge::prelude::*;
 pub struct Article {
     #[model(id)]
     pub id: i64,
-    #[model(text(weight = 10))]
+    #[model(text(weight = 10), search(string, autocomplete))]
     pub title: String,
     #[model(text)]
     pub body: Option<String>,

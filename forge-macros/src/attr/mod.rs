@@ -6,6 +6,7 @@ pub(crate) mod model;
 pub(crate) mod projection;
 mod relation;
 pub(crate) mod schema;
+pub(crate) mod search;
 pub(crate) mod serde;
 pub(crate) mod service;
 pub(crate) mod vector;

@@ -6,6 +6,7 @@ use super::index::{Index, Kind};
 use super::relation;
 pub(crate) use super::relation::{OnDelete, Relation, RelationKind, Through};
 use super::schema::{self, Schema, ShardKey, View};
+use super::search::{self, TextKind};
 use super::service::{self, Service};
 use super::vector::{self, Vector};
 use super::{Grammar, Item, Slot, Value};
@@ -24,6 +25,7 @@ const STRUCT: Grammar = Grammar {
         ("client", "client(name, city)"),
         ("policy", "policy = OwnNotes"),
         ("index", "index(city, date = -1, unique)"),
+        ("search", "search(dynamic, analyzer = \"lucene.german\")"),
         ("view", "view(source = Flight, pipeline = delays)"),
         ("json_schema", "json_schema(strict, error)"),
         ("shard_key", "shard_key(tenant_id, created_at)"),
@@ -49,6 +51,7 @@ const FIELD: Grammar = Grammar {
         ("default", "default = 0"),
         ("text", "text(weight = 10)"),
         ("vector", "vector(dims = 384, similarity = cosine)"),
+        ("search", "search(string, autocomplete)"),
         ("embed", "embed"),
         ("embed_many", "embed_many"),
         ("belongs_to", "belongs_to(key = origin_id, on_delete = cascade)"),
@@ -73,6 +76,7 @@ pub(crate) struct Struct {
     pub(crate) client: Slot<Vec<Ident>>,
     pub(crate) policy: Slot<syn::Path>,
     pub(crate) indexes: Vec<Index>,
+    pub(crate) search: Slot<search::Index>,
     pub(crate) view: Slot<View>,
     pub(crate) json_schema: Slot<Schema>,
     pub(crate) shard_key: Slot<ShardKey>,
@@ -94,6 +98,7 @@ impl Struct {
                 "client" => model.client.set(diag, item, allowed(diag, item)),
                 "policy" => model.policy.set(diag, item, policy(diag, item)),
                 "index" => model.indexes.extend(Index::of_struct(diag, &STRUCT, item, fields)),
+                "search" => model.search.set(diag, item, search::index(diag, &STRUCT, item)),
                 "view" => model.view.set(diag, item, schema::view(diag, &STRUCT, item)),
                 "json_schema" => model.json_schema.set(diag, item, schema::json_schema(diag, &STRUCT, item)),
                 "shard_key" => {
@@ -171,6 +176,8 @@ pub(crate) struct Field {
     /// The weight.
     pub(crate) text: Slot<u32>,
     pub(crate) vector: Slot<Vector>,
+    /// How the search index keeps it; as its type says, where nothing is named.
+    pub(crate) search: Slot<Vec<TextKind>>,
     pub(crate) embed: Slot<()>,
     pub(crate) embed_many: Slot<()>,
     pub(crate) relation: Slot<Relation>,
@@ -200,6 +207,7 @@ impl Field {
             "default" => self.default.set(diag, item, default(diag, item)),
             "text" => self.text.set(diag, item, text(diag, item)),
             "vector" => self.vector.set(diag, item, vector::vector(diag, &FIELD, item)),
+            "search" => self.search.set(diag, item, search::field(diag, &FIELD, item)),
             "belongs_to" => self.relation(diag, item, RelationKind::BelongsTo),
             "has_many" => self.relation(diag, item, RelationKind::HasMany),
             "has_one" => self.relation(diag, item, RelationKind::HasOne),

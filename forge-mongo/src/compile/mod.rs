@@ -8,6 +8,7 @@ mod filter;
 mod geo;
 mod group;
 mod join;
+mod mapped;
 mod pipeline;
 mod search;
 mod update;

@@ -8,7 +8,7 @@ use forge_core::ir::{
 use forge_core::model::{DELETED_AT, ModelDef, ModelRef, VectorDef};
 use forge_core::{Error, Result};
 
-use super::{Place, artifact, checked_path, filter, is_nothing, nothing, projection, sort};
+use super::{Place, artifact, checked_path, filter, is_nothing, mapped, nothing, projection, sort};
 use crate::artifact::{Command, MongoArtifact};
 
 /// Candidates of an approximate search for each document that is wanted, and at least.
@@ -217,6 +217,9 @@ fn collect<'f>(condition: &'f Filter, paths: &mut Vec<&'f str>) {
 
 /// `$search`, and what else has to hold.
 fn index_stages(model: &ModelDef, search: &IndexSearch, condition: Document) -> Result<Vec<Document>> {
+    if let (None, Some(declared)) = (&search.index, &model.search) {
+        mapped::check(model, declared, &search.operator)?;
+    }
     let index = search.index.clone().unwrap_or_else(|| search_index_name(model));
     let mut stage = doc! { "index": index };
     stage.extend(operator(&search.operator)?);

@@ -135,7 +135,8 @@ async fn look(client: &Client, hosts: Vec<String>) -> Result<Deployment, DriverE
     // Not every user may ask for it, and not every server knows it.
     let build = admin.run_command(doc! { "buildInfo": 1 }).await.unwrap_or_default();
     let mut deployment = deployment(hosts, &hello, &build);
-    deployment.capabilities.search = has_search(client).await;
+    let search = has_search(client).await;
+    (deployment.capabilities.search, deployment.capabilities.index_search) = (search, search);
     Ok(deployment)
 }
 

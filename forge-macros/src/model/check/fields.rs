@@ -302,6 +302,12 @@ fn not_for_embeds(field: &Field, diag: &Diag) {
     report(field, &attrs.version, "it counts the changes of a whole document: put it on the model", diag);
     report(field, &attrs.text, "put the text on the model", diag);
     report(field, &attrs.vector, "put the vectors on the model", diag);
+    report(
+        field,
+        &attrs.search,
+        "mark the field of the model that embeds it: all of the embed is searched then",
+        diag,
+    );
     for (_, index) in &attrs.indexes {
         diag.hint(
             &index.at.key,

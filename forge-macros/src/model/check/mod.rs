@@ -6,6 +6,7 @@ mod names;
 mod relations;
 mod rules;
 mod schema;
+mod search;
 mod service;
 mod tenant;
 mod vectors;
@@ -22,6 +23,7 @@ use crate::names as words;
 
 pub(crate) use fields::{embed, owned_form};
 pub(crate) use rules::is_nested;
+pub(crate) use search::SearchIndex;
 pub(crate) use vectors::Vector;
 
 /// A model that can be expanded.
@@ -42,6 +44,7 @@ pub(crate) struct Model<'a> {
     /// The stored path of the version.
     pub(crate) version: Option<String>,
     pub(crate) vectors: Vec<Vector>,
+    pub(crate) search: Option<SearchIndex>,
     pub(crate) service: Option<Service>,
 }
 
@@ -168,6 +171,7 @@ pub(crate) fn model<'a>(ast: &'a Struct, diag: &Diag) -> Option<Model<'a>> {
     let shard_key = schema::shard_key(ast, &fields, diag);
     schema::view(ast, diag);
     let vectors = vectors::check(ast, &fields, diag);
+    let search = search::check(ast, &fields, diag);
     let service = service::service(ast, &fields, diag);
     let id = id?;
     Some(Model {
@@ -181,6 +185,7 @@ pub(crate) fn model<'a>(ast: &'a Struct, diag: &Diag) -> Option<Model<'a>> {
         tenant,
         version,
         vectors,
+        search,
         service,
     })
 }

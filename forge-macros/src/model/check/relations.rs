@@ -125,6 +125,7 @@ fn stored_only(field: &Field, diag: &Diag) {
         attrs.default.key(),
         attrs.text.key(),
         attrs.vector.key(),
+        attrs.search.key(),
         attrs.version.key(),
         attrs.readonly.key(),
         attrs.embed.key(),

@@ -42,15 +42,16 @@ pub(super) fn view(ast: &Struct, diag: &Diag) {
         );
         if view.materialized.is_none() {
             let index = field.attrs.indexes.iter().map(|(_, index)| &index.at.key);
-            let search = field.attrs.text.key().into_iter().chain(field.attrs.vector.key());
+            let search = [field.attrs.text.key(), field.attrs.vector.key(), field.attrs.search.key()];
+            let search = search.into_iter().flatten();
             for key in index.chain(field.attrs.unique.key()).chain(search) {
                 no_index(key, diag);
             }
         }
     }
     if view.materialized.is_none() {
-        for index in &attrs.indexes {
-            no_index(&index.at.key, diag);
+        for key in attrs.indexes.iter().map(|index| &index.at.key).chain(attrs.search.key()) {
+            no_index(key, diag);
         }
     }
 }

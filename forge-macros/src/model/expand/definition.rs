@@ -1,9 +1,10 @@
 //! The static data of a model: fields, relations, indexes.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::Ident;
 
-use super::super::check::{Access, Index, Model, Origin, Relation, Stored, Vector};
+use super::super::check::{Access, Index, Model, Origin, Relation, SearchIndex, Stored, Vector};
 use super::Names;
 use super::bounds::bounds;
 use crate::attr::index::Kind;
@@ -45,6 +46,10 @@ pub(super) fn definition(model: &Model<'_>, names: &Names) -> TokenStream {
         let vectors = model.vectors.iter().map(vector_def);
         more.extend(quote!(vectors: &[#(#vectors),*],));
     }
+    if let Some(search) = &model.search {
+        let definition = search_def(search);
+        more.extend(quote!(search: ::core::option::Option::Some(#definition),));
+    }
     if let Some(path) = &model.tenant {
         more.extend(quote!(tenant: ::core::option::Option::Some(#path),));
     }
@@ -64,6 +69,19 @@ pub(super) fn definition(model: &Model<'_>, names: &Names) -> TokenStream {
         static __DEF: __forge::ModelDef = #definition;
         __forge::inventory::submit! { __forge::Registered(&__DEF) }
     }
+}
+
+fn search_def(index: &SearchIndex) -> TokenStream {
+    let SearchIndex { dynamic, analyzer, fields } = index;
+    let analyzer = match analyzer {
+        Some(analyzer) => quote!(::core::option::Option::Some(#analyzer)),
+        None => quote!(::core::option::Option::None),
+    };
+    let fields = fields.iter().map(|(path, kind)| {
+        let kind = Ident::new(kind, Span::call_site());
+        quote!((#path, __forge::SearchKind::#kind))
+    });
+    quote!(__forge::SearchDef { dynamic: #dynamic, analyzer: #analyzer, fields: &[#(#fields),*] })
 }
 
 fn vector_def(vector: &Vector) -> TokenStream {
