@@ -33,8 +33,34 @@ pub struct Caller {
     pub database: Option<Arc<str>>,
     /// Who it is, where the program's token resolver knows them.
     pub auth: Option<Arc<Auth>>,
-    /// By how many items the caller made the window of a live query longer; see [`QueryCtx::window`].
-    pub more: u64,
+    /// By how many items the caller made the window of a live query longer.
+    pub more: More,
+}
+
+/// By how many items a subscriber made the window of a live query longer than its first page.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct More {
+    /// At its end; see [`QueryCtx::window`].
+    pub after: u64,
+    /// At its start; see [`QueryCtx::window_before`].
+    pub before: u64,
+}
+
+impl More {
+    /// In both directions together.
+    pub fn total(self) -> u64 {
+        self.after.saturating_add(self.before)
+    }
+}
+
+impl std::ops::Add for More {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        let (after, before) =
+            (self.after.saturating_add(other.after), self.before.saturating_add(other.before));
+        Self { after, before }
+    }
 }
 
 /// Which facts about the caller a handler looked at. Results are shared among callers who agree in these.
@@ -44,8 +70,10 @@ pub struct Seen {
     pub headers: BTreeSet<String>,
     /// Facts about the identity.
     pub auth: SeenAuth,
-    /// How long the window is.
+    /// How long the window is at its end.
     pub window: bool,
+    /// How long the window is at its start.
+    pub window_before: bool,
 }
 
 /// What one call shares with the calls that it makes.
@@ -127,7 +155,27 @@ impl QueryCtx {
     /// ```
     pub fn window(&self, first: u64) -> u64 {
         self.call.seen.lock().unwrap_or_else(PoisonError::into_inner).window = true;
-        first.saturating_add(self.call.caller.more)
+        first.saturating_add(self.call.caller.more.after)
+    }
+
+    /// How many items to answer with that come before where the window begins: `first`, and what the subscriber asked for
+    /// since.
+    ///
+    /// With [`window`](QueryCtx::window), a live query that begins in the middle can be read on in both directions: up to
+    /// what is newer, and down to what is older.
+    ///
+    /// ```ignore
+    /// #[query]
+    /// async fn around(ctx: &QueryCtx, moment: DateTime) -> Result<Vec<Message>> {
+    ///     let messages = || ctx.db.find::<Message>();
+    ///     let older = messages().filter(|m| m.at.lt(moment)).sort(|m| m.at.desc()).limit(ctx.window_before(10)).await?;
+    ///     let newer = messages().filter(|m| m.at.gte(moment)).sort(|m| m.at.asc()).limit(ctx.window(10)).await?;
+    ///     Ok(older.into_iter().rev().chain(newer).collect())
+    /// }
+    /// ```
+    pub fn window_before(&self, first: u64) -> u64 {
+        self.call.seen.lock().unwrap_or_else(PoisonError::into_inner).window_before = true;
+        first.saturating_add(self.call.caller.more.before)
     }
 
     /// Makes the result depend on documents that the handler did not read: it runs again when one of them changes.

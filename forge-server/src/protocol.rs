@@ -1,6 +1,5 @@
 //! The frames of the WebSocket protocol, version 1: one JSON object each.
 
-use std::num::NonZeroU64;
 use std::time::Duration;
 
 use forge_core::{Error, Result};
@@ -41,6 +40,9 @@ pub(crate) enum Request {
         /// By how much the window is longer than its first page, where the client had loaded more before.
         #[serde(default)]
         more: u64,
+        /// The same at the start of the window.
+        #[serde(default)]
+        before: u64,
     },
     /// Ends a live query.
     Unsubscribe {
@@ -92,8 +94,12 @@ pub(crate) enum Request {
     Page {
         /// The number of the live query.
         id: SubId,
-        /// How many more.
-        more: NonZeroU64,
+        /// How many more at its end.
+        #[serde(default)]
+        more: u64,
+        /// How many more at its start.
+        #[serde(default)]
+        before: u64,
     },
 }
 

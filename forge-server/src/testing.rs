@@ -116,6 +116,12 @@ pub(crate) fn names() -> Arc<dyn AuthResolver> {
     })
 }
 
+/// The numbers around 50, of which there are as many as anybody asks for.
+#[query]
+async fn around(ctx: &QueryCtx) -> Result<Vec<u64>> {
+    Ok((50 - ctx.window_before(1)..50 + ctx.window(1)).collect())
+}
+
 #[query(internal)]
 async fn hidden(_ctx: &QueryCtx) -> Result<i32> {
     Ok(7)

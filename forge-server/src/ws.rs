@@ -9,6 +9,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use forge_core::context::More;
 use forge_core::handler::HandlerKind;
 use forge_core::{Caller, Error, Result};
 use futures_util::FutureExt as _;
@@ -196,8 +197,8 @@ impl Reader {
         }
         match request {
             Request::Auth { token } => self.identity.authenticate(token).await,
-            Request::Subscribe { id, query, args, hash, delta, more } => {
-                let start = Start { id, hash, delta, more };
+            Request::Subscribe { id, query, args, hash, delta, more, before } => {
+                let start = Start { id, hash, delta, more: More { after: more, before } };
                 if let Err(error) = self.subscribe(&query, &args, start).await {
                     self.subscriber.outbox.text(protocol::error(Some(id), &error));
                 }
@@ -209,7 +210,13 @@ impl Reader {
                 let call = SocketCall::new(service, method).with(document, data, query).written(text);
                 self.call(id, call, tasks);
             }
-            Request::Page { id, more } => self.subscriber.page(id, more.get()).await,
+            Request::Page { id, more: 0, before: 0 } => {
+                let error = Error::bad_request("a page has `more` or `before`, a number of items from 1 on");
+                self.subscriber.outbox.text(protocol::error(Some(id), &error));
+            }
+            Request::Page { id, more, before } => {
+                self.subscriber.page(id, More { after: more, before }).await;
+            }
         }
     }
 
@@ -222,7 +229,7 @@ impl Reader {
             )));
         }
         let longest = self.calls.limits.window;
-        if start.more > longest {
+        if start.more.total() > longest {
             return Err(Error::too_large(format!("a window can be made longer by {longest} in all")));
         }
         // A hash of another length is none of ours: not kept.

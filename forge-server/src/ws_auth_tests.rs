@@ -247,6 +247,38 @@ async fn pages_make_the_window_of_a_live_query_longer() {
 }
 
 #[tokio::test]
+async fn a_window_grows_in_both_directions_and_each_is_a_part_of_what_is_shared() {
+    let running = start(Limits { window: 20, ..Limits::default() }, None).await;
+    let mut client = Client::connect(&running).await;
+    subscribe(&mut client, 1, "around").await;
+    assert_eq!(result(&client.next().await), (1, &json!([49, 50])));
+    let page = async |client: &mut Client, page: Value| {
+        client.send(page).await;
+        client.next().await
+    };
+    let older = page(&mut client, json!({ "op": "page", "id": 1, "before": 2 })).await;
+    assert_eq!(result(&older), (1, &json!([47, 48, 49, 50])));
+    let newer = page(&mut client, json!({ "op": "page", "id": 1, "more": 1 })).await;
+    assert_eq!(result(&newer), (1, &json!([47, 48, 49, 50, 51])));
+    let both = page(&mut client, json!({ "op": "page", "id": 1, "more": 1, "before": 1 })).await;
+    assert_eq!(result(&both), (1, &json!([46, 47, 48, 49, 50, 51, 52])));
+    let refused = page(&mut client, json!({ "op": "page", "id": 1, "more": 10, "before": 10 })).await;
+    assert_eq!(code(&refused), "too_large");
+    assert_eq!(code(&page(&mut client, json!({ "op": "page", "id": 1 })).await), "bad_request");
+
+    let mut again = Client::connect(&running).await;
+    again.send(json!({ "op": "subscribe", "id": 1, "query": "around", "more": 1, "before": 3 })).await;
+    assert_eq!(result(&again.next().await), (1, &json!([46, 47, 48, 49, 50, 51])));
+    subscribe(&mut again, 2, "numbers").await;
+    again.next().await;
+    let refused = page(&mut again, json!({ "op": "page", "id": 2, "before": 1 })).await;
+    assert!(
+        refused["error"]["message"].as_str().is_some_and(|text| text.contains("window_before")),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
 async fn metrics_tell_what_live_queries_share_and_what_changes_them() {
     let server = crate::testing::server(Arc::new(FakeAdapter::default()), Limits::default());
     let metrics = server.router();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use forge_core::adapter::{Commit, Read};
-use forge_core::context::Seen;
+use forge_core::context::{More, Seen};
 use forge_core::{Caller, Error};
 
 use super::delta::{self, Delta};
@@ -44,7 +44,7 @@ pub(crate) enum Event {
         delta: bool,
     },
     /// A client asks for a window that is longer by `more`.
-    Page { socket: SocketId, id: SubId, more: u64 },
+    Page { socket: SocketId, id: SubId, more: More },
     /// Behind a socket is another caller from now on. Where a `session` is given, the socket is told.
     Identify { socket: SocketId, caller: Caller, session: Option<Arc<str>> },
     /// A client has seen enough.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use forge_core::context::More;
 use forge_core::feed::News;
 use forge_core::{Caller, Error, Runtime};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -72,7 +73,7 @@ pub(crate) struct Start {
     /// Whether it takes differences.
     pub(crate) delta: bool,
     /// By how much its window is longer than the first page.
-    pub(crate) more: u64,
+    pub(crate) more: More,
 }
 
 impl Hub {
@@ -238,7 +239,7 @@ impl Subscriber {
     }
 
     /// Makes the window of a live query longer.
-    pub(crate) async fn page(&self, id: SubId, more: u64) {
+    pub(crate) async fn page(&self, id: SubId, more: More) {
         self.send(Event::Page { socket: self.id, id, more }).await;
     }
 

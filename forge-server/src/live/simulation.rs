@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bson::Bson;
 use forge_core::adapter::{ChangeEvent, ChangeKind, Commit, ResumeToken};
-use forge_core::context::Seen;
+use forge_core::context::{More, Seen};
 use forge_core::{Caller, Error};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -77,6 +77,11 @@ pub(super) fn wanted(query: &str, arg: i32) -> Wanted {
     Wanted { database: "db".into(), query: query.into(), args: arg.to_string().into() }
 }
 
+/// A longer window; some subscriptions go on at its end, others at its start.
+fn longer(id: SubId, by: u64) -> More {
+    if id.is_multiple_of(2) { More { after: by, before: 0 } } else { More { after: 0, before: by } }
+}
+
 fn caller(socket: u64, language: &str) -> Caller {
     let headers = [("lang".to_owned(), language.to_owned()), ("key".to_owned(), socket.to_string())];
     Caller { headers: Arc::new(headers.into()), ..Caller::default() }
@@ -133,7 +138,7 @@ impl World {
 
     fn start(&mut self, run: RunId, wanted: Wanted, caller: &Caller, before: Option<Data>) {
         let language = LANGUAGES.into_iter().find(|known| *known == caller.headers["lang"]).unwrap();
-        let look = Look { language, more: caller.more };
+        let look = Look { language, more: caller.more.total() };
         // Those that look at their caller are served by several entries.
         let looks = ["spoken", "windowed"].contains(&&*wanted.query);
         let twin = |job: &Job| job.wanted == wanted && !looks;
@@ -169,6 +174,7 @@ impl World {
             seen.headers.insert("lang".into());
         }
         seen.window = &*job.wanted.query == "windowed";
+        seen.window_before = seen.window;
         let reads = reads(&job.wanted.query, arg, job.look, &job.seen[0]);
         self.feed(Event::RunFinished { run, outcome: Outcome { reads, seen, result } });
     }
@@ -340,7 +346,7 @@ impl World {
                 let sub = self.clients.get_mut(&socket).and_then(|client| client.subs.get_mut(&id));
                 if let Some(sub) = sub.filter(|sub| sub.query == "windowed" && sub.more < 10) {
                     (sub.more, sub.since) = (sub.more + 2, self.now);
-                    self.feed(Event::Page { socket: SocketId(socket), id, more: 2 });
+                    self.feed(Event::Page { socket: SocketId(socket), id, more: longer(id, 2) });
                 }
             }
             Op::Identify { socket, language } => {
@@ -389,7 +395,7 @@ impl World {
         again.sort_by_key(|(id, ..)| *id);
         self.clients.insert(socket, client);
         for (id, wanted, more, held) in again {
-            let caller = Caller { more, ..caller(socket, language) };
+            let caller = Caller { more: longer(id, more), ..caller(socket, language) };
             let (hash, delta) = (held.map(|json| Data::new(json).hash), wants_delta(socket));
             self.feed(Event::Subscribe { socket: SocketId(socket), id, wanted, caller, hash, delta });
         }

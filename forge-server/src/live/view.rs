@@ -18,7 +18,10 @@ pub(crate) fn view(caller: &Caller, seen: &Seen) -> Option<Arc<str>> {
     facts.insert("headers".into(), Value::Object(headers.collect()));
     facts.insert("auth".into(), identity(caller.auth.as_deref(), &seen.auth).into());
     if seen.window {
-        facts.insert("more".into(), caller.more.into());
+        facts.insert("more".into(), caller.more.after.into());
+    }
+    if seen.window_before {
+        facts.insert("before".into(), caller.more.before.into());
     }
     Some(crate::json::canonical(&facts).into())
 }
@@ -63,6 +66,7 @@ pub(crate) fn covers(wide: &Seen, narrow: &Seen) -> bool {
 pub(crate) fn extend(seen: &mut Seen, more: &Seen) {
     seen.headers.extend(more.headers.iter().cloned());
     seen.window |= more.window;
+    seen.window_before |= more.window_before;
     let (auth, more) = (&mut seen.auth, &more.auth);
     auth.roles.extend(more.roles.iter().cloned());
     auth.claims.extend(more.claims.iter().cloned());
@@ -157,9 +161,10 @@ mod tests {
 
     #[test]
     fn everything_that_can_be_seen_is_covered_only_by_itself() {
-        let all: [fn(&mut Seen); 9] = [
+        let all: [fn(&mut Seen); 10] = [
             |seen| seen.headers.extend(["h".to_owned()]),
             |seen| seen.window = true,
+            |seen| seen.window_before = true,
             |seen| seen.auth.signed_in = true,
             |seen| seen.auth.subject = true,
             |seen| seen.auth.roles.extend(["r".to_owned()]),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use forge_core::context::More;
 use forge_core::{Caller, Error};
 
 use super::Machine;
@@ -11,14 +12,14 @@ use crate::live::view::view;
 
 impl Machine {
     /// Makes the window of a subscription longer. It is answered, even if there is no more to see.
-    pub(super) fn page(&mut self, socket: SocketId, id: SubId, more: u64) {
+    pub(super) fn page(&mut self, socket: SocketId, id: SubId, more: More) {
         if let Err(refusal) = self.lengthen(socket, id, more) {
             return self.send(socket, Frame::Error { id, error: Arc::new(refusal) });
         }
         self.follow_caller(socket, id, true);
     }
 
-    fn lengthen(&mut self, socket: SocketId, id: SubId, more: u64) -> Result<(), Error> {
+    fn lengthen(&mut self, socket: SocketId, id: SubId, more: More) -> Result<(), Error> {
         let entry_id = self.sockets.get(&socket).and_then(|state| state.subs.get(&id));
         let entry = entry_id.and_then(|entry| self.entries.get_mut(entry));
         let Some(entry) = entry else {
@@ -26,15 +27,20 @@ impl Machine {
         };
         let query = &entry.key.wanted.query;
         // Before the first result it is not known whether the query looks at its window.
-        if entry.result.is_some() && !entry.seen.window {
+        let directions = [
+            (more.after, entry.seen.window, "window"),
+            (more.before, entry.seen.window_before, "window_before"),
+        ];
+        let lacking = directions.iter().find(|(by, looks, _)| *by > 0 && !looks);
+        if let (Some((.., name)), true) = (lacking, entry.result.is_some()) {
             return Err(Error::bad_request(format!(
-                "the query {query} has no pages; it would have to limit itself by ctx.window"
+                "the query {query} has no such pages; it would have to limit itself by ctx.{name}"
             )));
         }
         let Some(sub) = entry.subs.get_mut(&(socket, id)) else { return Ok(()) };
         let max = self.config.window;
-        let total = sub.caller.more.saturating_add(more);
-        if total > max {
+        let total = sub.caller.more + more;
+        if total.total() > max {
             return Err(Error::too_large(format!("a window can be made longer by {max} in all")));
         }
         sub.caller.more = total;
