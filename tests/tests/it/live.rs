@@ -1,6 +1,6 @@
 //! Live queries: nothing missed, nothing twice, one read for everybody.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use forge_tests::app::{Note, new_note};
 use forge_tests::engine::random;
@@ -29,6 +29,51 @@ async fn two_queries_changed_by_one_commit_come_in_one_frame() {
     seen.sort_by_key(|(id, _)| *id);
     assert_eq!(seen, [(1, json!(1)), (2, json!(1))], "{frame}");
     socket.quiet().await;
+}
+
+/// Each frame, with what the socket holds after it, includes every write up to the frame's version, both halves of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frame_includes_all_writes_up_to_its_version_while_others_write() {
+    // Many refreshes long: between the run of a query and its frame there are other writes.
+    let end = Instant::now() + Duration::from_secs(1);
+    let server = TestServer::start().await;
+    let mut socket = server.socket().await;
+    socket.follow(0, "note_count", json!({ "board": "b" })).await;
+    socket.follow(1, "note_count", json!({ "board": "c" })).await;
+    let writers: Vec<_> = (0..4)
+        .map(|writer| {
+            let http = server.http();
+            tokio::spawn(async move {
+                let mut versions = Vec::new();
+                while Instant::now() < end {
+                    let title = format!("{writer} {}", versions.len());
+                    let args = json!({ "first": "b", "second": "c", "title": title });
+                    let answer = http.call("mutation", "add_to_both", &args).await;
+                    assert_eq!(answer.status, 200);
+                    versions.push(answer.header("x-forge-version").unwrap().parse::<u64>().unwrap());
+                }
+                versions
+            })
+        })
+        .collect();
+    let versions = tokio::spawn(join_all(writers));
+    let mut held = [json!(0), json!(0)];
+    let mut frames = Vec::new();
+    let fresh = async || server.http().query("note_count", json!({ "board": "b" })).await;
+    while !versions.is_finished() || held != [fresh().await, fresh().await] {
+        let frame = socket.expect("update").await;
+        for result in frame["results"].as_array().unwrap() {
+            held[usize::try_from(result["id"].as_u64().unwrap()).unwrap()] = result["data"].clone();
+        }
+        frames.push((frame["version"].as_u64().unwrap(), held.clone()));
+    }
+    let versions: Vec<u64> = versions.await.unwrap().into_iter().flat_map(Result::unwrap).collect();
+    assert!(versions.iter().max() <= frames.iter().map(|(version, _)| version).max());
+    for (version, held) in frames {
+        let written = versions.iter().filter(|written| **written <= version).count() as u64;
+        let lacks = held.iter().any(|count| count.as_u64().unwrap() < written);
+        assert!(!lacks, "at {version} there are {written} on each board, and the socket holds {held:?}");
+    }
 }
 
 #[tokio::test]
