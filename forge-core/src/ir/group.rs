@@ -55,6 +55,9 @@ pub struct Group {
     /// At most how many groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
+    /// How many groups there are, in place of them: the answer is a count.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub counted: bool,
     /// Whether soft-deleted documents are read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub with_deleted: bool,
@@ -76,6 +79,7 @@ impl Group {
             sort: Vec::new(),
             skip: None,
             limit: None,
+            counted: false,
             with_deleted: false,
             options: ReadOptions::default(),
         }

@@ -153,6 +153,9 @@ pub struct Distinct {
     /// At most how many values: of the distinct ones, not of the documents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
+    /// How many values there are, in place of them: the answer is a count.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub counted: bool,
     /// Whether soft-deleted documents are read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub with_deleted: bool,
@@ -171,6 +174,7 @@ impl Distinct {
             descending: false,
             skip: None,
             limit: None,
+            counted: false,
             with_deleted: false,
             options: ReadOptions::default(),
         }

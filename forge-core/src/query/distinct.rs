@@ -55,12 +55,19 @@ impl<M: Model, T> Distinct<M, T> {
         self
     }
 
-    /// How many values there are.
+    /// How many values there are; the database counts them.
     ///
     /// # Errors
     /// What the database answers.
     pub async fn count(self) -> Result<u64> {
-        Ok(self.values().await?.len() as u64)
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        let counted = ir::Distinct { counted: true, ..self.distinct };
+        match self.handle.execute(Operation::Distinct(counted)).await? {
+            Outcome::Count(count) => Ok(count),
+            _ => Err(wrong_outcome("distinct")),
+        }
     }
 
     async fn values(self) -> Result<Vec<bson::Bson>> {

@@ -242,6 +242,25 @@ impl<M: Model, K, V> GroupBy<M, K, V> {
         self
     }
 
+    /// How many groups there are; the database counts them. `skip` and `limit` count.
+    ///
+    /// ```ignore
+    /// let routes = db.group_by::<Flight, _>(|f| (f.origin_id, f.destination_id)).count().await?;
+    /// ```
+    ///
+    /// # Errors
+    /// What the database answers.
+    pub async fn count(self) -> Result<u64> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        let counted = ir::Group { counted: true, sort: Vec::new(), ..self.group };
+        match self.handle.execute(Operation::Group(counted)).await? {
+            Outcome::Count(count) => Ok(count),
+            _ => Err(wrong_outcome("group_by")),
+        }
+    }
+
     /// How the database would run this: its commands, indexes and warnings.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use bson::{Bson, Document, doc};
 use forge_core::ir::{Aggregate, Filter, Group, Operand, SortKey};
 use forge_core::{Error, Result};
 
-use super::{Place, artifact, checked_path, filter, is_nothing, nothing, sort};
+use super::{COUNTED, Place, artifact, checked_path, filter, is_nothing, nothing, sort};
 use crate::artifact::{Command, MongoArtifact};
 
 /// An `aggregate` that answers with `k0`…, `a0`…. Null and missing keys are one group.
@@ -49,6 +49,9 @@ fn stages(op: &Group, condition: Document, having: Document) -> Result<Vec<Docum
     stages.extend(order(op)?.map(|order| doc! { "$sort": order }));
     stages.extend(amount("$skip", op.skip.filter(|skip| *skip > 0))?);
     stages.extend(amount("$limit", op.limit)?);
+    if op.counted {
+        stages.push(doc! { "$count": COUNTED });
+    }
     Ok(stages)
 }
 

@@ -167,7 +167,7 @@ pub fn ids_joined(model: &ModelDef, joined: &Joined, order: &[SortKey], limit: u
     Ok(artifact(model, Command::Aggregate { pipeline }))
 }
 
-/// The field that holds the number of [`count_joined`].
+/// The field that holds the number of what is counted by a pipeline.
 pub const COUNTED: &str = "n";
 
 /// A count by a condition with lookups: one document with the number in [`COUNTED`], or none.
@@ -191,7 +191,8 @@ pub fn group_joined(op: Group, joined: &Joined) -> Result<MongoArtifact> {
     after(joined, group(&Group { filter: Filter::All, ..op })?)
 }
 
-/// The distinct values of what a condition with lookups finds: rows of `{_id: value}`; `op.filter` is not looked at.
+/// The distinct values of what a condition with lookups finds: rows of `{_id: value}`, or where they are counted one with
+/// the number in [`COUNTED`]; `op.filter` is not looked at.
 ///
 /// # Errors
 /// As [`filter`].
@@ -207,6 +208,14 @@ pub fn distinct_joined(op: &Distinct, joined: &Joined) -> Result<MongoArtifact> 
         doc! { "$match": { path: { "$exists": true } } },
         doc! { "$group": { "_id": format!("${path}") } },
     ]);
+    if op.counted {
+        for (stage, number) in [("$skip", op.skip), ("$limit", op.limit)] {
+            if let Some(number) = number.filter(|number| *number > 0) {
+                pipeline.push(doc! { stage: i64::try_from(number).unwrap_or(i64::MAX) });
+            }
+        }
+        pipeline.push(doc! { "$count": COUNTED });
+    }
     Ok(artifact(&op.model, Command::Aggregate { pipeline }).with(&op.options))
 }
 

@@ -260,15 +260,20 @@ impl<'a> Run<'a> {
             return Ok(Outcome::Count(0));
         }
         let found = self.documents(&compile::count_joined(&op, &joined)?).await?;
-        let counted = found.first().and_then(|row| row.get(compile::COUNTED).ok().flatten());
-        let counted = counted.and_then(|n| n.as_i64().or_else(|| n.as_i32().map(i64::from)));
-        Ok(Outcome::Count(counted.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)))
+        Ok(number_of(&found))
     }
 
     async fn distinct_values(&self, mut op: Distinct) -> Result<Outcome> {
         let joined = self.resolve_joined(op.filter).await?;
         op.filter = joined.own();
         self.record_under(&op.options, &op.model, &op.filter);
+        if op.counted {
+            let found = match op.limit {
+                Some(0) => Vec::new(),
+                _ => self.documents(&compile::distinct_joined(&op, &joined)?).await?,
+            };
+            return Ok(number_of(&found));
+        }
         if !joined.lookups.is_empty() && op.limit != Some(0) {
             let found = self.documents(&compile::distinct_joined(&op, &joined)?).await?;
             let value = |row: &RawDocumentBuf| Ok(row.get("_id")?.map_or(Ok(Bson::Null), Bson::try_from)?);
@@ -286,13 +291,24 @@ impl<'a> Run<'a> {
         let joined = self.resolve_joined(op.filter).await?;
         op.filter = joined.own();
         self.record_under(&op.options, &op.model, &op.filter);
+        let counted = op.counted;
         let artifact = match joined.lookups.as_slice() {
             [] => compile::group(&op)?,
             _ => compile::group_joined(op, &joined)?,
         };
         let documents = self.documents(&artifact).await?;
+        if counted {
+            return Ok(number_of(&documents));
+        }
         Ok(Outcome::Rows(Rows { documents, included: Vec::new() }))
     }
+}
+
+/// What a pipeline counted.
+fn number_of(found: &[RawDocumentBuf]) -> Outcome {
+    let number = found.first().and_then(|row| row.get(compile::COUNTED).ok().flatten());
+    let number = number.and_then(|n| n.as_i64().or_else(|| n.as_i32().map(i64::from)));
+    Outcome::Count(number.and_then(|n| u64::try_from(n).ok()).unwrap_or(0))
 }
 
 /// The part of the distinct values that is wanted.

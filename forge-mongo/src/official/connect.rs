@@ -58,6 +58,15 @@ pub(super) async fn connect(uri: &str) -> Result<Connected> {
     }
 }
 
+/// A client of the program's own.
+pub(super) async fn look_at(client: Client, database: Option<&str>) -> Result<Connected> {
+    let named = database.map(str::to_owned);
+    let default = || client.default_database().map(|database| database.name().to_owned());
+    let default_database = named.or_else(default).unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
+    let deployment = look(&client, Vec::new()).await.map_err(errors::map)?;
+    Ok(Connected { client, default_database, deployment })
+}
+
 /// Forge's defaults, each only where the URL does not say otherwise.
 fn fill_in(options: &mut ClientOptions) {
     let most = *options.max_pool_size.get_or_insert(50);
@@ -147,7 +156,12 @@ async fn has_search(client: &Client) -> bool {
     database.run_command(list).await.is_ok()
 }
 
-fn deployment(hosts: Vec<String>, hello: &Document, build: &Document) -> Deployment {
+fn deployment(mut hosts: Vec<String>, hello: &Document, build: &Document) -> Deployment {
+    if hosts.is_empty() {
+        // The driver does not tell those of a client that the program has made.
+        let told = hello.get_array("hosts").into_iter().flatten().filter_map(bson::Bson::as_str);
+        hosts.extend(told.map(str::to_owned));
+    }
     let (topology, replicated) = if hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid") {
         ("sharded cluster", true)
     } else if hello.contains_key("setName") {

@@ -55,6 +55,23 @@ impl OfficialDriver {
         Ok(Self { client, default_database, deployment, collections: Collections::default() })
     }
 
+    /// Takes a client that the program has made, with whatever options it needs, and looks at what its deployment can do.
+    /// Nothing of it is changed, and [`close`](Driver::close) shuts it down. `database` is the default one; without it
+    /// that of the client's URL, else `forge`.
+    ///
+    /// ```ignore
+    /// let driver = OfficialDriver::with_client(client, None).await?;
+    /// let adapter = MongoAdapter::new(Arc::new(driver), catalog.clone());
+    /// let db = Db::new(Arc::new(adapter), catalog, forge::system_env());
+    /// ```
+    ///
+    /// # Errors
+    /// `unavailable` where no server answers in time, `unauthorized` where the user name or password is refused.
+    pub async fn with_client(client: Client, database: Option<&str>) -> Result<Self> {
+        let Connected { client, default_database, deployment } = connect::look_at(client, database).await?;
+        Ok(Self { client, default_database, deployment, collections: Collections::default() })
+    }
+
     /// The driver's own client, for what Forge does not cover.
     pub fn client(&self) -> &Client {
         &self.client

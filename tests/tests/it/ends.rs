@@ -140,6 +140,8 @@ conformance! {
         assert_eq!(find().sort(|a| a.name.desc()).distinct(|a| a.name).limit(2).await?, ["A6", "A5"]);
         assert_eq!(find().distinct(|a| a.name).count().await?, 7);
         assert_eq!(find().filter(|a| a.id.lte(3)).distinct(|a| a.name).count().await?, 3);
+        assert_eq!(find().distinct(|a| a.name).skip(4).limit(2).count().await?, 2);
+        assert_eq!(find().distinct(|a| a.name).limit(0).count().await?, 0);
         assert_eq!(find().distinct(|a| a.name).limit(0).await?, [""; 0]);
         let error = find().sort(|a| a.id.asc()).distinct(|a| a.name).await.unwrap_err();
         assert_eq!(error.code(), ErrorCode::BadRequest);

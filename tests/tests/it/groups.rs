@@ -85,6 +85,12 @@ conformance! {
         fill(t).await?;
         let groups = t.db.group_by::<Person, _>(|p| (p.status, p.age)).filter(|p| p.visits.gt(2)).select(|_| count()).await?;
         assert_eq!(groups, [((s("odd"), None), 1), ((s("old"), Some(10)), 1), ((s("old"), Some(20)), 1)]);
+        let pairs = || t.db.group_by::<Person, _>(|p| (p.status, p.age)).filter(|p| p.visits.gt(2));
+        assert_eq!(pairs().count().await?, 3);
+        assert_eq!((pairs().skip(1).count().await?, pairs().limit(2).count().await?, pairs().limit(0).count().await?), (2, 2, 0));
+        let many = t.db.group_by::<Person, _>(|p| p.status).select(|_| count()).having(|n| n.gt(1));
+        assert_eq!(many.count().await?, 2);
+        assert_eq!(pairs().filter(|p| p.visits.gt(1_000)).count().await?, 0);
     }
 
     async fn null_and_missing_are_one_group(t) {

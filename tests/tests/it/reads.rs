@@ -27,6 +27,11 @@ conformance! {
         let people = raw?.collection::<bson::Document>("people");
         let ann = people.find_one(bson::doc! {}).await.map_err(|e| forge::Error::internal(e.to_string()))?;
         assert_eq!(ann.unwrap().get_str("name")?, "Ann");
+        // A client of the program's own, in place of a URL.
+        let driver = forge_mongo::OfficialDriver::with_client(people.client().clone(), Some(t.name())).await?;
+        let adapter = forge_mongo::MongoAdapter::new(std::sync::Arc::new(driver), forge_tests::engine::catalog());
+        let db = forge::Db::new(std::sync::Arc::new(adapter), forge_tests::engine::catalog(), t.db.env().clone());
+        assert_eq!(db.find::<Person>().one().await?.name, "Ann");
     }
 
     async fn get_finds_by_id_or_says_none(t) {

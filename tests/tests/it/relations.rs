@@ -184,6 +184,7 @@ conformance! {
             let find = || joining.find::<Book>().filter(filter);
             assert_eq!(find().count().await?, by_keys.len() as u64, "condition {at}");
             assert_eq!(find().distinct(|b| b.year).await?, by_keys, "condition {at}");
+            assert_eq!(find().distinct(|b| b.year).count().await?, by_keys.len() as u64, "condition {at}");
             assert_eq!(find().sort(|b| b.year.desc()).first().await?.map(|b| b.year), by_keys.last().copied(), "condition {at}");
             let groups = |db: &forge::Db| db.group_by::<Book, _>(|b| b.publisher_id).filter(filter).select(|_| count());
             let (mut here, mut there) = (groups(&t.db).await?, groups(&joining).await?);
