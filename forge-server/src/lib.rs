@@ -45,6 +45,8 @@ mod ws;
 mod ws_auth_tests;
 #[cfg(test)]
 mod ws_tests;
+#[cfg(test)]
+mod ws_wire_tests;
 
 pub use app::{App, Platform};
 /// The version of axum that [`App::router`] takes.

@@ -27,7 +27,7 @@ pub(crate) struct Running {
     task: JoinHandle<forge_core::Result<()>>,
 }
 
-async fn start(limits: Limits) -> Running {
+pub(crate) async fn start(limits: Limits) -> Running {
     start_on(Arc::new(FakeAdapter::default()), limits).await
 }
 

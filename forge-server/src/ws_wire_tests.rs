@@ -1,0 +1,144 @@
+//! The handshake and the frames of WebSockets, byte by byte (RFC 6455).
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::Limits;
+use crate::ws_tests::{Running, start};
+
+/// A connection that says by itself what goes over it.
+struct Bare(TcpStream);
+
+impl Bare {
+    /// Shakes hands; `early` is sent with the request.
+    async fn connect(running: &Running, early: &[u8]) -> Self {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        let request = "GET /ws HTTP/1.1\r\nhost: x\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        stream.write_all(&[request.as_bytes(), early].concat()).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap().to_lowercase();
+        assert!(head.starts_with("http/1.1 101"), "{head}");
+        // The example of RFC 6455, 1.3.
+        assert!(head.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="), "{head}");
+        let mut bare = Self(stream);
+        assert_eq!(bare.frame().await.0, 0x81, "ready");
+        bare
+    }
+
+    /// The first byte of a frame, and what it holds.
+    async fn frame(&mut self) -> (u8, Vec<u8>) {
+        timeout(Duration::from_secs(5), async {
+            let (first, length) = (self.0.read_u8().await.unwrap(), self.0.read_u8().await.unwrap());
+            let length =
+                if length == 126 { self.0.read_u16().await.unwrap().into() } else { usize::from(length) };
+            let mut payload = vec![0; length];
+            self.0.read_exact(&mut payload).await.unwrap();
+            (first, payload)
+        })
+        .await
+        .expect("a frame")
+    }
+
+    async fn send(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).await.unwrap();
+    }
+
+    /// That the connection ends, with nothing before it.
+    async fn ends(mut self) {
+        let mut rest = Vec::new();
+        timeout(Duration::from_secs(5), self.0.read_to_end(&mut rest)).await.expect("an end").unwrap();
+        assert_eq!(rest, b"");
+    }
+}
+
+/// A frame of a client, masked by a key that is not zero.
+fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    const KEY: [u8; 4] = [1, 2, 3, 4];
+    let length = u8::try_from(payload.len()).unwrap();
+    assert!(length < 126);
+    let payload = payload.iter().zip(KEY.iter().cycle()).map(|(byte, key)| byte ^ key);
+    [first, 0x80 | length].into_iter().chain(KEY).chain(payload).collect()
+}
+
+const QUERY: &[u8] = br#"{"op":"query","id":1,"query":"counter","args":{"id":1}}"#;
+const RESULT: &[u8] = br#"{"op":"result","id":1,"data":0}"#;
+
+#[tokio::test]
+async fn what_is_sent_with_the_handshake_is_obeyed_after_it() {
+    let running = start(Limits::default()).await;
+    let mut bare = Bare::connect(&running, &masked(0x81, QUERY)).await;
+    assert_eq!(bare.frame().await, (0x81, RESULT.to_vec()));
+}
+
+#[tokio::test]
+async fn a_text_in_fragments_with_a_ping_between_them_is_one_text() {
+    let running = start(Limits::default()).await;
+    let mut bare = Bare::connect(&running, &[]).await;
+    let (start, end) = QUERY.split_at(20);
+    for byte in [masked(0x01, start), masked(0x89, b"there?"), masked(0x80, end)].concat() {
+        bare.send(&[byte]).await;
+    }
+    assert_eq!(bare.frame().await, (0x8a, b"there?".to_vec()));
+    assert_eq!(bare.frame().await, (0x81, RESULT.to_vec()));
+}
+
+#[tokio::test]
+async fn a_client_that_ends_the_socket_is_answered_with_its_code() {
+    let running = start(Limits::default()).await;
+    let mut bare = Bare::connect(&running, &[]).await;
+    bare.send(&masked(0x88, &1_000_u16.to_be_bytes())).await;
+    let (first, payload) = bare.frame().await;
+    assert_eq!((first, &payload[..2]), (0x88, &1_000_u16.to_be_bytes()[..]));
+    bare.ends().await;
+}
+
+#[tokio::test]
+async fn whoever_breaks_the_protocol_of_websocket_is_told_how() {
+    let running = start(Limits::default()).await;
+    let not_masked = [&[0x81, 2][..], b"{}"].concat();
+    let cases = [
+        ("a frame that is not masked", not_masked, 1_002),
+        ("a reserved bit", masked(0xc1, b"{}"), 1_002),
+        ("an opcode that is none", masked(0x83, b"{}"), 1_002),
+        ("a ping in fragments", masked(0x09, b"x"), 1_002),
+        ("a text that is none", masked(0x81, &[0xff, 0xfe]), 1_007),
+    ];
+    for (what, bytes, code) in cases {
+        let mut bare = Bare::connect(&running, &[]).await;
+        bare.send(&bytes).await;
+        let (first, payload) = bare.frame().await;
+        assert_eq!((first, &payload[..2]), (0x88, &u16::to_be_bytes(code)[..]), "{what}");
+        bare.ends().await;
+    }
+    let mut other = Bare::connect(&running, &[]).await;
+    other.send(&masked(0x81, QUERY)).await;
+    assert_eq!(other.frame().await, (0x81, RESULT.to_vec()));
+}
+
+#[tokio::test]
+async fn a_request_that_is_none_for_a_websocket_is_refused() {
+    let running = start(Limits::default()).await;
+    for (request, status) in [
+        ("GET /ws HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", "400"),
+        (
+            "GET /ws HTTP/1.1\r\nhost: x\r\nconnection: upgrade, close\r\nupgrade: websocket\r\n\
+             sec-websocket-version: 8\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+            "400",
+        ),
+        ("POST /ws HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", "405"),
+    ] {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        timeout(Duration::from_secs(5), stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{request} → {answer}");
+        assert!(answer.contains(r#""code":"bad_request""#), "{answer}");
+    }
+}
