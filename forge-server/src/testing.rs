@@ -343,3 +343,9 @@ fn id_in(filter: &Filter) -> i32 {
 fn counter_document(id: i32, n: i32) -> RawDocumentBuf {
     rawdoc! { "_id": id, "n": n, "canary": "canary-1b" }
 }
+
+/// How many interleavings a simulation goes through: `usual`, or what `FORGE_TEST_INTERLEAVINGS` says.
+pub(crate) fn interleavings(usual: u32) -> u32 {
+    let wanted = std::env::var("FORGE_TEST_INTERLEAVINGS").ok();
+    wanted.and_then(|text| text.parse().ok()).unwrap_or(usual)
+}

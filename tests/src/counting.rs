@@ -1,4 +1,4 @@
-//! A driver that counts what passes through it.
+//! A driver that counts what passes through it, and cuts change feeds off.
 
 use std::any::Any;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bson::{Document, RawDocumentBuf};
-use forge::Result;
 use forge::adapter::{Capabilities, Commit, ExplainStep, ResumeToken, Transaction, WatchOptions};
+use forge::{Error, Result};
 use forge_core::transaction::TransactionOptions;
 use forge_mongo::{Driver, MongoArtifact, Reply};
 use futures_core::stream::BoxStream;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::watch;
 
 /// Passes everything on to another driver, and remembers the commands.
 pub struct Counting {
@@ -20,17 +22,42 @@ pub struct Counting {
     database: String,
     commands: Mutex<Vec<MongoArtifact>>,
     feeds: AtomicUsize,
+    /// Whether change feeds are cut off.
+    cut: watch::Sender<bool>,
 }
 
 impl Counting {
     /// Counts what goes to `inner`; `database` is the default one.
     pub fn new(inner: Arc<dyn Driver>, database: String) -> Self {
-        Self { inner, database, commands: Mutex::default(), feeds: AtomicUsize::new(0) }
+        let cut = watch::Sender::new(false);
+        Self { inner, database, commands: Mutex::default(), feeds: AtomicUsize::new(0), cut }
     }
 
     /// How many change feeds were opened.
     pub fn feeds(&self) -> usize {
         self.feeds.load(Ordering::SeqCst)
+    }
+
+    /// Breaks every change feed, and refuses new ones, until they are [mended](Counting::mend_feeds): what a program sees
+    /// when the driver has given up to find the server again.
+    pub fn cut_feeds(&self) {
+        self.cut.send_replace(true);
+    }
+
+    /// Lets feeds be opened again.
+    pub fn mend_feeds(&self) {
+        self.cut.send_replace(false);
+    }
+
+    fn check_cut(&self) -> Result<()> {
+        if *self.cut.borrow() { Err(cut_off()) } else { Ok(()) }
+    }
+
+    /// The feed until it is cut off.
+    fn until_cut(&self, feed: BoxStream<'static, Result<Commit>>) -> BoxStream<'static, Result<Commit>> {
+        let mut cut = self.cut.subscribe();
+        let end = async move { drop(cut.wait_for(|cut| *cut).await) };
+        feed.take_until(end).chain(stream::once(ready(Err(cut_off())))).boxed()
     }
 
     /// The driver below.
@@ -58,6 +85,10 @@ impl Counting {
         };
         commands.iter().filter(is_read).count()
     }
+}
+
+fn cut_off() -> Error {
+    Error::unavailable("the change feed is cut off")
 }
 
 impl std::fmt::Debug for Counting {
@@ -113,8 +144,9 @@ impl Driver for Counting {
         database: &str,
         resume: Option<ResumeToken>,
     ) -> Result<BoxStream<'static, Result<Commit>>> {
+        self.check_cut()?;
         self.feeds.fetch_add(1, Ordering::SeqCst);
-        self.inner.watch(database, resume).await
+        Ok(self.until_cut(self.inner.watch(database, resume).await?))
     }
 
     async fn begin_with(&self, database: &str, options: &TransactionOptions) -> Result<Arc<dyn Transaction>> {
@@ -126,8 +158,9 @@ impl Driver for Counting {
         database: &str,
         options: WatchOptions,
     ) -> Result<BoxStream<'static, Result<Commit>>> {
+        self.check_cut()?;
         self.feeds.fetch_add(1, Ordering::SeqCst);
-        self.inner.watch_with(database, options).await
+        Ok(self.until_cut(self.inner.watch_with(database, options).await?))
     }
 
     fn timer(&self, wait: Duration) -> Option<BoxFuture<'static, ()>> {

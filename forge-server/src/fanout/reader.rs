@@ -22,7 +22,8 @@ impl Reader {
     /// The log is in reach, and stands at `seq` with the feed of the leader `up`. Answers with what there is to tell, and
     /// whether the reader goes on after its own last record (or else after `seq`).
     pub(crate) fn connected(&mut self, seq: Option<u64>, up: bool) -> (Option<News>, bool) {
-        let first = self.seq.is_none();
+        // Without a number it has been told of something that it could not place.
+        let first = self.seq.is_none() && !self.opened;
         let away = std::mem::replace(&mut self.away, false);
         match seq {
             // It is behind: the records in between tell all, or show that some of them are gone.
@@ -51,12 +52,20 @@ impl Reader {
         News::Down(Arc::new(error))
     }
 
+    /// A record came that cannot be read, of another version or by somebody else: whatever it told is read afresh. Its
+    /// number is taken for the next, where that cannot be read either.
+    pub(crate) fn hear_nothing(&mut self, seq: Option<u64>) -> News {
+        self.seq = seq.or_else(|| self.seq.map(|seq| seq.saturating_add(1)));
+        self.away = false;
+        self.afresh()
+    }
+
     /// A record came.
     pub(crate) fn hear(&mut self, seq: u64, record: Record) -> Vec<News> {
         let before = self.seq.replace(seq);
         let away = std::mem::replace(&mut self.away, false);
         let mut news = Vec::new();
-        if before.is_some_and(|before| before + 1 != seq) {
+        if before.map_or(self.opened, |before| before.checked_add(1) != Some(seq)) {
             news.push(self.afresh());
         } else if (away || !self.opened) && matches!(record, Record::Commit(_)) {
             news.push(self.up());

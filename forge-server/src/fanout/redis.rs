@@ -14,7 +14,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-use self::board::{Board, Reading};
+use self::board::{Board, Entry, Reading};
 use super::leader::{Done, Leader, Step};
 use super::reader::Reader;
 
@@ -221,8 +221,16 @@ impl Listener {
         if !self.ready.is_empty() {
             return Ok(());
         }
-        for (id, seq, record) in reading.next(&self.id).await? {
-            self.ready.extend(self.reader.hear(seq, record));
+        for Entry { id, seq, record } in reading.next(&self.id).await? {
+            match (seq, record) {
+                (Some(seq), Ok(record)) => self.ready.extend(self.reader.hear(seq, record)),
+                (seq, record) => {
+                    let error = record.err();
+                    let database = &self.source.database;
+                    tracing::warn!(%database, id, ?error, "a record of the fan-out cannot be read; everything runs afresh");
+                    self.ready.push_back(self.reader.hear_nothing(seq));
+                }
+            }
             self.id = id;
         }
         Ok(())

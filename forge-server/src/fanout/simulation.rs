@@ -33,8 +33,8 @@ struct Log {
     seq: Option<u64>,
     up: bool,
     token: Option<ResumeToken>,
-    /// Records with their ids, which never repeat.
-    records: VecDeque<(u64, u64, Record)>,
+    /// Records with their ids, which never repeat, and their numbers; none of what cannot be read.
+    records: VecDeque<(u64, Option<u64>, Option<Record>)>,
     next_id: u64,
     generation: u64,
     down: bool,
@@ -65,11 +65,19 @@ impl Log {
         }
         self.next_id += 1;
         self.seq = Some(seq);
-        self.records.push_back((self.next_id, seq, record));
+        self.records.push_back((self.next_id, Some(seq), Some(record)));
         if self.records.len() > RECORDS {
             self.records.pop_front();
         }
         Some(seq)
+    }
+
+    /// Makes the last record unreadable, with its number or without.
+    fn spoil(&mut self, number: bool) {
+        if let Some((_, seq, record)) = self.records.back_mut() {
+            *record = None;
+            *seq = seq.filter(|_| !number);
+        }
     }
 
     fn lose(&mut self) {
@@ -162,7 +170,10 @@ impl Process {
         for (id, seq, record) in &log.records {
             if *id > self.id {
                 self.id = *id;
-                let news = self.reader.hear(*seq, record.clone());
+                let news = match (seq, record) {
+                    (Some(seq), Some(record)) => self.reader.hear(*seq, record.clone()),
+                    (seq, _) => vec![self.reader.hear_nothing(*seq)],
+                };
                 self.hear(news, database);
             }
         }
@@ -207,6 +218,7 @@ enum Event {
     Kill { process: usize },
     Pass { millis: u64 },
     LoseLog,
+    Spoil { number: bool },
     Log { down: bool },
     Database { down: bool },
     Forget,
@@ -221,6 +233,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => process.prop_map(|process| Event::Kill { process }),
         8 => (1_u64..4_000).prop_map(|millis| Event::Pass { millis }),
         1 => Just(Event::LoseLog),
+        3 => any::<bool>().prop_map(|number| Event::Spoil { number }),
         2 => any::<bool>().prop_map(|down| Event::Log { down }),
         2 => any::<bool>().prop_map(|down| Event::Database { down }),
         1 => Just(Event::Forget),
@@ -241,6 +254,7 @@ fn run(events: Vec<Event>) {
             }
             Event::Pass { millis } => now += millis,
             Event::LoseLog => log.lose(),
+            Event::Spoil { number } => log.spoil(number),
             Event::Log { down } => log.down = down,
             Event::Database { down } => database.down = down,
             Event::Forget => database.forgotten = database.last,
@@ -263,7 +277,7 @@ fn run(events: Vec<Event>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, max_shrink_iters: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::testing::interleavings(1_000), max_shrink_iters: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_result_becomes_fresh_and_no_commit_is_missed(events in proptest::collection::vec(event(), 0..120)) {

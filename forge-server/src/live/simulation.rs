@@ -460,14 +460,8 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// How many interleavings a run goes through: 10,000 where everything is checked, fewer while one works.
-fn interleavings() -> u32 {
-    let wanted = std::env::var("FORGE_TEST_INTERLEAVINGS").ok();
-    wanted.and_then(|text| text.parse().ok()).unwrap_or(400)
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: interleavings(), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::testing::interleavings(400), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_interleaving_converges(

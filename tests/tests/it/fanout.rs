@@ -93,6 +93,38 @@ async fn a_redis_that_comes_back_empty_hides_nothing() {
     two.until(1, |count| *count == json!(3)).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_that_cannot_be_read_stop_nobody_and_hide_nothing() {
+    let Some(redis) = Redis::start().await else { return };
+    let (first, second) = servers(&redis).await;
+    let mut two = second.socket().await;
+    two.follow(1, "note_count", board()).await;
+    first.http().mutate("add_note", note("a")).await;
+    two.until(1, |count| *count == json!(1)).await;
+    for (n, record) in ["k x s none", "k c s 7 b nothing", "other fields", "k c s 18446744073709551615 b x"]
+        .iter()
+        .enumerate()
+    {
+        first.driver.take();
+        let answer = redis.command(&format!("XADD {{forge:forge}}:log * {record}")).await;
+        assert!(answer.starts_with('$'), "{record}: {answer}");
+        let afresh = async {
+            while first.driver.reads("notes") == 0 {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, afresh).await.unwrap_or_else(|_| panic!("{record}: nothing ran afresh"));
+        first.http().mutate("add_note", note("more")).await;
+        two.until(1, |count| *count == json!(n + 2)).await;
+    }
+    // A place that cannot be read begins anew, rather than never.
+    let answer = redis.command("HSET {forge:forge}:place token nothing").await;
+    assert_eq!(answer.trim(), ":0");
+    first.vanish();
+    second.http().mutate("add_note", note("last")).await;
+    timeout(PATIENCE, two.until(1, |count| *count == json!(6))).await.expect("somebody should lead again");
+}
+
 /// A socket of a client that comes back, to another process if need be.
 async fn reconnected(programs: &[&Program]) -> Socket {
     for program in programs {

@@ -261,6 +261,33 @@ async fn a_live_result_is_that_of_a_fresh_query() {
 }
 
 #[tokio::test]
+async fn a_feed_that_was_given_up_is_resumed_where_it_broke() {
+    let server = TestServer::start().await;
+    let mut socket = server.socket().await;
+    let (args, other) = (json!({ "board": "b" }), json!({ "board": "other" }));
+    assert_eq!(socket.follow(1, "note_count", args.clone()).await, json!(0));
+    assert_eq!(socket.follow(2, "note_count", other).await, json!(0));
+    add(&server, "b", "seen").await;
+    assert_eq!(socket.result(1).await["data"], json!(1));
+    for round in 0..2 {
+        server.driver.cut_feeds();
+        for n in 0..3 {
+            add(&server, "b", &format!("missed {round} {n}")).await;
+        }
+        socket.quiet().await;
+        server.driver.take();
+        server.driver.mend_feeds();
+        // Nobody writes any more: what was missed comes from the place where the feed broke, or never.
+        socket.until(1, |count| *count == json!(4 + 3 * round)).await;
+        let ran = format!("{:?}", server.driver.take());
+        assert!(
+            ran.contains("notes") && !ran.contains("other"),
+            "it goes on, rather than that all runs afresh: {ran}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn differences_lead_to_what_a_fresh_query_answers() {
     let server = TestServer::start().await;
     let mut ids = Vec::new();

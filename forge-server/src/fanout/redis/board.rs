@@ -72,6 +72,15 @@ pub(super) struct Standing {
     pub(super) last: String,
 }
 
+/// A record as it stands in the log.
+pub(super) struct Entry {
+    pub(super) id: String,
+    /// Its number; none where that cannot be read.
+    pub(super) seq: Option<u64>,
+    /// What it tells, where it can be read.
+    pub(super) record: Result<Record>,
+}
+
 /// A connection that waits for records.
 pub(super) struct Reading {
     connection: MultiplexedConnection,
@@ -105,7 +114,7 @@ impl Board {
         script.arg(&self.0.owner).arg(self.millis());
         let place: Option<(Option<u64>, Option<Vec<u8>>)> = self.ask(&script).await?;
         let Some((seq, token)) = place else { return Ok(None) };
-        Ok(Some(Place { seq, token: token.as_deref().map(read_token).transpose()? }))
+        Ok(Some(Place { seq, token: token.as_deref().and_then(read_token) }))
     }
 
     /// Adds a record; none where the lease is not held.
@@ -166,35 +175,43 @@ impl Board {
 }
 
 impl Reading {
-    /// The records after the one with this id, each with its id and number; none after a while in which none came.
-    pub(super) async fn next(&mut self, id: &str) -> Result<Vec<(String, u64, Record)>> {
-        type Entries = Vec<(String, HashMap<String, Vec<u8>>)>;
+    /// The records after the one with this id; none after a while in which none came.
+    pub(super) async fn next(&mut self, id: &str) -> Result<Vec<Entry>> {
+        type Entries = Vec<(String, Fields)>;
         let mut command = redis::cmd("XREAD");
         command.arg("COUNT").arg(BATCH).arg("BLOCK").arg(BLOCK.as_millis() as u64);
         command.arg("STREAMS").arg(&self.log_key).arg(id);
         let streams: Option<Vec<(String, Entries)>> =
             command.query_async(&mut self.connection).await.map_err(unreachable)?;
         let entries = streams.into_iter().flatten().flat_map(|(_, entries)| entries);
-        entries.map(|(id, fields)| parse(&fields).map(|(seq, record)| (id, seq, record))).collect()
+        Ok(entries.map(|(id, fields)| Entry { id, seq: number(&fields), record: parse(&fields) }).collect())
     }
 }
 
-fn parse(fields: &HashMap<String, Vec<u8>>) -> Result<(u64, Record)> {
-    let field = |name: &str| fields.get(name).map(Vec::as_slice).unwrap_or_default();
-    let seq = std::str::from_utf8(field("s")).ok().and_then(|seq| seq.parse().ok());
-    let seq = seq.ok_or_else(|| Error::internal("a record of the fan-out has no number"))?;
-    let record = match field("k") {
+/// The fields of a record. Not all records need be Forge's.
+type Fields = HashMap<Vec<u8>, Vec<u8>>;
+
+fn field<'f>(fields: &'f Fields, name: &[u8]) -> &'f [u8] {
+    fields.get(name).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn number(fields: &Fields) -> Option<u64> {
+    std::str::from_utf8(field(fields, b"s")).ok()?.parse().ok()
+}
+
+fn parse(fields: &Fields) -> Result<Record> {
+    let body = field(fields, b"b");
+    Ok(match field(fields, b"k") {
         b"u" => Record::Up,
         b"a" => Record::Afresh,
-        b"d" => Record::Down(String::from_utf8_lossy(field("b")).into()),
-        b"c" => Record::Commit(Arc::new(wire::decode(field("b"))?)),
+        b"d" => Record::Down(String::from_utf8_lossy(body).into()),
+        b"c" => Record::Commit(Arc::new(wire::decode(body)?)),
         _ => {
             return Err(Error::internal(
                 "a record of the fan-out is of a kind that this version does not know",
             ));
         }
-    };
-    Ok((seq, record))
+    })
 }
 
 fn script(text: &str, keys: &[&str]) -> Cmd {
@@ -215,9 +232,10 @@ fn write_token(token: &ResumeToken) -> Result<Vec<u8>> {
     Ok(document.into_bytes())
 }
 
-fn read_token(bytes: &[u8]) -> Result<ResumeToken> {
-    let token = RawDocument::from_bytes(bytes)?.get("t")?.map(Bson::try_from).transpose()?;
-    token.map(ResumeToken).ok_or_else(|| Error::internal("the place of the fan-out is no token"))
+/// The place that was kept; none where it cannot be read: whoever leads begins afresh then.
+fn read_token(bytes: &[u8]) -> Option<ResumeToken> {
+    let token = RawDocument::from_bytes(bytes).ok()?.get("t").ok()??;
+    Bson::try_from(token).ok().map(ResumeToken)
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "for map_err")]
