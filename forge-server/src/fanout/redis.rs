@@ -40,7 +40,8 @@ pub struct RedisFanOut {
 }
 
 impl RedisFanOut {
-    /// Processes that meet at the Redis behind `url`, as in `redis://:password@host:6379/0`.
+    /// Processes that meet at the Redis behind `url`, as in `redis://:password@host:6379/0`, or `rediss://…` for TLS. Whom to
+    /// trust is then what the system says, or the certificates in the file that `SSL_CERT_FILE` names.
     ///
     /// # Errors
     /// `bad_request` where that is no such URL.
@@ -52,6 +53,9 @@ impl RedisFanOut {
             )
             .with_source(error)
         })?;
+        if matches!(client.get_connection_info().addr(), redis::ConnectionAddr::TcpTls { .. }) {
+            choose_cryptography();
+        }
         Ok(Self { client, prefix: "forge".into(), lease: LEASE })
     }
 
@@ -68,6 +72,14 @@ impl RedisFanOut {
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease.max(Duration::from_millis(100));
         self
+    }
+}
+
+/// Where nobody has chosen for this process: it has to be one, and there may be several to choose from.
+fn choose_cryptography() {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // It fails where somebody else was faster, which is as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
     }
 }
 

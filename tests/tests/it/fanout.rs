@@ -94,6 +94,28 @@ async fn a_redis_that_comes_back_empty_hides_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_behind_tls_is_as_good_and_one_that_nobody_vouches_for_is_none() {
+    let Some(redis) = Redis::encrypted().await else { return };
+    let (url, certificate) = (redis.url(), redis.certificate().unwrap());
+    let trusting = [("FORGE_FANOUT_URL", url.as_str()), ("SSL_CERT_FILE", certificate.as_str())];
+    let program = Program::with(PROBE, "memory:", &trusting).await;
+    let mut socket = Socket::open(program.address).await;
+    assert_eq!(socket.follow(1, "note_count", board()).await, json!(0));
+    program.http().mutate("add_note", note("a")).await;
+    socket.until(1, |count| *count == json!(1)).await;
+
+    let wary = Program::with(PROBE, "memory:", &trusting[..1]).await;
+    let mut socket = Socket::open(wary.address).await;
+    socket.subscribe(1, "note_count", board()).await;
+    let down = async {
+        while wary.http().get("/readyz").await.status != 503 {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, down).await.expect("who shows no known certificate is not talked to");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_that_cannot_be_read_stop_nobody_and_hide_nothing() {
     let Some(redis) = Redis::start().await else { return };
     let (first, second) = servers(&redis).await;
