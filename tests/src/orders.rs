@@ -17,6 +17,7 @@ pub struct Order {
     #[validate(range(min = 0, max = 1_000_000))]
     pub total: i32,
     pub note: Option<String>,
+    #[validate(custom(function = civil))]
     pub remark: Option<String>,
     #[model(default)]
     pub flags: i32,
@@ -32,6 +33,11 @@ pub struct Order {
     #[model(private)]
     pub secret: Option<String>,
     pub updated_at: DateTime,
+}
+
+/// A rule that no schema can say.
+fn civil(remark: &str) -> Result<(), validator::ValidationError> {
+    if remark.contains('!') { Err(validator::ValidationError::new("civil")) } else { Ok(()) }
 }
 
 #[derive(Debug, Clone, PartialEq, Embed)]

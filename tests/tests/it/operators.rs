@@ -176,6 +176,8 @@ conformance! {
         assert_eq!(error.messages().unwrap().keys().collect::<Vec<_>>(), ["total"]);
         let error = t.db.update_many::<Order>().all().set(|o| o.total, 2_000_000).await.unwrap_err();
         assert_eq!(error.code(), ErrorCode::Validation);
+        let uncivil = t.db.update::<Order>(order.id).set(|o| o.remark, "now!").await.unwrap_err();
+        assert_eq!(uncivil.messages().unwrap().keys().collect::<Vec<_>>(), ["remark"], "a rule of the program");
         assert_eq!(t.db.get::<Order>(order.id).await?, Some(order));
     }
 
