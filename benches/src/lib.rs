@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use cpu_time::ProcessTime;
 use serde::Serialize;
 
+pub mod client;
 pub mod models;
+pub mod process;
 pub mod replay;
 pub mod turns;
 

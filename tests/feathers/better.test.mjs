@@ -75,6 +75,38 @@ for (const [engine, database] of ENGINES) {
       await send("DELETE", "/people-raw");
     });
 
+    it("refuses what is no query or no document with 400, never with 500", async () => {
+      const wrong = [
+        ["GET", "/people-raw?$limit=abc"],
+        ["GET", "/people-raw?$skip=-1"],
+        ["GET", "/people-raw?$sort[name]=up"],
+        ["GET", "/people-raw-ops?name[$regex]=("],
+        ["POST", "/people-raw", { $set: { a: 1 } }],
+        ["POST", "/people-raw", { "a.b": 1 }],
+        ["PATCH", "/people-raw/x", { $inc: { a: "text" } }],
+        ["PATCH", "/people-raw/x", { $where: "1" }],
+      ];
+      await send("POST", "/people-raw", { _id: "x", name: "Ann" });
+      for (const [method, path, body] of [...wrong, ["PUT", "/people-raw/x", { $set: { a: 1 } }]]) {
+        const answer = await send(method, path, body);
+        assert.deepEqual([answer.status, answer.body.className], [400, "bad-request"], `${method} ${path}`);
+      }
+      assert.deepEqual((await send("DELETE", "/people-raw")).body, [{ _id: "x", name: "Ann" }]);
+    });
+
+    it("refuses bodies that are neither JSON nor a form", async () => {
+      const answer = await send("POST", "/people-raw", "some text", { "content-type": "text/plain" });
+      assert.deepEqual([answer.status, answer.body.name], [400, "BadRequest"]);
+      assert.deepEqual((await send("GET", "/people-raw")).body, []);
+    });
+
+    it("creates lists of any length, and answers in their order", async () => {
+      assert.deepEqual(await send("POST", "/people-raw", []), { status: 201, body: [] });
+      const ids = ["z", "a", "m"].map((_id) => ({ _id }));
+      assert.deepEqual((await send("POST", "/people-raw", ids)).body, ids);
+      await send("DELETE", "/people-raw");
+    });
+
     it("sorts by several fields in the order of the query", async () => {
       const data = [["a", 2], ["b", 1], ["a", 1]].map(([name, age]) => ({ name, age }));
       await send("POST", "/people-multi", data);

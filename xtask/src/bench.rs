@@ -4,7 +4,7 @@ use crate::process::{self, Context as _, Result};
 use crate::servers::Database;
 
 /// The benches that compare against a server.
-const WITH_SERVER: [&str; 1] = ["orm"];
+const WITH_SERVER: [&str; 2] = ["orm", "services"];
 
 /// Runs the bench `name` and shows what it prints.
 pub(crate) fn command(name: &str, json: bool, arguments: &[String]) -> Result<()> {

@@ -51,7 +51,7 @@ enum Task {
     Soak,
     /// Runs a bench of the package forge-benches
     Bench {
-        /// Its name: orm, embedded, ...
+        /// Its name: orm, embedded, live, services, ...
         name: String,
         /// One JSON object a line in place of a table
         #[arg(long)]

@@ -321,6 +321,45 @@ async fn a_declared_service_is_the_base_of_one_with_hooks() {
 }
 
 #[tokio::test]
+async fn writes_with_stages_change_the_document() {
+    let staged = Hooks::new().before([], |mut call| async move {
+        call.params.pipeline = Some(vec![doc! { "$addFields": { "staged": true } }]);
+        Ok(call)
+    });
+    let server = serve(App::new().service(Service::raw("notes").hooks(staged))).await;
+    let (_, made) = send(&server, "POST", "notes", json!({ "n": 1 })).await;
+    let path = format!("notes/{}", made["_id"].as_str().unwrap());
+    let patched = send(&server, "PATCH", &path, json!({ "n": 2 })).await;
+    assert_eq!((patched.0, &patched.1["n"], &patched.1["staged"]), (200, &json!(2), &json!(true)));
+    assert_eq!(send(&server, "PUT", &path, json!({ "n": 3 })).await.1["n"], 3);
+    let removed = send(&server, "DELETE", &path, Value::Null).await;
+    assert_eq!((removed.0, &removed.1["n"], &removed.1["staged"]), (200, &json!(3), &json!(true)));
+    assert_eq!(send(&server, "GET", &path, Value::Null).await.0, 404);
+}
+
+#[tokio::test]
+async fn an_id_is_a_plain_condition_and_a_longest_page_needs_no_usual_one() {
+    let paginate = Paginate { default: None, max: Some(2) };
+    let server = serve(App::new().service(Service::raw("notes").paginate(paginate).multi(Multi::ALL))).await;
+    let (_, made) = send(&server, "POST", "notes", json!([{ "n": 1 }, { "n": 2 }, { "n": 3 }])).await;
+    assert_eq!(send(&server, "GET", "notes", Value::Null).await.1.as_array().unwrap().len(), 2);
+    let shapes = Arc::new(Mutex::new(Vec::new()));
+    let seen = shapes.clone();
+    server.db().on_command(move |event| {
+        if event.collection == "notes" {
+            seen.lock().unwrap().push(event.shape.to_owned());
+        }
+    });
+    let path = format!("notes/{}", made[0]["_id"].as_str().unwrap());
+    for (method, body) in [("GET", Value::Null), ("PATCH", json!({ "n": 9 })), ("DELETE", Value::Null)] {
+        assert_eq!(send(&server, method, &path, body).await.0, 200);
+    }
+    let shapes = shapes.lock().unwrap().clone();
+    assert_eq!(shapes.len(), 3, "{shapes:?}");
+    assert!(shapes.iter().all(|shape| shape.starts_with("{ _id: ? }")), "{shapes:?}");
+}
+
+#[tokio::test]
 async fn documents_without_a_model_keep_the_order_of_their_fields() {
     let names = Hooks::new().before([Method::Get], |mut call| async move {
         let fields = |of: &str| doc! { "$map": { "input": { "$objectToArray": of }, "in": "$$this.k" } };

@@ -1,17 +1,15 @@
 //! Live queries and mutations under load: the server in a process of its own, the load generator in this one.
 
 mod app;
-mod client;
 mod scenarios;
 mod serve;
 
 use clap::Parser as _;
+use forge_benches::process::{Failure, SERVE};
 use forge_benches::{Options, Report};
 
-type Failure = Box<dyn std::error::Error>;
-
 fn main() -> Result<(), Failure> {
-    let is_server = std::env::args().nth(1).is_some_and(|argument| argument == serve::SERVE);
+    let is_server = std::env::args().nth(1).is_some_and(|argument| argument == SERVE);
     if is_server {
         return tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve::run());
     }

@@ -3,13 +3,13 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use forge_benches::client::{Arrivals, Count, Http, Socket};
+use forge_benches::process::Server;
 use forge_benches::{Bar, Options, Report, Span, median};
 use serde_json::json;
 use tokio::time::sleep;
 
 use crate::Failure;
-use crate::client::{Arrivals, Count, Http, Socket};
-use crate::serve::Server;
 
 /// Far enough apart that no two changes share a refresh.
 const APART: Duration = Duration::from_millis(300);

@@ -14,18 +14,20 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
 
-use crate::Failure;
+use crate::process::Failure;
 
 /// The longest that anything may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What an update begins with.
 const UPDATE: &[u8] = br#"{"op":"update""#;
+/// What an event of a service begins with.
+const EVENT: &[u8] = br#"{"op":"event""#;
 /// What every result of an update has once.
 const RESULT: &[u8] = br#","hash":""#;
 
 /// When results arrived, on all sockets together.
-#[derive(Default)]
-pub(crate) struct Arrivals {
+#[derive(Debug, Default)]
+pub struct Arrivals {
     times: RefCell<Vec<Instant>>,
     wanted: Cell<usize>,
     complete: Notify,
@@ -33,7 +35,7 @@ pub(crate) struct Arrivals {
 
 impl Arrivals {
     /// Forgets what arrived, and waits for `n` results from now on.
-    pub(crate) fn expect(&self, n: usize) {
+    pub fn expect(&self, n: usize) {
         self.times.borrow_mut().clear();
         self.wanted.set(n);
     }
@@ -48,7 +50,10 @@ impl Arrivals {
     }
 
     /// When each result arrived, once all that are expected did.
-    pub(crate) async fn all(&self) -> Result<Vec<Instant>, Failure> {
+    ///
+    /// # Errors
+    /// Where they do not all come in time.
+    pub async fn all(&self) -> Result<Vec<Instant>, Failure> {
         let waited = tokio::time::timeout(PATIENCE, self.complete.notified()).await;
         let times = self.times.borrow().clone();
         match waited {
@@ -58,30 +63,44 @@ impl Arrivals {
     }
 
     /// When results arrived so far.
-    pub(crate) fn so_far(&self) -> Vec<Instant> {
+    pub fn so_far(&self) -> Vec<Instant> {
         self.times.borrow().clone()
     }
 }
 
 /// What counts as one result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Count {
+pub enum Count {
     /// Every update: for sockets with one subscription.
     Frames,
     /// Every result in an update, which takes a look through all of it.
     Results,
+    /// Every event of a service.
+    Events,
+}
+
+impl Count {
+    /// How many results a frame holds.
+    fn of(self, frame: &[u8]) -> usize {
+        match self {
+            Count::Events => usize::from(frame.starts_with(EVENT)),
+            _ if !frame.starts_with(UPDATE) => 0,
+            Count::Frames => 1,
+            Count::Results => frame.windows(RESULT.len()).filter(|window| *window == RESULT).count(),
+        }
+    }
 }
 
 /// A WebSocket whose results are counted.
-pub(crate) struct Socket(OwnedWriteHalf);
+#[derive(Debug)]
+pub struct Socket(OwnedWriteHalf);
 
 impl Socket {
     /// Opens one; its results are reported to `arrivals`.
-    pub(crate) async fn open(
-        address: SocketAddr,
-        arrivals: &Rc<Arrivals>,
-        count: Count,
-    ) -> Result<Self, Failure> {
+    ///
+    /// # Errors
+    /// What keeps it from being opened.
+    pub async fn open(address: SocketAddr, arrivals: &Rc<Arrivals>, count: Count) -> Result<Self, Failure> {
         let mut stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let request = format!(
@@ -102,7 +121,10 @@ impl Socket {
     }
 
     /// Subscribes to the items of `boards`, one subscription each.
-    pub(crate) async fn subscribe(&mut self, boards: impl Iterator<Item = usize>) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// Where the socket is closed.
+    pub async fn subscribe(&mut self, boards: impl Iterator<Item = usize>) -> Result<(), Failure> {
         let mut frames = Vec::new();
         for (id, board) in boards.enumerate() {
             let frame = json!({ "op": "subscribe", "id": id, "query": "items", "args": { "board": board } })
@@ -169,11 +191,9 @@ fn take_frames(bytes: &[u8], arrivals: &Arrivals, count: Count) -> usize {
     let mut used = 0;
     while let Some(frame) = frame(&bytes[used..]) {
         used += frame.0 + frame.1.len();
-        if frame.1.starts_with(UPDATE) {
-            arrivals.arrived(match count {
-                Count::Frames => 1,
-                Count::Results => frame.1.windows(RESULT.len()).filter(|window| *window == RESULT).count(),
-            });
+        match count.of(frame.1) {
+            0 => {}
+            results => arrivals.arrived(results),
         }
     }
     used
@@ -190,7 +210,8 @@ fn frame(bytes: &[u8]) -> Option<(usize, &[u8])> {
 }
 
 /// A connection for calls by HTTP, one at a time.
-pub(crate) struct Http {
+#[derive(Debug)]
+pub struct Http {
     stream: TcpStream,
     address: SocketAddr,
     answer: Vec<u8>,
@@ -198,20 +219,34 @@ pub(crate) struct Http {
 
 impl Http {
     /// Opens a connection.
-    pub(crate) async fn open(address: SocketAddr) -> Result<Self, Failure> {
+    ///
+    /// # Errors
+    /// What keeps it from being opened.
+    pub async fn open(address: SocketAddr) -> Result<Self, Failure> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, address, answer: Vec::new() })
     }
 
     /// Runs a mutation.
-    pub(crate) async fn mutate(&mut self, name: &str, args: &Value) -> Result<(), Failure> {
-        let body = args.to_string();
+    ///
+    /// # Errors
+    /// What it answers, where that is not 200.
+    pub async fn mutate(&mut self, name: &str, args: &Value) -> Result<(), Failure> {
+        self.send("POST", &format!("/api/mutation/{name}"), Some(args)).await
+    }
+
+    /// Sends a request, and takes the answer.
+    ///
+    /// # Errors
+    /// The answer, where its status is not 2xx.
+    pub async fn send(&mut self, verb: &str, path: &str, body: Option<&Value>) -> Result<(), Failure> {
+        let body = body.map(Value::to_string);
+        let kind = if body.is_some() { "content-type: application/json\r\n" } else { "" };
+        let (body, address) = (body.unwrap_or_default(), self.address);
+        let length = body.len();
         let request = format!(
-            "POST /api/mutation/{name} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\n\r\n{body}",
-            self.address,
-            body.len()
+            "{verb} {path} HTTP/1.1\r\nhost: {address}\r\n{kind}content-length: {length}\r\n\r\n{body}"
         );
         self.stream.write_all(request.as_bytes()).await?;
         self.answer.clear();
@@ -223,10 +258,17 @@ impl Http {
                 break;
             }
         }
-        match self.answer.starts_with(b"HTTP/1.1 200") {
+        match self.answer.starts_with(b"HTTP/1.1 2") {
             true => Ok(()),
             false => Err(String::from_utf8_lossy(&self.answer).into_owned().into()),
         }
+    }
+
+    /// The JSON of the answer that came last; null where it has none.
+    pub fn answer(&self) -> Value {
+        let body =
+            self.answer.windows(4).position(|window| window == b"\r\n\r\n").map(|at| &self.answer[at + 4..]);
+        body.and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default()
     }
 }
 
@@ -234,6 +276,11 @@ impl Http {
 fn is_complete(answer: &[u8]) -> bool {
     let Some(head) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
     let lines = std::str::from_utf8(&answer[..head]).unwrap_or_default().lines();
-    let length = lines.filter_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok()).next();
+    let length = lines
+        .filter_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("content-length").then(|| value.parse::<usize>().ok())?
+        })
+        .next();
     answer.len() >= head + 4 + length.unwrap_or(0)
 }
