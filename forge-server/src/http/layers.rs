@@ -65,13 +65,10 @@ pub(crate) async fn origins(State(server): State<Routes>, request: Request, next
 
 /// Answers requests whose path names a service.
 pub(crate) async fn services(State(server): State<Routes>, request: Request, next: Next) -> Response {
-    if !server.services.names(request.uri().path()) {
+    let Some(target) = server.services.target(request.uri().path()) else {
         return next.run(request).await;
-    }
-    let answer = async |request| match server.services.handle(&server.calls, request).await {
-        Ok(response) => response,
-        Err(request) => next.run(request).await,
     };
+    let answer = async |request| server.services.answer(&server.calls, target, request).await;
     guarded(&server, request, answer).await
 }
 

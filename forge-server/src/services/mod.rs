@@ -43,25 +43,20 @@ pub use options::{Multi, Paginate};
 pub use realtime::{Audience, Channel, Channels, Connection, Event};
 pub(crate) use realtime::{Joined, Message, Sink, SocketCall};
 pub use registry::Services;
+pub(crate) use registry::Target;
 pub use resolver::{Resolver, resolve_object_id, resolve_query_object_id};
 pub use service::{Raw, Service};
 
 use crate::calls::Calls;
 
 impl Services {
-    /// Answers a request, where its path names a service.
-    ///
-    /// # Errors
-    /// The request itself, where it names none.
-    pub(crate) async fn handle(&self, calls: &Calls, request: Request) -> Result<Response, Request> {
-        match self.resolve(request.uri().path()) {
-            Some(target) => Ok(rest::answer(calls.clone(), self.clone(), target, request).await),
-            None => Err(request),
-        }
+    /// Answers a request for what `target` names.
+    pub(crate) async fn answer(&self, calls: &Calls, target: Target, request: Request) -> Response {
+        rest::answer(calls.clone(), self.clone(), target, request).await
     }
 
-    /// Whether a path names a service.
-    pub(crate) fn names(&self, path: &str) -> bool {
-        !self.is_empty() && self.resolve(path).is_some()
+    /// What the path of a URL names, where that is a service.
+    pub(crate) fn target(&self, path: &str) -> Option<Target> {
+        if self.is_empty() { None } else { self.resolve(path) }
     }
 }

@@ -45,7 +45,7 @@ impl fmt::Debug for Services {
 }
 
 /// What a path names.
-pub(super) struct Target {
+pub(crate) struct Target {
     pub(super) service: Arc<Bound>,
     pub(super) route: BTreeMap<String, String>,
     pub(super) id: Option<String>,

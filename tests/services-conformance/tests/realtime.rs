@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use forge::prelude::*;
 use forge::server::auth::Credentials;
+use forge::server::databases::RequestHeaders;
 use forge::services::{Hooks, Method, Multi, Params, Service};
 use forge::{App, Auth};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -230,6 +231,27 @@ async fn a_listed_event_is_the_programs_and_others_cannot_be_made() {
     client.call("posts", "create", json!({ "data": { "text": "a" } })).await;
     let (_, events) = client.call("posts", "tell", json!({ "data": {} })).await;
     assert_eq!(names(&events), ["created by hand"]);
+}
+
+#[tokio::test]
+async fn events_of_one_database_never_reach_connections_of_another() {
+    let by_token = async |headers: RequestHeaders| {
+        Ok(headers.get("authorization").map(|token| token.trim_start_matches("Bearer ").to_owned()))
+    };
+    let users = async |credentials: Credentials| Ok(credentials.token.map(Auth::new));
+    let app = everybody(App::new()).publish(|_, channels| channels.channel("everybody"));
+    let app = app.auth(users).databases(by_token).service(Service::<Post>::new());
+    let address = serve(app).await;
+    let mut red = Client::connect(&address, Some("red")).await;
+    let mut blue = Client::connect(&address, Some("blue")).await;
+    let mut usual = Client::connect(&address, None).await;
+    let (_, own) = red.call("posts", "create", json!({ "data": { "text": "a" } })).await;
+    assert_eq!(names(&own), ["created a"]);
+    let (_, own) = usual.call("posts", "create", json!({ "data": { "text": "b" } })).await;
+    assert_eq!(names(&own), ["created b"]);
+    for other in [&mut red, &mut blue, &mut usual] {
+        assert_eq!(names(&other.heard().await), [""; 0]);
+    }
 }
 
 #[tokio::test]

@@ -72,16 +72,16 @@ pub(crate) async fn all(options: &Options, report: &mut Report) -> Result<(), Fa
     };
     for (name, request, bar) in REQUESTS.into_iter().filter(|(name, ..)| options.wants(name)) {
         let label = format!("{name}, server");
-        let rounds = options.rounds.min(5);
+        let rounds = options.rounds.min(3);
         let Some(feathers) = &mut feathers else {
-            let each = ours.cpu(request, 1_000, rounds).await?;
+            let each = ours.cpu(request, 200, rounds).await?;
             report.figure(&label, each, "us", Some(Bar::AtMost(bar)));
             continue;
         };
         let mut pairs = Pairs::default();
         for round in 0..=rounds {
-            let one = ours.cpu(request, 500, 1).await?;
-            pairs.warm(round, one, feathers.cpu(request, 500, 1).await?);
+            let one = ours.cpu(request, 200, 1).await?;
+            pairs.warm(round, one, feathers.cpu(request, 200, 1).await?);
         }
         report.compare(&format!("{label}, beside Feathers"), &pairs, "us", OF_FEATHERS);
     }

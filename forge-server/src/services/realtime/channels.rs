@@ -70,6 +70,12 @@ impl Connection {
         self.0.caller.read().unwrap_or_else(PoisonError::into_inner).auth.clone()
     }
 
+    /// Whether its caller means the database `name`; one who names none means `usual`.
+    pub(super) fn is_about(&self, name: &str, usual: &str) -> bool {
+        let caller = self.0.caller.read().unwrap_or_else(PoisonError::into_inner);
+        caller.database.as_deref().unwrap_or(usual) == name
+    }
+
     pub(super) fn identify(&self, caller: Caller) {
         *self.0.caller.write().unwrap_or_else(PoisonError::into_inner) = caller;
     }

@@ -11,7 +11,7 @@ use serde_json::value::to_raw_value;
 
 use super::super::context::{HookContext, Method};
 use super::super::registry::{Bound, Services};
-use super::channels::{Audience, Channels, Message};
+use super::channels::{Audience, Channels, Connection, Message};
 
 /// Something that happened in a service.
 #[derive(Debug, Clone)]
@@ -89,10 +89,12 @@ impl Services {
         }
         let call = Arc::new(call.clone());
         let (services, service) = (self.clone(), service.clone());
+        // Where it was done, which a hook may have chosen.
+        let place = Place::of(&call.db);
         self.once_committed(db, move || {
             for (data, shown) in items(&call) {
                 let (path, name, call) = (call.path.clone(), name.into(), Some(call.clone()));
-                services.publish(&service, &Event { path, name, data, call }, shown.as_ref());
+                services.publish(&service, &place, &Event { path, name, data, call }, shown.as_ref());
             }
         });
     }
@@ -100,8 +102,8 @@ impl Services {
     /// Tells of an event of the program's own.
     pub(in super::super) fn tell(&self, service: &Arc<Bound>, db: &Db, name: &str, data: Value) {
         let event = Event { path: service.path.clone(), name: name.into(), data, call: None };
-        let (services, service) = (self.clone(), service.clone());
-        self.once_committed(db, move || services.publish(&service, &event, None));
+        let (services, service, place) = (self.clone(), service.clone(), Place::of(db));
+        self.once_committed(db, move || services.publish(&service, &place, &event, None));
     }
 
     fn once_committed(&self, db: &Db, effect: impl FnOnce() + Send + 'static) {
@@ -123,18 +125,36 @@ impl Services {
         !silent && realtime.channels.connections() > 0
     }
 
-    fn publish(&self, service: &Bound, event: &Event, shown: Option<&Value>) {
+    fn publish(&self, service: &Bound, place: &Place, event: &Event, shown: Option<&Value>) {
         let realtime = self.realtime();
         let publisher =
             service.publishers.find(&event.name).or_else(|| realtime.publishers.find(&event.name));
         let Some(publisher) = publisher else { return };
         let audience = guarded("a publisher", || publisher(event, &realtime.channels));
-        for (own, connections) in audience.unwrap_or_default().groups() {
+        let audience = audience.unwrap_or_default().filter(|connection| place.is_of(connection));
+        for (own, connections) in audience.groups() {
             let data = own.as_deref().or(shown).unwrap_or(&event.data);
             let Ok(data) = to_raw_value(data) else { continue };
             let message = Message::new(event.path.clone(), event.name.clone(), data);
             connections.iter().for_each(|connection| connection.send(&message));
         }
+    }
+}
+
+/// The database of an event. Connections of others do not hear of it, whatever a publisher says.
+struct Place {
+    database: String,
+    /// That of connections which name none.
+    usual: String,
+}
+
+impl Place {
+    fn of(db: &Db) -> Self {
+        Self { database: db.name().to_owned(), usual: db.adapter().default_database().to_owned() }
+    }
+
+    fn is_of(&self, connection: &Connection) -> bool {
+        connection.is_about(&self.database, &self.usual)
     }
 }
 
