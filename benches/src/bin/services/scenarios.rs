@@ -96,7 +96,7 @@ fn with_database(uri: &str, name: &str) -> String {
 }
 
 fn person(n: usize) -> Value {
-    json!({ "name": format!("Person {n}"), "age": n % 90, "team": format!("team {}", n % 7), "active": n % 2 == 0 })
+    json!({ "name": format!("Person {n}"), "age": n % 90, "team": format!("team {}", n % 7), "active": n.is_multiple_of(2) })
 }
 
 impl Target {
