@@ -6,7 +6,7 @@ use forge::prelude::*;
 use forge::query::{Page, Paged};
 use forge::server::auth::Jwt;
 use forge::server::{App, Limits};
-use forge::services::{ErrorKind, Hooks, Multi, Service, ServiceError};
+use forge::services::{Connection, ErrorKind, Hooks, Multi, Service, ServiceError};
 use forge_tests::http::Answer;
 use forge_tests::server::{Counted, TestServer};
 use forge_tests::socket::Socket;
@@ -142,6 +142,22 @@ pub(crate) async fn server() -> TestServer {
 pub(crate) async fn server_with(limits: Limits) -> TestServer {
     crate::logs::capture();
     TestServer::configured(|app| configured(app).limits(limits)).await
+}
+
+/// A server whose sockets hear of what happens in the services of their organization.
+pub(crate) async fn server_with_events() -> TestServer {
+    crate::logs::capture();
+    TestServer::configured(|app| {
+        let org = |connection: &Connection| connection.auth().map(|auth| auth.subject.clone());
+        configured(app)
+            .on_login(move |connection, channels| {
+                if let Some(org) = org(connection) {
+                    channels.channel(org).join(connection);
+                }
+            })
+            .publish(|event, channels| event.data["org"].as_str().map(|org| channels.channel(org)))
+    })
+    .await
 }
 
 pub(crate) fn token(org: &str) -> String {

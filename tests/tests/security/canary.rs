@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::app::{Account, CANARY, Caller, account_of, server};
+use crate::app::{Account, CANARY, Caller, account_of, server, server_with_events};
 
 /// Ways to ask about private fields. Each would tell one guess from another, or one order from another.
 const GUESSES: [&str; 16] = [
@@ -131,6 +131,53 @@ async fn no_live_result_or_difference_holds_it() {
     assert!(difference.get("delta").is_some(), "{difference}");
     assert_clean("a difference", &difference.to_string());
     assert_clean("a live result", &whole.result(1).await.to_string());
+}
+
+#[tokio::test]
+async fn no_event_of_a_service_and_no_call_by_a_socket_holds_it() {
+    let server = server_with_events().await;
+    let (ann, eve) = (Caller::new(&server, "acme"), Caller::new(&server, "evil"));
+    let id = hidden(&ann).await;
+    let (mut friend, mut other) = (ann.socket().await, eve.socket().await);
+    let one = format!("accounts/{}", id.as_str().unwrap());
+    let calls = [
+        ("POST", "accounts", account_of("cat"), "created"),
+        ("PATCH", one.as_str(), json!({ "points": 7 }), "patched"),
+        ("PUT", one.as_str(), account_of("dan"), "updated"),
+        ("DELETE", one.as_str(), Value::Null, "removed"),
+    ];
+    for (method, path, body, event) in calls {
+        if event == "removed" {
+            ann.done("mutation", "hide", json!({ "id": id })).await;
+        }
+        let answer = ann.ask(method, path, body).await;
+        assert!(answer.status < 300, "{method} {path}: {answer:?}");
+        let frame = friend.expect("event").await;
+        assert_eq!(frame["event"], event, "{frame}");
+        assert_clean(event, &frame.to_string());
+    }
+    for (at, query) in [
+        json!({ "secret": CANARY }),
+        json!({ "secret": { "$ne": "x" } }),
+        json!({ "$sort": { "home": 1 } }),
+        json!({ "cards": { "$elemMatch": { "digits": { "$gt": "c" } } } }),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let call = json!({ "op": "call", "id": at, "service": "accounts", "method": "find", "query": query });
+        friend.send(call).await;
+        let refused = friend.expect("error").await;
+        assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!(at), &json!(400)), "{refused}");
+    }
+    let all = json!({ "op": "call", "id": 9, "service": "accounts", "method": "find", "query": {} });
+    friend.send(all.clone()).await;
+    let found = friend.expect("result").await;
+    assert_eq!(found["data"].as_array().map(Vec::len), Some(1), "{found}");
+    assert_clean("a call", &found.to_string());
+    other.send(all).await;
+    assert_eq!(other.expect("result").await["data"], json!([]), "another organization has none");
+    other.quiet().await;
 }
 
 #[tokio::test]
