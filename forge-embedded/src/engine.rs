@@ -12,7 +12,7 @@ use tokio::sync::{OwnedMutexGuard, watch};
 use crate::catalog::{self, Catalog};
 use crate::feed::{Change, Feed};
 use crate::queue::Queue;
-use crate::store::{CHANGES, DOCS, INDEX, META, storage};
+use crate::store::{CHANGES, COUNTS, DOCS, INDEX, META, storage};
 use crate::tx::EmbeddedTransaction;
 use crate::write::{Pending, Writing};
 
@@ -325,6 +325,7 @@ fn prepare(database: &Database, env: &Env) -> Result<String> {
     {
         txn.open_table(DOCS).map_err(storage)?;
         txn.open_table(INDEX).map_err(storage)?;
+        txn.open_table(COUNTS).map_err(storage)?;
         txn.open_table(CHANGES).map_err(storage)?;
         let mut meta = txn.open_table(META).map_err(storage)?;
         let row = doc! { "version": catalog::FORMAT, "store": &identity };

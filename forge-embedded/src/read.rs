@@ -16,7 +16,7 @@ use crate::matching::Matching;
 use crate::plan::{Access, Plan};
 use crate::project::Projection;
 use crate::query::Query;
-use crate::store::{Tables, doc_key, storage};
+use crate::store::{Span, Tables, doc_key, storage};
 use crate::text;
 
 /// What a reading command sees.
@@ -90,7 +90,7 @@ impl View<'_, '_> {
                 index.uses.count();
                 let repeats = index.keys.iter().any(|key| key.multikey);
                 let mut seen = HashSet::new();
-                let mut step = |span: &crate::store::Span| {
+                let mut step = |span: &Span| {
                     let entries = self.tables.entries(span)?;
                     let mut step = |entry: Result<_, redb::StorageError>| {
                         let (key, id_at): (redb::AccessGuard<'_, &[u8]>, redb::AccessGuard<'_, u32>) =
@@ -339,7 +339,14 @@ impl View<'_, '_> {
                 }
             }
             Access::Documents { span, .. } if plan.exact => {
-                count = self.tables.docs(span)?.take(bounded(limit)).count() as u64;
+                let kept = match *span == Span::of_id(collection.id) {
+                    true => self.tables.count(collection.id)?,
+                    false => None,
+                };
+                count = match kept {
+                    Some(kept) => kept.min(limit),
+                    None => self.tables.docs(span)?.take(bounded(limit)).count() as u64,
+                };
             }
             _ => self.scan(collection, &plan, &mut |_, document| {
                 if matching.matches(document) {

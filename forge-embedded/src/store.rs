@@ -5,6 +5,7 @@
 //! | `docs` | collection id (u32 BE) + encoded `_id` | the document |
 //! | `index` | index id (u32 BE) + encoded values + encoded `_id` | where the `_id` starts in the key |
 //! | `meta` | see [`crate::catalog`] | BSON |
+//! | `counts` | collection id | how many documents it has; none for collections of before this table |
 //! | `changes` | database id (u32 BE) + version (u64 BE) | see [`crate::feed`] |
 
 use std::borrow::Borrow;
@@ -13,8 +14,8 @@ use std::ops::Bound;
 
 use forge_core::{Error, Result};
 use redb::{
-    AccessGuard, Range, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, Value,
-    WriteTransaction,
+    AccessGuard, Range, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, TableError,
+    Value, WriteTransaction,
 };
 
 type Bytes = &'static [u8];
@@ -23,6 +24,8 @@ type Bytes = &'static [u8];
 pub(crate) const DOCS: TableDefinition<'static, Bytes, Bytes> = TableDefinition::new("docs");
 /// Entries of every secondary index.
 pub(crate) const INDEX: TableDefinition<'static, Bytes, u32> = TableDefinition::new("index");
+/// How many documents a collection has.
+pub(crate) const COUNTS: TableDefinition<'static, u32, u64> = TableDefinition::new("counts");
 /// The catalog and the format record.
 pub(crate) const META: TableDefinition<'static, &'static str, Bytes> = TableDefinition::new("meta");
 /// The change feed.
@@ -55,6 +58,8 @@ pub(crate) enum Tables<'t> {
         docs: Table<'t, Bytes, Bytes>,
         /// [`INDEX`].
         index: Table<'t, Bytes, u32>,
+        /// [`COUNTS`].
+        counts: Table<'t, u32, u64>,
     },
 }
 
@@ -69,6 +74,7 @@ impl<'t> Tables<'t> {
         Ok(Self::Write {
             docs: txn.open_table(DOCS).map_err(storage)?,
             index: txn.open_table(INDEX).map_err(storage)?,
+            counts: txn.open_table(COUNTS).map_err(storage)?,
         })
     }
 
@@ -108,18 +114,37 @@ impl<'t> Tables<'t> {
         .map_err(storage)
     }
 
+    /// How many documents a collection has; none where they were not counted from its beginning.
+    pub(crate) fn count(&self, collection: u32) -> Result<Option<u64>> {
+        match self {
+            Self::Read { txn, .. } => match txn.open_table(COUNTS) {
+                Ok(counts) => counted(&counts, collection),
+                Err(TableError::TableDoesNotExist(_)) => Ok(None),
+                Err(error) => Err(storage(error)),
+            },
+            Self::Write { counts, .. } => counted(counts, collection),
+        }
+    }
+
+    /// Counts the documents of a new collection.
+    pub(crate) fn start_count(&mut self, collection: u32) -> Result<()> {
+        let Self::Write { counts, .. } = self else { return Err(read_only()) };
+        counts.insert(collection, 0).map_err(storage)?;
+        Ok(())
+    }
+
     /// Stores a document.
     pub(crate) fn put_doc(&mut self, key: &[u8], bytes: &[u8]) -> Result<()> {
-        let Self::Write { docs, .. } = self else { return Err(read_only()) };
-        docs.insert(key, bytes).map_err(storage)?;
-        Ok(())
+        let Self::Write { docs, counts, .. } = self else { return Err(read_only()) };
+        let is_new = docs.insert(key, bytes).map_err(storage)?.is_none();
+        if is_new { recount(counts, key, 1) } else { Ok(()) }
     }
 
     /// Removes a document.
     pub(crate) fn remove_doc(&mut self, key: &[u8]) -> Result<()> {
-        let Self::Write { docs, .. } = self else { return Err(read_only()) };
-        docs.remove(key).map_err(storage)?;
-        Ok(())
+        let Self::Write { docs, counts, .. } = self else { return Err(read_only()) };
+        let was_there = docs.remove(key).map_err(storage)?.is_some();
+        if was_there { recount(counts, key, -1) } else { Ok(()) }
     }
 
     /// Stores an index entry.
@@ -129,10 +154,11 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    /// Stores documents that are not there yet, by their full keys, which are sorted.
+    /// Stores documents of one collection that are not there yet, by their full keys, which are sorted.
     pub(crate) fn put_new_docs(&mut self, rows: &[(&[u8], &[u8])]) -> Result<()> {
-        let Self::Write { docs, .. } = self else { return Err(read_only()) };
-        put_new(docs, rows)
+        let Self::Write { docs, counts, .. } = self else { return Err(read_only()) };
+        put_new(docs, rows)?;
+        rows.first().map_or(Ok(()), |(key, _)| recount(counts, key, rows.len() as i64))
     }
 
     /// Stores index entries that are not there yet; they are sorted.
@@ -148,10 +174,13 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    /// Removes every document of a span.
-    pub(crate) fn clear_docs(&mut self, span: &Span) -> Result<()> {
-        let Self::Write { docs, .. } = self else { return Err(read_only()) };
-        docs.retain_in::<&[u8], _>(span.bounds(), |_, _| false).map_err(storage)
+    /// Removes every document of a collection that is dropped.
+    pub(crate) fn clear_docs(&mut self, collection: u32) -> Result<()> {
+        let Self::Write { docs, counts, .. } = self else { return Err(read_only()) };
+        let span = Span::of_id(collection);
+        docs.retain_in::<&[u8], _>(span.bounds(), |_, _| false).map_err(storage)?;
+        counts.remove(collection).map_err(storage)?;
+        Ok(())
     }
 
     /// Removes every index entry of a span.
@@ -159,6 +188,19 @@ impl<'t> Tables<'t> {
         let Self::Write { index, .. } = self else { return Err(read_only()) };
         index.retain_in::<&[u8], _>(span.bounds(), |_, _| false).map_err(storage)
     }
+}
+
+fn counted(counts: &impl ReadableTable<u32, u64>, collection: u32) -> Result<Option<u64>> {
+    Ok(counts.get(collection).map_err(storage)?.map(|count| count.value()))
+}
+
+/// Adds to the count of the collection that a full key is of, where it is counted.
+fn recount(counts: &mut Table<'_, u32, u64>, key: &[u8], by: i64) -> Result<()> {
+    let Some(collection) = key.first_chunk().map(|id| u32::from_be_bytes(*id)) else { return Ok(()) };
+    if let Some(count) = counted(counts, collection)? {
+        counts.insert(collection, count.saturating_add_signed(by)).map_err(storage)?;
+    }
+    Ok(())
 }
 
 /// The rows of a span of any table with byte keys.

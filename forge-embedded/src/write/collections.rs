@@ -102,7 +102,7 @@ impl Writing<'_, '_> {
     /// Drops a collection or a view with everything in it; the feed says so.
     pub(crate) fn drop_collection(&mut self, database: &str, name: &str) -> Result<()> {
         let collection = self.existing(database, name)?;
-        self.tables.clear_docs(&Span::of_id(collection.id))?;
+        self.tables.clear_docs(collection.id)?;
         for index in &collection.indexes {
             self.tables.clear_entries(&Span::of_id(index.id))?;
         }

@@ -334,7 +334,10 @@ impl<'w, 't> Writing<'w, 't> {
             return Ok(found.clone());
         }
         self.pending.catalog_changed = true;
-        Arc::make_mut(&mut self.pending.catalog).ensure_collection(&mut self.meta, database, name)
+        let made =
+            Arc::make_mut(&mut self.pending.catalog).ensure_collection(&mut self.meta, database, name)?;
+        self.tables.start_count(made.id)?;
+        Ok(made)
     }
 
     fn replace_collection(&mut self, database: &str, collection: Collection) -> Result<Arc<Collection>> {

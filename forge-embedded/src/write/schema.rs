@@ -84,7 +84,7 @@ impl Writing<'_, '_> {
         self.pending.catalog_changed = true;
         let dropped = Arc::make_mut(&mut self.pending.catalog).clear_database(&mut self.meta, database)?;
         for collection in dropped {
-            self.tables.clear_docs(&Span::of_id(collection.id))?;
+            self.tables.clear_docs(collection.id)?;
             for index in &collection.indexes {
                 self.tables.clear_entries(&Span::of_id(index.id))?;
             }

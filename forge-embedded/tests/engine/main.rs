@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod commands;
+mod counts;
 mod crash;
 mod feed;
 mod files;
