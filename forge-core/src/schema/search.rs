@@ -1,4 +1,4 @@
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// The search index of a model: what `$search` looks into. `#[model(search)]` on fields, `#[model(search(dynamic))]` on
 /// the struct.
@@ -15,45 +15,53 @@ pub struct SearchDef {
 }
 
 /// How a search index keeps a field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+//
+// Plural: the compiler spells `std::string::String` out in every message of a program where something else is public
+// under the name `String`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SearchKind {
     /// Words, for `Search::text` and `Search::phrase`.
-    String,
+    Words,
     /// Beginnings of words, for `Search::autocomplete`.
     Autocomplete,
     /// Texts as a whole, for `Search::equals`.
     Token,
     /// Numbers.
-    Number,
+    Numbers,
     /// Dates.
-    Date,
+    Dates,
     /// True and false.
-    Boolean,
+    Booleans,
     /// Object ids.
-    ObjectId,
+    ObjectIds,
     /// UUIDs.
-    Uuid,
+    Uuids,
     /// Places and areas.
     Geo,
     /// Embeds, with everything that is in them.
-    Document,
+    Documents,
+}
+
+impl Serialize for SearchKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
 }
 
 impl SearchKind {
     /// The server's name: `"string"`, `"objectId"`.
     pub const fn name(self) -> &'static str {
         match self {
-            SearchKind::String => "string",
+            SearchKind::Words => "string",
             SearchKind::Autocomplete => "autocomplete",
             SearchKind::Token => "token",
-            SearchKind::Number => "number",
-            SearchKind::Date => "date",
-            SearchKind::Boolean => "boolean",
-            SearchKind::ObjectId => "objectId",
-            SearchKind::Uuid => "uuid",
+            SearchKind::Numbers => "number",
+            SearchKind::Dates => "date",
+            SearchKind::Booleans => "boolean",
+            SearchKind::ObjectIds => "objectId",
+            SearchKind::Uuids => "uuid",
             SearchKind::Geo => "geo",
-            SearchKind::Document => "document",
+            SearchKind::Documents => "document",
         }
     }
 
@@ -62,11 +70,11 @@ impl SearchKind {
         matches!(
             self,
             SearchKind::Token
-                | SearchKind::Number
-                | SearchKind::Date
-                | SearchKind::Boolean
-                | SearchKind::ObjectId
-                | SearchKind::Uuid
+                | SearchKind::Numbers
+                | SearchKind::Dates
+                | SearchKind::Booleans
+                | SearchKind::ObjectIds
+                | SearchKind::Uuids
         )
     }
 }

@@ -66,7 +66,7 @@ impl Use {
 
     fn is_served_by(self, kind: SearchKind) -> bool {
         match self {
-            Use::Words => kind == SearchKind::String,
+            Use::Words => kind == SearchKind::Words,
             Use::Beginnings => kind == SearchKind::Autocomplete,
             Use::WholeText => kind == SearchKind::Token,
             Use::Value => kind.finds_values(),
@@ -80,7 +80,7 @@ fn keeps(index: &SearchDef, path: &str, use_: Use) -> bool {
     let by_type = !matches!(use_, Use::Beginnings | Use::WholeText);
     let embedded = |outer: &str| path.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
     index.fields.iter().any(|(own, kind)| match kind {
-        SearchKind::Document => embedded(own) && by_type || *own == path && use_ == Use::Anything,
+        SearchKind::Documents => embedded(own) && by_type || *own == path && use_ == Use::Anything,
         kind => *own == path && use_.is_served_by(*kind),
     }) || index.dynamic && by_type
 }

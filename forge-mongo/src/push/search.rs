@@ -165,7 +165,7 @@ fn search_definition(search: &SearchDef) -> Document {
     let mut fields = Document::new();
     for (path, kind) in search.fields {
         let mut own = doc! { "type": kind.name() };
-        if *kind == SearchKind::Document {
+        if *kind == SearchKind::Documents {
             own.insert("dynamic", true);
         }
         match fields.get_mut(path) {

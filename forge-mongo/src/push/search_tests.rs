@@ -16,10 +16,10 @@ static POST: ModelDef = ModelDef {
         dynamic: false,
         analyzer: Some("lucene.german"),
         fields: &[
-            ("title", SearchKind::String),
+            ("title", SearchKind::Words),
             ("title", SearchKind::Autocomplete),
-            ("home", SearchKind::Document),
-            ("year", SearchKind::Number),
+            ("home", SearchKind::Documents),
+            ("year", SearchKind::Numbers),
         ],
     }),
     ..ModelDef::new("Post", "posts", AIRPORT.fields, 0)

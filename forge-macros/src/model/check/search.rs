@@ -20,7 +20,7 @@ pub(super) fn check(ast: &Struct, stored: &[Stored<'_>], diag: &Diag) -> Option<
     for field in stored {
         let Some(given) = field.field.attrs.search.get() else { continue };
         match (kind_of(field), given.as_slice()) {
-            (Some("String") | None, kinds @ [_, ..]) => {
+            (Some("Words") | None, kinds @ [_, ..]) => {
                 fields.extend(kinds.iter().map(|kind| (field.stored.clone(), named(*kind))));
             }
             (Some(kind), []) => fields.push((field.stored.clone(), kind)),
@@ -58,7 +58,7 @@ pub(super) fn check(ast: &Struct, stored: &[Stored<'_>], diag: &Diag) -> Option<
 
 fn named(kind: TextKind) -> &'static str {
     match kind {
-        TextKind::String => "String",
+        TextKind::String => "Words",
         TextKind::Autocomplete => "Autocomplete",
         TextKind::Token => "Token",
     }
@@ -67,18 +67,18 @@ fn named(kind: TextKind) -> &'static str {
 /// How a field is kept, by the spelling of its type.
 fn kind_of(field: &Stored<'_>) -> Option<&'static str> {
     if field.embed.is_some() {
-        return Some("Document");
+        return Some("Documents");
     }
     let (inner, _) = ty::required(&field.field.ty);
     let inner = ty::argument(inner, "Vec").unwrap_or(inner);
     let is = |names: &[&str]| ty::is_any(inner, names);
     match () {
-        () if is(&["String"]) => Some("String"),
-        () if is(&ty::INTEGERS) || is(&["f32", "f64", "Int64"]) => Some("Number"),
-        () if is(&["DateTime", "Date"]) => Some("Date"),
-        () if is(&["bool"]) => Some("Boolean"),
-        () if is(&["Id", "ObjectId"]) => Some("ObjectId"),
-        () if is(&["Uuid"]) => Some("Uuid"),
+        () if is(&["String"]) => Some("Words"),
+        () if is(&ty::INTEGERS) || is(&["f32", "f64", "Int64"]) => Some("Numbers"),
+        () if is(&["DateTime", "Date"]) => Some("Dates"),
+        () if is(&["bool"]) => Some("Booleans"),
+        () if is(&["Id", "ObjectId"]) => Some("ObjectIds"),
+        () if is(&["Uuid"]) => Some("Uuids"),
         () if is(&["GeoPoint", "GeoPolygon"]) => Some("Geo"),
         () => None,
     }

@@ -42,15 +42,15 @@ fn main() {
     let search = Post::def().search.unwrap();
     assert_eq!((search.dynamic, search.analyzer), (false, Some("lucene.german")));
     let expected = [
-        ("_id", Kind::ObjectId),
-        ("mainTitle", Kind::String),
+        ("_id", Kind::ObjectIds),
+        ("mainTitle", Kind::Words),
         ("mainTitle", Kind::Autocomplete),
-        ("tags", Kind::String),
+        ("tags", Kind::Words),
         ("state", Kind::Token),
-        ("year", Kind::Number),
-        ("published", Kind::Date),
-        ("open", Kind::Boolean),
-        ("place", Kind::Document),
+        ("year", Kind::Numbers),
+        ("published", Kind::Dates),
+        ("open", Kind::Booleans),
+        ("place", Kind::Documents),
     ];
     assert_eq!(search.fields, expected);
     let dynamic = Note::def().search.unwrap();
