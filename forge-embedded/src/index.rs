@@ -151,6 +151,10 @@ impl Index {
                     .as_document()
                     .ok_or_else(|| Error::bad_request("partialFilterExpression is a document"))?;
                 let filter = filter::parse(condition)?;
+                if let Some(operator) = beyond_partial(&filter) {
+                    let text = format!("the condition of a partial index cannot have `{operator}`");
+                    return Err(Error::bad_request(text).with_server_code(CANNOT_CREATE_INDEX));
+                }
                 self.partial = Some(Partial { matching: Matching::new(&filter)?, filter });
             }
             "collation" => self.collation = Collated::of(value)?,
@@ -349,6 +353,16 @@ fn truthy(value: &Bson) -> bool {
         Bson::Boolean(value) => *value,
         Bson::Null | Bson::Undefined => false,
         value => integer(value) != Some(0),
+    }
+}
+
+/// What conditions of partial indexes cannot say, as on servers.
+fn beyond_partial(filter: &Filter) -> Option<&'static str> {
+    match filter {
+        Filter::And(list) | Filter::Or(list) => list.iter().find_map(beyond_partial),
+        Filter::Not(inner) => beyond_partial(inner),
+        Filter::Schema(_) => Some("$jsonSchema"),
+        _ => None,
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! - **Filters**: plain equality, `$eq $ne $gt $gte $lt $lte $in $nin $exists $regex + $options $size $all $elemMatch
 //!   $not $nearSphere {$geometry, $maxDistance, $minDistance} $geoWithin {$centerSphere: [[lon, lat], radians]}`;
-//!   `$and $or $nor` at the top. `$nearSphere` only in [`Command::Find`], only at the top.
+//!   `$and $or $nor $jsonSchema` at the top. `$nearSphere` only in [`Command::Find`], only at the top.
 //! - **Updates**: `$set $unset $inc $mul $min $max $push {$each, $position?, $sort?, $slice?} $addToSet {$each} $pull
 //!   $pullAll $pop $rename $currentDate: true $bit $setOnInsert`; `$[]` and `$[name]` in their paths; pipelines of `$set
 //!   $unset $replaceWith`.

@@ -21,7 +21,7 @@ impl Affects {
 
     /// The stored paths that decide; none where every change counts.
     pub fn paths(&self) -> Option<&[Path]> {
-        self.matcher.as_ref().map(Matcher::paths)
+        self.matcher.as_ref().filter(|matcher| !matcher.is_on_whole_document()).map(Matcher::paths)
     }
 
     /// Whether `change`, in the collection of the read, can change what it found.

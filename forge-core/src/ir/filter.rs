@@ -1,4 +1,4 @@
-use bson::Bson;
+use bson::{Bson, Document};
 use serde::{Deserialize, Serialize};
 
 use super::{Path, TextQuery};
@@ -31,6 +31,8 @@ pub enum Filter {
     Text(TextQuery),
     /// An aggregation expression that is true of the document: MongoDB's `$expr`, in its own form. Never from a client.
     Expr(Bson),
+    /// What a `$jsonSchema` asks of the whole document, in MongoDB's form.
+    Schema(Document),
     /// A condition on the documents on the other side of a relation. Executors resolve it; it never means "all".
     Relation(RelationFilter),
 }
@@ -303,6 +305,7 @@ impl Filter {
             | Filter::Field(..)
             | Filter::Compare(..)
             | Filter::Text(_)
+            | Filter::Schema(_)
             | Filter::Expr(_) => false,
         }
     }

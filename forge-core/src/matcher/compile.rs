@@ -8,12 +8,15 @@ use super::eval::{Choices, Node, Range, Test};
 use super::geo::{Shape, Zone};
 use super::kind::Kind;
 use super::pattern::Pattern;
+use super::schema::DocumentSchema;
 use crate::error::{Error, Result};
 use crate::ir::{Filter, Path, Predicate};
 use crate::types::GeoPoint;
 
 /// How deep conditions may nest. Evaluation recurses as deep.
 const MAX_DEPTH: usize = 100;
+/// The server's code for conditions that stand where they cannot.
+const FAILED_TO_PARSE: i32 = 9;
 
 /// Turns the expression of a [`Filter::Expr`] into a condition.
 pub(super) type Evaluator<'e> = &'e dyn Fn(&Bson) -> Result<Computed>;
@@ -21,19 +24,26 @@ pub(super) type Evaluator<'e> = &'e dyn Fn(&Bson) -> Result<Computed>;
 pub(super) fn compile(filter: &Filter, evaluator: Evaluator<'_>) -> Result<Matcher> {
     let mut conjuncts = Vec::new();
     flatten(filter, 0, &mut conjuncts)?;
-    let mut matcher =
-        Matcher { on_id: Vec::new(), others: Vec::new(), paths: Vec::new(), equalities: Vec::new() };
+    let mut matcher = Matcher {
+        on_id: Vec::new(),
+        others: Vec::new(),
+        paths: Vec::new(),
+        whole: false,
+        equalities: Vec::new(),
+    };
     // A text condition is for whoever has the index: what the others leave over is more than what it finds.
     for conjunct in conjuncts.into_iter().filter(|filter| !matches!(filter, Filter::Text(_))) {
-        let mut paths = Vec::new();
-        let node = node(conjunct, Place::Document, 0, &mut Gathering { paths: &mut paths, evaluator })?;
+        let (mut paths, mut whole) = (Vec::new(), false);
+        let mut gathering = Gathering { paths: &mut paths, whole: &mut whole, evaluator };
+        let node = node(conjunct, Place::Document, 0, &mut gathering)?;
         let on_id = paths.iter().all(|path| path == "_id" || path.starts_with("_id."));
-        if on_id && !conjunct.has_expressions() {
+        if on_id && !whole {
             matcher.on_id.push(node);
         } else {
             matcher.others.push(node);
         }
         matcher.paths.append(&mut paths);
+        matcher.whole |= whole;
         matcher.equalities.extend(equality(conjunct));
     }
     matcher.paths.sort_unstable();
@@ -89,6 +99,8 @@ enum Place {
 /// What is met on the way through a condition.
 struct Gathering<'g> {
     paths: &'g mut Vec<Path>,
+    /// Whether one is about the document as a whole.
+    whole: &'g mut bool,
     evaluator: Evaluator<'g>,
 }
 
@@ -115,7 +127,18 @@ fn node(filter: &Filter, place: Place, depth: usize, gathering: &mut Gathering<'
             gathering.paths.extend([left.clone(), right.clone()]);
             Node::Compare(left.as_ref().into(), *comparison, right.as_ref().into())
         }
-        Filter::Expr(expression) => Node::Computed((gathering.evaluator)(expression)?),
+        Filter::Expr(expression) => {
+            *gathering.whole = true;
+            Node::Computed((gathering.evaluator)(expression)?)
+        }
+        Filter::Schema(_) if place == Place::Element => {
+            let text = "$jsonSchema is about a whole document, not about an element of a list";
+            return Err(Error::bad_request(text).with_server_code(FAILED_TO_PARSE));
+        }
+        Filter::Schema(schema) => {
+            *gathering.whole = true;
+            Node::Fits(DocumentSchema::new(schema)?)
+        }
         Filter::Text(_) => {
             return Err(Error::unsupported(
                 "a text condition stands beside others, not inside of or, not and every",
@@ -182,7 +205,7 @@ fn field(path: &Path, predicate: &Predicate, depth: usize) -> Result<Node> {
 fn element(filter: &Filter, depth: usize) -> Result<Test> {
     let mut paths = Vec::new();
     let refuse = |_: &Bson| Err(Error::bad_request("an expression cannot stand in a condition on elements"));
-    let mut gathering = Gathering { paths: &mut paths, evaluator: &refuse };
+    let mut gathering = Gathering { paths: &mut paths, whole: &mut false, evaluator: &refuse };
     let node = node(filter, Place::Element, depth + 1, &mut gathering)?;
     // A condition that names fields, or nothing at all, is one on sub-documents.
     let documents_only = paths.is_empty() || paths.iter().any(|path| !path.is_empty());

@@ -9,6 +9,7 @@ use super::computed::Computed;
 use super::geo::{Shape, Zone};
 use super::kind::Kind;
 use super::pattern::Pattern;
+use super::schema::DocumentSchema;
 use crate::ir::Comparison;
 use crate::order::{self, Found};
 
@@ -25,6 +26,8 @@ pub(super) enum Node {
     Compare(Box<str>, Comparison, Box<str>),
     /// An expression.
     Computed(Computed),
+    /// A schema.
+    Fits(DocumentSchema),
 }
 
 /// A compiled condition on what a path leads to.
@@ -81,6 +84,7 @@ impl Node {
                 _ => subject.document().is_some_and(|document| test.holds_at(document, path)),
             },
             Node::Computed(computed) => subject.document().is_some_and(|document| computed.holds(document)),
+            Node::Fits(schema) => subject.document().is_some_and(|document| schema.accepts(document)),
             Node::Compare(left, comparison, right) => subject.document().is_some_and(|document| {
                 let [left, right] = [left, right].map(|path| order::expression_value(document, path));
                 comparison.holds(order::compare(or_null(left.as_ref()), or_null(right.as_ref())))
@@ -180,7 +184,12 @@ impl Range {
         (bound == RawBsonRef::Null && self.is_inclusive()) || self.spans_types(bound)
     }
 
-    fn includes(self, value: RawBsonRef<'_>, bound: RawBsonRef<'_>) -> bool {
+    /// Whether it bounds from below.
+    pub(super) fn is_lower(self) -> bool {
+        matches!(self, Range::Greater | Range::GreaterOrEqual)
+    }
+
+    pub(super) fn includes(self, value: RawBsonRef<'_>, bound: RawBsonRef<'_>) -> bool {
         if order::type_bracket(value) != order::type_bracket(bound) {
             return self.spans_types(bound);
         }

@@ -10,6 +10,44 @@ use crate::order;
 /// The codes of types that are numbers.
 const NUMBERS: [i32; 4] = [1, 16, 18, 19];
 
+/// The types by their names and codes.
+const TYPES: [(&str, [i32; 1]); 21] = [
+    ("double", [1]),
+    ("string", [2]),
+    ("object", [3]),
+    ("array", [4]),
+    ("binData", [5]),
+    ("undefined", [6]),
+    ("objectId", [7]),
+    ("bool", [8]),
+    ("date", [9]),
+    ("null", [10]),
+    ("regex", [11]),
+    ("dbPointer", [12]),
+    ("javascript", [13]),
+    ("symbol", [14]),
+    ("javascriptWithScope", [15]),
+    ("int", [16]),
+    ("timestamp", [17]),
+    ("long", [18]),
+    ("decimal", [19]),
+    ("minKey", [-1]),
+    ("maxKey", [127]),
+];
+
+/// The codes that a name of `$type` and `bsonType` stands for: `number` for several.
+pub fn type_codes(name: &str) -> Option<&'static [i32]> {
+    if name == "number" {
+        return Some(&NUMBERS);
+    }
+    TYPES.iter().find(|(known, _)| *known == name).map(|(_, codes)| codes.as_slice())
+}
+
+/// The name of a type, by its code (-1: the smallest key).
+pub fn type_name(code: i32) -> Option<&'static str> {
+    TYPES.iter().find(|(_, codes)| codes[0] == code).map(|(name, _)| *name)
+}
+
 /// What a value is to be like.
 #[derive(Debug)]
 pub(super) enum Kind {
@@ -32,7 +70,7 @@ impl Kind {
 }
 
 /// The code of a type, as `$type` names it: -1 is the smallest key.
-fn code_of(value: RawBsonRef<'_>) -> i32 {
+pub(super) fn code_of(value: RawBsonRef<'_>) -> i32 {
     match value.element_type() as u8 {
         0xff => -1,
         code => i32::from(code),

@@ -56,6 +56,7 @@ impl Matcher {
     pub(super) fn is_untouched_by(&self, event: &ChangeEvent) -> bool {
         let Some(touched) = &event.touched else { return false };
         event.kind == ChangeKind::Update
+            && !self.whole
             && !touched.iter().any(|touched| self.paths.iter().any(|path| overlap(path, touched)))
     }
 }

@@ -19,6 +19,7 @@ mod geo;
 mod kind;
 mod live;
 mod pattern;
+mod schema;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -30,7 +31,9 @@ use crate::ir::{Filter, Path};
 pub use computed::Computed;
 use eval::{Node, Subject};
 pub use geo::distance_at;
+pub use kind::{type_codes, type_name};
 pub use pattern::pattern;
+pub use schema::DocumentSchema;
 pub use window::Window;
 
 /// A compiled [`Filter`].
@@ -52,6 +55,8 @@ pub struct Matcher {
     on_id: Vec<Node>,
     others: Vec<Node>,
     paths: Vec<Path>,
+    /// Whether a condition is about the document as a whole, beside those on `paths`.
+    whole: bool,
     equalities: Vec<(Path, Vec<Bson>)>,
 }
 
@@ -60,7 +65,7 @@ impl Matcher {
     ///
     /// # Errors
     /// - [`Unsupported`](crate::ErrorCode::Unsupported): a pattern uses what a linear-time engine lacks; it is named.
-    /// - [`BadRequest`](crate::ErrorCode::BadRequest): a malformed pattern, an unknown pattern option, a comparison
+    /// - [`BadRequest`](crate::ErrorCode::BadRequest): a malformed pattern or schema, an unknown pattern option, a comparison
     ///   with `Undefined`, coordinates out of range.
     /// - [`TooLarge`](crate::ErrorCode::TooLarge): a pattern that compiles to more than 1 MiB, or conditions nested
     ///   more than 100 deep.
@@ -87,6 +92,11 @@ impl Matcher {
     /// array's path.
     pub fn paths(&self) -> &[Path] {
         &self.paths
+    }
+
+    /// Whether it also depends on the document as a whole, as a [schema](Filter::Schema) does.
+    pub fn is_on_whole_document(&self) -> bool {
+        self.whole
     }
 
     /// The conditions that an index of predicates can look up: for each path, a document can only match if one of

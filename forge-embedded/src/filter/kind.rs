@@ -2,35 +2,11 @@
 
 use bson::Bson;
 use forge_core::ir::{Bits, Predicate};
+use forge_core::matcher::{type_codes, type_name};
 use forge_core::{Error, Result, order};
 
 use crate::index::integer;
 use crate::keys;
-
-/// The types by their names and codes.
-const TYPES: [(&str, i32); 21] = [
-    ("double", 1),
-    ("string", 2),
-    ("object", 3),
-    ("array", 4),
-    ("binData", 5),
-    ("undefined", 6),
-    ("objectId", 7),
-    ("bool", 8),
-    ("date", 9),
-    ("null", 10),
-    ("regex", 11),
-    ("dbPointer", 12),
-    ("javascript", 13),
-    ("symbol", 14),
-    ("javascriptWithScope", 15),
-    ("int", 16),
-    ("timestamp", 17),
-    ("long", 18),
-    ("decimal", 19),
-    ("minKey", -1),
-    ("maxKey", 127),
-];
 
 /// `$type`: a name or a code, or several.
 pub(super) fn of_type(path: &str, value: &Bson) -> Result<Predicate> {
@@ -43,17 +19,16 @@ pub(super) fn of_type(path: &str, value: &Bson) -> Result<Predicate> {
     }
     let mut codes = Vec::with_capacity(one.len());
     for name in one {
-        if name.as_str() == Some("number") {
-            codes.extend([1, 16, 18, 19]);
-            continue;
+        let code = integer(name).and_then(|code| i32::try_from(code).ok());
+        match (name.as_str().and_then(type_codes), code.filter(|code| type_name(*code).is_some())) {
+            (Some(named), _) => codes.extend(named),
+            (None, Some(code)) => codes.push(code),
+            (None, None) => {
+                return Err(Error::bad_request(format!(
+                    "`$type` on `{path}` takes the name or code of a type, not {name}"
+                )));
+            }
         }
-        let code = integer(name);
-        let known =
-            TYPES.iter().find(|(own, number)| name.as_str() == Some(own) || code == Some((*number).into()));
-        let (_, code) = known.ok_or_else(|| {
-            Error::bad_request(format!("`$type` on `{path}` takes the name or code of a type, not {name}"))
-        })?;
-        codes.push(*code);
     }
     Ok(Predicate::Type(codes))
 }

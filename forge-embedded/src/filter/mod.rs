@@ -15,6 +15,8 @@ pub(crate) use sharpen::sharpened;
 
 /// How deep filters may nest, as on a server.
 const MAX_DEPTH: usize = 100;
+/// The server's code for operands of the wrong type.
+const TYPE_MISMATCH: i32 = 14;
 
 /// Reads a filter document.
 ///
@@ -38,6 +40,7 @@ fn document(filter: &Document, depth: usize, top: bool) -> Result<Filter> {
             "$text" if top => top::text(value)?,
             "$text" => return Err(nested_text()),
             "$expr" => top::expression(value),
+            "$jsonSchema" => Filter::Schema(schema(value)?.clone()),
             "$sampleRate" => sample(value)?,
             "$comment" => continue,
             operator if operator.starts_with('$') => return Err(unsupported(operator)),
@@ -46,6 +49,13 @@ fn document(filter: &Document, depth: usize, top: bool) -> Result<Filter> {
         all = all.and(condition);
     }
     Ok(all)
+}
+
+/// The operand of `$jsonSchema`, which is read by whoever matches with it.
+pub(crate) fn schema(value: &Bson) -> Result<&Document> {
+    let wrong =
+        || Error::bad_request(format!("`$jsonSchema` takes a schema, which is a document, not {value}"));
+    value.as_document().ok_or_else(|| wrong().with_server_code(TYPE_MISMATCH))
 }
 
 /// About this part of the documents, chosen at random.

@@ -134,6 +134,8 @@ impl Conjunction {
                 self.push("$expr", comparison_of(left, *comparison, right)?.into());
             }
             Filter::Expr(expression) => self.push("$expr", expression.clone()),
+            Filter::Schema(_) if self.place == Place::Element => return Err(schema_in_element()),
+            Filter::Schema(schema) => self.push("$jsonSchema", schema.clone().into()),
             Filter::Text(text) if self.takes_text() => self.push("$text", text_of(text).into()),
             Filter::Text(_) => return Err(misplaced_text()),
             other => return Err(unknown(other)),
@@ -336,6 +338,13 @@ fn comparison_in_element() -> Error {
     Error::unsupported(
         "fields are compared with each other in whole documents, not inside of some, every and none: MongoDB has no \
          $expr in $elemMatch",
+    )
+}
+
+fn schema_in_element() -> Error {
+    Error::unsupported(
+        "a schema is about whole documents, not about what is inside of some, every and none: MongoDB has no \
+         $jsonSchema in $elemMatch",
     )
 }
 

@@ -30,6 +30,7 @@ mod reads;
 mod relations;
 mod results;
 mod schema;
+mod schema_filters;
 mod search;
 mod selects;
 mod shapes;

@@ -152,3 +152,18 @@ fn a_dropped_collection_affects_every_read() {
     let drop = Change { kind: ChangeKind::Drop, before: None, after: None, touched: None };
     assert!(matcher(&Filter::eq("_id", 7)).affected_by(&drop.event(Bson::Null)));
 }
+
+#[test]
+fn a_schema_depends_on_every_path() {
+    let schema = Filter::Schema(bson::doc! { "maxProperties": 2 });
+    let update =
+        |after| Change { kind: ChangeKind::Update, before: None, after, touched: touched(&["anything"]) };
+    assert!(
+        affected(&schema, 7, update(Some(rawdoc! { "_id": 7, "a": 1, "anything": 2 }))),
+        "it may have matched"
+    );
+    assert!(affected(&schema, 7, update(None)));
+    let known = |before, after| Change { kind: ChangeKind::Update, before, after, touched: None };
+    assert!(affected(&schema, 7, known(delay(1), Some(rawdoc! { "_id": 7, "a": 1, "b": 2 }))));
+    assert!(!affected(&Filter::Schema(bson::doc! { "required": ["x"] }), 7, known(delay(1), delay(2))));
+}

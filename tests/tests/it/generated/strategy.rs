@@ -128,12 +128,80 @@ fn comparison() -> impl Strategy<Value = Filter> {
         .prop_map(|(left, how, right)| Filter::Compare(left.into(), how, right.into()))
 }
 
+/// A schema of whole documents, or of what is at one of their fields.
+fn document_schema(depth: u32) -> BoxedStrategy<Document> {
+    let kind = prop::sample::select(vec![
+        "int", "long", "double", "number", "string", "object", "array", "null", "bool", "date",
+    ]);
+    let json = prop::sample::select(vec!["number", "string", "object", "array", "null", "boolean"]);
+    let name = || prop::sample::select(vec!["a", "b", "c", "n", "x", "y"]);
+    let count = (
+        prop::sample::select(vec![
+            "minProperties",
+            "maxProperties",
+            "minItems",
+            "maxItems",
+            "minLength",
+            "maxLength",
+        ]),
+        0..4_i32,
+    );
+    let limit = (
+        prop::sample::select(vec!["minimum", "maximum"]),
+        prop::sample::select(vec![0.0, 1.0, 1.5]),
+        any::<bool>(),
+    );
+    let leaf = prop_oneof![
+        kind.prop_map(|kind| doc! { "bsonType": kind }),
+        json.prop_map(|kind| doc! { "type": [kind] }),
+        vec(scalar(), 1..3).prop_map(|values| doc! { "enum": distinct(values) }),
+        name().prop_map(|name| doc! { "required": [name] }),
+        count.prop_map(|(keyword, count)| doc! { keyword: count }),
+        limit.prop_map(|(keyword, bound, open)| {
+            let flag = if keyword == "minimum" { "exclusiveMinimum" } else { "exclusiveMaximum" };
+            doc! { keyword: bound, flag: open }
+        }),
+        prop::sample::select(vec![2.0, 1.5]).prop_map(|divisor| doc! { "multipleOf": divisor }),
+        prop::sample::select(vec!["^a", "b"]).prop_map(|pattern| doc! { "pattern": pattern }),
+        any::<bool>().prop_map(|on| doc! { "uniqueItems": on }),
+        (name(), name()).prop_map(|(name, other)| doc! { "dependencies": { name: [other] } }),
+    ];
+    if depth == 0 {
+        return leaf.boxed();
+    }
+    let inner = || document_schema(depth - 1);
+    let several = prop::sample::select(vec!["allOf", "anyOf", "oneOf"]);
+    prop_oneof![
+        2 => leaf,
+        4 => (name(), inner()).prop_map(|(name, inner)| doc! { "properties": { name: inner } }),
+        1 => (name(), inner()).prop_map(|(name, rest)| doc! { "properties": { "_id": {}, "n": {}, name: {} }, "additionalProperties": rest }),
+        1 => inner().prop_map(|inner| doc! { "patternProperties": { "^[ax]": inner } }),
+        1 => (inner(), inner()).prop_map(|(first, rest)| doc! { "items": [first], "additionalItems": rest }),
+        1 => inner().prop_map(|inner| doc! { "items": inner }),
+        1 => (several, vec(inner(), 1..3)).prop_map(|(keyword, all)| doc! { keyword: all }),
+        1 => inner().prop_map(|inner| doc! { "not": inner }),
+    ]
+    .boxed()
+}
+
+/// Servers refuse lists that hold a value twice.
+fn distinct(values: Vec<Bson>) -> Vec<Bson> {
+    let mut out: Vec<Bson> = Vec::new();
+    for value in values {
+        if !out.iter().any(|known| super::by_value(known.clone()) == super::by_value(value.clone())) {
+            out.push(value);
+        }
+    }
+    out
+}
+
 fn filter() -> impl Strategy<Value = Filter> {
     let leaf = prop_oneof![
         1 => Just(Filter::All),
         1 => Just(Filter::Nothing),
         12 => (path(), predicate()).prop_map(|(path, predicate)| Filter::Field(path.into(), predicate)),
         1 => comparison(),
+        2 => document_schema(3).prop_map(Filter::Schema),
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
