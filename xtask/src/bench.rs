@@ -7,8 +7,9 @@ use crate::servers::Database;
 const WITH_SERVER: [&str; 2] = ["orm", "services"];
 
 /// Runs the bench `name` and shows what it prints.
-pub(crate) fn command(name: &str, json: bool, arguments: &[String]) -> Result<()> {
-    let database = WITH_SERVER.contains(&name).then(Database::obtain);
+pub(crate) fn command(name: &str, json: bool, fast: bool, arguments: &[String]) -> Result<()> {
+    let obtain = if fast { Database::fast } else { Database::obtain };
+    let database = WITH_SERVER.contains(&name).then(obtain);
     let uri = match &database {
         Some(database) => {
             let uri =

@@ -56,6 +56,9 @@ enum Task {
         /// One JSON object a line in place of a table
         #[arg(long)]
         json: bool,
+        /// On mongo-java-server (Java 17 and Maven), which disturbs what is measured least
+        #[arg(long)]
+        fast: bool,
         /// Further arguments of the bench
         #[arg(last = true)]
         arguments: Vec<String>,
@@ -97,7 +100,9 @@ fn perform(task: Task) -> Result<bool> {
         Task::Servers { action: Servers::Status } => servers::background::status().map(|()| true),
         Task::Wasm => wasm::command(),
         Task::Soak => test::soak().map(|()| true),
-        Task::Bench { name, json, arguments } => bench::command(&name, json, &arguments).map(|()| true),
+        Task::Bench { name, json, fast, arguments } => {
+            bench::command(&name, json, fast, &arguments).map(|()| true)
+        }
     }
 }
 

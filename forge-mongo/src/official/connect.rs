@@ -17,6 +17,8 @@ const DEFAULT_DATABASE: &str = "forge";
 const WIRE_VERSION_6_0: i32 = 17;
 /// MongoDB 5.0, whose `$lookup` takes fields and a pipeline.
 const WIRE_VERSION_5_0: i32 = 13;
+/// The code with which servers refuse commands that they do not know.
+const COMMAND_NOT_FOUND: i32 = 59;
 /// MongoDB 4.2, which has all kinds of transactions.
 const WIRE_VERSION_4_2: i32 = 8;
 
@@ -140,13 +142,22 @@ fn percent_decoded(text: &str) -> String {
 
 async fn look(client: &Client, hosts: Vec<String>) -> Result<Deployment, DriverError> {
     let admin = client.database("admin");
-    let hello = admin.run_command(doc! { "hello": 1 }).await?;
+    let hello = match admin.run_command(doc! { "hello": 1 }).await {
+        // Its older name: compatible servers may know no other, and the driver has got on with that.
+        Err(error) if is_unknown(&error) => admin.run_command(doc! { "isMaster": 1 }).await?,
+        hello => hello?,
+    };
     // Not every user may ask for it, and not every server knows it.
     let build = admin.run_command(doc! { "buildInfo": 1 }).await.unwrap_or_default();
     let mut deployment = deployment(hosts, &hello, &build);
     let search = has_search(client).await;
     (deployment.capabilities.search, deployment.capabilities.index_search) = (search, search);
     Ok(deployment)
+}
+
+/// Whether the server does not know the command.
+fn is_unknown(error: &DriverError) -> bool {
+    matches!(&*error.kind, ErrorKind::Command(refused) if refused.code == COMMAND_NOT_FOUND)
 }
 
 /// Whether there are search indexes: only deployments that have them know the stage that lists them.

@@ -19,10 +19,11 @@ enum Value<'a> {
     Array(Vec<(&'a str, Value<'a>)>),
 }
 
-/// Whether the server on `port` of this machine answers `hello` as a primary that takes writes.
+/// Whether the server on `port` of this machine is a primary that takes writes. Asked by the command's older name, which
+/// every server knows.
 pub(crate) fn is_primary(port: u16) -> Result<bool> {
-    let reply = call(port, &[("hello", Value::Int(1)), ("$db", Value::Text("admin"))])?;
-    Ok(contains(&reply, b"\x08isWritablePrimary\0\x01"))
+    let reply = call(port, &[("isMaster", Value::Int(1)), ("$db", Value::Text("admin"))])?;
+    Ok(contains(&reply, b"\x08ismaster\0\x01"))
 }
 
 /// Makes the server on `port` the only member of the replica set `name`.
@@ -127,17 +128,17 @@ mod tests {
     }
 
     #[test]
-    fn hello_is_a_well_formed_message_and_a_primary_is_recognized() {
-        let (port, server) = answering(b"\x18\0\0\0\x08isWritablePrimary\0\x01\0");
+    fn the_question_is_a_well_formed_message_and_a_primary_is_recognized() {
+        let (port, server) = answering(b"\x10\0\0\0\x08ismaster\0\x01\0");
         assert_eq!(is_primary(port), Ok(true));
         let request = server.join().unwrap();
         assert_eq!(request[8..12], OP_MSG.to_le_bytes());
-        assert_eq!(request[17..], *b"\x1f\0\0\0\x10hello\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0");
+        assert_eq!(request[17..], *b"\x22\0\0\0\x10isMaster\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0");
     }
 
     #[test]
     fn a_secondary_is_not_ready() {
-        let (port, _server) = answering(b"\x18\0\0\0\x08isWritablePrimary\0\x00\0");
+        let (port, _server) = answering(b"\x10\0\0\0\x08ismaster\0\x00\0");
         assert_eq!(is_primary(port), Ok(false));
     }
 
