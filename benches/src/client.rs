@@ -25,11 +25,15 @@ const EVENT: &[u8] = br#"{"op":"event""#;
 /// What every result of an update has once.
 const RESULT: &[u8] = br#","hash":""#;
 
+/// The head of a block without compression (RFC 1951, 3.2.4), which the first words of a compressed update are.
+const BLOCK: usize = 5;
+
 /// When results arrived, on all sockets together.
 #[derive(Debug, Default)]
 pub struct Arrivals {
     times: RefCell<Vec<Instant>>,
     wanted: Cell<usize>,
+    bytes: Cell<usize>,
     complete: Notify,
 }
 
@@ -38,6 +42,7 @@ impl Arrivals {
     pub fn expect(&self, n: usize) {
         self.times.borrow_mut().clear();
         self.wanted.set(n);
+        self.bytes.set(0);
     }
 
     fn arrived(&self, results: usize) {
@@ -62,6 +67,11 @@ impl Arrivals {
         }
     }
 
+    /// How many bytes of frames came since results were last expected.
+    pub fn bytes(&self) -> usize {
+        self.bytes.get()
+    }
+
     /// When results arrived so far.
     pub fn so_far(&self) -> Vec<Instant> {
         self.times.borrow().clone()
@@ -80,7 +90,7 @@ pub enum Count {
 }
 
 impl Count {
-    /// How many results a frame holds.
+    /// How many results a frame with this payload holds.
     fn of(self, frame: &[u8]) -> usize {
         match self {
             Count::Events => usize::from(frame.starts_with(EVENT)),
@@ -101,10 +111,29 @@ impl Socket {
     /// # Errors
     /// What keeps it from being opened.
     pub async fn open(address: SocketAddr, arrivals: &Rc<Arrivals>, count: Count) -> Result<Self, Failure> {
+        Self::open_with(address, arrivals, count, "").await
+    }
+
+    /// Opens one that is sent long texts compressed. Results are then told by the first words of a frame alone, which the
+    /// server leaves as they are.
+    ///
+    /// # Errors
+    /// What keeps it from being opened.
+    pub async fn open_compressed(address: SocketAddr, arrivals: &Rc<Arrivals>) -> Result<Self, Failure> {
+        let offer = "sec-websocket-extensions: permessage-deflate\r\n";
+        Self::open_with(address, arrivals, Count::Frames, offer).await
+    }
+
+    async fn open_with(
+        address: SocketAddr,
+        arrivals: &Rc<Arrivals>,
+        count: Count,
+        headers: &str,
+    ) -> Result<Self, Failure> {
         let mut stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let request = format!(
-            "GET /ws HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+            "GET /ws HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\n{headers}\
              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).await?;
@@ -169,6 +198,7 @@ fn receive_some(
             return Poll::Ready(None);
         }
         let read = buffer.filled();
+        arrivals.bytes.set(arrivals.bytes.get() + read.len());
         if rest.is_empty() {
             rest.extend_from_slice(&read[take_frames(read, arrivals, count)..]);
         } else {
@@ -189,9 +219,11 @@ thread_local! {
 /// Reports the whole frames at the start of `bytes`, and says how many bytes they are.
 fn take_frames(bytes: &[u8], arrivals: &Arrivals, count: Count) -> usize {
     let mut used = 0;
-    while let Some(frame) = frame(&bytes[used..]) {
-        used += frame.0 + frame.1.len();
-        match count.of(frame.1) {
+    while let Some((head, payload)) = frame(&bytes[used..]) {
+        let is_compressed = bytes[used] & 0x40 != 0;
+        used += head + payload.len();
+        let text = if is_compressed { payload.get(BLOCK..).unwrap_or_default() } else { payload };
+        match count.of(text) {
             0 => {}
             results => arrivals.arrived(results),
         }

@@ -19,6 +19,7 @@ mod commands;
 mod connections;
 mod console;
 pub mod databases;
+mod deflate;
 #[cfg(feature = "redis")]
 mod fanout;
 mod gates;

@@ -17,6 +17,9 @@ pub struct Limits {
     pub body_bytes: usize,
     /// The largest WebSocket frame from a client, in bytes; a larger one closes the socket with 1009. Default: 1 MiB.
     pub frame_bytes: usize,
+    /// From how many bytes on a text is compressed for WebSocket clients that take it so (`permessage-deflate`); what they
+    /// all see is compressed once. With [`usize::MAX`] nothing is, and no offer is taken. Default: 1 KiB.
+    pub compress_from: usize,
     /// How deep objects and arrays may be nested in what clients send. Default: 64.
     pub depth: usize,
     /// The longest that a client waits for a handler. Default: 30 s.
@@ -84,6 +87,7 @@ impl Default for Limits {
             head: Duration::from_secs(30),
             body_bytes: MIB,
             frame_bytes: MIB,
+            compress_from: 1024,
             depth: 64,
             deadline: Duration::from_secs(30),
             mutation_deadline: Duration::from_secs(120),

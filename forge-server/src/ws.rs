@@ -1,5 +1,7 @@
 //! The WebSocket endpoint: one task that reads a socket, one that writes it, one for each call under way.
 
+mod extension;
+mod frames;
 pub(crate) mod handshake;
 mod identity;
 mod wire;
@@ -17,8 +19,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout, timeout_at};
-use tokio_tungstenite::tungstenite::protocol::Message;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::calls::Calls;
 use crate::json;
@@ -27,6 +28,7 @@ use crate::live::hub::{Start, Subscriber};
 use crate::live::outbox::{Closing, Outbox, Outgoing as Waiting};
 use crate::protocol::{self, Malformed, Request};
 use crate::services::{Message as Event, Services, Sink, SocketCall};
+use frames::{Frames, Message};
 use handshake::Connection;
 use identity::Known;
 use wire::{Incoming, Outgoing};
@@ -36,8 +38,9 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// Serves a socket until it closes.
 pub(crate) async fn serve(connection: Connection, calls: Calls, services: Services, caller: Caller) {
-    let Connection { read, write, early } = connection;
-    let mut outgoing = Outgoing(write);
+    let Connection { read, write, early, deflate } = connection;
+    let compress_from = if deflate { calls.limits.compress_from } else { usize::MAX };
+    let mut outgoing = Outgoing::new(write, compress_from);
     let subscriber = match calls.hub.open().await {
         Ok(subscriber) => Arc::new(subscriber),
         Err(error) => {
@@ -48,7 +51,9 @@ pub(crate) async fn serve(connection: Connection, calls: Calls, services: Servic
     let session: Arc<str> = calls.runtime.db().env().uuid().to_string().into();
     let outbox = subscriber.outbox.clone();
     outbox.text(protocol::ready(&session, calls.hub.version()));
-    let mut incoming = Incoming::new(read, &early, outbox.clone(), calls.limits.frame_bytes).await;
+    let frames = Frames::new(&early, deflate, calls.limits.frame_bytes);
+    let mut incoming = Incoming::new(read, frames, outbox.clone());
+    // These bytes keep all of what the request was read into.
     drop(early);
     let mut writer = tokio::spawn(send(outgoing, outbox.clone(), calls.clone()));
     let limits = calls.limits.clone();
@@ -163,22 +168,18 @@ impl Reader {
                 }
             };
             heard = Instant::now();
-            // Silent for too long, or gone.
-            let Ok(Some(message)) = message else { return None };
+            // Silent for too long.
+            let Ok(message) = message else { return None };
             match message {
                 // In a box of its own while it is done: a socket is idle most of the time.
                 Ok(Message::Text(text)) => self.take(&text, &mut tasks).boxed().await,
-                Ok(Message::Binary(_)) => {
+                Ok(Message::Binary) => {
                     let error = Error::bad_request("binary frames are not understood; send JSON as text");
                     self.subscriber.outbox.text(protocol::error(None, &error));
                 }
-                Ok(Message::Close(_)) => {
-                    // Only reading on brings out the answer.
-                    incoming.next().await;
-                    return Some(Closing::ByClient);
-                }
-                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
-                Err(error) => return wire::ending(&error),
+                Ok(Message::Close(_)) => return Some(Closing::ByClient),
+                Ok(Message::Ping(_) | Message::Pong) => {}
+                Err(ending) => return ending,
             }
         }
     }

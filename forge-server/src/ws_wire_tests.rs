@@ -6,8 +6,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::Limits;
 use crate::ws_tests::{Running, start};
+use crate::{Limits, deflate};
 
 /// A connection that says by itself what goes over it.
 struct Bare(TcpStream);
@@ -15,9 +15,28 @@ struct Bare(TcpStream);
 impl Bare {
     /// Shakes hands; `early` is sent with the request.
     async fn connect(running: &Running, early: &[u8]) -> Self {
+        let (mut bare, head) = Self::shake_hands(running, "", early).await;
+        assert!(!head.contains("extensions"), "{head}");
+        assert_eq!(bare.frame().await.0, 0x81, "ready");
+        bare
+    }
+
+    /// Shakes hands with an offer to compress, which is to be taken.
+    async fn connect_compressing(running: &Running) -> Self {
+        let offer = "sec-websocket-extensions: permessage-deflate; client_max_window_bits\r\n";
+        let (bare, head) = Self::shake_hands(running, offer, &[]).await;
+        let agreed = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+        assert!(head.contains(&format!("sec-websocket-extensions: {agreed}\r\n")), "{head}");
+        bare
+    }
+
+    /// The connection after the handshake, and the answer.
+    async fn shake_hands(running: &Running, headers: &str, early: &[u8]) -> (Self, String) {
         let mut stream = TcpStream::connect(running.address).await.unwrap();
-        let request = "GET /ws HTTP/1.1\r\nhost: x\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket\r\n\
-             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        let request = format!(
+            "GET /ws HTTP/1.1\r\nhost: x\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket\r\n{headers}\
+             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
         stream.write_all(&[request.as_bytes(), early].concat()).await.unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -27,9 +46,14 @@ impl Bare {
         assert!(head.starts_with("http/1.1 101"), "{head}");
         // The example of RFC 6455, 1.3.
         assert!(head.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="), "{head}");
-        let mut bare = Self(stream);
-        assert_eq!(bare.frame().await.0, 0x81, "ready");
-        bare
+        (Self(stream), head)
+    }
+
+    /// The text of a frame that must be compressed.
+    async fn inflated(&mut self) -> String {
+        let (first, payload) = self.frame().await;
+        assert_eq!(first, 0xc1);
+        String::from_utf8(deflate::inflate(payload, 100_000).unwrap()).unwrap()
     }
 
     /// The first byte of a frame, and what it holds.
@@ -120,6 +144,43 @@ async fn whoever_breaks_the_protocol_of_websocket_is_told_how() {
     let mut other = Bare::connect(&running, &[]).await;
     other.send(&masked(0x81, QUERY)).await;
     assert_eq!(other.frame().await, (0x81, RESULT.to_vec()));
+}
+
+#[tokio::test]
+async fn texts_are_compressed_for_sockets_that_agreed_and_are_the_same_for_all() {
+    let running = start(Limits { compress_from: 1, ..Limits::default() }).await;
+    let mut plain = Bare::connect(&running, &[]).await;
+    let mut compressing =
+        [Bare::connect_compressing(&running).await, Bare::connect_compressing(&running).await];
+    let subscribe = br#"{"op":"subscribe","id":1,"query":"counter","args":{"id":1}}"#;
+    plain.send(&masked(0x81, subscribe)).await;
+    let update = plain.frame().await;
+    let update = (update.0, String::from_utf8(update.1).unwrap());
+    assert!(update.0 == 0x81 && update.1.contains(r#""data":0}]}"#), "{update:?}");
+    for bare in &mut compressing {
+        assert!(bare.inflated().await.contains("ready"));
+        let mut message = deflate::deflate(subscribe).unwrap();
+        message.push(deflate::END);
+        bare.send(&masked(0xc1, &message)).await;
+        assert_eq!(bare.inflated().await, update.1);
+        bare.send(&masked(0x81, QUERY)).await;
+        assert_eq!(bare.inflated().await.as_bytes(), RESULT);
+        bare.send(&masked(0x89, b"there?")).await;
+        assert_eq!(bare.frame().await, (0x8a, b"there?".to_vec()), "control frames never are");
+    }
+}
+
+#[tokio::test]
+async fn short_texts_are_not_compressed_and_nothing_is_where_that_is_off() {
+    let running = start(Limits::default()).await;
+    let mut bare = Bare::connect_compressing(&running).await;
+    assert_eq!(bare.frame().await.0, 0x81);
+    bare.send(&masked(0x81, QUERY)).await;
+    assert_eq!(bare.frame().await, (0x81, RESULT.to_vec()));
+    let running = start(Limits { compress_from: usize::MAX, ..Limits::default() }).await;
+    let offer = "sec-websocket-extensions: permessage-deflate\r\n";
+    let (_, head) = Bare::shake_hands(&running, offer, &[]).await;
+    assert!(!head.contains("extensions"), "{head}");
 }
 
 #[tokio::test]

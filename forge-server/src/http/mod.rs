@@ -236,7 +236,8 @@ async fn get_openapi(State(server): State<Routes>, headers: HeaderMap) -> Respon
 }
 
 async fn upgrade(State(server): State<Routes>, mut request: Request) -> Result<Response, ApiError> {
-    let handshake = ws::handshake::Handshake::of(&mut request)?;
+    let handshake =
+        ws::handshake::Handshake::of(&mut request, server.calls.limits.compress_from < usize::MAX)?;
     if server.calls.is_draining() {
         return Err(Error::unavailable("the server is stopping").into());
     }

@@ -7,6 +7,7 @@ use forge_core::context::{More, Seen};
 use forge_core::{Caller, Error};
 
 use super::delta::{self, Delta};
+use super::outbox::Shared;
 
 /// A socket, or an in-process subscriber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,15 +85,15 @@ pub(crate) struct Data {
     /// A short hash of `json`.
     pub(crate) hash: Arc<str>,
     /// The text.
-    pub(crate) json: Arc<str>,
+    pub(crate) json: Arc<Shared>,
     /// How to get here from the result before, where somebody wants to know and it is shorter than `json`.
     pub(crate) delta: Option<Arc<Delta>>,
 }
 
 impl Data {
     /// The result with this text.
-    pub(crate) fn new(json: impl Into<Arc<str>>) -> Self {
-        let json = json.into();
+    pub(crate) fn new(json: impl Into<Shared>) -> Self {
+        let json = Arc::new(json.into());
         let hash = crate::json::short_hash(json.as_bytes()).into();
         Self { hash, json, delta: None }
     }

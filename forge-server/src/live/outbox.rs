@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use forge_core::Result;
 use tokio::sync::Notify;
 
 use super::event::{Content, Frame, Item, SubId};
-use crate::protocol;
+use crate::{deflate, protocol};
 
 /// Why a socket is closed by the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,14 +44,19 @@ pub(crate) enum Outgoing {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Text {
     head: String,
-    shared: Option<Arc<str>>,
+    shared: Option<Arc<Shared>>,
     tail: &'static str,
 }
 
 impl Text {
     /// The pieces of the text, in their order.
     pub(crate) fn pieces(&self) -> [&str; 3] {
-        [&self.head, self.shared.as_deref().unwrap_or(""), self.tail]
+        [&self.head, self.shared.as_ref().map_or("", |shared| shared), self.tail]
+    }
+
+    /// The piece that others send as well.
+    pub(crate) fn shared(&self) -> Option<&Shared> {
+        self.shared.as_deref()
     }
 
     /// The length in bytes.
@@ -64,11 +71,55 @@ impl From<String> for Text {
     }
 }
 
-impl From<Arc<str>> for Text {
-    fn from(shared: Arc<str>) -> Self {
+impl From<Arc<Shared>> for Text {
+    fn from(shared: Arc<Shared>) -> Self {
         Self { shared: Some(shared), ..Self::default() }
     }
 }
+
+/// A text for many sockets.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    text: Arc<str>,
+    /// The text compressed, once the first socket wants it so.
+    deflated: OnceLock<Box<[u8]>>,
+}
+
+impl Shared {
+    /// The text as [`deflate`](deflate::deflate) makes it, once for all.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn deflated(&self) -> Result<&[u8]> {
+        if let Some(deflated) = self.deflated.get() {
+            return Ok(deflated);
+        }
+        let deflated = deflate::deflate(self.as_bytes())?.into();
+        Ok(self.deflated.get_or_init(|| deflated))
+    }
+}
+
+impl<T: Into<Arc<str>>> From<T> for Shared {
+    fn from(text: T) -> Self {
+        Self { text: text.into(), deflated: OnceLock::new() }
+    }
+}
+
+impl Deref for Shared {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl PartialEq for Shared {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Shared {}
 
 /// The queue of one socket.
 #[derive(Debug)]
@@ -293,12 +344,14 @@ mod tests {
     #[tokio::test]
     async fn sockets_share_a_result_and_not_its_number_or_version() {
         let data = Data::new("[1,2,3]");
+        let deflated = data.json.deflated().unwrap().as_ptr();
         for (version, id) in [(1, 1), (2, 7)] {
             let outbox = Outbox::new(1_000);
             let item = Item { id, data: data.clone(), content: Content::Whole };
             outbox.frame(Frame::Update { version, results: vec![item] });
             let text = next_text(&outbox).await;
-            assert!(std::ptr::eq(text.pieces()[1], &*data.json));
+            assert!(std::ptr::eq(text.pieces()[1], &**data.json));
+            assert_eq!(text.shared().unwrap().deflated().unwrap().as_ptr(), deflated, "compressed once");
             let frame: serde_json::Value = serde_json::from_str(&text.pieces().concat()).unwrap();
             let result = serde_json::json!({ "id": id, "hash": &*data.hash, "data": [1, 2, 3] });
             let whole = serde_json::json!({ "op": "update", "version": version, "results": [result] });

@@ -7,7 +7,8 @@
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{
-    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
@@ -17,12 +18,16 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tungstenite::handshake::derive_accept_key;
+
+use super::extension;
 
 /// A request for a WebSocket, found right.
 pub(crate) struct Handshake {
     upgrade: OnUpgrade,
     accept: HeaderValue,
+    /// The answer to an offer to compress, where one is taken.
+    deflate: Option<HeaderValue>,
 }
 
 /// The two directions of a connection whose handshake is over.
@@ -31,12 +36,16 @@ pub(crate) struct Connection {
     pub(super) write: Box<dyn AsyncWrite + Send + Unpin>,
     /// What the client sent behind its request.
     pub(super) early: Bytes,
+    /// Whether texts may be compressed, in both directions.
+    pub(super) deflate: bool,
 }
 
 impl Handshake {
+    /// With `deflate`, an offer to compress texts is taken.
+    ///
     /// # Errors
     /// `bad_request` for a request that is none for a WebSocket.
-    pub(crate) fn of(request: &mut Request) -> Result<Self> {
+    pub(crate) fn of(request: &mut Request, deflate: bool) -> Result<Self> {
         let headers = request.headers();
         let asks = request.method() == Method::GET
             && lists(headers, CONNECTION, "upgrade")
@@ -52,7 +61,8 @@ impl Handshake {
             return Err(Error::bad_request("this connection cannot become a WebSocket; use HTTP/1.1"));
         }
         let accept = HeaderValue::try_from(accept).map_err(|error| Error::internal(error.to_string()))?;
-        Ok(Self { upgrade: hyper::upgrade::on(request), accept })
+        let deflate = extension::agreed(headers).filter(|_| deflate);
+        Ok(Self { upgrade: hyper::upgrade::on(request), accept, deflate })
     }
 
     /// The answer, after which `serve` goes on with the connection in a task of its own.
@@ -61,10 +71,10 @@ impl Handshake {
         S: FnOnce(Connection) -> F + Send + 'static,
         F: Future<Output = ()> + Send,
     {
-        let upgrade = self.upgrade;
+        let (upgrade, deflate) = (self.upgrade, self.deflate.is_some());
         tokio::spawn(async move {
             match upgrade.await {
-                Ok(upgraded) => serve(Connection::from(upgraded)).await,
+                Ok(upgraded) => serve(Connection::of(upgraded, deflate)).await,
                 Err(error) => tracing::debug!(%error, "a connection broke before it was a WebSocket"),
             }
         });
@@ -74,20 +84,23 @@ impl Handshake {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(SEC_WEBSOCKET_ACCEPT, self.accept);
+        if let Some(agreed) = self.deflate {
+            headers.insert(SEC_WEBSOCKET_EXTENSIONS, agreed);
+        }
         response
     }
 }
 
-impl From<Upgraded> for Connection {
-    fn from(upgraded: Upgraded) -> Self {
+impl Connection {
+    fn of(upgraded: Upgraded, deflate: bool) -> Self {
         match upgraded.downcast::<TokioIo<TcpStream>>() {
             Ok(parts) => {
                 let (read, write) = parts.io.into_inner().into_split();
-                Self { read: Box::new(read), write: Box::new(write), early: parts.read_buf }
+                Self { read: Box::new(read), write: Box::new(write), early: parts.read_buf, deflate }
             }
             Err(upgraded) => {
                 let (read, write) = tokio::io::split(TokioIo::new(upgraded));
-                Self { read: Box::new(read), write: Box::new(write), early: Bytes::new() }
+                Self { read: Box::new(read), write: Box::new(write), early: Bytes::new(), deflate }
             }
         }
     }
@@ -108,7 +121,7 @@ mod tests {
         for (name, value) in headers {
             request.headers_mut().append(*name, HeaderValue::from_static(value));
         }
-        Handshake::of(&mut request).err().unwrap().to_string()
+        Handshake::of(&mut request, true).err().unwrap().to_string()
     }
 
     #[test]

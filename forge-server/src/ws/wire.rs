@@ -1,116 +1,122 @@
-//! The two directions of a WebSocket. `tungstenite` reads; what it answers by itself, and everything else, is written by
-//! the writer alone, so that reading and writing share nothing and a frame leaves from where it stands.
+//! The two directions of a WebSocket. What the protocol answers by itself, and everything else, is written by the writer
+//! alone, so that reading and writing share nothing and a frame leaves from where it stands.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
-use futures_util::StreamExt as _;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::{CapacityError, Error};
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
-use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame, FrameHeader};
-use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tungstenite::protocol::frame::{CloseFrame, Frame, FrameHeader};
 
+use super::frames::{Frames, IDLE, Message};
+use crate::deflate;
 use crate::live::outbox::{Closing, Outbox, Text};
-
-/// What an idle socket keeps for reading, in bytes. A longer frame gets the room it needs.
-const READ_BUFFER: usize = 512;
 
 /// The longest header of a frame without a mask, in bytes (RFC 6455, 5.2).
 const HEADER: usize = 10;
 
-/// The frames that a client sends.
-pub(super) struct Incoming(WebSocketStream<Source>);
+/// What a client says.
+pub(super) struct Incoming {
+    read: Box<dyn AsyncRead + Send + Unpin>,
+    frames: Frames,
+    outbox: Arc<Outbox>,
+}
 
 impl Incoming {
-    /// Frames of at most `longest` bytes from `read`, after `early`. Answers of the protocol go to `outbox`.
-    pub(super) async fn new(
-        read: Box<dyn AsyncRead + Send + Unpin>,
-        early: &[u8],
-        outbox: Arc<Outbox>,
-        longest: usize,
-    ) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER)
-            .write_buffer_size(0)
-            .max_message_size(Some(longest))
-            .max_frame_size(Some(longest));
-        let source = Source { read, outbox };
-        // A copy: as they are, these bytes would keep all of what the request was read into.
-        let early = early.to_vec();
-        Self(WebSocketStream::from_partially_read(source, early, Role::Server, Some(config)).await)
+    /// The messages from `read`. Answers of the protocol go to `outbox`.
+    pub(super) fn new(read: Box<dyn AsyncRead + Send + Unpin>, frames: Frames, outbox: Arc<Outbox>) -> Self {
+        Self { read, frames, outbox }
     }
 
-    /// The next message; none at the end of the connection.
-    pub(super) async fn next(&mut self) -> Option<Result<Message, Error>> {
-        self.0.next().await
+    /// The next message. Nothing is lost where waiting for it is given up.
+    ///
+    /// # Errors
+    /// How the socket ends; none where there is nobody to tell.
+    pub(super) async fn next(&mut self) -> Result<Message, Option<Closing>> {
+        loop {
+            if let Some(message) = self.frames.next()? {
+                self.answer(&message)?;
+                return Ok(message);
+            }
+            if !matches!(self.read.read_buf(self.frames.room()).await, Ok(1..)) {
+                return Err(None);
+            }
+        }
+    }
+
+    /// What the protocol asks for (RFC 6455, 5.5.1 and 5.5.2).
+    fn answer(&self, message: &Message) -> Result<(), Option<Closing>> {
+        let frame = match message {
+            Message::Ping(payload) => Frame::pong(payload.clone()),
+            Message::Close(code) => Frame::close(code.map(|code| CloseFrame { code, reason: "".into() })),
+            Message::Text(_) | Message::Binary | Message::Pong => return Ok(()),
+        };
+        self.outbox.reply(&written(frame).map_err(|_| None)?);
+        Ok(())
     }
 
     /// Reads and forgets. A connection that is dropped while something waits to be read is reset, and the client might
     /// never see what was written last.
-    pub(super) async fn drain(self) {
-        let mut source = self.0.into_inner();
-        let mut buffer = [0; READ_BUFFER];
-        while matches!(source.read.read(&mut buffer).await, Ok(1..)) {}
-    }
-}
-
-/// Where frames are read from. What is written to it waits in the outbox.
-struct Source {
-    read: Box<dyn AsyncRead + Send + Unpin>,
-    outbox: Arc<Outbox>,
-}
-
-impl AsyncRead for Source {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.read).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Source {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.outbox.reply(bytes);
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    pub(super) async fn drain(mut self) {
+        let mut buffer = [0; IDLE];
+        while matches!(self.read.read(&mut buffer).await, Ok(1..)) {}
     }
 }
 
 /// The frames that a client is sent.
-pub(super) struct Outgoing(pub(super) Box<dyn AsyncWrite + Send + Unpin>);
+pub(super) struct Outgoing {
+    write: Box<dyn AsyncWrite + Send + Unpin>,
+    /// From how many bytes on texts are compressed.
+    compress_from: usize,
+}
 
 impl Outgoing {
+    pub(super) fn new(write: Box<dyn AsyncWrite + Send + Unpin>, compress_from: usize) -> Self {
+        Self { write, compress_from }
+    }
+
     /// Sends a text frame.
     pub(super) async fn text(&mut self, text: &Text) -> io::Result<()> {
-        let header = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
-        let [head, result, tail] = text.pieces();
-        let mut first = Vec::with_capacity(HEADER + head.len());
-        header.format(text.len() as u64, &mut first).map_err(io::Error::other)?;
-        first.extend_from_slice(head.as_bytes());
-        if result.is_empty() {
-            return self.0.write_all(&first).await;
+        if text.len() >= self.compress_from {
+            return self.compressed(text).await;
         }
-        let mut frame = Buf::chain(first.as_slice(), result.as_bytes()).chain(tail.as_bytes());
-        self.0.write_all_buf(&mut frame).await
+        let [head, result, tail] = text.pieces();
+        self.pieces(false, head.as_bytes(), result.as_bytes(), tail.as_bytes()).await
+    }
+
+    /// Sends a text frame, compressed. What is shared was compressed once for all; what is the socket's own stands around
+    /// it as it is, where it is little.
+    async fn compressed(&mut self, text: &Text) -> io::Result<()> {
+        let [head, _, tail] = text.pieces();
+        let Some(shared) = text.shared() else {
+            let whole = deflate::deflate(head.as_bytes()).map_err(io::Error::other)?;
+            let end = whole.len() - deflate::FLUSHED.len();
+            return self.pieces(true, &[], &whole[..end], &[]).await;
+        };
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        deflate::store(head.as_bytes(), &mut before);
+        deflate::store(tail.as_bytes(), &mut after);
+        after.push(deflate::END);
+        self.pieces(true, &before, shared.deflated().map_err(io::Error::other)?, &after).await
+    }
+
+    async fn pieces(&mut self, rsv1: bool, head: &[u8], result: &[u8], tail: &[u8]) -> io::Result<()> {
+        let header = FrameHeader { opcode: OpCode::Data(Data::Text), rsv1, ..FrameHeader::default() };
+        let mut first = Vec::with_capacity(HEADER + head.len());
+        let length = head.len() + result.len() + tail.len();
+        header.format(length as u64, &mut first).map_err(io::Error::other)?;
+        first.extend_from_slice(head);
+        if result.is_empty() {
+            return self.write.write_all(&first).await;
+        }
+        let mut frame = Buf::chain(first.as_slice(), result).chain(tail);
+        self.write.write_all_buf(&mut frame).await
     }
 
     /// Sends bytes as they are.
     pub(super) async fn reply(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes).await
+        self.write.write_all(bytes).await
     }
 
     /// Asks whether the client is there.
@@ -140,22 +146,16 @@ impl Outgoing {
 
     /// Ends this direction.
     pub(super) async fn end(&mut self) {
-        let _ = self.0.shutdown().await;
+        let _ = self.write.shutdown().await;
     }
 
     async fn frame(&mut self, frame: Frame) -> io::Result<()> {
-        let mut bytes = Vec::with_capacity(frame.len());
-        frame.format(&mut bytes).map_err(io::Error::other)?;
-        self.0.write_all(&bytes).await
+        self.write.write_all(&written(frame)?).await
     }
 }
 
-/// How a socket ends whose client sent something that cannot be read; none where there is nobody to tell.
-pub(super) fn ending(error: &Error) -> Option<Closing> {
-    match error {
-        Error::Capacity(CapacityError::MessageTooLong { .. }) => Some(Closing::TooLarge),
-        Error::Utf8(_) => Some(Closing::NotText),
-        Error::Protocol(_) => Some(Closing::Malformed),
-        _ => None,
-    }
+fn written(frame: Frame) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(frame.len());
+    frame.format(&mut bytes).map_err(io::Error::other)?;
+    Ok(bytes)
 }

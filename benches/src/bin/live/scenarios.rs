@@ -22,6 +22,9 @@ pub(crate) async fn all(options: &Options, report: &mut Report) -> Result<(), Fa
     if options.wants("1,000 on one query") {
         fan_out("1,000", 1_000, 15.0, rounds, report).await?;
     }
+    if options.wants("1,000 compressed on one query") {
+        compressed(rounds, report).await?;
+    }
     if options.wants("10,000 on one query") {
         fan_out("10,000", 10_000, 100.0, rounds.min(8), report).await?;
     }
@@ -74,18 +77,7 @@ async fn fan_out(label: &str, n: usize, bar: f64, rounds: usize, report: &mut Re
     sleep(APART).await;
     let idle = server.look()?.bytes_each(before, n);
 
-    let (mut last, mut middle, mut cpu) = (vec![], vec![], vec![]);
-    for _ in 0..rounds {
-        sleep(APART).await;
-        let before = server.look()?;
-        arrivals.expect(n);
-        let start = Instant::now();
-        http.mutate("vote", &json!({ "id": 0 })).await?;
-        let times = arrivals.all().await?;
-        last.push(millis(start, times[n - 1]));
-        middle.push(millis(start, times[n / 2]));
-        cpu.push(server.look()?.cpu_micros_each(before, n));
-    }
+    let Rounds { last, middle, cpu } = votes(&mut server, &mut http, &arrivals, n, rounds).await?;
     sleep(APART).await;
     server.count_reads()?;
     arrivals.expect(n);
@@ -100,6 +92,59 @@ async fn fan_out(label: &str, n: usize, bar: f64, rounds: usize, report: &mut Re
     report.figure(&name("server CPU a socket"), median(&cpu), "us", Some(Bar::AtMost(10.0)));
     report.figure(&name("memory of an idle one"), idle / 1024.0, "KiB", Some(Bar::AtMost(8.0)));
     report.figure(&name("connections, one by one"), rate, "a second", None);
+    Ok(())
+}
+
+/// What a change costs that all sockets see, round by round.
+#[derive(Default)]
+struct Rounds {
+    last: Vec<f64>,
+    middle: Vec<f64>,
+    cpu: Vec<f64>,
+}
+
+async fn votes(
+    server: &mut Server,
+    http: &mut Http,
+    arrivals: &Arrivals,
+    n: usize,
+    rounds: usize,
+) -> Result<Rounds, Failure> {
+    let mut measured = Rounds::default();
+    for _ in 0..rounds {
+        sleep(APART).await;
+        let before = server.look()?;
+        arrivals.expect(n);
+        let start = Instant::now();
+        http.mutate("vote", &json!({ "id": 0 })).await?;
+        let times = arrivals.all().await?;
+        measured.last.push(millis(start, times[n - 1]));
+        measured.middle.push(millis(start, times[n / 2]));
+        measured.cpu.push(server.look()?.cpu_micros_each(before, n));
+    }
+    Ok(measured)
+}
+
+/// One mutation, 1,000 sockets on the same query that are sent its result compressed.
+async fn compressed(rounds: usize, report: &mut Report) -> Result<(), Failure> {
+    const SOCKETS: usize = 1_000;
+    let mut server = Server::start()?;
+    let mut http = Http::open(server.address).await?;
+    fill(&mut http, 0, 1, 20).await?;
+    let arrivals = Rc::new(Arrivals::default());
+    arrivals.expect(SOCKETS);
+    let mut sockets = Vec::with_capacity(SOCKETS);
+    for _ in 0..SOCKETS {
+        let mut socket = Socket::open_compressed(server.address, &arrivals).await?;
+        socket.subscribe(std::iter::once(0)).await?;
+        sockets.push(socket);
+    }
+    arrivals.all().await?;
+    let Rounds { last, cpu, .. } = votes(&mut server, &mut http, &arrivals, SOCKETS, rounds).await?;
+    let name = |what: &str| format!("1,000 compressed on one query: {what}");
+    report.figure(&name("last socket"), median(&last), "ms", None);
+    report.figure(&name("server CPU a socket"), median(&cpu), "us", None);
+    report.figure(&name("bytes a socket"), (arrivals.bytes() / SOCKETS) as f64, "", None);
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use forge_core::{Auth, Caller};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::live::outbox::Shared;
 use crate::protocol;
 
 /// Sends events to one socket. It must not wait.
@@ -20,7 +21,7 @@ pub(crate) struct Message {
     pub(crate) path: Arc<str>,
     pub(crate) event: Arc<str>,
     pub(crate) data: Box<RawValue>,
-    frame: OnceLock<Arc<str>>,
+    frame: OnceLock<Arc<Shared>>,
 }
 
 impl Message {
@@ -29,8 +30,8 @@ impl Message {
     }
 
     /// As a frame of Forge's own protocol.
-    pub(crate) fn frame(&self) -> Arc<str> {
-        let write = || protocol::event(&self.path, &self.event, self.data.get()).into();
+    pub(crate) fn frame(&self) -> Arc<Shared> {
+        let write = || Arc::new(protocol::event(&self.path, &self.event, self.data.get()).into());
         self.frame.get_or_init(write).clone()
     }
 }
