@@ -198,6 +198,7 @@ fn cells(predicate: &Predicate) -> Option<Bounds> {
     };
     let cells = match predicate {
         Predicate::Near { point, max_metres: Some(metres), .. } => circle(*point, *metres)?,
+        Predicate::NearOnPlane { point, max: Some(distance), .. } => geo::cover_circle(*point, *distance),
         Predicate::WithinCircle { centre, metres } => circle(*centre, *metres)?,
         Predicate::Within(area) => geo::cover_area(area)?,
         Predicate::Intersects(geometry) => geo::cover_geometry(geometry)?,

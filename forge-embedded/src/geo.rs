@@ -1,10 +1,10 @@
-//! Points on the sphere: reading them, cells for the 2dsphere index, circles as spans of cells.
+//! Points on the sphere and on the plane: reading them, cells for their indexes, areas as spans of cells.
 
-use bson::{RawBsonRef, RawDocument};
+use bson::{Bson, RawBsonRef, RawDocument};
 use forge_core::ir::{Area, Geometry};
 use forge_core::{GeoPoint, GeoPolygon, order};
 
-use crate::keys::class;
+use crate::keys::{self, class};
 
 /// Mean radius of the Earth in metres, as MongoDB uses it.
 pub(crate) const EARTH_RADIUS_METRES: f64 = 6_378_100.0;
@@ -39,6 +39,19 @@ pub(crate) fn point_of(value: RawBsonRef<'_>) -> Option<GeoPoint> {
     };
     let mut numbers = coordinates.into_iter().map_while(|value| order::as_f64(value.ok()?));
     GeoPoint::new(numbers.next()?, numbers.next()?).ok()
+}
+
+/// The pair of numbers that a list begins with, or that the first fields of a document are.
+pub(crate) fn pair_of(value: &Bson) -> Option<[f64; 2]> {
+    let number = |value: &Bson| keys::with_raw(value, order::as_f64).filter(|number| number.is_finite());
+    match value {
+        Bson::Array(pair) => Some([number(pair.first()?)?, number(pair.get(1)?)?]),
+        Bson::Document(pair) => {
+            let mut values = pair.values();
+            Some([number(values.next()?)?, number(values.next()?)?])
+        }
+        _ => None,
+    }
 }
 
 /// The GeoJSON polygon in a value.
@@ -122,8 +135,33 @@ pub(crate) fn cover_area(area: &Area) -> Option<Vec<(u64, u64)>> {
             cover_box(*west, *east, *south, *north, &mut spans);
             Some(merged(spans))
         }
+        Area::Circle { centre, radius } => Some(cover_circle(*centre, *radius)),
+        Area::Outline(corners) => {
+            let reach = |pick: fn(f64, f64) -> f64, start| {
+                corners.iter().fold([start; 2], |at, [x, y]| [pick(at[0], *x), pick(at[1], *y)])
+            };
+            Some(cover_rectangle(reach(f64::min, f64::INFINITY), reach(f64::max, f64::NEG_INFINITY)))
+        }
+        Area::Rectangle { low, high } => Some(cover_rectangle(*low, *high)),
         _ => None,
     }
+}
+
+/// As [`cover`], of every pair within `radius` of `centre` on a plane.
+pub(crate) fn cover_circle([x, y]: [f64; 2], radius: f64) -> Vec<(u64, u64)> {
+    cover_rectangle([x - radius, y - radius], [x + radius, y + radius])
+}
+
+/// As [`cover`], of every pair between two corners. What is no place on the Earth is in no cell.
+fn cover_rectangle(low: [f64; 2], high: [f64; 2]) -> Vec<(u64, u64)> {
+    // A margin for rounding, far above the size of a cell.
+    let clamped =
+        |at: f64, margin: f64, limit: f64| (at + margin * (1e-6 + at.abs() * 1e-12)).clamp(-limit, limit);
+    let (west, south) = (clamped(low[0], -1.0, 180.0), clamped(low[1], -1.0, 90.0));
+    let (east, north) = (clamped(high[0], 1.0, 180.0), clamped(high[1], 1.0, 90.0));
+    let mut spans = Vec::new();
+    cover_box(west, east, south, north, &mut spans);
+    merged(spans)
 }
 
 /// As [`cover`], of every point that a geometry has.
@@ -232,6 +270,17 @@ mod tests {
         }
         let halves = Area::Box { west: 170.0, south: 0.0, east: -170.0, north: 1.0 };
         assert_eq!(cover_area(&halves), None, "a box across the date line is two");
+    }
+
+    #[test]
+    fn figures_of_the_plane_are_covered_as_far_as_the_cells_go() {
+        let spans = cover_circle([10.0, 20.0], 2.0);
+        assert!(covered(&spans, point(11.9, 20.0)) && covered(&spans, point(8.0, 20.0)));
+        assert!(!covered(&spans, point(15.0, 20.0)));
+        let beyond = cover_area(&Area::Rectangle { low: [170.0, -500.0], high: [500.0, 0.0] }).unwrap();
+        assert!(covered(&beyond, point(180.0, -90.0)) && !covered(&beyond, point(0.0, 0.0)));
+        let outline = cover_area(&Area::Outline(vec![[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]])).unwrap();
+        assert!(covered(&outline, point(1.0, 1.0)) && !covered(&outline, point(-5.0, 1.0)));
     }
 
     fn any_point() -> impl Strategy<Value = GeoPoint> {

@@ -444,7 +444,7 @@ fn demands_existence(path: &str, conditions: &[Filter]) -> bool {
             Predicate::Eq(value) | Predicate::Gte(value) | Predicate::Lte(value) => is_definite(value),
             Predicate::Gt(value) | Predicate::Lt(value) => is_definite(value),
             Predicate::In(values) => values.iter().all(is_definite),
-            Predicate::Near { .. } | Predicate::WithinCircle { .. } => true,
+            Predicate::Near { .. } | Predicate::NearOnPlane { .. } | Predicate::WithinCircle { .. } => true,
             Predicate::Within(_) | Predicate::Intersects(_) | Predicate::Exists(true) => true,
             _ => false,
         },

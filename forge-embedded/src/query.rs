@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bson::{Bson, Document};
 use forge_core::ir::{Filter, Predicate, ReadOptions, SortKey};
+use forge_core::matcher::Centre;
 use forge_core::{Error, GeoPoint, Result};
 
 use crate::catalog::Collection;
@@ -27,7 +28,7 @@ pub(crate) struct Query {
     /// How many there are at most.
     pub(crate) limit: Option<usize>,
     /// A path and the place by whose distance from it the documents come.
-    pub(crate) near: Option<(String, GeoPoint)>,
+    pub(crate) near: Option<(String, Centre)>,
     /// Whether documents that are found by words carry their score.
     pub(crate) scored: bool,
     /// What the expressions of the filter see.
@@ -49,7 +50,11 @@ impl Query {
         let filter = filter::sharpened(filter::parse(filter)?, variables);
         let near = conjuncts(&filter).iter().find_map(|condition| match condition {
             Filter::Field(path, Predicate::Near { point: [longitude, latitude], .. }) => {
-                Some(GeoPoint::new(*longitude, *latitude).map(|point| (path.to_string(), point)))
+                let centre = GeoPoint::new(*longitude, *latitude).map(Centre::Sphere);
+                Some(centre.map(|centre| (path.to_string(), centre)))
+            }
+            Filter::Field(path, Predicate::NearOnPlane { point, .. }) => {
+                Some(Ok((path.to_string(), Centre::Plane(*point))))
             }
             _ => None,
         });

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf};
-use forge_core::matcher::distance_at;
-use forge_core::{Error, GeoPoint, Result};
+use forge_core::matcher::{Centre, distance_at};
+use forge_core::{Error, Result};
 use forge_mongo::{Command, MongoArtifact, Reply};
 
 use crate::aggregate::MEMORY_LIMIT;
@@ -246,7 +246,7 @@ impl View<'_, '_> {
         (collection, plan, matching): Candidates<'_>,
         query: &Query,
         path: &str,
-        centre: GeoPoint,
+        centre: Centre,
         make: &dyn Fn(&[u8], &RawDocument) -> Result<T>,
     ) -> Result<Vec<T>> {
         let mut rows: Vec<(f64, T)> = Vec::new();

@@ -4,8 +4,9 @@
 //! A [`Driver`](crate::Driver) needs to run this much, and answers `unsupported` for what else it meets:
 //!
 //! - **Filters**: plain equality, `$eq $ne $gt $gte $lt $lte $in $nin $exists $regex + $options $size $all $elemMatch
-//!   $not $nearSphere {$geometry, $maxDistance, $minDistance} $geoWithin {$centerSphere: [[lon, lat], radians]}`;
-//!   `$and $or $nor $jsonSchema` at the top. `$nearSphere` only in [`Command::Find`], only at the top.
+//!   $not $nearSphere {$geometry, $maxDistance, $minDistance} $near + $maxDistance + $minDistance (pairs) $geoWithin
+//!   {$centerSphere: [[lon, lat], radians] | $center | $box | $polygon | $geometry} $geoIntersects {$geometry}`;
+//!   `$and $or $nor $jsonSchema` at the top. `$near` and `$nearSphere` only in [`Command::Find`], only at the top.
 //! - **Updates**: `$set $unset $inc $mul $min $max $push {$each, $position?, $sort?, $slice?} $addToSet {$each} $pull
 //!   $pullAll $pop $rename $currentDate: true $bit $setOnInsert`; `$[]` and `$[name]` in their paths; pipelines of `$set
 //!   $unset $replaceWith`.

@@ -95,6 +95,17 @@ pub enum Predicate {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         min_metres: Option<f64>,
     },
+    /// Within a distance (and beyond another) of a point on a plane, nearest first: in the unit of the coordinates.
+    NearOnPlane {
+        /// The coordinates, whatever they are.
+        point: [f64; 2],
+        /// The largest distance.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max: Option<f64>,
+        /// The smallest distance.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        min: Option<f64>,
+    },
     /// Within a circle on the sphere, in no order.
     WithinCircle {
         /// Degrees: longitude, latitude.
@@ -151,7 +162,7 @@ impl Comparison {
     }
 }
 
-/// An area on the Earth.
+/// An area on the Earth, or on a plane with coordinates in any unit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -169,6 +180,22 @@ pub enum Area {
         east: f64,
         /// Degrees of latitude.
         north: f64,
+    },
+    /// On a plane: the points that are at most `radius` away from `centre`.
+    Circle {
+        /// The coordinates of the middle.
+        centre: [f64; 2],
+        /// In the unit of the coordinates.
+        radius: f64,
+    },
+    /// On a plane: inside of straight lines from corner to corner and back to the first.
+    Outline(Vec<[f64; 2]>),
+    /// On a plane: between two corners.
+    Rectangle {
+        /// The smaller coordinates.
+        low: [f64; 2],
+        /// The larger ones.
+        high: [f64; 2],
     },
 }
 

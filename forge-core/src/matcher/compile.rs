@@ -5,7 +5,7 @@ use bson::{Bson, RawBson};
 use super::Matcher;
 use super::computed::Computed;
 use super::eval::{Choices, Node, Range, Test};
-use super::geo::{Shape, Zone};
+use super::geo::{Centre, Shape, Zone};
 use super::kind::Kind;
 use super::pattern::Pattern;
 use super::schema::DocumentSchema;
@@ -189,13 +189,18 @@ fn field(path: &Path, predicate: &Predicate, depth: usize) -> Result<Node> {
         Predicate::Element(filter) => at(element(filter, depth)?),
         Predicate::Near { point, max_metres, min_metres } => at(Test::Within(Zone {
             centre: centre(path, *point)?,
-            min_metres: metres(path, min_metres.unwrap_or(0.0))?,
-            max_metres: metres(path, max_metres.unwrap_or(f64::INFINITY))?,
+            least: distance(path, min_metres.unwrap_or(0.0))?,
+            most: distance(path, max_metres.unwrap_or(f64::INFINITY))?,
+        })),
+        Predicate::NearOnPlane { point, max, min } => at(Test::Within(Zone {
+            centre: Centre::Plane(*point),
+            least: distance(path, min.unwrap_or(0.0))?,
+            most: distance(path, max.unwrap_or(f64::INFINITY))?,
         })),
         Predicate::WithinCircle { centre: point, metres: radius } => at(Test::Within(Zone {
             centre: centre(path, *point)?,
-            min_metres: 0.0,
-            max_metres: metres(path, *radius)?,
+            least: 0.0,
+            most: distance(path, *radius)?,
         })),
         Predicate::Within(area) => at(Test::Meets(Shape::inside_of(area))),
         Predicate::Intersects(geometry) => at(Test::Meets(Shape::touching(geometry))),
@@ -236,13 +241,14 @@ fn choices(path: &str, values: &[Bson]) -> Result<Choices> {
     Ok(Choices::new(values, patterns))
 }
 
-fn centre(path: &str, [longitude, latitude]: [f64; 2]) -> Result<GeoPoint> {
-    GeoPoint::new(longitude, latitude).map_err(|error| error.context(format_args!("the point near `{path}`")))
+fn centre(path: &str, [longitude, latitude]: [f64; 2]) -> Result<Centre> {
+    let point = GeoPoint::new(longitude, latitude);
+    point.map(Centre::Sphere).map_err(|error| error.context(format_args!("the point near `{path}`")))
 }
 
-fn metres(path: &str, metres: f64) -> Result<f64> {
-    if metres >= 0.0 {
-        return Ok(metres);
+fn distance(path: &str, distance: f64) -> Result<f64> {
+    if distance >= 0.0 {
+        return Ok(distance);
     }
-    Err(Error::bad_request(format!("the distance of `{path}` is {metres} metres; it must be at least 0")))
+    Err(Error::bad_request(format!("the distance of `{path}` is {distance}; it must be at least 0")))
 }

@@ -1,29 +1,54 @@
-//! Places on the sphere: GeoJSON points and polygons, and legacy coordinate pairs.
+//! Places: GeoJSON points and polygons, and legacy coordinate pairs, on the sphere or on a plane.
 
 use std::ops::ControlFlow;
 
 use bson::{RawArray, RawBsonRef, RawDocument};
 
+use super::plane::{self, Figure, Pair, each_pair};
 use crate::ir::{Area, Geometry};
 use crate::order::{self, Found};
 use crate::types::sphere::Region;
 use crate::types::{GeoPoint, GeoPolygon};
 
-/// The points between two distances of a centre.
+/// From where distances are measured, and how.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Centre {
+    /// Along the surface of the Earth, in metres.
+    Sphere(GeoPoint),
+    /// Straight, in the unit of the coordinates.
+    Plane([f64; 2]),
+}
+
+impl From<GeoPoint> for Centre {
+    fn from(point: GeoPoint) -> Self {
+        Centre::Sphere(point)
+    }
+}
+
+impl Centre {
+    /// Calls `visit` with the distance of the place that `value` is, or of those that it holds as an array.
+    fn each_distance(self, value: RawBsonRef<'_>, visit: &mut impl FnMut(f64)) {
+        match self {
+            Centre::Sphere(centre) => each_point(value, &mut |point| visit(centre.distance_to(point))),
+            Centre::Plane(centre) => each_pair(value, &mut |pair: Pair| visit(plane::distance(centre, pair))),
+        }
+    }
+}
+
+/// The places between two distances of a centre.
 #[derive(Debug)]
 pub(super) struct Zone {
-    pub(super) centre: GeoPoint,
-    pub(super) min_metres: f64,
-    pub(super) max_metres: f64,
+    pub(super) centre: Centre,
+    pub(super) least: f64,
+    pub(super) most: f64,
 }
 
 impl Zone {
-    /// The distance of the nearest point in `value` that lies in the zone.
+    /// The distance of the nearest place in `value` that lies in the zone.
     pub(super) fn distance(&self, value: RawBsonRef<'_>) -> Option<f64> {
         let mut nearest = None;
-        each_point(value, &mut |point| {
-            let distance = self.centre.distance_to(point);
-            if (self.min_metres..=self.max_metres).contains(&distance) {
+        self.centre.each_distance(value, &mut |distance| {
+            if (self.least..=self.most).contains(&distance) {
                 nearest = Some(nearest.map_or(distance, |nearest: f64| nearest.min(distance)));
             }
         });
@@ -39,6 +64,8 @@ pub(super) enum Shape {
     Between([f64; 4]),
     Around(GeoPoint),
     Meeting(Region),
+    /// On the plane, where there are points alone.
+    Flat(Figure),
 }
 
 /// A geometry in a document.
@@ -52,6 +79,11 @@ impl Shape {
         match area {
             Area::Polygon(polygon) => Shape::Within(Region::new(polygon)),
             Area::Box { west, south, east, north } => Shape::Between([*west, *south, *east, *north]),
+            Area::Circle { centre, radius } => {
+                Shape::Flat(Figure::Circle { centre: *centre, radius: *radius })
+            }
+            Area::Outline(corners) => Shape::Flat(Figure::Outline(corners.clone())),
+            Area::Rectangle { low, high } => Shape::Flat(Figure::Rectangle { low: *low, high: *high }),
         }
     }
 
@@ -64,6 +96,11 @@ impl Shape {
 
     /// Whether the geometry that `value` is, or one of those that it holds as an array, fits.
     pub(super) fn accepts(&self, value: RawBsonRef<'_>) -> bool {
+        if let Shape::Flat(figure) = self {
+            let mut inside = false;
+            each_pair(value, &mut |pair: Pair| inside |= figure.contains(pair));
+            return inside;
+        }
         match (stored(value), value) {
             (Some(stored), _) => self.fits(&stored),
             (None, RawBsonRef::Array(array)) => {
@@ -84,6 +121,7 @@ impl Shape {
             (Shape::Around(own), Stored::Point(point)) => own == point,
             (Shape::Around(own), Stored::Area(area)) => area.contains(*own),
             (Shape::Meeting(region), Stored::Area(area)) => region.intersects(&Region::new(area)),
+            (Shape::Flat(_), _) => false,
         }
     }
 }
@@ -115,10 +153,10 @@ fn polygon(value: RawBsonRef<'_>) -> Option<GeoPolygon> {
     GeoPolygon::from_rings(rings.collect::<Option<_>>()?).ok()
 }
 
-/// The distance in metres from `centre` to the nearest point of `document` at `path`; none where there is no point.
-/// Documents that `Near` finds are sorted by it.
-pub fn distance_at(document: &RawDocument, path: &str, centre: GeoPoint) -> Option<f64> {
-    let everywhere = Zone { centre, min_metres: 0.0, max_metres: f64::INFINITY };
+/// The distance from `centre` (a [`GeoPoint`] or a [`Centre`]) to the nearest place of `document` at `path`; none where
+/// there is none. Documents that `Near` and `NearOnPlane` find are sorted by it.
+pub fn distance_at(document: &RawDocument, path: &str, centre: impl Into<Centre>) -> Option<f64> {
+    let everywhere = Zone { centre: centre.into(), least: 0.0, most: f64::INFINITY };
     let mut nearest: Option<f64> = None;
     let _ = order::visit(document, path, |found| {
         if let Found::Value(value) | Found::Indexed(value) = found

@@ -19,6 +19,7 @@ mod geo;
 mod kind;
 mod live;
 mod pattern;
+mod plane;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,7 @@ use crate::error::{Error, Result};
 use crate::ir::{Filter, Path};
 pub use computed::Computed;
 use eval::{Node, Subject};
-pub use geo::distance_at;
+pub use geo::{Centre, distance_at};
 pub use kind::{type_codes, type_name};
 pub use pattern::pattern;
 pub use schema::DocumentSchema;

@@ -11,6 +11,7 @@ mod fill;
 mod granularity;
 mod group;
 mod join;
+mod near;
 mod search;
 mod select;
 mod shape;
@@ -59,7 +60,8 @@ pub(crate) fn run(
     if let Some((rows, rest)) = search::begin(&cx, collection, pipeline)? {
         return through(&cx, rows, rest)?.into_iter().map(bare).collect();
     }
-    let (query, rest) = start(&cx, pipeline)?;
+    let pipeline = near::prepared(&cx, collection, pipeline)?;
+    let (query, rest) = start(&cx, &pipeline)?;
     if query.carries_scores() {
         let rows = view.select(collection, &query, &|_, document| Ok(Document::try_from(document)?))?;
         return through(&cx, rows, rest)?.into_iter().map(bare).collect();
@@ -182,7 +184,8 @@ fn nested(cx: &Context<'_, '_>, collection: &str, pipeline: &[Document]) -> Resu
         rows.iter_mut().for_each(|row| drop(row.remove(SCORE)));
         return Ok(rows);
     }
-    let (query, rest) = start(cx, pipeline)?;
+    let pipeline = near::prepared(cx, collection, pipeline)?;
+    let (query, rest) = start(cx, &pipeline)?;
     if !query.carries_scores() {
         let (rows, rest) = gather(cx, collection, &query, rest)?;
         return through(cx, rows, rest);

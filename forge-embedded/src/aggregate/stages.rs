@@ -5,7 +5,7 @@ use forge_core::{Error, Result};
 
 use super::context::Context;
 use super::expr::Expr;
-use super::{Rows, bucket, fill, group, join, nested, select, through, window};
+use super::{Rows, bucket, fill, group, join, near, nested, select, through, window};
 use crate::filter;
 use crate::index::integer;
 use crate::keys;
@@ -36,7 +36,7 @@ pub(super) fn apply(cx: &Context<'_, '_>, rows: Rows, name: &str, operand: &Bson
         "$replaceWith" => replaced(cx, &rows, operand),
         "$redact" => select::redacted(cx, rows, operand),
         "$sample" => select::sampled(cx, rows, document(name, operand)?),
-        "$geoNear" => select::near(cx, rows, document(name, operand)?),
+        "$geoNear" => near::near(cx, rows, document(name, operand)?),
         "$facet" => facets(cx, &rows, document(name, operand)?),
         "$fill" => fill::fill(cx, rows, document(name, operand)?),
         "$densify" => fill::densify(cx, rows, document(name, operand)?),

@@ -8,58 +8,105 @@ use super::unsupported;
 use crate::geo::{self, EARTH_RADIUS_METRES};
 use crate::keys;
 
+/// The server's code for operands that mean nothing.
+const BAD_VALUE: i32 = 2;
+
+/// `$near` and `$nearSphere`. GeoJSON points measure in metres; pairs on a plane, or (`$nearSphere`) in radians.
 pub(super) fn near(path: &str, operator: &str, value: &Bson, siblings: &Document) -> Result<Predicate> {
-    let (point, limits, metres) = match value {
-        Bson::Document(form) if form.contains_key("$geometry") => (form.get("$geometry"), form, 1.0),
-        // Legacy points measure in radians, and only on the sphere.
-        legacy if operator == "$nearSphere" => (Some(legacy), siblings, EARTH_RADIUS_METRES),
-        _ => {
-            return Err(Error::unsupported(format!(
-                "the embedded engine has no planar `$near` (on `{path}`); use `$geometry` with a GeoJSON point"
-            )));
-        }
-    };
-    let point =
-        point.and_then(|point| keys::with_raw(point, geo::point_of)).ok_or_else(|| bad_point(path, value))?;
-    let distance = |name: &str| match limits.get(name) {
+    let distance = |limits: &Document, name: &str, unit: f64| match limits.get(name) {
         None => Ok(None),
         Some(value) => {
-            number(value).filter(|number| *number >= 0.0).map(|number| Some(number * metres)).ok_or_else(
-                || Error::bad_request(format!("`{name}` on `{path}` is a number from 0, not {value}")),
-            )
+            number(value).filter(|number| *number >= 0.0).map(|number| Some(number * unit)).ok_or_else(|| {
+                let text = format!("`{name}` on `{path}` is a number from 0, not {value}");
+                Error::bad_request(text).with_server_code(BAD_VALUE)
+            })
         }
     };
-    Ok(Predicate::Near {
-        point: [point.longitude(), point.latitude()],
-        max_metres: distance("$maxDistance")?,
-        min_metres: distance("$minDistance")?,
-    })
+    let on_sphere = |point: &Bson, limits: &Document, unit: f64| {
+        let point = keys::with_raw(point, geo::point_of).ok_or_else(|| bad_point(path, value))?;
+        Ok(Predicate::Near {
+            point: [point.longitude(), point.latitude()],
+            max_metres: distance(limits, "$maxDistance", unit)?,
+            min_metres: distance(limits, "$minDistance", unit)?,
+        })
+    };
+    if let Bson::Document(form) = value {
+        if let Some(point) = form.get("$geometry") {
+            return on_sphere(point, form, 1.0);
+        }
+        if form.contains_key("coordinates") {
+            return on_sphere(value, siblings, 1.0);
+        }
+    }
+    let mut limits = siblings.clone();
+    // The largest distance may be the third number of the pair.
+    if let Some(most) = value.as_array().and_then(|pair| pair.get(2)) {
+        limits.entry("$maxDistance".to_owned()).or_insert_with(|| most.clone());
+    }
+    let point = geo::pair_of(value).ok_or_else(|| bad_pair(path, value))?;
+    if operator == "$nearSphere" {
+        let [longitude, latitude] = point;
+        return on_sphere(&bson::bson!([longitude, latitude]), &limits, EARTH_RADIUS_METRES);
+    }
+    let (max, min) = (distance(&limits, "$maxDistance", 1.0)?, distance(&limits, "$minDistance", 1.0)?);
+    Ok(Predicate::NearOnPlane { point, max, min })
 }
 
+/// `$geoWithin`.
 pub(super) fn within(path: &str, value: &Bson) -> Result<Predicate> {
-    let wrong = || bad_point(path, value);
-    match value.as_document().and_then(|shape| shape.iter().next()) {
-        Some((name, Bson::Array(circle))) if name == "$centerSphere" => sphere(path, circle, value),
-        Some((name, Bson::Array(corners))) if name == "$box" => {
-            let corner = |at: usize| corners.get(at).and_then(|corner| keys::with_raw(corner, geo::point_of));
-            let (Some(first), Some(second), 2) = (corner(0), corner(1), corners.len()) else {
-                return Err(wrong());
-            };
-            Ok(Predicate::Within(Area::Box {
-                west: first.longitude().min(second.longitude()),
-                south: first.latitude().min(second.latitude()),
-                east: first.longitude().max(second.longitude()),
-                north: first.latitude().max(second.latitude()),
-            }))
-        }
+    let shape = value.as_document().and_then(|form| form.iter().find(|(name, _)| *name != "$uniqueDocs"));
+    let area = match shape {
+        Some((name, Bson::Array(circle))) if name == "$centerSphere" => return sphere(path, circle, value),
         Some((name, geometry)) if name == "$geometry" => {
-            Ok(Predicate::Within(Area::Polygon(polygon(path, "$geoWithin", geometry)?)))
+            Area::Polygon(polygon(path, "$geoWithin", geometry)?)
         }
-        Some((name, _)) => Err(unsupported(&format!("$geoWithin {name}"))),
-        None => Err(Error::bad_request(format!(
-            "`$geoWithin` on `{path}` takes {{$centerSphere: […]}}, {{$box: […]}} or {{$geometry: {{…}}}}"
-        ))),
-    }
+        Some((name, Bson::Array(circle))) if name == "$center" => {
+            let [centre, radius] = circle.as_slice() else { return Err(bad_pair(path, value)) };
+            let radius = number(radius).filter(|radius| *radius >= 0.0);
+            let centre = geo::pair_of(centre).zip(radius);
+            let (centre, radius) = centre.ok_or_else(|| bad_pair(path, value))?;
+            Area::Circle { centre, radius }
+        }
+        Some((name, corners)) if name == "$box" => rectangle(&pairs(path, corners, value)?, path, value)?,
+        Some((name, corners)) if name == "$polygon" => {
+            let corners = pairs(path, corners, value)?;
+            if corners.len() < 3 {
+                let text = format!("a polygon on `{path}` has at least three corners, not {}", corners.len());
+                return Err(Error::bad_request(text).with_server_code(BAD_VALUE));
+            }
+            Area::Outline(corners)
+        }
+        Some((name, _)) => return Err(unsupported(&format!("$geoWithin {name}"))),
+        None => {
+            let text = format!(
+                "`$geoWithin` on `{path}` takes {{$geometry: {{…}}}}, {{$centerSphere: […]}}, {{$center: […]}}, {{$box: […]}} \
+                 or {{$polygon: […]}}"
+            );
+            return Err(Error::bad_request(text).with_server_code(BAD_VALUE));
+        }
+    };
+    Ok(Predicate::Within(area))
+}
+
+/// The corners of an area: a list of pairs, or a document of them.
+fn pairs(path: &str, corners: &Bson, value: &Bson) -> Result<Vec<[f64; 2]>> {
+    let corners: Vec<&Bson> = match corners {
+        Bson::Array(corners) => corners.iter().collect(),
+        Bson::Document(corners) => corners.values().collect(),
+        _ => Vec::new(),
+    };
+    let corners: Option<Vec<_>> = corners.into_iter().map(geo::pair_of).collect();
+    corners.ok_or_else(|| bad_pair(path, value))
+}
+
+/// A box within the degrees of the Earth is one there: areas that lie in it are found as well as points.
+fn rectangle(corners: &[[f64; 2]], path: &str, value: &Bson) -> Result<Area> {
+    let &[a, b] = corners else { return Err(bad_pair(path, value)) };
+    let (low, high) = ([a[0].min(b[0]), a[1].min(b[1])], [a[0].max(b[0]), a[1].max(b[1])]);
+    Ok(match (GeoPoint::new(low[0], low[1]), GeoPoint::new(high[0], high[1])) {
+        (Ok(_), Ok(_)) => Area::Box { west: low[0], south: low[1], east: high[0], north: high[1] },
+        _ => Area::Rectangle { low, high },
+    })
 }
 
 fn sphere(path: &str, circle: &[Bson], value: &Bson) -> Result<Predicate> {
@@ -98,8 +145,15 @@ fn number(value: &Bson) -> Option<f64> {
     keys::with_raw(value, forge_core::order::as_f64)
 }
 
+fn bad_pair(path: &str, value: &Bson) -> Error {
+    let text =
+        format!("the condition on `{path}` needs pairs of numbers, as [x, y], and distances from 0: {value}");
+    Error::bad_request(text).with_server_code(BAD_VALUE)
+}
+
 fn bad_point(path: &str, value: &Bson) -> Error {
-    Error::bad_request(format!(
+    let text = format!(
         "the condition on `{path}` needs a point (longitude within ±180, latitude within ±90) and distances from 0: {value}"
-    ))
+    );
+    Error::bad_request(text).with_server_code(BAD_VALUE)
 }

@@ -142,7 +142,7 @@ fn predicate(path: &str, operator: &str, value: &Bson, siblings: &Document, dept
         "$bitsAllSet" | "$bitsAllClear" | "$bitsAnySet" | "$bitsAnyClear" => {
             kind::bits(path, operator, value)?
         }
-        "$geoWithin" => geo::within(path, value)?,
+        "$geoWithin" | "$within" => geo::within(path, value)?,
         "$geoIntersects" => geo::intersects(path, value)?,
         operator => return Err(unsupported(operator)),
     };
@@ -286,7 +286,7 @@ mod tests {
         for filter in [
             doc! { "$where": "1" },
             doc! { "a": { "$jsonSchema": {} } },
-            doc! { "a": { "$geoWithin": { "$polygon": [[0, 0], [1, 1]] } } },
+            doc! { "a": { "$geoWithin": { "$triangle": [[0, 0], [1, 1]] } } },
             doc! { "$or": [{ "$text": { "$search": "x" } }] },
         ] {
             let error = parse(&filter).unwrap_err();
@@ -314,6 +314,12 @@ mod tests {
             doc! { "a": { "$regex": 5 } },
             doc! { "a": { "$not": 5 } },
             doc! { "a": { "$nearSphere": { "$geometry": { "type": "Point", "coordinates": [200, 0] } } } },
+            doc! { "a": { "$nearSphere": [200, 0] } },
+            doc! { "a": { "$near": ["x", 0] } },
+            doc! { "a": { "$near": [1, 0], "$maxDistance": -1 } },
+            doc! { "a": { "$geoWithin": { "$polygon": [[0, 0], [1, 1]] } } },
+            doc! { "a": { "$geoWithin": { "$box": [[0, 0]] } } },
+            doc! { "a": { "$geoWithin": { "$center": [[0, 0], -1] } } },
         ] {
             assert_eq!(parse(&filter).unwrap_err().code(), ErrorCode::BadRequest, "{filter}");
         }

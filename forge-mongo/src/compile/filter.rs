@@ -24,9 +24,6 @@ pub enum Place {
 /// The operator that also orders by distance.
 const NEAR: &str = "$nearSphere";
 
-/// Metres in a radian, as MongoDB divides spherical distances.
-const EARTH_RADIUS_METRES: f64 = 6_378_100.0;
-
 /// The condition as a query document. [`Filter::All`] is `{}`, [`Filter::Nothing`] is [`super::nothing`].
 ///
 /// # Errors
@@ -280,30 +277,37 @@ impl Conjunction {
             Predicate::Near { point, max_metres, min_metres } => {
                 Condition::Value(self.near(*point, *max_metres, *min_metres)?.into())
             }
-            Predicate::WithinCircle { centre, metres } => operator("$geoWithin", circle(*centre, *metres)),
+            Predicate::NearOnPlane { point, max, min } => {
+                Condition::Value(self.near_on_plane(*point, *max, *min)?.into())
+            }
+            Predicate::WithinCircle { centre, metres } => operator("$geoWithin", geo::cap(*centre, *metres)),
             other => return Err(unknown(other)),
         })
     }
 
+    /// Whether an operator that orders by distance may stand here.
+    fn takes_near(&mut self) -> bool {
+        self.place == Place::Find && !std::mem::replace(&mut self.has_near, true)
+    }
+
     fn near(&mut self, point: [f64; 2], max: Option<f64>, min: Option<f64>) -> Result<Document> {
-        if self.place == Place::Find && !self.has_near {
-            self.has_near = true;
-            let mut near = doc! { "$geometry": { "type": "Point", "coordinates": [point[0], point[1]] } };
-            near.extend(max.map(|metres| ("$maxDistance".to_owned(), metres.into())));
-            near.extend(min.map(|metres| ("$minDistance".to_owned(), metres.into())));
-            return Ok(doc! { NEAR: near });
+        if !self.takes_near() {
+            return geo::between(max, min, |metres| geo::cap(point, metres));
         }
-        let Some(max) = max else {
-            return Err(Error::unsupported(
-                "near without a largest distance only works in find, once, and outside of or, not and every: MongoDB \
-                 allows $nearSphere nowhere else; give it a largest distance",
-            ));
-        };
-        let mut within = doc! { "$geoWithin": circle(point, max) };
-        if let Some(min) = min {
-            within.insert("$not", doc! { "$geoWithin": circle(point, min) });
+        let mut near = doc! { "$geometry": { "type": "Point", "coordinates": [point[0], point[1]] } };
+        near.extend(max.map(|metres| ("$maxDistance".to_owned(), metres.into())));
+        near.extend(min.map(|metres| ("$minDistance".to_owned(), metres.into())));
+        Ok(doc! { NEAR: near })
+    }
+
+    fn near_on_plane(&mut self, point: [f64; 2], max: Option<f64>, min: Option<f64>) -> Result<Document> {
+        if !self.takes_near() {
+            return geo::between(max, min, |radius| geo::circle(point, radius));
         }
-        Ok(within)
+        let mut near = doc! { "$near": [point[0], point[1]] };
+        near.extend(max.map(|distance| ("$maxDistance".to_owned(), distance.into())));
+        near.extend(min.map(|distance| ("$minDistance".to_owned(), distance.into())));
+        Ok(near)
     }
 }
 
@@ -407,13 +411,9 @@ fn text_of(text: &TextQuery) -> Document {
     out
 }
 
-fn circle(centre: [f64; 2], metres: f64) -> Document {
-    doc! { "$centerSphere": [[centre[0], centre[1]], metres / EARTH_RADIUS_METRES] }
-}
-
 /// A distance outside of `find` can be two operators, and inside of it may not stand under `$not`.
 fn negates_in_place(predicate: &Predicate) -> bool {
-    !matches!(predicate, Predicate::Near { .. })
+    !matches!(predicate, Predicate::Near { .. } | Predicate::NearOnPlane { .. })
 }
 
 fn negated(condition: Condition) -> Condition {

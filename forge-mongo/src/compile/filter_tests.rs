@@ -158,6 +158,18 @@ fn near_is_ordered_in_find_and_a_circle_elsewhere() {
 }
 
 #[test]
+fn places_on_a_plane_are_asked_for_in_pairs() {
+    let near = |max, min| field("at", Predicate::NearOnPlane { point: [1.0, 2.0], max, min });
+    insta::assert_snapshot!(json(&near(Some(5.0), Some(1.0))), @r#"{"at":{"$near":[1.0,2.0],"$maxDistance":5.0,"$minDistance":1.0}}"#);
+    let elsewhere = filter(&near(Some(5.0), None), Place::Elsewhere).unwrap();
+    assert_eq!(elsewhere, doc! { "at": { "$geoWithin": { "$center": [[1.0, 2.0], 5.0] } } });
+    assert_eq!(filter(&near(None, None), Place::Nested).unwrap_err().code(), ErrorCode::Unsupported);
+    let within = |area| json(&field("at", Predicate::Within(area)));
+    insta::assert_snapshot!(within(Area::Rectangle { low: [0.0, 0.0], high: [500.0, 1.0] }), @r#"{"at":{"$geoWithin":{"$box":[[0.0,0.0],[500.0,1.0]]}}}"#);
+    insta::assert_snapshot!(within(Area::Outline(vec![[0.0, 0.0], [2.0, 0.0], [0.0, 2.0]])), @r#"{"at":{"$geoWithin":{"$polygon":[[0.0,0.0],[2.0,0.0],[0.0,2.0]]}}}"#);
+}
+
+#[test]
 fn lists_of_one_value_are_equality() {
     insta::assert_snapshot!(json(&field("a", Predicate::In(vec![1.into()]))), @r#"{"a":1}"#);
     insta::assert_snapshot!(json(&field("a", Predicate::HasEvery(vec![1.into()]))), @r#"{"a":1}"#);

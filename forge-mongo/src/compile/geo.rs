@@ -1,10 +1,13 @@
 //! Areas.
 
 use bson::{Bson, Document, doc};
-use forge_core::Result;
 use forge_core::ir::{Area, Geometry};
+use forge_core::{Error, Result};
 
 use super::filter::{Condition, operator};
+
+/// Metres in a radian, as MongoDB divides spherical distances.
+const EARTH_RADIUS_METRES: f64 = 6_378_100.0;
 
 /// `$geoWithin`.
 pub(super) fn within(area: &Area) -> Result<Condition> {
@@ -13,8 +16,45 @@ pub(super) fn within(area: &Area) -> Result<Condition> {
         Area::Box { west, south, east, north } => {
             operator("$geoWithin", doc! { "$box": [[*west, *south], [*east, *north]] })
         }
+        Area::Circle { centre, radius } => operator("$geoWithin", circle(*centre, *radius)),
+        Area::Outline(corners) => {
+            let corners: Vec<Bson> = corners.iter().map(|[x, y]| bson::bson!([*x, *y])).collect();
+            operator("$geoWithin", doc! { "$polygon": corners })
+        }
+        Area::Rectangle { low, high } => {
+            operator("$geoWithin", doc! { "$box": [[low[0], low[1]], [high[0], high[1]]] })
+        }
         other => return Err(super::filter::unknown(other)),
     })
+}
+
+/// A circle on the sphere.
+pub(super) fn cap(centre: [f64; 2], metres: f64) -> Document {
+    doc! { "$centerSphere": [[centre[0], centre[1]], metres / EARTH_RADIUS_METRES] }
+}
+
+/// A circle on the plane.
+pub(super) fn circle(centre: [f64; 2], radius: f64) -> Document {
+    doc! { "$center": [[centre[0], centre[1]], radius] }
+}
+
+/// What lies between two distances, in no order.
+pub(super) fn between(
+    max: Option<f64>,
+    min: Option<f64>,
+    circle: impl Fn(f64) -> Document,
+) -> Result<Document> {
+    let Some(max) = max else {
+        return Err(Error::unsupported(
+            "near without a largest distance only works in find, once, and outside of or, not and every: MongoDB \
+             allows $nearSphere nowhere else; give it a largest distance",
+        ));
+    };
+    let mut within = doc! { "$geoWithin": circle(max) };
+    if let Some(min) = min {
+        within.insert("$not", doc! { "$geoWithin": circle(min) });
+    }
+    Ok(within)
 }
 
 /// `$geoIntersects`.

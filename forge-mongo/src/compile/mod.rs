@@ -153,7 +153,7 @@ pub fn not_deleted() -> Filter {
 pub(crate) fn has_near(filter: &Filter) -> bool {
     match filter {
         Filter::And(list) => list.iter().any(has_near),
-        Filter::Field(_, Predicate::Near { .. }) => true,
+        Filter::Field(_, Predicate::Near { .. } | Predicate::NearOnPlane { .. }) => true,
         _ => false,
     }
 }

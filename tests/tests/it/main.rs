@@ -24,6 +24,7 @@ mod observe;
 mod operators;
 mod pages;
 mod pipeline;
+mod plane;
 mod policies;
 mod pull;
 mod reads;

@@ -10,6 +10,7 @@ use crate::types::GeoPoint;
 mod generated;
 mod live;
 mod operators;
+mod places;
 
 fn field(path: &'static str, predicate: Predicate) -> Filter {
     Filter::Field(path.into(), predicate)

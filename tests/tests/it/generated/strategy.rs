@@ -2,7 +2,7 @@
 
 use bson::{Bson, DateTime, Document, doc};
 use forge::ir::{
-    Aggregate, BitOp, Change, Comparison, End, Filter, Predicate, PushOptions, PushSort, SortKey,
+    Aggregate, Area, BitOp, Change, Comparison, End, Filter, Predicate, PushOptions, PushSort, SortKey,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -128,6 +128,23 @@ fn comparison() -> impl Strategy<Value = Filter> {
         .prop_map(|(left, how, right)| Filter::Compare(left.into(), how, right.into()))
 }
 
+/// An area of the plane. No point of the alphabet is on its edge: servers differ there by rounding.
+fn area() -> impl Strategy<Value = Area> {
+    let bound = || prop::sample::select(vec![-0.7, 0.3, 0.8, 1.2, 1.8, 2.4]);
+    let corner = || (bound(), bound()).prop_map(|(x, y)| [x, y]);
+    prop_oneof![
+        (corner(), bound()).prop_map(|(centre, radius)| Area::Circle { centre, radius: radius.abs() }),
+        (corner(), 0.6..2.0_f64)
+            .prop_map(|(low, side)| Area::Rectangle { low, high: [low[0] + side, low[1] + side] }),
+        (bound(), bound()).prop_map(|(x, y)| Area::Outline(vec![
+            [x, y],
+            [x + 2.1, y],
+            [x + 2.1, y + 1.3],
+            [x, y + 1.1]
+        ])),
+    ]
+}
+
 /// A schema of whole documents, or of what is at one of their fields.
 fn document_schema(depth: u32) -> BoxedStrategy<Document> {
     let kind = prop::sample::select(vec![
@@ -202,6 +219,8 @@ fn filter() -> impl Strategy<Value = Filter> {
         12 => (path(), predicate()).prop_map(|(path, predicate)| Filter::Field(path.into(), predicate)),
         1 => comparison(),
         2 => document_schema(3).prop_map(Filter::Schema),
+        1 => (prop::sample::select(vec!["a", "b", "c"]), area())
+            .prop_map(|(path, area)| Filter::Field(path.into(), Predicate::Within(area))),
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
