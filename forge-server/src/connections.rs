@@ -1,14 +1,16 @@
 //! Accepts connections and serves requests on them: bounded in number, and in how long a client may take to ask.
 
+use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::response::Response;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -19,11 +21,28 @@ use crate::Limits;
 /// How long nothing is accepted after the machine ran out of something, file descriptors for example.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Serves `router` until `finish` is true and the connections have answered what they are at. Dropping the future cuts
+/// What answers the requests of connections, one clone for each of these.
+pub(crate) trait Serve:
+    Service<hyper::Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Serve for S where
+    S: Service<hyper::Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static
+{
+}
+
+/// Serves `service` until `finish` is true and the connections have answered what they are at. Dropping the future cuts
 /// them off.
 pub(crate) async fn serve(
     listener: TcpListener,
-    router: Router,
+    service: impl Serve,
     limits: Arc<Limits>,
     mut finish: watch::Receiver<bool>,
 ) {
@@ -36,9 +55,9 @@ pub(crate) async fn serve(
             _ = finish.wait_for(|finish| *finish) => break,
             accepted = accept(&listener, &slots) => accepted,
         };
-        let (router, finish, head) = (router.clone(), finish.clone(), limits.head);
+        let (service, finish, head) = (service.clone(), finish.clone(), limits.head);
         connections.spawn(async move {
-            connection(stream, router, head, finish).await;
+            connection(stream, service, head, finish).await;
             drop(slot);
         });
     }
@@ -68,13 +87,17 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Serves one connection; one that becomes a WebSocket goes on by itself.
-async fn connection(stream: TcpStream, router: Router, head: Duration, mut finish: watch::Receiver<bool>) {
+async fn connection(
+    stream: TcpStream,
+    service: impl Serve,
+    head: Duration,
+    mut finish: watch::Receiver<bool>,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY is not set");
     }
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(head);
-    let service = TowerToHyperService::new(router);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -92,7 +115,9 @@ async fn connection(stream: TcpStream, router: Router, head: Duration, mut finis
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::Router;
     use axum::routing::get;
+    use hyper_util::service::TowerToHyperService;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::time::timeout;
 
@@ -106,7 +131,8 @@ mod tests {
             "done"
         });
         let router = Router::new().route("/", get(async || "hello")).route("/slow", slow);
-        let task = tokio::spawn(serve(listener, router, Arc::new(limits), finish.subscribe()));
+        let service = TowerToHyperService::new(router);
+        let task = tokio::spawn(serve(listener, service, Arc::new(limits), finish.subscribe()));
         (address, finish, task)
     }
 

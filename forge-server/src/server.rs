@@ -13,7 +13,7 @@ use crate::auth::Authenticator;
 use crate::calls::{Answers, Callers, Calls};
 use crate::databases::Databases;
 use crate::gates::Gates;
-use crate::http::Routes;
+use crate::http::{Front, Routes};
 use crate::idempotency::IdempotencyStore;
 use crate::jobs::Jobs;
 use crate::live::hub::Hub;
@@ -50,6 +50,7 @@ pub(crate) struct Parts {
 /// A started program: connected, its indexes in place, its live queries running. It does not listen by itself.
 pub struct Server {
     calls: Calls,
+    routes: Routes,
     router: Router,
     draining: watch::Sender<bool>,
     jobs: Option<Jobs>,
@@ -76,9 +77,9 @@ impl Server {
         let calls =
             Calls::new(runtime, hub, limits, (callers, metrics, gates), answers, draining.subscribe());
         let services = parts.services;
-        let router = Routes::new(calls.clone(), parts.origins, services.clone(), parts.operators)?
-            .router(parts.router, parts.index);
-        Ok(Self { calls, router, draining, jobs: None, services })
+        let routes = Routes::new(calls.clone(), parts.origins, services.clone(), parts.operators)?;
+        let router = routes.clone().router(parts.router, parts.index);
+        Ok(Self { calls, routes, router, draining, jobs: None, services })
     }
 
     /// The same server, which also runs jobs until it drains.
@@ -90,6 +91,11 @@ impl Server {
     /// The routes, to call without a network or to nest in another server.
     pub fn router(&self) -> Router {
         self.router.clone()
+    }
+
+    /// The routes, as a listener serves them.
+    pub(crate) fn front(&self) -> Front {
+        Front::new(self.routes.clone(), self.router.clone())
     }
 
     /// The services of the program.
@@ -112,8 +118,8 @@ impl Server {
     /// `internal` where the listener fails.
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()> + Send) -> Result<()> {
         let finish = watch::Sender::new(false);
-        let (router, limits) = (self.router.clone(), self.calls.limits.clone());
-        let mut serving = tokio::spawn(connections::serve(listener, router, limits, finish.subscribe()));
+        let (front, limits) = (self.front(), self.calls.limits.clone());
+        let mut serving = tokio::spawn(connections::serve(listener, front, limits, finish.subscribe()));
         tokio::select! {
             ended = &mut serving => {
                 let error = Error::internal(format!("the listener ended: {ended:?}"));

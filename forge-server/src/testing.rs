@@ -24,6 +24,7 @@ use crate::auth::{AuthResolver, Authenticator, Credentials};
 use crate::idempotency::MemoryStore;
 use crate::origin::Origins;
 use crate::server::Parts;
+use crate::services::Services;
 use crate::{Limits, Server};
 
 /// A number.
@@ -176,6 +177,20 @@ pub(crate) fn server_with(
     limits: Limits,
     auth: Option<Arc<dyn AuthResolver>>,
 ) -> Server {
+    start(adapter, Services::default(), limits, auth)
+}
+
+/// A server on `adapter` with services, where everybody is anonymous.
+pub(crate) fn server_of(adapter: Arc<FakeAdapter>, services: Services) -> Server {
+    start(adapter, services, Limits::default(), None)
+}
+
+fn start(
+    adapter: Arc<FakeAdapter>,
+    services: Services,
+    limits: Limits,
+    auth: Option<Arc<dyn AuthResolver>>,
+) -> Server {
     let db = Db::new(adapter, Arc::new(Catalog::collect().unwrap()), env());
     let store = Arc::new(MemoryStore::new(limits.idempotency_keys, limits.idempotency_age));
     let origins = Origins::parse("https://app.example", None).unwrap();
@@ -191,7 +206,7 @@ pub(crate) fn server_with(
         origins,
         operators: Default::default(),
         router: axum::Router::new(),
-        services: Default::default(),
+        services,
         index: None,
     };
     Server::new(runtime, parts).unwrap()

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use forge_core::handler::HandlerKind;
 use tracing::Span;
@@ -13,13 +13,12 @@ use tracing::field::Empty;
 /// What programs do with the span of a request, see [`App::on_request_span`](crate::App::on_request_span).
 pub(crate) type SpanHook = Arc<dyn Fn(&Span, &HeaderMap) + Send + Sync>;
 
-/// The span of an HTTP request in the trace of its caller. Its answer is recorded with [`answered`].
-pub(crate) fn request(request: &Request, parent: Option<TraceParent<'_>>) -> Span {
+/// The span of an HTTP request for `route`, in the trace of its caller. Its answer is recorded with [`answered`].
+pub(crate) fn request(request: &Request, route: Option<&str>, parent: Option<TraceParent<'_>>) -> Span {
     if !tracing::enabled!(target: "forge::http", tracing::Level::DEBUG) {
         return Span::none();
     }
     let method = request.method().as_str();
-    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let name = route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
     tracing::debug_span!(
         target: "forge::http",

@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -19,23 +19,36 @@ use crate::trace;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID: usize = 128;
 
-/// Gives the request an id, logs it in one line, turns a panic into a 500, and keeps browsers from guessing types.
-pub(crate) async fn outermost(State(server): State<Routes>, mut request: Request, next: Next) -> Response {
+/// As [`surrounded`], around what the router finds.
+pub(crate) async fn outermost(State(server): State<Routes>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map(MatchedPath::as_str);
+    surrounded(&server, route, request, |request| next.run(request)).await
+}
+
+/// Gives the request an id, logs it in one line, turns a panic of `answer` into a 500, and keeps browsers from guessing
+/// types.
+pub(super) async fn surrounded(
+    server: &Routes,
+    route: Option<&str>,
+    mut request: Request,
+    answer: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     let id =
         request_id(request.headers()).unwrap_or_else(|| server.calls.runtime.db().env().object_id().to_hex());
     // An id of this alphabet is always a header value.
     let header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static(""));
     request.headers_mut().insert(REQUEST_ID, header.clone());
     let parent = trace::trace_parent(request.headers());
-    let span = trace::request(&request, parent);
+    let span = trace::request(&request, route, parent);
     server.operators.begin(&span, request.headers());
     let trace_id = parent.map(|parent| parent.trace.to_owned());
-    let (method, path, started) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
-    let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await
-    {
-        Ok(response) => response,
-        Err(_) => ApiError::from(Error::internal(format!("{method} {path} panicked"))).into_response(),
-    };
+    let (method, uri, started) = (request.method().clone(), request.uri().clone(), Instant::now());
+    let answered = AssertUnwindSafe(answer(request)).catch_unwind().instrument(span.clone()).await;
+    let path = uri.path();
+    let mut response = answered.unwrap_or_else(|_| {
+        ApiError::from(Error::internal(format!("{method} {path} panicked"))).into_response()
+    });
     complete(&mut response, &id);
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, header);
@@ -43,7 +56,7 @@ pub(crate) async fn outermost(State(server): State<Routes>, mut request: Request
     server.calls.metrics.answered(response.status().as_u16());
     trace::answered(&span, response.status().as_u16());
     let (status, ms) = (response.status().as_u16(), started.elapsed().as_millis() as u64);
-    if matches!(&*path, "/healthz" | "/readyz") && status < 400 {
+    if matches!(path, "/healthz" | "/readyz") && status < 400 {
         tracing::debug!(%method, path, status, ms, request_id = id, "request");
     } else {
         tracing::info!(%method, path, status, ms, request_id = id, trace_id, "request");
@@ -73,7 +86,7 @@ pub(crate) async fn services(State(server): State<Routes>, request: Request, nex
 }
 
 /// Lets `answer` see requests of this and of the listed origins alone.
-async fn guarded(
+pub(super) async fn guarded(
     server: &Routes,
     request: Request,
     answer: impl AsyncFnOnce(Request) -> Response,

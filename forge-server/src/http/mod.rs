@@ -1,6 +1,7 @@
 //! The HTTP interface, as an axum router.
 
 pub(crate) mod answer;
+mod front;
 mod index;
 mod layers;
 mod manifest;
@@ -30,11 +31,17 @@ use crate::origin::Origins;
 use crate::services::Services;
 use crate::{json, ws};
 use answer::ApiError;
+pub(crate) use front::Front;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Where operators read what live queries cost.
 pub(crate) const LIVE_REPORT: &str = "/doctor/live";
+const QUERY: &str = "/api/query/{name}";
+const MUTATION: &str = "/api/mutation/{name}";
+/// What the paths of Forge's own routes begin with, beside `/` itself. They come before services.
+const OWN_PATHS: [&str; 8] =
+    ["/api/", "/doctor/", "/healthz", "/metrics", "/openapi.json", "/readyz", "/socket.io/", "/ws"];
 const VERSION: HeaderName = HeaderName::from_static("x-forge-version");
 /// The longest that `/readyz` waits for the database.
 const PING: Duration = Duration::from_secs(2);
@@ -111,8 +118,8 @@ impl Routes {
     pub(crate) fn router(self, own: Router, index: Option<&'static str>) -> Router {
         let guarded = self.sockets();
         let guarded = guarded
-            .route("/api/query/{name}", post(query).get(get_query))
-            .route("/api/mutation/{name}", post(mutation))
+            .route(QUERY, post(query).get(get_query))
+            .route(MUTATION, post(mutation))
             .route("/api/manifest", get(get_manifest))
             .route("/openapi.json", get(get_openapi))
             .route("/ws", get(upgrade))
@@ -178,9 +185,17 @@ async fn query(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let name = handler_name(name)?;
-    let caller = server.calls.caller(request::texts(&headers)).await?;
-    let args = request::arguments(&headers, body, &server.calls.limits).await?;
+    call_query(&server, handler_name(name)?, &headers, body).await
+}
+
+async fn call_query(
+    server: &Routes,
+    name: String,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let caller = server.calls.caller(request::texts(headers)).await?;
+    let args = request::arguments(headers, body, &server.calls.limits).await?;
     let answer = server.calls.query(&name, &args, caller).await?;
     Ok(answer::json(answer.json.as_bytes().to_vec()))
 }
@@ -213,9 +228,17 @@ async fn mutation(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let name = handler_name(name)?;
-    let caller = server.calls.caller(request::texts(&headers)).await?;
-    let args = request::arguments(&headers, body, &server.calls.limits).await?;
+    call_mutation(&server, handler_name(name)?, &headers, body).await
+}
+
+async fn call_mutation(
+    server: &Routes,
+    name: String,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let caller = server.calls.caller(request::texts(headers)).await?;
+    let args = request::arguments(headers, body, &server.calls.limits).await?;
     // A key that is no text is passed on as one that is refused.
     let key = headers.get(IDEMPOTENCY_KEY).map(|key| key.to_str().unwrap_or(""));
     let answer = server.calls.mutation(&name, args, caller, key).await;
