@@ -164,13 +164,16 @@ impl Db {
     ///
     /// # Errors
     /// What the database answers; those of tenants, of documents that are another's.
-    pub async fn execute(&self, mut operation: Operation) -> Result<Outcome> {
+    pub fn execute(&self, mut operation: Operation) -> BoxFuture<'_, Result<Outcome>> {
         if let Operation::Insert(insert) = &mut operation {
-            for document in &mut insert.documents {
-                self.handle.exec.tenant.claim(insert.model.0, document)?;
+            let mut claimed = insert.documents.iter_mut();
+            let claimed =
+                claimed.try_for_each(|document| self.handle.exec.tenant.claim(insert.model.0, document));
+            if let Err(error) = claimed {
+                return ready(Err(error)).boxed();
             }
         }
-        self.handle.execute(operation).await
+        self.handle.execute(operation)
     }
 
     /// The rows of a select that is already plain data, read in batches of about `batch` documents as they are asked for.

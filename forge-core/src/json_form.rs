@@ -29,6 +29,7 @@ pub struct JsonForm {
     state: fn(Value, &Env) -> Result<RawDocumentBuf>,
     changes: fn(Value) -> Result<Vec<Change>>,
     show: fn(&RawDocument) -> Result<Value>,
+    write: fn(&RawDocument, &mut Vec<u8>) -> Result<()>,
     schemas: [fn(&mut SchemaGenerator) -> Schema; 3],
 }
 
@@ -42,6 +43,7 @@ impl JsonForm {
             state: |value, env| encode_state(record::<M::New>(value)?, env),
             changes: changes::<M>,
             show: |document| Ok(serde_json::to_value(decode::<M>(document)?)?),
+            write: |document, out| Ok(serde_json::to_writer(out, &decode::<M>(document)?)?),
             schemas: [schema::<M>, schema::<M::New>, schema::<M::Patch>],
         }
     }
@@ -108,6 +110,14 @@ impl JsonForm {
     /// [`ErrorCode::Internal`](crate::ErrorCode::Internal) where the document is not one of the model.
     pub fn show(&self, document: &RawDocument) -> Result<Value> {
         (self.show)(document)
+    }
+
+    /// Adds what clients see of a document to `out`, as JSON text.
+    ///
+    /// # Errors
+    /// As [`show`](JsonForm::show); part of the text may be there then.
+    pub fn write(&self, document: &RawDocument, out: &mut Vec<u8>) -> Result<()> {
+        (self.write)(document, out)
     }
 
     /// The JSON Schema of what clients receive.

@@ -170,6 +170,10 @@ pub struct HookContext {
     pub services: Services,
     /// How the client ordered the fields of the data.
     pub(super) order: Order,
+    /// Whether the result may be text, where nobody looks at it on its way to the client.
+    pub(super) as_text: bool,
+    /// The result as JSON text, in place of `result`.
+    pub(super) text: Option<Vec<u8>>,
 }
 
 impl fmt::Debug for HookContext {

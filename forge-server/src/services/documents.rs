@@ -110,6 +110,17 @@ impl Documents {
         }
     }
 
+    /// Writes what a client sees of a document, as JSON text.
+    pub(super) fn write(&self, document: &RawDocument, out: &mut Vec<u8>) -> ServiceResult<()> {
+        match self {
+            Documents::Typed(form) => Ok(form.write(document, out)?),
+            Documents::Raw(_) => {
+                let shown = plain_document(document, None)?;
+                Ok(serde_json::to_writer(out, &shown).map_err(forge_core::Error::from)?)
+            }
+        }
+    }
+
     /// What a client sees of a row that a pipeline made: fields of the model by their names, private ones left out,
     /// and whatever else the stages added.
     pub(super) fn show_row(&self, row: &RawDocument) -> ServiceResult<Value> {

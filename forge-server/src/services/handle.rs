@@ -121,7 +121,7 @@ impl Handle {
         if let Some(caller) = self.caller.as_ref().filter(|_| params.caller.auth.is_none()) {
             params.caller = caller.clone();
         }
-        let call = HookContext {
+        let call = Box::new(HookContext {
             path: self.bound.path.clone(),
             method,
             id,
@@ -134,7 +134,9 @@ impl Handle {
             db: self.db.clone(),
             services: self.services.clone(),
             order: Order::Unknown,
-        };
+            as_text: false,
+            text: None,
+        });
         let done = self.services.call(&self.bound, call).await?;
         Ok(done.result.unwrap_or(Value::Null))
     }

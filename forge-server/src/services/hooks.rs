@@ -130,6 +130,12 @@ impl Hooks {
         }
     }
 
+    /// Whether there is any for this method.
+    pub(super) fn are_for(&self, method: &Method) -> bool {
+        let hooks = self.before.iter().chain(&self.after).chain(&self.error).map(|(of, _)| of);
+        hooks.chain(self.around.iter().map(|(of, _)| of)).any(|of| of.holds(method))
+    }
+
     /// Runs `core` inside of all hooks.
     pub(super) async fn run(self: &Arc<Self>, call: HookContext, core: Core) -> ServiceResult<HookContext> {
         let kept = self.error.iter().any(|(of, _)| of.holds(&call.method)).then(|| call.clone());

@@ -11,6 +11,7 @@ use forge_core::{Db, ErrorCode};
 use futures_util::future::try_join;
 use serde_json::{Map, Value, json};
 
+use super::answer::{Answer, Found, Item, show};
 use super::context::{HookContext, Method, Params};
 use super::documents::Documents;
 use super::error::{ErrorKind, ServiceError, ServiceResult};
@@ -28,7 +29,7 @@ pub(super) struct Run<'a> {
 
 impl Options {
     /// Runs one of the six methods.
-    pub(super) async fn run(&self, call: &mut HookContext) -> ServiceResult<Value> {
+    pub(super) async fn run(&self, call: &mut HookContext) -> ServiceResult<Answer> {
         let (id, data) = (call.id.take(), call.data.take());
         let run = Run { options: self, db: &call.db, params: &call.params, order: &call.order };
         let answer = match (&call.method, &id) {
@@ -58,11 +59,11 @@ impl Options {
 }
 
 impl Run<'_> {
-    async fn find(&self) -> ServiceResult<Value> {
+    async fn find(&self) -> ServiceResult<Answer> {
         let paginate = self.params.paginate.unwrap_or(self.options.paginate);
         let (query, limit) = self.window()?;
         if !paginate.pages() {
-            return Ok(self.list(&query, limit).await?.into());
+            return Ok(Found::List(self.list(&query, limit).await?).showing(query.select));
         }
         let skip = query.skip.unwrap_or(0);
         let (total, data) = if limit == Some(0) {
@@ -73,18 +74,17 @@ impl Run<'_> {
         } else {
             try_join(self.total(&query), self.list(&query, limit)).await?
         };
-        Ok(json!({ "total": total, "limit": limit, "skip": skip, "data": data }))
+        Ok(Found::Page { total, limit, skip, data }.showing(query.select))
     }
 
-    async fn list(&self, query: &Query, limit: Option<u64>) -> ServiceResult<Vec<Value>> {
+    async fn list(&self, query: &Query, limit: Option<u64>) -> ServiceResult<Vec<Item>> {
         if limit == Some(0) {
             return Ok(Vec::new());
         }
         if self.params.pipeline.is_some() {
-            return self.piped(query, limit).await;
+            return Ok(items(self.piped(query, limit).await?));
         }
-        let rows = self.rows(query, limit).await?;
-        rows.iter().map(|row| self.show(row, query)).collect()
+        Ok(items(self.rows(query, limit).await?))
     }
 
     async fn total(&self, query: &Query) -> ServiceResult<u64> {
@@ -100,18 +100,16 @@ impl Run<'_> {
         }
     }
 
-    async fn get(&self, id: &Value) -> ServiceResult<Value> {
+    async fn get(&self, id: &Value) -> ServiceResult<Answer> {
         let query = self.about(id)?;
         if self.params.pipeline.is_some() {
-            let found = self.piped(&query, Some(1)).await?;
-            return found.into_iter().next().ok_or_else(|| ServiceError::no_record(id));
+            return self.reread(id, query).await;
         }
-        let rows = self.rows(&query, Some(1)).await?;
-        let row = rows.first().ok_or_else(|| ServiceError::no_record(id))?;
-        self.show(row, &query)
+        let row = self.rows(&query, Some(1)).await?.into_iter().next();
+        one(row.ok_or_else(|| ServiceError::no_record(id))?, query)
     }
 
-    async fn create(&self, data: Option<Value>) -> ServiceResult<Value> {
+    async fn create(&self, data: Option<Value>) -> ServiceResult<Answer> {
         let many = matches!(data, Some(Value::Array(_)));
         if many && !self.multi().create {
             return Err(ServiceError::not_allowed("Can not create multiple entries"));
@@ -120,20 +118,19 @@ impl Run<'_> {
         let select = self.params.query.get("$select").cloned();
         let select = Map::from_iter(select.map(|select| ("$select".to_owned(), select)));
         let query = self.options.grammar.query(&select, false)?;
-        let items = match data {
-            Some(Value::Array(items)) => items,
+        let sent = match data {
+            Some(Value::Array(sent)) => sent,
             one => vec![one.unwrap_or_else(|| json!({}))],
         };
         let new = |(index, item)| self.new_document(object(item, "create")?, self.order.item(index));
-        let documents = items.into_iter().enumerate().map(new).collect::<ServiceResult<Vec<_>>>()?;
+        let documents = sent.into_iter().enumerate().map(new).collect::<ServiceResult<Vec<_>>>()?;
         if !documents.is_empty() {
             self.insert(documents.clone()).await?;
         }
-        let mut shown = documents.iter().map(|document| self.show(document, &query));
         if many {
-            return shown.collect::<ServiceResult<Vec<_>>>().map(Value::Array);
+            return Ok(Found::List(items(documents)).showing(query.select));
         }
-        shown.next().unwrap_or_else(|| Err(unexpected("create")))
+        one(documents.into_iter().next().ok_or_else(|| unexpected("create"))?, query)
     }
 
     /// A new document, the tenant's where it has one.
@@ -152,7 +149,7 @@ impl Run<'_> {
         }
     }
 
-    async fn update(&self, id: &Value, data: Option<Value>) -> ServiceResult<Value> {
+    async fn update(&self, id: &Value, data: Option<Value>) -> ServiceResult<Answer> {
         if matches!(data, Some(Value::Array(_))) {
             return Err(not_replaced());
         }
@@ -160,7 +157,7 @@ impl Run<'_> {
         let query = self.about(id)?;
         let whole = Query { select: None, ..query.clone() };
         let Some(before) = self.rows(&whole, Some(1)).await?.into_iter().next() else {
-            return self.missing(id, data, &query).await;
+            return self.missing(id, data, query).await;
         };
         let key = (&self.options.key, id);
         let document = self.options.documents.new_state(data, self.order, key, &before, self.db.env())?;
@@ -168,7 +165,7 @@ impl Run<'_> {
         let filter = self.unchanged(&before)?;
         let replace = Replace { model, filter, document, with_deleted: false };
         match self.written(Operation::Replace(replace)).await? {
-            Some(document) => self.show(&document, &query),
+            Some(document) => one(document, query),
             None => Err(Error::conflict("the document was changed by somebody else; try again").into()),
         }
     }
@@ -191,8 +188,9 @@ impl Run<'_> {
         Ok(filter)
     }
 
-    async fn patch(&self, id: &Value, data: Option<Value>) -> ServiceResult<Value> {
-        let changes = self.changes(data.clone())?;
+    async fn patch(&self, id: &Value, data: Option<Value>) -> ServiceResult<Answer> {
+        let kept = data.clone().filter(|_| self.params.mongodb.upsert);
+        let changes = self.changes(data)?;
         let query = self.about(id)?;
         let mut filter = query.filter.clone();
         if self.params.mongodb.collation.is_some() {
@@ -202,27 +200,27 @@ impl Run<'_> {
         }
         let update = Update { changes, returning: Returning::After, ..self.change(filter) };
         match self.written(Operation::Update(update)).await? {
-            Some(_) if self.params.pipeline.is_some() => self.reread(id, &query).await,
-            Some(document) => self.show(&document, &query),
+            Some(_) if self.params.pipeline.is_some() => self.reread(id, query).await,
+            Some(document) => one(document, query),
             None => {
-                let data = object(data.unwrap_or_else(|| json!({})), "patch")?;
-                self.missing(id, data, &query).await
+                let data = object(kept.unwrap_or_else(|| json!({})), "patch")?;
+                self.missing(id, data, query).await
             }
         }
     }
 
     /// What a change answers where there is no such document: with `upsert` it is made.
-    async fn missing(&self, id: &Value, mut data: Map<String, Value>, query: &Query) -> ServiceResult<Value> {
+    async fn missing(&self, id: &Value, mut data: Map<String, Value>, query: Query) -> ServiceResult<Answer> {
         if !self.params.mongodb.upsert {
             return Err(ServiceError::no_record(id));
         }
         data.insert(self.options.key.client.clone(), id.clone());
         let document = self.new_document(data, self.order)?;
         self.insert(vec![document.clone()]).await?;
-        self.show(&document, query)
+        one(document, query)
     }
 
-    async fn patch_many(&self, data: Option<Value>) -> ServiceResult<Value> {
+    async fn patch_many(&self, data: Option<Value>) -> ServiceResult<Answer> {
         if !self.multi().patch {
             return Err(ServiceError::not_allowed("Can not patch multiple entries"));
         }
@@ -230,50 +228,52 @@ impl Run<'_> {
         let query = self.options.grammar.query(&self.params.query, false)?;
         let ids = self.ids(&query, None).await?;
         if ids.is_empty() {
-            return Ok(json!([]));
+            return Ok(Found::List(Vec::new()).showing(None));
         }
         let update = Update { changes, many: true, ..self.change(by_ids(ids.clone())) };
         self.written(Operation::Update(update)).await?;
         let found = Query { filter: by_ids(ids), limit: None, skip: None, ..query };
         let rows = self.rows(&found, None).await?;
-        let shown = rows.iter().map(|row| self.show(row, &found));
-        shown.collect::<ServiceResult<Vec<_>>>().map(Value::Array)
+        Ok(Found::List(items(rows)).showing(found.select))
     }
 
-    async fn remove(&self, id: &Value) -> ServiceResult<Value> {
+    async fn remove(&self, id: &Value) -> ServiceResult<Answer> {
         let query = self.about(id)?;
         let mut filter = query.filter.clone();
         let piped = match self.params.pipeline.is_some() {
-            true => Some(self.reread(id, &query).await?),
+            true => Some(self.reread(id, query.clone()).await?),
             false => None,
         };
         if self.params.mongodb.collation.is_some() {
             filter = by_ids(self.ids(&query, Some(1)).await?);
         }
         match self.written(Operation::Delete(self.end(filter, false))).await? {
-            Some(document) => piped.map_or_else(|| self.show(&document, &query), Ok),
+            Some(document) => piped.map_or_else(|| one(document, query), Ok),
             None => Err(ServiceError::no_record(id)),
         }
     }
 
-    async fn remove_many(&self) -> ServiceResult<Value> {
+    async fn remove_many(&self) -> ServiceResult<Answer> {
         if !self.multi().remove {
             return Err(ServiceError::not_allowed("Can not remove multiple entries"));
         }
         let query = self.options.grammar.query(&self.params.query, false)?;
         let whole = Query { select: None, ..query.clone() };
         let rows = self.rows(&whole, None).await?;
-        let shown = rows.iter().map(|row| self.show(row, &query)).collect::<ServiceResult<Vec<_>>>()?;
+        // Before anything goes: what cannot be shown is not removed.
+        let shown = rows.iter().map(|row| show(self.options, row, query.select.as_deref()));
+        let shown = shown.collect::<ServiceResult<Vec<_>>>()?;
         let ids = rows.iter().map(|row| id_of(row)).collect::<ServiceResult<Vec<_>>>()?;
         if !ids.is_empty() {
             self.written(Operation::Delete(self.end(by_ids(ids), true))).await?;
         }
-        Ok(shown.into())
+        Ok(Found::List(items(shown)).showing(query.select))
     }
 
-    async fn reread(&self, id: &Value, query: &Query) -> ServiceResult<Value> {
-        let found = self.piped(query, Some(1)).await?;
-        found.into_iter().next().ok_or_else(|| ServiceError::no_record(id))
+    /// What the stages of the call make of a document.
+    async fn reread(&self, id: &Value, query: Query) -> ServiceResult<Answer> {
+        let found = self.piped(&query, Some(1)).await?;
+        one(found.into_iter().next().ok_or_else(|| ServiceError::no_record(id))?, query)
     }
 
     fn multi(&self) -> Multi {
@@ -347,8 +347,12 @@ impl Run<'_> {
         }
     }
 
-    async fn rows(&self, query: &Query, limit: Option<u64>) -> ServiceResult<Vec<RawDocumentBuf>> {
-        self.selected(self.select(query, limit)).await
+    fn rows(
+        &self,
+        query: &Query,
+        limit: Option<u64>,
+    ) -> impl Future<Output = ServiceResult<Vec<RawDocumentBuf>>> + Send {
+        self.selected(self.select(query, limit))
     }
 
     async fn ids(&self, query: &Query, limit: Option<u64>) -> ServiceResult<Vec<Bson>> {
@@ -357,27 +361,37 @@ impl Run<'_> {
         rows.iter().map(|row| id_of(row)).collect()
     }
 
-    async fn selected(&self, select: Select) -> ServiceResult<Vec<RawDocumentBuf>> {
-        match self.db.execute(Operation::Select(select)).await? {
-            Outcome::Rows(rows) => Ok(rows.documents),
-            _ => Err(unexpected("find")),
+    // The operation is handed on before the future begins: it would be carried about in it.
+    fn selected(&self, select: Select) -> impl Future<Output = ServiceResult<Vec<RawDocumentBuf>>> + Send {
+        let outcome = self.db.execute(Operation::Select(select));
+        async move {
+            match outcome.await? {
+                Outcome::Rows(rows) => Ok(rows.documents),
+                _ => Err(unexpected("find")),
+            }
         }
     }
 
-    async fn written(&self, operation: Operation) -> ServiceResult<Option<RawDocumentBuf>> {
-        match self.db.execute(operation).await? {
-            Outcome::Written { document, .. } => Ok(document),
-            _ => Err(unexpected("write")),
+    fn written(
+        &self,
+        operation: Operation,
+    ) -> impl Future<Output = ServiceResult<Option<RawDocumentBuf>>> + Send {
+        let outcome = self.db.execute(operation);
+        async move {
+            match outcome.await? {
+                Outcome::Written { document, .. } => Ok(document),
+                _ => Err(unexpected("write")),
+            }
         }
     }
+}
 
-    fn show(&self, document: &RawDocument, query: &Query) -> ServiceResult<Value> {
-        let shown = self.options.documents.show(document)?;
-        Ok(match &query.select {
-            Some(names) => pick(&shown, names, &self.options.key.client),
-            None => shown,
-        })
-    }
+fn items<T: Into<Item>>(rows: Vec<T>) -> Vec<Item> {
+    rows.into_iter().map(Into::into).collect()
+}
+
+fn one(row: impl Into<Item>, query: Query) -> ServiceResult<Answer> {
+    Ok(Found::One(row.into()).showing(query.select))
 }
 
 fn by_ids(ids: Vec<Bson>) -> Filter {
@@ -388,36 +402,6 @@ fn id_of(document: &RawDocument) -> ServiceResult<Bson> {
     let id = document.get("_id").map_err(Error::from)?;
     let id = id.ok_or_else(|| ServiceError::from(Error::internal("a document without an id")))?;
     Ok(Bson::try_from(id).map_err(Error::from)?)
-}
-
-/// The named parts of what a client would see, and its ids.
-fn pick(shown: &Value, names: &[(String, String)], key: &str) -> Value {
-    let mut out = json!({});
-    let names = names.iter().map(|(client, _)| client.as_str()).chain([key, "_id"]);
-    for name in names {
-        copy(shown, &mut out, name);
-    }
-    out
-}
-
-/// Copies what is at a dotted path, in every element of lists.
-fn copy(from: &Value, to: &mut Value, path: &str) {
-    let Some((first, rest)) = path.split_once('.').filter(|_| from.get(path).is_none()) else {
-        if let (Some(value), Some(out)) = (from.get(path), to.as_object_mut()) {
-            out.insert(path.to_owned(), value.clone());
-        }
-        return;
-    };
-    let (Some(inner), Some(out)) = (from.get(first), to.as_object_mut()) else { return };
-    match inner {
-        Value::Array(items) => {
-            let list = out.entry(first).or_insert_with(|| vec![json!({}); items.len()].into());
-            for (item, slot) in items.iter().zip(list.as_array_mut().into_iter().flatten()) {
-                copy(item, slot, rest);
-            }
-        }
-        inner => copy(inner, out.entry(first).or_insert_with(|| json!({})), rest),
-    }
 }
 
 fn object(data: Value, method: &str) -> ServiceResult<Map<String, Value>> {

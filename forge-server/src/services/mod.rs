@@ -5,6 +5,7 @@
 //! data into documents by `documents`, and runs plain operations on the database. Errors are `error`'s. Sockets call
 //! services and hear of their events by `realtime`.
 
+mod answer;
 mod bind;
 mod changes;
 mod condition;

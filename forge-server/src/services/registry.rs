@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use forge_core::Db;
+use futures_util::FutureExt as _;
 
 use super::context::{HookContext, Method};
 use super::error::{ErrorKind, ServiceError, ServiceResult};
@@ -120,10 +121,21 @@ impl Services {
     }
 
     /// Runs one call with its hooks, and tells of it.
-    pub(super) async fn call(&self, service: &Arc<Bound>, call: HookContext) -> ServiceResult<HookContext> {
+    pub(super) async fn call(
+        &self,
+        service: &Arc<Bound>,
+        call: Box<HookContext>,
+    ) -> ServiceResult<Box<HookContext>> {
         if !service.methods.contains(&call.method) {
             return Err(unsupported(call.method.name()));
         }
+        if !service.hooks.are_for(&call.method) && !matches!(call.method, Method::Custom(_)) {
+            return self.call_plainly(service, call).await;
+        }
+        self.call_hooked(service, *call).boxed().await
+    }
+
+    async fn call_hooked(&self, service: &Arc<Bound>, call: HookContext) -> ServiceResult<Box<HookContext>> {
         let bound = service.clone();
         let core: Core = Arc::new(move |call| {
             let bound = bound.clone();
@@ -133,7 +145,23 @@ impl Services {
         let db = call.db.clone();
         let done = service.hooks.run(call, core).await?;
         self.tell_of_call(service, &db, &done);
-        Ok(done)
+        Ok(Box::new(done))
+    }
+
+    /// Runs one call that has no hooks, and tells of it.
+    async fn call_plainly(
+        &self,
+        service: &Arc<Bound>,
+        mut call: Box<HookContext>,
+    ) -> ServiceResult<Box<HookContext>> {
+        let answer = service.options.run(&mut call).await?;
+        if call.as_text && !self.tells_of(service, &call.method) {
+            call.text = Some(answer.into_text(&service.options)?);
+            return Ok(call);
+        }
+        call.result = Some(answer.into_value(&service.options)?);
+        self.tell_of_call(service, &call.db, &call);
+        Ok(call)
     }
 }
 
@@ -143,8 +171,8 @@ impl Bound {
             let run = self.custom.get(name).ok_or_else(|| unsupported(name))?;
             return run(call).await;
         }
-        let result = self.options.run(&mut call).await?;
-        call.result = Some(result);
+        let answer = self.options.run(&mut call).await?;
+        call.result = Some(answer.into_value(&self.options)?);
         Ok(call)
     }
 }

@@ -32,7 +32,10 @@ pub(super) async fn answer(calls: Calls, services: Services, target: Target, req
         Err(error) => {
             error.log();
             let status = StatusCode::from_u16(error.kind().status());
-            body(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &error.to_json())
+            body(
+                status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+                error.to_json().to_string().into_bytes(),
+            )
         }
     }
 }
@@ -54,7 +57,7 @@ async fn run(calls: &Calls, services: Services, target: Target, request: Request
     let db = calls.database_of(&caller).on_behalf_of(&caller);
     // The id in the path of a creation has no meaning.
     let id = id.filter(|_| matches!(method, Method::Get | Method::Update | Method::Patch | Method::Remove));
-    let call = HookContext {
+    let call = Box::new(HookContext {
         path: service.path.clone(),
         method: method.clone(),
         id: id.map(Value::String),
@@ -67,16 +70,22 @@ async fn run(calls: &Calls, services: Services, target: Target, request: Request
         db,
         services: services.clone(),
         order,
-    };
+        as_text: true,
+        text: None,
+    });
     let done = bounded(calls, services, service, call).await?;
-    let shown = done.dispatch.or(done.result).unwrap_or(Value::Null);
-    let usual = match (&method, shown.is_null()) {
-        (_, true) => StatusCode::NO_CONTENT,
-        (Method::Create, false) => StatusCode::CREATED,
+    let text = match (done.text, done.dispatch.or(done.result)) {
+        (Some(text), _) => Some(text),
+        (None, None | Some(Value::Null)) => None,
+        (None, Some(shown)) => Some(serde_json::to_vec(&shown).map_err(Error::from)?),
+    };
+    let usual = match (&method, &text) {
+        (_, None) => StatusCode::NO_CONTENT,
+        (Method::Create, Some(_)) => StatusCode::CREATED,
         _ => StatusCode::OK,
     };
     let status = done.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(usual);
-    Ok(if shown.is_null() { status.into_response() } else { body(status, &shown) })
+    Ok(text.map_or_else(|| status.into_response(), |text| body(status, text)))
 }
 
 /// Runs a call in bounded time. What writes goes on when its client goes away, so that nothing stops half-way.
@@ -84,8 +93,8 @@ pub(super) async fn bounded(
     calls: &Calls,
     services: Services,
     service: Arc<Bound>,
-    call: HookContext,
-) -> ServiceResult<HookContext> {
+    call: Box<HookContext>,
+) -> ServiceResult<Box<HookContext>> {
     let limits = calls.limits.clone();
     let too_slow = |_| ServiceError::from(Error::timeout("the call took too long; a change may yet happen"));
     if call.method.is_read() {
@@ -157,9 +166,6 @@ async fn data(
     Ok((qs::parse(text)?.into(), Order::Unknown))
 }
 
-fn body(status: StatusCode, value: &Value) -> Response {
-    match serde_json::to_vec(value) {
-        Ok(text) => (status, [(header::CONTENT_TYPE, crate::http::answer::JSON)], text).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+fn body(status: StatusCode, text: Vec<u8>) -> Response {
+    (status, [(header::CONTENT_TYPE, crate::http::answer::JSON)], text).into_response()
 }

@@ -86,7 +86,7 @@ impl Services {
         let db = calls.database_of(&caller).on_behalf_of(&caller);
         let params =
             Params { query, route, provider: Provider::Socket, caller, connection, ..Params::default() };
-        let context = HookContext {
+        let context = Box::new(HookContext {
             path: service.path.clone(),
             method,
             id: id.filter(|id| !id.is_null()),
@@ -99,7 +99,9 @@ impl Services {
             db,
             services: self.clone(),
             order,
-        };
+            as_text: false,
+            text: None,
+        });
         let done = bounded(calls, self.clone(), service, context).await?;
         Ok(done.dispatch.or(done.result).unwrap_or(Value::Null))
     }

@@ -80,13 +80,17 @@ fn event_of(method: &Method) -> Option<&'static str> {
 }
 
 impl Services {
+    /// Whether somebody hears of calls of this method.
+    pub(in super::super) fn tells_of(&self, service: &Bound, method: &Method) -> bool {
+        // A service that lists an event makes it itself.
+        event_of(method).is_some_and(|name| !service.events.contains(name) && self.is_heard(service))
+    }
+
     /// Tells of a call that succeeded, once what it did on `db` is committed.
     pub(in super::super) fn tell_of_call(&self, service: &Arc<Bound>, db: &Db, call: &HookContext) {
-        let Some(name) = event_of(&call.method) else { return };
-        // A service that lists an event makes it itself.
-        if service.events.contains(name) || !self.is_heard(service) {
+        let Some(name) = event_of(&call.method).filter(|_| self.tells_of(service, &call.method)) else {
             return;
-        }
+        };
         let call = Arc::new(call.clone());
         let (services, service) = (self.clone(), service.clone());
         // Where it was done, which a hook may have chosen.
