@@ -209,26 +209,27 @@ impl View<'_, '_> {
         make: &dyn Fn(&[u8], &RawDocument) -> Result<T>,
     ) -> Result<Vec<T>> {
         let wanted = query.limit.map(|limit| limit.saturating_add(query.skip));
-        let settled = &query.sort[..plan.sorted];
+        let (settled, unsettled) = query.sort.split_at(plan.sorted);
         let (mut last_group, mut held) = (Vec::new(), 0);
         let mut rows: Vec<(Vec<u8>, T)> = Vec::new();
         self.scan(collection, plan, &mut |id_key, document| {
             if !matching.matches(document) {
                 return Ok(true);
             }
+            let mut key = keys::sort_key(document, settled);
             if let Some(wanted) = wanted {
                 if !settled.is_empty() {
-                    let group = keys::sort_key(document, settled);
-                    if group != last_group && rows.len() >= wanted {
+                    if key != last_group && rows.len() >= wanted {
                         return Ok(false);
                     }
-                    last_group = group;
+                    last_group.clone_from(&key);
                 } else if rows.len() >= wanted.saturating_mul(2).saturating_add(1_000) {
                     rows.sort_by(|a, b| a.0.cmp(&b.0));
                     rows.truncate(wanted);
                 }
             }
-            rows.push((keys::sort_key(document, &query.sort), make(id_key, document)?));
+            keys::extend_sort_key(document, unsettled, &mut key);
+            rows.push((key, make(id_key, document)?));
             if wanted.is_none() {
                 held += document.as_bytes().len();
                 check_sort(held, query)?;

@@ -258,22 +258,31 @@ impl<'a> PathValues<'a> {
 /// The key by which `document` is sorted:  the smallest element of arrays, or the largest.
 pub(crate) fn sort_key(document: &RawDocument, keys: &[SortKey]) -> Vec<u8> {
     let mut out = Vec::with_capacity(16 * keys.len());
-    let mut candidate = Vec::new();
+    extend_sort_key(document, keys, &mut out);
+    out
+}
+
+/// Appends what `keys` add to the key by which `document` is sorted.
+pub(crate) fn extend_sort_key(document: &RawDocument, keys: &[SortKey], out: &mut Vec<u8>) {
     for SortKey { path, descending } in keys {
         let start = out.len();
         for value in PathValues::of(document, path).values {
-            candidate.clear();
-            encode(value, &mut candidate);
+            let end = out.len();
+            encode(value, out);
             if *descending {
-                invert(&mut candidate);
+                invert(&mut out[end..]);
             }
-            if out.len() == start || candidate.as_slice() < &out[start..] {
-                out.truncate(start);
-                out.extend_from_slice(&candidate);
+            // Of several values the smallest stays.
+            if end > start {
+                let (known, candidate) = out[start..].split_at(end - start);
+                if candidate < known {
+                    out.drain(start..end);
+                } else {
+                    out.truncate(end);
+                }
             }
         }
     }
-    out
 }
 
 /// A raw document from an owned one.
