@@ -37,7 +37,27 @@ impl<M: ?Sized> Id<M> {
 
     /// 24 lower-case hexadecimal digits.
     pub fn to_hex(self) -> String {
-        self.0.to_hex()
+        Hex::of(self.0).as_str().to_owned()
+    }
+}
+
+/// The digits of an id, on the stack: answers are full of them.
+struct Hex([u8; 24]);
+
+impl Hex {
+    fn of(id: ObjectId) -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut digits = [0; 24];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(id.bytes()) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        Self(digits)
+    }
+
+    fn as_str(&self) -> &str {
+        // Digits are UTF-8.
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
@@ -70,12 +90,12 @@ impl<M: ?Sized> Hash for Id<M> {
 }
 impl<M: ?Sized> fmt::Debug for Id<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Id({})", self.0.to_hex())
+        write!(f, "Id({})", Hex::of(self.0).as_str())
     }
 }
 impl<M: ?Sized> fmt::Display for Id<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.to_hex())
+        f.write_str(Hex::of(self.0).as_str())
     }
 }
 impl<M: ?Sized> From<ObjectId> for Id<M> {
@@ -113,7 +133,7 @@ impl<M: ?Sized> FromStr for Id<M> {
 impl<M: ?Sized> Serialize for Id<M> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.serialize_str(&self.0.to_hex())
+            serializer.serialize_str(Hex::of(self.0).as_str())
         } else {
             serializer.serialize_newtype_struct(codec::OBJECT_ID, &Stored(self.0))
         }

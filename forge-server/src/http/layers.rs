@@ -7,7 +7,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use forge_core::Error;
+use forge_core::{Error, Id};
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
@@ -34,8 +34,8 @@ pub(super) async fn surrounded(
     mut request: Request,
     answer: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
-    let id =
-        request_id(request.headers()).unwrap_or_else(|| server.calls.runtime.db().env().object_id().to_hex());
+    let fresh = || Id::<Request>::from_object_id(server.calls.runtime.db().env().object_id()).to_hex();
+    let id = request_id(request.headers()).unwrap_or_else(fresh);
     // An id of this alphabet is always a header value.
     let header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static(""));
     request.headers_mut().insert(REQUEST_ID, header.clone());

@@ -122,8 +122,8 @@ impl Kind {
             Kind::Number => number(value).ok_or("must be number"),
             Kind::Boolean => boolean(value).map(Bson::Boolean).ok_or("must be boolean"),
             Kind::Date => read::<DateTime>(value).ok_or("must be an RFC 3339 date and time"),
-            Kind::ObjectId => read::<Id<()>>(value).ok_or("must be an ObjectId: 24 hexadecimal digits"),
-            Kind::Key => read::<Id<()>>(value).map_or_else(|| as_is(value), Ok),
+            Kind::ObjectId => object_id(value).ok_or("must be an ObjectId: 24 hexadecimal digits"),
+            Kind::Key => object_id(value).map_or_else(|| as_is(value), Ok),
             Kind::List(of) => {
                 let list = value.as_array().ok_or("must be array")?;
                 list.iter().map(|item| of.coerce(item)).collect::<Result<Vec<_>, _>>().map(Bson::Array)
@@ -166,6 +166,10 @@ impl Form {
 
 fn read<T: DeserializeOwned + Serialize + 'static>(value: &Value) -> Option<Bson> {
     to_bson(&serde_json::from_value::<T>(value.clone()).ok()?).ok()
+}
+
+fn object_id(value: &Value) -> Option<Bson> {
+    value.as_str()?.parse::<Id<()>>().ok().map(Bson::from)
 }
 
 fn as_is(value: &Value) -> Result<Bson, &'static str> {
