@@ -133,6 +133,8 @@ mod tests {
     /// Method and path, headers, body.
     type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
 
+    const JSON: (&str, &str) = ("content-type", "application/json");
+
     fn request(line: &str, headers: &[(&str, &str)], body: &'static str) -> Request {
         let (method, path) = line.split_once(' ').unwrap();
         let request = Request::builder().method(method).uri(path).header("x-request-id", "r");
@@ -159,27 +161,26 @@ mod tests {
         let (services, _) = bind(declared, &Catalog::collect().unwrap()).unwrap();
         let server = server_of(Arc::new(FakeAdapter::default()), services);
         let (front, router) = (server.front(), server.router());
-        let json = ("content-type", "application/json");
         let cases: &[Case] = &[
-            ("POST /api/query/counter", &[json], "{\"id\":1}"),
+            ("POST /api/query/counter", &[JSON], "{\"id\":1}"),
             ("POST /api/query/counter", &[], "{\"id\":1}"),
-            ("POST /api/query/counter", &[json], "{"),
-            ("POST /api/query/counter?x=1", &[json], "{\"id\":1}"),
-            ("POST /api/query/count%65r", &[json], "{\"id\":1}"),
-            ("POST /api/query/%ff", &[json], "{}"),
-            ("POST /api/query/", &[json], "{}"),
-            ("POST /api/query/counter/", &[json], "{}"),
+            ("POST /api/query/counter", &[JSON], "{"),
+            ("POST /api/query/counter?x=1", &[JSON], "{\"id\":1}"),
+            ("POST /api/query/count%65r", &[JSON], "{\"id\":1}"),
+            ("POST /api/query/%ff", &[JSON], "{}"),
+            ("POST /api/query/", &[JSON], "{}"),
+            ("POST /api/query/counter/", &[JSON], "{}"),
             ("GET /api/query/counter?args=%7B%22id%22:1%7D", &[], ""),
             ("HEAD /api/query/counter?args=%7B%22id%22:1%7D", &[], ""),
-            ("PUT /api/query/counter", &[json], "{}"),
+            ("PUT /api/query/counter", &[JSON], "{}"),
             ("POST /api/query/panics", &[], ""),
             ("POST /api/query/nothing", &[], ""),
             ("POST /api/mutation/nothing", &[], ""),
-            ("POST /api/mutation/add", &[json, ("idempotency-key", "")], "{\"id\":1,\"by\":2}"),
-            ("POST /api/mutation/add", &[json, ("origin", "https://evil.example")], "{\"id\":1,\"by\":2}"),
-            ("POST /api/mutation/add", &[json, ("authorization", "Bearer x")], "{\"id\":1,\"by\":2}"),
+            ("POST /api/mutation/add", &[JSON, ("idempotency-key", "")], "{\"id\":1,\"by\":2}"),
+            ("POST /api/mutation/add", &[JSON, ("origin", "https://evil.example")], "{\"id\":1,\"by\":2}"),
+            ("POST /api/mutation/add", &[JSON, ("authorization", "Bearer x")], "{\"id\":1,\"by\":2}"),
             ("GET /api/mutation/add", &[], ""),
-            ("POST /api/query/counter", &[json, ("origin", "https://app.example")], "{\"id\":1}"),
+            ("POST /api/query/counter", &[JSON, ("origin", "https://app.example")], "{\"id\":1}"),
             (
                 "OPTIONS /people",
                 &[("origin", "https://app.example"), ("access-control-request-method", "PUT")],
@@ -196,7 +197,7 @@ mod tests {
             ("GET /healthz", &[], ""),
             ("GET /healthz/", &[], ""),
             ("GET /ws", &[], ""),
-            ("POST /ws?$nothing=1", &[json], "{}"),
+            ("POST /ws?$nothing=1", &[JSON], "{}"),
             ("GET /openapi.json", &[("if-none-match", "*")], ""),
             ("GET /api/manifest", &[], ""),
             ("GET /nothing", &[], ""),
