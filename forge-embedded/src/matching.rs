@@ -42,6 +42,12 @@ impl Matching {
         self.matcher.as_ref().is_none_or(|matcher| matcher.matches(document))
     }
 
+    /// The position of the element of the list at `list` by which `document` satisfies the filter; see
+    /// [`Matcher::position`].
+    pub(crate) fn position(&self, document: &RawDocument, list: &str) -> Option<usize> {
+        self.matcher.as_ref()?.position(document, list)
+    }
+
     /// The first failure of an expression of the filter: its documents did not match.
     pub(crate) fn outcome(&self) -> Result<()> {
         self.computed.iter().find_map(Computed::failure).map_or(Ok(()), Err)

@@ -63,7 +63,7 @@ pub(super) enum Subject<'a> {
 
 impl<'a> Subject<'a> {
     /// The subject as a document: arrays are documents whose keys are numbers.
-    fn document(self) -> Option<&'a RawDocument> {
+    pub(super) fn document(self) -> Option<&'a RawDocument> {
         match self {
             Subject::Document(document) | Subject::Element(RawBsonRef::Document(document)) => Some(document),
             Subject::Element(RawBsonRef::Array(array)) => RawDocument::from_bytes(array.as_bytes()).ok(),
@@ -98,13 +98,13 @@ fn or_null<'v>(value: Option<&'v order::PathValue<'_>>) -> RawBsonRef<'v> {
 }
 
 impl Test {
-    fn holds_at(&self, document: &RawDocument, path: &str) -> bool {
+    pub(super) fn holds_at(&self, document: &RawDocument, path: &str) -> bool {
         let search =
             |found| if self.accepts(found) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         order::visit(document, path, search).is_break()
     }
 
-    fn accepts(&self, found: Found<'_>) -> bool {
+    pub(super) fn accepts(&self, found: Found<'_>) -> bool {
         match self {
             Test::Equals(wanted) => {
                 let wanted = wanted.as_raw_bson_ref();

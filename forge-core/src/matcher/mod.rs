@@ -18,6 +18,7 @@ mod eval;
 mod geo;
 mod kind;
 mod live;
+mod locate;
 mod pattern;
 mod plane;
 mod schema;

@@ -21,6 +21,7 @@ pub use field::field;
 use number::Number;
 pub(crate) use number::{DIGITS, DecimalParts, digits};
 pub use path::{Found, Values, values_at, visit};
+pub(crate) use path::{array_index, split};
 pub use sort::{SortValues, compare_documents, compare_sort_values, sort_value, sort_values};
 
 /// How deep values are compared one by one. Deeper parts, which no driver sends, compare by their bytes: still a total

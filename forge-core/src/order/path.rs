@@ -141,12 +141,12 @@ fn at_index<'a, B>(
     }
 }
 
-pub(super) fn split(path: &str) -> (&str, Option<&str>) {
+pub(crate) fn split(path: &str) -> (&str, Option<&str>) {
     path.split_once('.').map_or((path, None), |(head, rest)| (head, Some(rest)))
 }
 
 /// The index that a component names: decimal digits without leading zeros, as arrays number their elements.
-pub(super) fn array_index(component: &str) -> Option<usize> {
+pub(crate) fn array_index(component: &str) -> Option<usize> {
     let digits = component.as_bytes();
     let canonical = digits.first().is_some_and(|first| *first != b'0' || digits.len() == 1);
     if canonical && digits.iter().all(u8::is_ascii_digit) { component.parse().ok() } else { None }

@@ -20,6 +20,9 @@ use path::Slot;
 pub(crate) use number::{Arithmetic, combine, decimal, is_number};
 pub(crate) use path::{set_path, unset};
 
+/// The server's code for positions that nothing tells.
+const BAD_VALUE: i32 = 2;
+
 /// A checked update: operators, a whole new document, or stages.
 #[derive(Debug, Clone)]
 pub(crate) enum Update {
@@ -85,6 +88,34 @@ impl Update {
         Ok(Self::Operators { ops, elements })
     }
 
+    /// Whether a path has a `$`, which stands for the element by which the filter found the document.
+    pub(crate) fn follows_match(&self) -> bool {
+        matches!(self, Self::Operators { ops, .. } if ops.iter().any(|op| path::around_match(&op.path).is_some()))
+    }
+
+    /// The same for one document, with positions in place of each `$`: those that `position` tells of a list.
+    ///
+    /// # Errors
+    /// `bad_request` with MongoDB's code (2) where it tells none.
+    pub(crate) fn at(&self, position: impl Fn(&str) -> Option<usize>) -> Result<Self> {
+        let Self::Operators { ops, elements } = self else { return Ok(self.clone()) };
+        let mut ops = ops.clone();
+        for op in &mut ops {
+            let Some((list, rest)) = path::around_match(&op.path) else { continue };
+            let Some(position) = position(list) else {
+                let text = format!(
+                    "`{}`: no condition of the filter was met by an element of a list, so that `$` stands for none",
+                    op.path
+                );
+                return Err(Error::bad_request(text).with_server_code(BAD_VALUE));
+            };
+            let dot = if rest.is_empty() { "" } else { "." };
+            op.path = format!("{list}.{position}{dot}{rest}");
+        }
+        check_conflicts(paths(&ops))?;
+        Ok(Self::Operators { ops, elements: elements.clone() })
+    }
+
     /// The paths that change between two states; none where the document is replaced.
     ///
     /// # Errors
@@ -93,7 +124,7 @@ impl Update {
         Ok(match self {
             // A path into the elements of an array changes the array.
             Self::Operators { ops, .. } => {
-                let whole = |path: &str| path.split(".$[").next().unwrap_or(path).to_owned();
+                let whole = |path: &str| path.split(".$").next().unwrap_or(path).to_owned();
                 Some(paths(ops).into_iter().map(whole).collect())
             }
             Self::Replacement(_) => None,
@@ -180,14 +211,25 @@ fn check_path(operator: &str, path: &str, elements: &Elements) -> Result<()> {
                     "`{operator}` on `{path}`: there is no array filter for `{name}`"
                 )));
             }
+            None if component == "$" => check_match(operator, path)?,
             None => {
-                return Err(Error::unsupported(format!(
-                    "the embedded engine has no positional operator `{component}` (`{operator}` on `{path}`)"
+                return Err(Error::bad_request(format!(
+                    "`{operator}` on `{path}`: `{component}` is neither a field nor a position in a list"
                 )));
             }
         }
     }
     Ok(())
+}
+
+/// `$` stands once in a path, and behind the list that it is about.
+fn check_match(operator: &str, path: &str) -> Result<()> {
+    let wrong = match path.split('.').filter(|component| *component == "$").count() {
+        _ if path.starts_with('$') => "`$` stands behind the path of a list",
+        1 => return Ok(()),
+        _ => "`$` stands in a path once",
+    };
+    Err(Error::bad_request(format!("`{operator}` on `{path}`: {wrong}")).with_server_code(BAD_VALUE))
 }
 
 /// Two operators may not touch the same path, nor one path inside the other.

@@ -152,9 +152,17 @@ pub(super) fn is_outside_arrays(document: &Document, path: &str) -> Result<bool>
     Ok(true)
 }
 
-/// Whether a path reaches into elements by `$[]` or `$[name]`.
+/// Whether a path reaches into elements by `$`, `$[]` or `$[name]`.
 pub(super) fn is_positional(path: &str) -> bool {
-    path.contains(".$[")
+    path.contains(".$")
+}
+
+/// The list in which the `$` of a path stands, and what comes behind it.
+pub(super) fn around_match(path: &str) -> Option<(&str, &str)> {
+    match path.split_once(".$.") {
+        Some(parts) => Some(parts),
+        None => path.strip_suffix(".$").map(|list| (list, "")),
+    }
 }
 
 /// The paths that a path with `$[]` and `$[name]` stands for.

@@ -188,11 +188,27 @@ fn renames_stay_outside_of_arrays() {
 
 #[test]
 fn unknown_operators_are_named() {
-    for (update, name) in
-        [(doc! { "$set": { "a.$": 1 } }, "`$`"), (doc! { "$nothing": { "a": 1 } }, "`$nothing`")]
-    {
-        let error = apply(doc! {}, &update).unwrap_err();
-        assert_eq!(error.code(), ErrorCode::Unsupported);
-        assert!(error.message().contains(name), "{error}");
+    let error = apply(doc! {}, &doc! { "$nothing": { "a": 1 } }).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Unsupported);
+    assert!(error.message().contains("`$nothing`"), "{error}");
+}
+
+#[test]
+fn what_the_filter_met_stands_in_paths() {
+    let env = Env::new(Fixed);
+    let update = Update::parse(&doc! { "$inc": { "a.$.n": 1 }, "$push": { "b.c.$": 5 } }.into()).unwrap();
+    assert!(update.follows_match());
+    let placed = update.at(|list| Some(usize::from(list == "a"))).unwrap();
+    let mut document = doc! { "a": [{ "n": 1 }, { "n": 2 }], "b": { "c": [[4], [4]] } };
+    placed.apply(&mut document, false, &env).unwrap();
+    assert_eq!(document, doc! { "a": [{ "n": 1 }, { "n": 3 }], "b": { "c": [[4, 5], [4]] } });
+    let error = update.at(|_| None).unwrap_err();
+    assert_eq!((error.code(), error.server_code()), (ErrorCode::BadRequest, Some(2)));
+    let both = Update::parse(&doc! { "$set": { "a.$": 1, "a.0": 2 } }.into()).unwrap();
+    assert!(both.at(|_| Some(1)).is_ok());
+    assert!(both.at(|_| Some(0)).unwrap_err().message().contains("conflict"));
+    for path in ["$", "$.a", "a.$.b.$", "a.$x"] {
+        let error = Update::parse(&doc! { "$set": { path: 1 } }.into()).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::BadRequest, "{path}");
     }
 }

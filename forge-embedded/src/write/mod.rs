@@ -8,6 +8,7 @@ mod results;
 mod schema;
 mod store;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf};
@@ -22,6 +23,7 @@ use crate::clock::Clock;
 use crate::feed::Change;
 use crate::filter;
 use crate::keys;
+use crate::matching::Matching;
 use crate::query::Query;
 use crate::read::View;
 use crate::store::{META, Tables, storage};
@@ -119,7 +121,9 @@ impl<'w, 't> Writing<'w, 't> {
                     return Ok(Reply::Updated { matched: 0, modified: 0, upserted: Some(id) });
                 }
                 let (matched, mut modified) = (hits.len() as u64, 0);
+                let located = Located::new(&update, &query, &clock)?;
                 for (id_key, before) in hits {
+                    let update = located.update(&before)?;
                     let changed = self.update_one(database, name, &id_key, &before, &update)?;
                     modified += u64::from(changed.is_some());
                 }
@@ -145,6 +149,7 @@ impl<'w, 't> Writing<'w, 't> {
                     let after = self.upsert(database, name, &query, &update)?.0;
                     return Ok(Reply::Document(return_after.then_some(after)));
                 };
+                let update = Located::new(&update, &query, &clock)?.update(&before)?.into_owned();
                 let after = self.update_one(database, name, &id_key, &before, &update)?;
                 Ok(Reply::Document(Some(if *return_after { after.unwrap_or(before) } else { before })))
             }
@@ -305,6 +310,10 @@ impl<'w, 't> Writing<'w, 't> {
         query: &Query,
         update: &Update,
     ) -> Result<(RawDocumentBuf, Bson)> {
+        // No element met a condition of a document that is not there.
+        if update.follows_match() {
+            update.at(|_| None)?;
+        }
         let mut document = Document::new();
         for (path, value) in filter::equalities(&query.filter) {
             if !matches!(update, Update::Replacement(_)) || path == "_id" {
@@ -343,6 +352,27 @@ impl<'w, 't> Writing<'w, 't> {
     fn replace_collection(&mut self, database: &str, collection: Collection) -> Result<Arc<Collection>> {
         self.pending.catalog_changed = true;
         Arc::make_mut(&mut self.pending.catalog).replace_collection(&mut self.meta, database, collection)
+    }
+}
+
+/// An update, and what tells which elements its `$` stands for.
+struct Located<'u> {
+    update: &'u Update,
+    matching: Option<Matching>,
+}
+
+impl<'u> Located<'u> {
+    fn new(update: &'u Update, query: &Query, clock: &Clock) -> Result<Self> {
+        let matching = update.follows_match().then(|| query.matching(&query.filter, clock));
+        Ok(Self { update, matching: matching.transpose()? })
+    }
+
+    /// The update of one document that the filter found.
+    fn update(&self, before: &RawDocument) -> Result<Cow<'u, Update>> {
+        match &self.matching {
+            None => Ok(Cow::Borrowed(self.update)),
+            Some(matching) => self.update.at(|list| matching.position(before, list)).map(Cow::Owned),
+        }
     }
 }
 

@@ -26,6 +26,7 @@ mod pages;
 mod pipeline;
 mod plane;
 mod policies;
+mod positional;
 mod pull;
 mod reads;
 mod relations;

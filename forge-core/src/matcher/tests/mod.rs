@@ -11,6 +11,7 @@ mod generated;
 mod live;
 mod operators;
 mod places;
+mod positions;
 
 fn field(path: &'static str, predicate: Predicate) -> Filter {
     Filter::Field(path.into(), predicate)

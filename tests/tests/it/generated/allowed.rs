@@ -59,9 +59,9 @@ pub(super) fn fails(step: &Step) -> bool {
 /// Whether the server may run what MongoDB refuses, and the embedded engine with it.
 pub(super) fn takes_more(step: &Step) -> bool {
     let Step::Update { changes, .. } = step else { return false };
-    // `$[]` and `$[name]` need an array; SecantusDB passes over what is none. Nor does it notice that two changes are
-    // about the same element.
-    changes.iter().any(|change| change.path().contains(".$["))
+    // `$[]` and `$[name]` need an array, and `$` an element that met the condition; SecantusDB passes over what has none.
+    // Nor does it notice that two changes are about the same element.
+    changes.iter().any(|change| change.path().contains(".$"))
 }
 
 fn conditions(step: &Step) -> impl Iterator<Item = &Filter> {

@@ -262,6 +262,27 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
+/// A change of the element by which a document was found.
+fn by_match() -> impl Strategy<Value = Step> {
+    let places = vec![("a", "a.$"), ("b", "b.$"), ("a.x", "a.$"), ("b.x", "b.$.x"), ("b.y", "b.$.x")];
+    let predicate = prop_oneof![
+        scalar().prop_map(Predicate::Eq),
+        scalar().prop_map(Predicate::Gte),
+        vec(scalar(), 1..3).prop_map(Predicate::In),
+    ];
+    (prop::sample::select(places), predicate, scalar(), any::<bool>()).prop_map(
+        |((path, place), predicate, value, many)| {
+            let filter = Filter::Field(path.into(), predicate);
+            Step::Update {
+                filter,
+                changes: vec![Change::Set(place.into(), value)],
+                element: Filter::All,
+                many,
+            }
+        },
+    )
+}
+
 /// Paths into elements: all of them, and those that the update's one condition names.
 fn elements() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec!["a.$[]", "b.$[]", "a.$[e]", "b.$[e]", "c.$[e].x", "b.$[].x"])
@@ -374,6 +395,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(filter, keys, aggregates)| Step::Group { filter, keys, aggregates }),
         6 => (filter(), vec(change(), 1..3), condition(), any::<bool>())
             .prop_map(|(filter, changes, element, many)| Step::Update { filter, changes, element, many }),
+        1 => by_match(),
         1 => filter().prop_map(Step::Delete),
         4 => pipeline().prop_map(Step::Pipeline),
     ]

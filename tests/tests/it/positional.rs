@@ -1,0 +1,76 @@
+//! `$` in updates and projections: the element of a list by which the filter found the document.
+
+use bson::{Bson, Document, doc};
+use forge::ErrorCode;
+use forge_mongo::{Command, Reply};
+use forge_tests::{Fixture, Result, conformance};
+
+async fn fill(t: &Fixture) -> Result<()> {
+    let items = [
+        doc! { "_id": 1, "a": [1, 5, 9], "b": [{ "x": "p", "y": 1 }, { "x": "q", "y": 2 }] },
+        doc! { "_id": 2, "a": [5, 5], "b": [{ "x": "q", "y": 3 }, { "x": "q", "y": 4 }] },
+        doc! { "_id": 3, "c": { "x": ["m", "n"] } },
+    ];
+    t.seed("items", items).await
+}
+
+async fn update(t: &Fixture, filter: Document, update: Document) -> Result<(u64, u64)> {
+    let command = Command::Update { filter, update: update.into(), many: true, upsert: false };
+    let Reply::Updated { matched, modified, .. } = t.send("items", command).await? else { panic!() };
+    Ok((matched, modified))
+}
+
+async fn stored(t: &Fixture, path: &str) -> Result<Vec<Option<Bson>>> {
+    Ok(t.stored("items").await?.iter().map(|item| item.get(path).cloned()).collect())
+}
+
+conformance! {
+    async fn the_element_that_was_found_is_changed(t) {
+        fill(t).await?;
+        assert_eq!(update(t, doc! { "a": 5 }, doc! { "$set": { "a.$": 50 } }).await?, (2, 2));
+        assert_eq!(stored(t, "a").await?[..2], [Some(vec![1, 50, 9].into()), Some(vec![50, 5].into())], "the first one of each document");
+        assert_eq!(update(t, doc! { "a": { "$elemMatch": { "$gte": 9, "$lt": 40 } } }, doc! { "$inc": { "a.$": 1 } }).await?, (1, 1));
+        assert_eq!(stored(t, "a").await?[0], Some(vec![1, 50, 10].into()));
+    }
+
+    async fn fields_of_the_element_are_changed(t) {
+        fill(t).await?;
+        assert_eq!(update(t, doc! { "b.x": "q" }, doc! { "$set": { "b.$.y": 20 }, "$unset": { "b.$.x": "" } }).await?, (2, 2));
+        let expected = vec![doc! { "x": "p", "y": 1 }, doc! { "y": 20 }];
+        assert_eq!(stored(t, "b").await?[0], Some(expected.into()));
+        let both = doc! { "b": { "$elemMatch": { "x": "q", "y": { "$gt": 3 } } } };
+        assert_eq!(update(t, both, doc! { "$push": { "b.$.more": 1 } }).await?, (1, 1));
+        let expected = vec![doc! { "y": 20 }, doc! { "x": "q", "y": 4, "more": [1] }];
+        assert_eq!(stored(t, "b").await?[1], Some(expected.into()));
+    }
+
+    async fn one_document_is_changed_and_answered(t) {
+        fill(t).await?;
+        // SecantusDB refuses `$` with an upsert, even one that finds its document.
+        let upsert = !t.stand_in;
+        let command = Command::FindOneAndUpdate {
+            filter: doc! { "b.y": 2 }, update: doc! { "$set": { "b.$": { "x": "new" } } }.into(), upsert, return_after: true, sort: None,
+        };
+        let Reply::Document(Some(after)) = t.send("items", command).await? else { panic!() };
+        let expected = doc! { "_id": 1, "a": [1, 5, 9], "b": [{ "x": "p", "y": 1 }, { "x": "new" }] };
+        assert_eq!(Document::try_from(&after)?, expected, "an upsert that finds its document is an update");
+    }
+
+    async fn without_an_element_nothing_is_changed(t) {
+        fill(t).await?;
+        let before = t.stored("items").await?;
+        for filter in [doc! { "_id": 1 }, doc! { "a": { "$ne": 7 } }, doc! { "_id": 1, "a": { "$size": 3 } }] {
+            // SecantusDB takes any element for one that is not equal.
+            if t.stand_in && filter.get_document("a").is_ok_and(|a| a.contains_key("$ne")) {
+                continue;
+            }
+            let error = update(t, filter.clone(), doc! { "$set": { "a.$": 0 } }).await.unwrap_err();
+            assert_eq!((error.code(), error.server_code()), (ErrorCode::BadRequest, Some(2)), "{filter}: {error}");
+        }
+        let update = doc! { "$set": { "a.$": 0 } }.into();
+        let upsert = Command::Update { filter: doc! { "a": 77 }, update, many: false, upsert: true };
+        let error = t.send("items", upsert).await.unwrap_err();
+        assert_eq!((error.code(), error.server_code()), (ErrorCode::BadRequest, Some(2)), "{error}");
+        assert_eq!(t.stored("items").await?, before);
+    }
+}
