@@ -216,7 +216,8 @@ impl View<'_, '_> {
             if !matching.matches(document) {
                 return Ok(true);
             }
-            let mut key = keys::sort_key(document, settled);
+            let mut key = Vec::with_capacity(keys::SORT_KEY * query.sort.len());
+            keys::extend_sort_key(document, settled, &mut key);
             if let Some(wanted) = wanted {
                 if !settled.is_empty() {
                     if key != last_group && rows.len() >= wanted {

@@ -255,9 +255,12 @@ impl<'a> PathValues<'a> {
     }
 }
 
+/// How many bytes most values of a sort take.
+pub(crate) const SORT_KEY: usize = 16;
+
 /// The key by which `document` is sorted:  the smallest element of arrays, or the largest.
 pub(crate) fn sort_key(document: &RawDocument, keys: &[SortKey]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(16 * keys.len());
+    let mut out = Vec::with_capacity(SORT_KEY * keys.len());
     extend_sort_key(document, keys, &mut out);
     out
 }
