@@ -115,8 +115,14 @@ impl Calls {
     /// `bad_request` for a database that there cannot be, and as [`Calls::identify`], for the token of an `Authorization: Bearer` header.
     pub(crate) async fn caller(&self, headers: BTreeMap<String, String>) -> Result<Caller> {
         let mut caller = Caller { headers: Arc::new(headers), ..Caller::default() };
-        caller.database = self.databases.of(&caller.headers, self.limits.deadline).await?;
-        caller.auth = self.identify(auth::bearer(&caller.headers)?, &caller.headers).await?;
+        // In boxes: most programs have neither resolver, and every request carries this future.
+        if self.databases.is_on() {
+            caller.database = self.databases.of(&caller.headers, self.limits.deadline).boxed().await?;
+        }
+        let token = auth::bearer(&caller.headers)?;
+        if self.auth.is_on() || token.is_some() {
+            caller.auth = self.identify(token, &caller.headers).boxed().await?;
+        }
         Ok(caller)
     }
 

@@ -52,6 +52,11 @@ where
 pub(crate) struct Databases(pub(crate) Option<Arc<dyn DatabaseResolver>>);
 
 impl Databases {
+    /// Whether there is a resolver.
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// The database behind these headers; none for the default one.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::Method;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
@@ -41,7 +41,7 @@ impl Front {
     /// Answers a request as the router does.
     pub(super) fn answer(&self, request: Request) -> BoxFuture<'static, Response> {
         match Straight::of(&self.routes, &request) {
-            Some(straight) => straight.answer(self.routes.clone(), request).boxed(),
+            Some(straight) => straight.answer(&self.routes, request),
             None => self.router.call(request).map(|Ok(response)| response).boxed(),
         }
     }
@@ -89,23 +89,23 @@ impl Straight {
         }
     }
 
-    async fn answer(self, routes: Routes, request: Request) -> Response {
-        let server = &routes;
-        let route = self.route();
-        let answer = async |request: Request| match self {
-            // In a box of its own: what is around it is moved several times.
-            Straight::Service(target) => server.services.answer(&server.calls, target, request).boxed().await,
+    fn answer(self, routes: &Routes, request: Request) -> BoxFuture<'static, Response> {
+        let (server, route) = (routes.clone(), self.route());
+        let answer = |request: Request| match self {
+            Straight::Service(target) => server.services.answer(&server.calls, target, request),
             Straight::Mutation(name) => {
                 let (parts, body) = request.into_parts();
-                call_mutation(server, name, &parts.headers, body).boxed().await.into_response()
+                let answer = async move { call_mutation(&server, name, &parts.headers, body).await };
+                answer.map(IntoResponse::into_response).boxed()
             }
             Straight::Query(name) => {
                 let (parts, body) = request.into_parts();
-                call_query(server, name, &parts.headers, body).boxed().await.into_response()
+                let answer = async move { call_query(&server, name, &parts.headers, body).await };
+                answer.map(IntoResponse::into_response).boxed()
             }
         };
-        let guarded = async |request: Request| layers::guarded(server, request, answer).await;
-        layers::surrounded(server, route, request, guarded).await
+        let guarded = |request| layers::guarded(routes, request, answer);
+        layers::surrounded(routes, route, request, guarded)
     }
 }
 

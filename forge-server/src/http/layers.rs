@@ -9,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use forge_core::{Error, Id};
 use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
 use tracing::Instrument as _;
 
 use super::Routes;
@@ -23,17 +24,17 @@ const MAX_REQUEST_ID: usize = 128;
 pub(crate) async fn outermost(State(server): State<Routes>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map(MatchedPath::as_str);
-    surrounded(&server, route, request, |request| next.run(request)).await
+    surrounded(&server, route, request, |request| next.run(request).boxed()).await
 }
 
-/// Gives the request an id, logs it in one line, turns a panic of `answer` into a 500, and keeps browsers from guessing
-/// types.
-pub(super) async fn surrounded(
+/// Gives the request an id, logs it in one line, turns a panic of the future of `answer` into a 500, and keeps browsers
+/// from guessing types.
+pub(super) fn surrounded(
     server: &Routes,
     route: Option<&str>,
     mut request: Request,
-    answer: impl AsyncFnOnce(Request) -> Response,
-) -> Response {
+    answer: impl FnOnce(Request) -> BoxFuture<'static, Response>,
+) -> BoxFuture<'static, Response> {
     let fresh = || Id::<Request>::from_object_id(server.calls.runtime.db().env().object_id()).to_hex();
     let id = request_id(request.headers()).unwrap_or_else(fresh);
     // An id of this alphabet is always a header value.
@@ -44,24 +45,30 @@ pub(super) async fn surrounded(
     server.operators.begin(&span, request.headers());
     let trace_id = parent.map(|parent| parent.trace.to_owned());
     let (method, uri, started) = (request.method().clone(), request.uri().clone(), Instant::now());
-    let answered = AssertUnwindSafe(answer(request)).catch_unwind().instrument(span.clone()).await;
-    let path = uri.path();
-    let mut response = answered.unwrap_or_else(|_| {
-        ApiError::from(Error::internal(format!("{method} {path} panicked"))).into_response()
-    });
-    complete(&mut response, &id);
-    let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, header);
-    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
-    server.calls.metrics.answered(response.status().as_u16());
-    trace::answered(&span, response.status().as_u16());
-    let (status, ms) = (response.status().as_u16(), started.elapsed().as_millis() as u64);
-    if matches!(path, "/healthz" | "/readyz") && status < 400 {
-        tracing::debug!(%method, path, status, ms, request_id = id, "request");
-    } else {
-        tracing::info!(%method, path, status, ms, request_id = id, trace_id, "request");
-    }
-    response
+    let server = server.clone();
+    // The request is handed on before the future begins: it would be carried about in it.
+    let answered = AssertUnwindSafe(answer(request)).catch_unwind().instrument(span.clone());
+    let surrounded = async move {
+        let answered = answered.await;
+        let path = uri.path();
+        let mut response = answered.unwrap_or_else(|_| {
+            ApiError::from(Error::internal(format!("{method} {path} panicked"))).into_response()
+        });
+        complete(&mut response, &id);
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, header);
+        headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+        server.calls.metrics.answered(response.status().as_u16());
+        trace::answered(&span, response.status().as_u16());
+        let (status, ms) = (response.status().as_u16(), started.elapsed().as_millis() as u64);
+        if matches!(path, "/healthz" | "/readyz") && status < 400 {
+            tracing::debug!(%method, path, status, ms, request_id = id, "request");
+        } else {
+            tracing::info!(%method, path, status, ms, request_id = id, trace_id, "request");
+        }
+        response
+    };
+    surrounded.boxed()
 }
 
 /// The id that the client chose, where it is short and plain.
@@ -73,7 +80,7 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
 
 /// Refuses pages of other origins, and tells browsers about the listed ones.
 pub(crate) async fn origins(State(server): State<Routes>, request: Request, next: Next) -> Response {
-    guarded(&server, request, |request| next.run(request)).await
+    guarded(&server, request, |request| next.run(request).boxed()).await
 }
 
 /// Answers requests whose path names a service.
@@ -81,21 +88,30 @@ pub(crate) async fn services(State(server): State<Routes>, request: Request, nex
     let Some(target) = server.services.target(request.uri().path()) else {
         return next.run(request).await;
     };
-    let answer = async |request| server.services.answer(&server.calls, target, request).await;
+    let answer = |request| server.services.answer(&server.calls, target, request);
     guarded(&server, request, answer).await
 }
 
 /// Lets `answer` see requests of this and of the listed origins alone.
-pub(super) async fn guarded(
+pub(super) fn guarded<'a>(
     server: &Routes,
     request: Request,
-    answer: impl AsyncFnOnce(Request) -> Response,
+    answer: impl FnOnce(Request) -> BoxFuture<'a, Response> + Send + 'a,
+) -> BoxFuture<'a, Response> {
+    match server.origins.check(request.headers()) {
+        // Nothing is put around it: most requests are of this kind, and each future around another carries the request.
+        Ok(From::Same) => answer(request),
+        Ok(From::Listed(origin)) => listed(origin, request, answer).boxed(),
+        Err(error) => ready(ApiError::from(error).into_response()).boxed(),
+    }
+}
+
+/// Answers a request of a page of another origin that is listed, and tells its browser so.
+async fn listed<'a>(
+    origin: String,
+    request: Request,
+    answer: impl FnOnce(Request) -> BoxFuture<'a, Response>,
 ) -> Response {
-    let origin = match server.origins.check(request.headers()) {
-        Ok(From::Same) => return answer(request).await,
-        Ok(From::Listed(origin)) => origin,
-        Err(error) => return ApiError::from(error).into_response(),
-    };
     let preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let mut response = if preflight { StatusCode::NO_CONTENT.into_response() } else { answer(request).await };

@@ -8,6 +8,7 @@ use forge_core::ir::{
 };
 use forge_core::model::Access;
 use forge_core::{Db, ErrorCode};
+use futures_util::FutureExt as _;
 use futures_util::future::try_join;
 use serde_json::{Map, Value, json};
 
@@ -32,16 +33,17 @@ impl Options {
     pub(super) async fn run(&self, call: &mut HookContext) -> ServiceResult<Answer> {
         let (id, data) = (call.id.take(), call.data.take());
         let run = Run { options: self, db: &call.db, params: &call.params, order: &call.order };
+        // What is called less often is in boxes of its own: the others would carry its room about.
         let answer = match (&call.method, &id) {
             (Method::Find, _) => run.find().await,
             (Method::Get, Some(id)) => run.get(id).await,
             (Method::Create, _) => run.create(data.clone()).await,
-            (Method::Update, Some(id)) => run.update(id, data.clone()).await,
+            (Method::Update, Some(id)) => run.update(id, data.clone()).boxed().await,
             (Method::Update, None) => Err(not_replaced()),
             (Method::Patch, Some(id)) => run.patch(id, data.clone()).await,
-            (Method::Patch, None) => run.patch_many(data.clone()).await,
-            (Method::Remove, Some(id)) => run.remove(id).await,
-            (Method::Remove, None) => run.remove_many().await,
+            (Method::Patch, None) => run.patch_many(data.clone()).boxed().await,
+            (Method::Remove, Some(id)) => run.remove(id).boxed().await,
+            (Method::Remove, None) => run.remove_many().boxed().await,
             (Method::Get, None) => Err(ServiceError::bad_request("id for 'get' can not be undefined")),
             (Method::Custom(name), _) => Err(unsupported(name)),
         };
@@ -82,14 +84,14 @@ impl Run<'_> {
             return Ok(Vec::new());
         }
         if self.params.pipeline.is_some() {
-            return Ok(items(self.piped(query, limit).await?));
+            return Ok(items(self.piped(query, limit).boxed().await?));
         }
         Ok(items(self.rows(query, limit).await?))
     }
 
     async fn total(&self, query: &Query) -> ServiceResult<u64> {
         if self.params.pipeline.is_some() {
-            return self.piped_total(query).await;
+            return self.piped_total(query).boxed().await;
         }
         let mut count = Count::new(self.options.documents.model(), query.filter.clone());
         count.estimated = self.options.estimate;
@@ -103,7 +105,7 @@ impl Run<'_> {
     async fn get(&self, id: &Value) -> ServiceResult<Answer> {
         let query = self.about(id)?;
         if self.params.pipeline.is_some() {
-            return self.reread(id, query).await;
+            return self.reread(id, query).boxed().await;
         }
         let row = self.rows(&query, Some(1)).await?.into_iter().next();
         one(row.ok_or_else(|| ServiceError::no_record(id))?, query)
@@ -195,16 +197,16 @@ impl Run<'_> {
         let mut filter = query.filter.clone();
         if self.params.mongodb.collation.is_some() {
             // Writes compare as the database does by itself: the document is found first.
-            let ids = self.ids(&query, Some(1)).await?;
+            let ids = self.ids(&query, Some(1)).boxed().await?;
             filter = by_ids(ids);
         }
         let update = Update { changes, returning: Returning::After, ..self.change(filter) };
         match self.written(Operation::Update(update)).await? {
-            Some(_) if self.params.pipeline.is_some() => self.reread(id, query).await,
+            Some(_) if self.params.pipeline.is_some() => self.reread(id, query).boxed().await,
             Some(document) => one(document, query),
             None => {
                 let data = object(kept.unwrap_or_else(|| json!({})), "patch")?;
-                self.missing(id, data, query).await
+                self.missing(id, data, query).boxed().await
             }
         }
     }

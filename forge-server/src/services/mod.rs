@@ -31,6 +31,8 @@ mod service;
 
 use axum::extract::Request;
 use axum::response::Response;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 
 pub(crate) use bind::{Declared, bind};
 pub use context::{HookContext, Method, MongoParams, Params, Provider};
@@ -52,8 +54,13 @@ use crate::calls::Calls;
 
 impl Services {
     /// Answers a request for what `target` names.
-    pub(crate) async fn answer(&self, calls: &Calls, target: Target, request: Request) -> Response {
-        rest::answer(calls.clone(), self.clone(), target, request).await
+    pub(crate) fn answer(
+        &self,
+        calls: &Calls,
+        target: Target,
+        request: Request,
+    ) -> BoxFuture<'static, Response> {
+        rest::answer(calls.clone(), self.clone(), target, request).boxed()
     }
 
     /// What the path of a URL names, where that is a service.

@@ -1,5 +1,6 @@
 //! The services of a program, by their paths.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -113,7 +114,7 @@ impl Services {
 
     /// The service that a path names by itself, and the parameters of its route.
     pub(super) fn named(&self, path: &str) -> Option<(Arc<Bound>, BTreeMap<String, String>)> {
-        let segments: Vec<_> = path.trim_matches('/').split('/').map(str::to_owned).collect();
+        let segments: Vec<_> = path.trim_matches('/').split('/').map(Cow::Borrowed).collect();
         self.0.bound.iter().find_map(|service| match fit(&service.path, &segments)? {
             (route, None) => Some((service.clone(), route)),
             _ => None,
@@ -177,26 +178,26 @@ impl Bound {
     }
 }
 
-fn decoded(segment: &str) -> Option<String> {
-    percent_encoding::percent_decode_str(segment).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+fn decoded(segment: &str) -> Option<Cow<'_, str>> {
+    percent_encoding::percent_decode_str(segment).decode_utf8().ok()
 }
 
 /// The route parameters and the id, where the segments are those of `path` with at most one more.
-fn fit(path: &str, segments: &[String]) -> Option<(BTreeMap<String, String>, Option<String>)> {
+fn fit(path: &str, segments: &[Cow<'_, str>]) -> Option<(BTreeMap<String, String>, Option<String>)> {
     let mut route = BTreeMap::new();
     let mut rest = segments.iter();
     for expected in path.split('/') {
         let segment = rest.next()?;
         match expected.strip_prefix(':') {
             Some(name) => {
-                route.insert(name.to_owned(), segment.clone());
+                route.insert(name.to_owned(), segment.to_string());
             }
             None if expected == segment => {}
             None => return None,
         }
     }
     match (rest.next(), rest.next()) {
-        (id, None) => Some((route, id.cloned())),
+        (id, None) => Some((route, id.map(Cow::to_string))),
         _ => None,
     }
 }
