@@ -10,7 +10,7 @@
 //! |---|---|
 //! | commands | find, aggregate, count, distinct, insert (ordered or not), update, delete, findAndModify |
 //! | filters | equality, `$eq` `$ne` `$gt` `$gte` `$lt` `$lte` `$in` `$nin` `$exists` `$type` `$mod` `$bitsAllSet` and its like `$regex` + `$options` `$size` `$all` `$elemMatch` (on documents and on values) `$not` `$and` `$or` `$nor` `$expr` `$jsonSchema` `$sampleRate` `$near` / `$nearSphere` (GeoJSON points in metres, pairs on a plane or in radians; `$maxDistance`, `$minDistance`) `$geoWithin` + `$centerSphere` / `$center` / `$box` / `$polygon` / `$geometry` (polygons) `$geoIntersects` (points, polygons) `$text` (at the top) |
-//! | projections | paths by 1 or 0 |
+//! | projections | paths by 1 or 0, `$` (the element that the filter met), `$elemMatch`, `$slice`, expressions |
 //! | updates | `$set` `$unset` `$inc` `$mul` `$min` `$max` `$rename` `$currentDate` `$setOnInsert` `$bit` `$push` (`$each` `$position` `$slice` `$sort`) `$addToSet` `$pull` `$pullAll` `$pop`; paths with positions, `$`, `$[]` and `$[name]`; replacements; pipelines |
 //! | stages | `$match` `$sort` `$skip` `$limit` `$project` `$addFields` / `$set` `$unset` `$group` `$count` `$sortByCount` `$bucket` `$bucketAuto` (every `granularity`) `$unwind` `$lookup` `$graphLookup` `$unionWith` `$replaceRoot` / `$replaceWith` `$redact` `$sample` `$geoNear` `$facet` `$fill` `$densify` `$setWindowFields` `$vectorSearch` (exact) `$rankFusion` `$listSearchIndexes` `$indexStats`; `$out` and `$merge` at the end |
 //! | accumulators | all of MongoDB 8.0 but `$accumulator` |
@@ -86,6 +86,7 @@ mod project;
 mod query;
 mod queue;
 mod read;
+mod shown;
 mod store;
 mod stream;
 mod target;

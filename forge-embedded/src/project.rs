@@ -97,9 +97,19 @@ impl Projection {
         })
     }
 
-    /// No field but perhaps `_id`.
-    pub(crate) fn nothing(id: bool) -> Self {
-        Self::Include { tree: Tree::default(), id }
+    /// As [`Projection::parse`], of the paths beside computed ones: what is not named is left out.
+    ///
+    /// # Errors
+    /// As [`Projection::parse`]; `bad_request` where fields other than `_id` are left out by name.
+    pub(crate) fn beside_computed(switches: &Document) -> Result<Self> {
+        match Self::parse(switches)? {
+            Self::Include { tree, id } => Ok(Self::Include { tree, id }),
+            // `_id: 0` alone leaves out `_id`, and nothing else is kept.
+            _ if switches.keys().all(|path| path == "_id") => {
+                Ok(Self::Include { tree: Tree::default(), id: !switches.contains_key("_id") })
+            }
+            _ => Err(Error::bad_request("a projection cannot leave out fields beside computed ones")),
+        }
     }
 
     /// The wanted part of `document`.

@@ -7,15 +7,15 @@ use forge_core::matcher::{Centre, distance_at};
 use forge_core::{Error, Result};
 use forge_mongo::{Command, MongoArtifact, Reply};
 
-use crate::aggregate::MEMORY_LIMIT;
+use crate::aggregate::{Fields, MEMORY_LIMIT};
 use crate::catalog::{Catalog, Collection};
 use crate::clock::Clock;
 use crate::collation::Folding;
 use crate::keys::{self, PathValues};
 use crate::matching::Matching;
 use crate::plan::{Access, Plan};
-use crate::project::Projection;
 use crate::query::Query;
+use crate::shown::Shown;
 use crate::store::{Span, Tables, doc_key, storage};
 use crate::text;
 
@@ -300,17 +300,24 @@ impl View<'_, '_> {
     ) -> Result<Vec<RawDocumentBuf>> {
         let none = Document::new();
         let (plain, scores) = text::without_scores(form.unwrap_or(&none));
-        let projection = Projection::parse(&plain)?;
+        let shown = Shown::parse(&plain)?;
+        let fields = Fields::new(self, &shown.computed)?;
+        let matching = match shown.follows_match() {
+            true if query.folding.is_some() => {
+                return Err(Error::unsupported("the embedded engine cannot combine a collation with `$`"));
+            }
+            true => Some(query.matching(&query.filter, self.clock)?),
+            false => None,
+        };
+        let show = |document: &RawDocument| shown.apply(document, matching.as_ref(), &fields);
         let query = if scores.is_empty() { query } else { query.scored() };
         if !query.scored {
-            return self.select(collection, &query, &|_, document| projection.apply(document));
+            return self.select(collection, &query, &|_, document| show(document));
         }
         if !query.carries_scores() {
             return Err(Error::bad_request("there is no score without a text condition"));
         }
-        self.select(collection, &query, &|_, document| {
-            text::with_scores(&projection.apply(document)?, document, &scores)
-        })
+        self.select(collection, &query, &|_, document| text::with_scores(&show(document)?, document, &scores))
     }
 
     fn count(&self, collection: &str, query: &Query, limit: Option<u64>) -> Result<u64> {

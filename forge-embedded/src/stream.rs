@@ -19,6 +19,7 @@ use crate::plan::Access;
 use crate::project::Projection;
 use crate::query::Query;
 use crate::read::View;
+use crate::shown;
 use crate::store::{Span, Tables, doc_key};
 
 /// Opens a stream of a find, `batch` documents at a time.
@@ -161,6 +162,6 @@ impl Reading {
 
 /// Whether a find can be streamed as documents lie there: not the rows of a view, and without computed fields.
 pub(crate) fn is_plain(artifact: &MongoArtifact) -> bool {
-    let simple = |fields: &Document| fields.iter().all(|(_, value)| crate::project::switch(value).is_some());
-    matches!(&artifact.command, Command::Find { projection, .. } if projection.as_ref().is_none_or(simple))
+    let plain = |form: &Document| shown::is_plain(form);
+    matches!(&artifact.command, Command::Find { projection, .. } if projection.as_ref().is_none_or(plain))
 }

@@ -7,6 +7,7 @@ mod bucket;
 mod context;
 mod dice;
 mod expr;
+mod fields;
 mod fill;
 mod granularity;
 mod group;
@@ -36,6 +37,7 @@ pub(crate) use context::MEMORY_LIMIT;
 use dice::Dice;
 pub(crate) use dice::seed;
 use expr::{Expr, Root, Scope};
+pub(crate) use fields::Fields;
 use group::Grouping;
 
 /// The most stages in a pipeline, as on a server.

@@ -129,7 +129,7 @@ fn facets(cx: &Context<'_, '_>, rows: &Rows, form: &Document) -> Result<Rows> {
 }
 
 /// The fields of a specification by their dotted paths: `{a: {b: 1}}` is `a.b: 1`.
-fn flatten<'d>(prefix: &str, form: &'d Document, out: &mut Vec<(String, &'d Bson)>) {
+pub(super) fn flatten<'d>(prefix: &str, form: &'d Document, out: &mut Vec<(String, &'d Bson)>) {
     for (name, value) in form {
         let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
         match value {
@@ -156,16 +156,9 @@ fn projected(cx: &Context<'_, '_>, rows: Rows, form: &Document) -> Result<Rows> 
             None => computed.push((path, Expr::parse(value)?)),
         }
     }
-    let projection = match (computed.is_empty(), Projection::parse(&switches)?) {
-        (true, projection) => projection,
-        (false, Projection::Include { tree, id }) => Projection::Include { tree, id },
-        // Next to computed fields, `_id: 0` alone leaves out `_id`, and nothing else is kept.
-        (false, _) => {
-            if switches.iter().any(|(path, _)| path != "_id") {
-                return Err(Error::bad_request("`$project` cannot leave out fields beside computed ones"));
-            }
-            Projection::nothing(!switches.contains_key("_id"))
-        }
+    let projection = match computed.is_empty() {
+        true => Projection::parse(&switches)?,
+        false => Projection::beside_computed(&switches)?,
     };
     let mut out = Vec::with_capacity(rows.len());
     for row in rows {

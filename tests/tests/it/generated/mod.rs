@@ -56,6 +56,7 @@ async fn index(driver: &dyn Driver, database: &str) -> Result<()> {
         driver.create_index(database, "items", &spec).await?;
     }
     driver.create_index(database, "items", &doc! { "key": { "n": 1, "a": -1 }, "name": "n_a" }).await?;
+    driver.create_index(database, "items", &doc! { "key": { "p": "2d" }, "name": "p_2d" }).await?;
     driver
         .create_index(database, "items", &doc! { "key": { "b": 1 }, "name": "sparse", "sparse": true })
         .await
