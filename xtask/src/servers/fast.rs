@@ -10,7 +10,7 @@ use super::{Recipe, uri};
 use crate::process::{self, Context as _, Result};
 
 /// Where its few lines are.
-const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../benches/peers/mongo-java-server");
+const SOURCE: &str = "benches/peers/mongo-java-server/pom.xml";
 const BUILD_LIMIT: Duration = Duration::from_secs(300);
 
 /// How to start it on `port`, with what it needs below `folder`.
@@ -21,7 +21,8 @@ pub(super) fn recipe(port: u16, folder: &Path) -> Result<Recipe> {
     let jar = home.join("server-1.jar");
     if !jar.is_file() {
         fs::create_dir_all(&home).context(format_args!("creating {}", home.display()))?;
-        let pom = format!("{SOURCE}/pom.xml");
+        let pom = process::root().join(SOURCE);
+        let pom = pom.to_string_lossy();
         let build = format!("-DbuildDirectory={}", home.display());
         let libraries = format!("-DoutputDirectory={}", home.join("lib").display());
         let goals = ["-q", "-B", "-f", &pom, &build, "package", "dependency:copy-dependencies", &libraries];
