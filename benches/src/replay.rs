@@ -47,7 +47,7 @@ impl Driver for Replay {
     async fn run(
         &self,
         _: &str,
-        _: &MongoArtifact,
+        _: Box<MongoArtifact>,
         _: Option<&dyn Transaction>,
     ) -> Result<(Reply, Option<u64>)> {
         match self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {

@@ -160,15 +160,15 @@ impl Driver for EmbeddedDriver {
     async fn run(
         &self,
         database: &str,
-        artifact: &MongoArtifact,
+        artifact: Box<MongoArtifact>,
         session: Option<&dyn Transaction>,
     ) -> Result<(Reply, Option<u64>)> {
         match session {
             Some(session) => {
                 refuse_in_transaction(&artifact.command)?;
-                Ok((self.session(session)?.run(database, artifact)?, None))
+                Ok((self.session(session)?.run(database, &artifact)?, None))
             }
-            None if is_read(&artifact.command) => Ok((self.read(database, artifact)?, None)),
+            None if is_read(&artifact.command) => Ok((self.read(database, &artifact)?, None)),
             None => self.engine.write(database, artifact).await,
         }
     }

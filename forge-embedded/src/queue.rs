@@ -26,7 +26,7 @@ pub(crate) struct Queue(Mutex<VecDeque<Job>>);
 
 struct Job {
     database: String,
-    artifact: MongoArtifact,
+    artifact: Box<MongoArtifact>,
     /// Set by whoever comes first: the writer that runs it, or the caller that gives up.
     claimed: Arc<AtomicBool>,
     answer: oneshot::Sender<Answer>,
@@ -71,15 +71,15 @@ struct Batch {
 
 impl Engine {
     /// Runs one write outside of transactions.
-    pub(crate) async fn write(self: &Arc<Self>, database: &str, artifact: &MongoArtifact) -> Answer {
+    pub(crate) async fn write(self: &Arc<Self>, database: &str, artifact: Box<MongoArtifact>) -> Answer {
         if let Ok(writer) = self.writer.clone().try_lock_owned() {
-            let own = self.lead(writer, Some((database, artifact))).await;
+            let own = self.lead(writer, Some((database, &artifact))).await;
             return own.unwrap_or_else(|| Err(unanswered()));
         }
         self.refuse_own_transaction()?;
         let (answer, mut answered) = oneshot::channel();
         let claim = Claim(Arc::new(AtomicBool::new(false)));
-        let (database, artifact) = (database.to_owned(), artifact.clone());
+        let database = database.to_owned();
         lock(&self.queue.0).push_back(Job { database, artifact, claimed: claim.0.clone(), answer });
         loop {
             let writer = pin!(self.acquire());
@@ -106,7 +106,7 @@ impl Engine {
     ) -> Option<Answer> {
         let jobs = self.queue.take();
         let mut commands: Vec<(&str, &MongoArtifact)> = own.into_iter().collect();
-        commands.extend(jobs.iter().map(|job| (job.database.as_str(), &job.artifact)));
+        commands.extend(jobs.iter().map(|job| (job.database.as_str(), &*job.artifact)));
         if commands.is_empty() {
             return None;
         }

@@ -40,7 +40,7 @@ pub trait Driver: Send + Sync + 'static {
     async fn run(
         &self,
         database: &str,
-        artifact: &MongoArtifact,
+        artifact: Box<MongoArtifact>,
         session: Option<&dyn Transaction>,
     ) -> Result<(Reply, Option<u64>)>;
 
@@ -56,7 +56,7 @@ pub trait Driver: Send + Sync + 'static {
         batch: u32,
     ) -> Result<BoxStream<'static, Result<Vec<RawDocumentBuf>>>> {
         let _ = batch;
-        match self.run(database, artifact, None).await? {
+        match self.run(database, artifact.clone().into(), None).await? {
             (Reply::Documents(documents), _) => {
                 Ok(futures_util::stream::once(std::future::ready(Ok(documents))).boxed())
             }

@@ -153,7 +153,7 @@ async fn leave(driver: &dyn Driver, database: &str, key: &(String, String), prob
         many: false,
         upsert: true,
     };
-    driver.run(database, &MongoArtifact::new(SCANS, command), None).await.map(|_| ())
+    driver.run(database, MongoArtifact::new(SCANS, command).into(), None).await.map(|_| ())
 }
 
 /// The condition of a command that looks for documents.

@@ -303,10 +303,10 @@ impl Driver for Fake {
     async fn run(
         &self,
         _: &str,
-        artifact: &MongoArtifact,
+        artifact: Box<MongoArtifact>,
         session: Option<&dyn Transaction>,
     ) -> Result<(Reply, Option<u64>)> {
-        self.log.lock().unwrap().push((artifact.clone(), session.is_some()));
+        self.log.lock().unwrap().push(((*artifact).clone(), session.is_some()));
         let writes = matches!(
             artifact.command,
             Command::Delete { .. } | Command::Update { .. } | Command::Replace { .. }
@@ -316,7 +316,7 @@ impl Driver for Fake {
         {
             return Err(Error::conflict("write conflict").with_retry(forge_core::error::Retry::Transaction));
         }
-        Ok((self.reply(artifact), None))
+        Ok((self.reply(&artifact), None))
     }
     async fn explain(&self, _: &str, artifact: &MongoArtifact) -> Result<ExplainStep> {
         let collection = artifact.collection.clone();

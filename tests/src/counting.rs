@@ -114,10 +114,10 @@ impl Driver for Counting {
     async fn run(
         &self,
         database: &str,
-        artifact: &MongoArtifact,
+        artifact: Box<MongoArtifact>,
         session: Option<&dyn Transaction>,
     ) -> Result<(Reply, Option<u64>)> {
-        self.commands.lock().unwrap_or_else(PoisonError::into_inner).push(artifact.clone());
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner).push((*artifact).clone());
         self.inner.run(database, artifact, session).await
     }
 

@@ -251,7 +251,7 @@ pub fn temporary_folder() -> tempfile::TempDir {
 /// Sends one command through `driver`.
 pub async fn send(driver: &dyn Driver, database: &str, collection: &str, command: Command) -> Result<Reply> {
     let artifact = MongoArtifact::new(collection, command);
-    Ok(driver.run(database, &artifact, None).await?.0)
+    Ok(driver.run(database, artifact.into(), None).await?.0)
 }
 
 /// Inserts documents as they are.

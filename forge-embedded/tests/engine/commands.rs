@@ -21,7 +21,7 @@ async fn finds_filter_sort_page_and_project() {
     assert_eq!(find(&driver, doc! { "_id": 7.0 }).await.len(), 1, "numbers are equal whatever their type");
     assert!(find(&driver, doc! { "_id": { "$in": [] } }).await.is_empty());
     assert!(
-        documents(driver.run("db", &artifact("none", find_command(doc! {})), None).await.unwrap().0)
+        documents(driver.run("db", artifact("none", find_command(doc! {})), None).await.unwrap().0)
             .is_empty()
     );
 }
@@ -249,12 +249,12 @@ async fn a_failing_update_of_many_changes_none() {
 async fn databases_are_apart_and_can_be_dropped() {
     let driver = memory();
     for database in ["one", "two"] {
-        driver.run(database, &artifact("c", insert_command(&[doc! { "_id": 1 }])), None).await.unwrap();
+        driver.run(database, artifact("c", insert_command(&[doc! { "_id": 1 }])), None).await.unwrap();
     }
     driver.drop_database("one").await.unwrap();
     let all = artifact("c", find_command(doc! {}));
-    assert!(documents(driver.run("one", &all, None).await.unwrap().0).is_empty());
-    assert_eq!(documents(driver.run("two", &all, None).await.unwrap().0).len(), 1);
+    assert!(documents(driver.run("one", all.clone(), None).await.unwrap().0).is_empty());
+    assert_eq!(documents(driver.run("two", all.clone(), None).await.unwrap().0).len(), 1);
 }
 
 #[tokio::test]
@@ -265,7 +265,7 @@ async fn a_command_past_its_time_is_stopped() {
     insert(&driver, &rows).await;
     let mut command = artifact("c", find_command(doc! { "x": 1 }));
     command.options.max_time = Some(std::time::Duration::from_millis(1));
-    assert_eq!(driver.run("db", &command, None).await.unwrap_err().code(), ErrorCode::Timeout);
+    assert_eq!(driver.run("db", command.clone(), None).await.unwrap_err().code(), ErrorCode::Timeout);
 }
 
 /// A clock that moves on whenever it is looked at.

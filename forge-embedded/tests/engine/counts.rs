@@ -25,7 +25,7 @@ fn number(reply: Reply) -> u64 {
 
 /// Holds the count against the documents that there are.
 async fn check(driver: &EmbeddedDriver, session: Option<&dyn Transaction>, after: &str) -> u64 {
-    let answer = async |command| driver.run("db", &artifact("c", command), session).await.unwrap().0;
+    let answer = async |command| driver.run("db", artifact("c", command), session).await.unwrap().0;
     let found = documents(answer(find_command(doc! {})).await).len() as u64;
     assert_eq!(number(answer(count(None)).await), found, "after {after}");
     assert_eq!(number(answer(count(Some(3))).await), found.min(3), "after {after}, no further than 3");
@@ -122,7 +122,7 @@ async fn take(driver: &EmbeddedDriver, step: &Step) {
         Step::Together { steps, commit } => {
             let transaction = driver.begin("db").await.unwrap();
             for step in steps {
-                let _ = driver.run("db", &artifact("c", command(step)), Some(&*transaction)).await;
+                let _ = driver.run("db", artifact("c", command(step)), Some(&*transaction)).await;
                 check(driver, Some(&*transaction), &format!("{step:?} in a transaction")).await;
             }
             if *commit {

@@ -32,10 +32,10 @@ async fn crash_child() {
                     if i % 5 == 4 {
                         let transaction = driver.begin("db").await.unwrap();
                         let command = artifact("c", insert_command(&[row]));
-                        driver.run("db", &command, Some(&*transaction)).await.unwrap();
+                        driver.run("db", command.clone(), Some(&*transaction)).await.unwrap();
                         let bump =
                             artifact("c", update_command(doc! { "_id": id }, doc! { "$inc": { "n": 1 } }));
-                        driver.run("db", &bump, Some(&*transaction)).await.unwrap();
+                        driver.run("db", bump.clone(), Some(&*transaction)).await.unwrap();
                         transaction.commit().await.unwrap();
                     } else {
                         insert(&driver, &[row]).await;
@@ -111,14 +111,10 @@ async fn check_index(driver: &EmbeddedDriver, stored: &std::collections::HashSet
 async fn check_feed(driver: &EmbeddedDriver, documents: usize) {
     let transaction = driver.begin("db").await.unwrap();
     let touch = artifact("other", insert_command(&[doc! {}]));
-    driver.run("db", &touch, Some(&*transaction)).await.unwrap();
+    driver.run("db", touch.clone(), Some(&*transaction)).await.unwrap();
     let version = transaction.commit().await.unwrap().unwrap();
     let others = driver
-        .run(
-            "db",
-            &artifact("other", Command::Count { filter: doc! {}, limit: None, estimated: false }),
-            None,
-        )
+        .run("db", artifact("other", Command::Count { filter: doc! {}, limit: None, estimated: false }), None)
         .await;
     let Reply::Count(others) = others.unwrap().0 else { panic!() };
     assert_eq!(version, documents as u64 + others);

@@ -40,7 +40,7 @@ async fn what_changes_nothing_is_no_commit() {
     insert(&driver, &[doc! { "_id": 1, "n": 1 }]).await;
     let mut feed = driver.watch("db", None).await.unwrap();
     let same = artifact("c", update_command(doc! {}, doc! { "$set": { "n": 1 } }));
-    assert_eq!(driver.run("db", &same, None).await.unwrap().1, None);
+    assert_eq!(driver.run("db", same.clone(), None).await.unwrap().1, None);
     let transaction = driver.begin("db").await.unwrap();
     assert_eq!(transaction.commit().await.unwrap(), None);
     assert!(feed.next().now_or_never().is_none());
@@ -64,7 +64,7 @@ async fn feeds_of_databases_are_apart() {
     let mut feed = driver.watch("other", None).await.unwrap();
     insert(&driver, &[doc! { "_id": 1 }]).await;
     assert!(feed.next().now_or_never().is_none());
-    driver.run("other", &artifact("c", insert_command(&[doc! { "_id": 1 }])), None).await.unwrap();
+    driver.run("other", artifact("c", insert_command(&[doc! { "_id": 1 }])), None).await.unwrap();
     assert_eq!(next(&mut feed).await.version, 1);
 }
 

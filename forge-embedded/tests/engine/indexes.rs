@@ -485,7 +485,7 @@ async fn compare(
         let command =
             Command::Find { filter: filter.clone(), projection: None, sort: sort.clone(), skip: None, limit };
         let answer = |driver: EmbeddedDriver, command: Command, ordered: bool| async move {
-            let mut ids: Vec<i32> = documents(driver.run("db", &read(command), None).await.unwrap().0)
+            let mut ids: Vec<i32> = documents(driver.run("db", read(command), None).await.unwrap().0)
                 .iter()
                 .map(|document| document.get_i32("_id").unwrap())
                 .collect();
@@ -500,8 +500,8 @@ async fn compare(
         prop_assert_eq!(&found, &expected, "{} {:?} by {:?} over {:?}", filter, sort, plan, rows);
         let count = read(Command::Count { filter: filter.clone(), limit: None, estimated: false });
         let (expected, counted) = (
-            plain.run("db", &count, None).await.unwrap().0,
-            indexed.run("db", &count, None).await.unwrap().0,
+            plain.run("db", count.clone(), None).await.unwrap().0,
+            indexed.run("db", count.clone(), None).await.unwrap().0,
         );
         prop_assert_eq!(expected, counted, "{}", filter);
     }

@@ -22,7 +22,7 @@ async fn merge(driver: &EmbeddedDriver, stage: Document) -> forge_core::Result<(
 }
 
 async fn of(driver: &EmbeddedDriver, database: &str, collection: &str) -> Vec<Document> {
-    documents(driver.run(database, &artifact(collection, find_command(doc! {})), None).await.unwrap().0)
+    documents(driver.run(database, artifact(collection, find_command(doc! {})), None).await.unwrap().0)
 }
 
 /// `c` holds 1 and 2; `t` holds 2 and 3.
@@ -30,7 +30,7 @@ async fn filled() -> EmbeddedDriver {
     let driver = memory();
     insert(&driver, &[doc! { "_id": 1, "n": 1 }, doc! { "_id": 2, "n": 2, "new": true }]).await;
     let there = insert_command(&[doc! { "_id": 2, "n": 20, "old": true }, doc! { "_id": 3, "n": 30 }]);
-    driver.run("db", &artifact("t", there), None).await.unwrap();
+    driver.run("db", artifact("t", there), None).await.unwrap();
     driver
 }
 
@@ -112,7 +112,7 @@ async fn documents_meet_by_what_a_unique_index_holds() {
     let spec = doc! { "key": { "day": 1, "city": 1 }, "name": "meet", "unique": true };
     driver.create_index("db", "t", &spec).await.unwrap();
     let there = insert_command(&[doc! { "_id": "kept", "city": "A", "day": 1, "n": 1 }]);
-    driver.run("db", &artifact("t", there), None).await.unwrap();
+    driver.run("db", artifact("t", there), None).await.unwrap();
     insert(
         &driver,
         &[doc! { "_id": 7, "city": "A", "day": 1, "n": 5 }, doc! { "_id": 8, "city": "B", "day": 1 }],
@@ -188,7 +188,7 @@ async fn results_are_stored_last_and_outside_of_transactions() {
     }
     let transaction = driver.begin("db").await.unwrap();
     let write = artifact("c", Command::Aggregate { pipeline: vec![doc! { "$merge": "t" }] });
-    let error = driver.run("db", &write, Some(&*transaction)).await.unwrap_err();
+    let error = driver.run("db", write.clone(), Some(&*transaction)).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::BadRequest);
     transaction.abort().await.unwrap();
     driver.explain("db", &write).await.unwrap();

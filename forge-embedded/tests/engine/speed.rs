@@ -21,27 +21,27 @@ async fn measure(name: &str, driver: &EmbeddedDriver, singles: i32) {
         })
         .collect();
     let start = Instant::now();
-    for command in &commands {
+    for command in commands {
         driver.run("db", command, None).await.unwrap();
     }
     report("insert in batches of 10,000", 100_000, start);
     let commands: Vec<_> =
         (0..singles).map(|i| artifact("c", insert_command(&[row(1_000_000 + i)]))).collect();
     let start = Instant::now();
-    for command in &commands {
+    for command in commands {
         driver.run("db", command, None).await.unwrap();
     }
     report("insert one", singles, start);
     let commands: Vec<_> =
         (0..100_000).map(|i| artifact("c", find_command(doc! { "_id": i * 7_919 % 100_000 }))).collect();
     let start = Instant::now();
-    for command in &commands {
+    for command in commands {
         driver.run("db", command, None).await.unwrap();
     }
     report("find by id", 100_000, start);
     let commands: Vec<_> = (0..1_000).map(|i| artifact("c", find_command(doc! { "n": i }))).collect();
     let start = Instant::now();
-    for command in &commands {
+    for command in commands {
         driver.run("db", command, None).await.unwrap();
     }
     report("find 100 by index", 1_000, start);
@@ -53,7 +53,7 @@ async fn measure(name: &str, driver: &EmbeddedDriver, singles: i32) {
                 for i in 0..singles / 16 {
                     let command =
                         artifact("c", insert_command(&[doc! { "_id": format!("{task}-{i}"), "n": i }]));
-                    driver.run("db", &command, None).await.unwrap();
+                    driver.run("db", command.clone(), None).await.unwrap();
                 }
             })
         })

@@ -39,8 +39,8 @@ pub(crate) fn raw(document: &Document) -> RawDocumentBuf {
     RawDocumentBuf::try_from(document).unwrap()
 }
 
-pub(crate) fn artifact(collection: &str, command: Command) -> MongoArtifact {
-    MongoArtifact::new(collection, command)
+pub(crate) fn artifact(collection: &str, command: Command) -> Box<MongoArtifact> {
+    MongoArtifact::new(collection, command).into()
 }
 
 pub(crate) fn insert_command(documents: &[Document]) -> Command {
@@ -57,7 +57,7 @@ pub(crate) fn update_command(filter: Document, update: Document) -> Command {
 
 /// Runs a command on `db.c`.
 pub(crate) async fn run(driver: &EmbeddedDriver, command: Command) -> Result<Reply> {
-    Ok(driver.run("db", &artifact("c", command), None).await?.0)
+    Ok(driver.run("db", artifact("c", command), None).await?.0)
 }
 
 pub(crate) async fn insert(driver: &EmbeddedDriver, documents: &[Document]) -> Vec<(usize, WriteFailure)> {

@@ -10,7 +10,7 @@ async fn a_commit_shows_everything_at_once() {
     let transaction = driver.begin("db").await.unwrap();
     let inside = |command| {
         let (driver, transaction) = (driver.clone(), transaction.clone());
-        async move { driver.run("db", &artifact("c", command), Some(&*transaction)).await }
+        async move { driver.run("db", artifact("c", command), Some(&*transaction)).await }
     };
     inside(insert_command(&[doc! { "_id": 1, "n": 1 }])).await.unwrap();
     inside(update_command(doc! { "_id": 1 }, doc! { "$inc": { "n": 1 } })).await.unwrap();
@@ -28,7 +28,7 @@ async fn an_abort_or_a_drop_forgets_everything() {
     for drop_it in [false, true] {
         let transaction = driver.begin("db").await.unwrap();
         driver
-            .run("db", &artifact("new", insert_command(&[doc! { "_id": 1 }])), Some(&*transaction))
+            .run("db", artifact("new", insert_command(&[doc! { "_id": 1 }])), Some(&*transaction))
             .await
             .unwrap();
         if drop_it {
@@ -37,7 +37,7 @@ async fn an_abort_or_a_drop_forgets_everything() {
             transaction.abort().await.unwrap();
         }
         let all = artifact("new", find_command(doc! {}));
-        assert!(documents(driver.run("db", &all, None).await.unwrap().0).is_empty());
+        assert!(documents(driver.run("db", all.clone(), None).await.unwrap().0).is_empty());
     }
     insert(&driver, &[doc! { "_id": 1 }]).await;
     assert_eq!(ids(&driver, doc! {}).await, [1], "the writer is free again");
@@ -52,12 +52,12 @@ async fn a_failed_command_leaves_no_trace_and_the_transaction_goes_on() {
     let session = Some(&*transaction);
     // The first document gets the value, the second one cannot have it.
     let update = artifact("c", update_command(doc! { "_id": { "$gte": 2 } }, doc! { "$set": { "u": 9 } }));
-    let error = driver.run("db", &update, session).await.unwrap_err();
+    let error = driver.run("db", update.clone(), session).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::UniqueViolation);
     assert!(error.message().contains('u'));
     let all = artifact("c", find_command(doc! { "u": 9 }));
-    assert!(documents(driver.run("db", &all, session).await.unwrap().0).is_empty());
-    driver.run("db", &artifact("c", insert_command(&[doc! { "_id": 4, "u": 9 }])), session).await.unwrap();
+    assert!(documents(driver.run("db", all.clone(), session).await.unwrap().0).is_empty());
+    driver.run("db", artifact("c", insert_command(&[doc! { "_id": 4, "u": 9 }])), session).await.unwrap();
     transaction.commit().await.unwrap();
     assert_eq!(ids(&driver, doc! { "u": { "$in": [2, 3, 9] } }).await, [2, 3, 4]);
 }
@@ -66,7 +66,7 @@ async fn a_failed_command_leaves_no_trace_and_the_transaction_goes_on() {
 async fn transactions_of_another_engine_are_refused() {
     let (one, two) = (memory(), memory());
     let transaction = one.begin("db").await.unwrap();
-    let error = two.run("db", &artifact("c", find_command(doc! {})), Some(&*transaction)).await.unwrap_err();
+    let error = two.run("db", artifact("c", find_command(doc! {})), Some(&*transaction)).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::BadRequest);
 }
 
@@ -92,7 +92,7 @@ async fn queued_writes_are_all_answered_each_for_itself() {
             let driver = driver.clone();
             tokio::spawn(async move {
                 let command = artifact("c", insert_command(&[doc! { "_id": i, "u": i % 100 }]));
-                driver.run("db", &command, None).await.unwrap()
+                driver.run("db", command.clone(), None).await.unwrap()
             })
         })
         .collect();

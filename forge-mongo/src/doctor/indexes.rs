@@ -66,7 +66,7 @@ async fn unused(
     now: DateTime,
 ) -> Result<Vec<Finding>> {
     let stats = Command::Aggregate { pipeline: vec![doc! { "$indexStats": {} }] };
-    let documents = match driver.run(database, &MongoArtifact::new(collection, stats), None).await {
+    let documents = match driver.run(database, MongoArtifact::new(collection, stats).into(), None).await {
         Ok((Reply::Documents(documents), _)) => documents,
         Ok(_) => return Ok(Vec::new()),
         Err(error) if is_forbidden(error.code()) => return Ok(Vec::new()),

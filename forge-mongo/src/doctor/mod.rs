@@ -119,7 +119,7 @@ async fn seen(
     findings.extend(scans.findings());
     let find =
         Command::Find { filter: Document::new(), projection: None, sort: None, skip: None, limit: Some(500) };
-    let answer = driver.run(database, &MongoArtifact::new(SCANS, find), None).await;
+    let answer = driver.run(database, MongoArtifact::new(SCANS, find).into(), None).await;
     let documents = match answer {
         Ok((Reply::Documents(documents), _)) => documents,
         Ok(_) => return Ok(()),

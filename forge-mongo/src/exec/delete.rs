@@ -67,11 +67,12 @@ impl Run<'_> {
         } else {
             compile::delete(model, filter, many, returning)?
         };
-        match self.send(&artifact).await? {
+        let asked = artifact.command.name();
+        match self.send(artifact.into()).await? {
             Reply::Deleted(count) => Ok((count, None)),
             Reply::Updated { modified, .. } => Ok((modified, None)),
             Reply::Document(document) => Ok((document.is_some().into(), document)),
-            other => Err(unexpected(&artifact, &other)),
+            other => Err(unexpected(asked, &other)),
         }
     }
 }

@@ -29,10 +29,14 @@ impl<'a> Run<'a> {
     /// futures are what a read that waits for a server costs.
     pub(super) fn plain_rows(self, select: &Select) -> BoxFuture<'a, Result<Outcome>> {
         match self.plain(select) {
-            Ok(artifact) => async move {
-                Ok(Outcome::Rows(Rows { documents: self.documents(&artifact).await?, included: Vec::new() }))
+            Ok(artifact) => {
+                let artifact = Box::new(artifact);
+                async move {
+                    let documents = self.documents(artifact).await?;
+                    Ok(Outcome::Rows(Rows { documents, included: Vec::new() }))
+                }
+                .boxed()
             }
-            .boxed(),
             Err(error) => ready(Err(error)).boxed(),
         }
     }
@@ -42,7 +46,7 @@ impl Run<'_> {
     /// The documents that `select` asks for, with everything it includes.
     pub(super) async fn rows(&self, mut select: Select) -> Result<Rows> {
         let (artifact, recorded) = self.prepared(&mut select).await?;
-        let documents = self.documents(&artifact).await?;
+        let documents = self.documents(artifact.into()).await?;
         if let Some(number) = recorded {
             self.narrow(number, &select, &documents);
         }
@@ -114,7 +118,7 @@ impl Run<'_> {
                 ..Select::new(model)
             };
             self.record(&model, &select.filter);
-            links.extend(self.documents(&compile::select(&select)?).await?);
+            links.extend(self.documents(compile::select(&select)?.into()).await?);
         }
         Ok(links)
     }
@@ -167,7 +171,7 @@ impl Run<'_> {
                 ..Select::new(wanted.model)
             };
             self.record_under(&select.options, &select.model, &select.filter);
-            let found = self.documents(&of_level(select, &joined, window(relation, wanted))?).await?;
+            let found = self.documents(of_level(select, &joined, window(relation, wanted))?.into()).await?;
             if documents.is_empty() { documents = found } else { documents.extend(found) }
         }
         if mixed {
@@ -207,7 +211,7 @@ impl Run<'_> {
                 true => counted(&own)?,
                 false => compile::after(&joined, counted(&Filter::All)?)?,
             };
-            for document in self.documents(&artifact).await? {
+            for document in self.documents(artifact.into()).await? {
                 let count = document.get("n")?.and_then(order::as_f64).unwrap_or(0.0);
                 let key = document.get("_id")?.map(Bson::try_from).transpose()?;
                 counts.push((key.unwrap_or(Bson::Null), count as u64));

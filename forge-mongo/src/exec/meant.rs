@@ -37,7 +37,7 @@ impl Run<'_> {
         joined: &Joined,
         sort: &[SortKey],
     ) -> Result<Option<Bson>> {
-        let found = self.documents(&compile::ids_joined(&model, joined, sort, 1)?).await?;
+        let found = self.documents(compile::ids_joined(&model, joined, sort, 1)?.into()).await?;
         Ok(distinct(&found, "_id")?.pop())
     }
 
@@ -70,7 +70,10 @@ impl Run<'_> {
         let filter = joined.filter.clone().unwrap_or(Filter::All).and(also);
         let page = Joined { filter: Some(filter), lookups: joined.lookups.clone() };
         let by_id = [SortKey { path: "_id".into(), descending: false }];
-        distinct(&self.documents(&compile::ids_joined(&model, &page, &by_id, limit as u64)?).await?, "_id")
+        distinct(
+            &self.documents(compile::ids_joined(&model, &page, &by_id, limit as u64)?.into()).await?,
+            "_id",
+        )
     }
 }
 

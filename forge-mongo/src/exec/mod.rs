@@ -254,12 +254,12 @@ impl<'a> Run<'a> {
         op.filter = joined.own();
         self.record_under(&op.options, &op.model, &op.filter);
         if joined.lookups.is_empty() {
-            return Ok(Outcome::Count(self.count(&compile::count(&op)?).await?));
+            return Ok(Outcome::Count(self.count(compile::count(&op)?.into()).await?));
         }
         if op.limit == Some(0) {
             return Ok(Outcome::Count(0));
         }
-        let found = self.documents(&compile::count_joined(&op, &joined)?).await?;
+        let found = self.documents(compile::count_joined(&op, &joined)?.into()).await?;
         Ok(number_of(&found))
     }
 
@@ -270,20 +270,21 @@ impl<'a> Run<'a> {
         if op.counted {
             let found = match op.limit {
                 Some(0) => Vec::new(),
-                _ => self.documents(&compile::distinct_joined(&op, &joined)?).await?,
+                _ => self.documents(compile::distinct_joined(&op, &joined)?.into()).await?,
             };
             return Ok(number_of(&found));
         }
         if !joined.lookups.is_empty() && op.limit != Some(0) {
-            let found = self.documents(&compile::distinct_joined(&op, &joined)?).await?;
+            let found = self.documents(compile::distinct_joined(&op, &joined)?.into()).await?;
             let value = |row: &RawDocumentBuf| Ok(row.get("_id")?.map_or(Ok(Bson::Null), Bson::try_from)?);
             let values = found.iter().map(value).collect::<Result<_>>()?;
             return Ok(Outcome::Values(window(in_bson_order(values)?, &op)));
         }
         let artifact = compile::distinct(&op)?;
-        match self.send(&artifact).await? {
+        let asked = artifact.command.name();
+        match self.send(artifact.into()).await? {
             Reply::Values(values) => Ok(Outcome::Values(window(in_bson_order(values)?, &op))),
-            other => Err(unexpected(&artifact, &other)),
+            other => Err(unexpected(asked, &other)),
         }
     }
 
@@ -296,7 +297,7 @@ impl<'a> Run<'a> {
             [] => compile::group(&op)?,
             _ => compile::group_joined(op, &joined)?,
         };
-        let documents = self.documents(&artifact).await?;
+        let documents = self.documents(artifact.into()).await?;
         if counted {
             return Ok(number_of(&documents));
         }

@@ -1,24 +1,30 @@
 //! Commands with somebody looking on: spans, and events for hooks and the log of slow commands.
 
-use forge_core::error::ErrorCode;
 use forge_core::observe::{CommandEvent, Observers, TARGET};
 use forge_core::{Error, Result};
 use tracing::{Instrument, Level, Span, field};
 
 use super::run::Run;
 use super::shape::shape;
-use crate::artifact::{MongoArtifact, Reply};
+use crate::artifact::{Command, MongoArtifact, Reply};
 
 impl Run<'_> {
     /// Sends a command as [`send`](Run::send) does, and tells about it.
     pub(super) async fn observed(
         &self,
         observers: &Observers,
-        artifact: &MongoArtifact,
+        artifact: Box<MongoArtifact>,
     ) -> Result<(Reply, Option<u64>)> {
         let session = self.exec.transaction.as_deref();
+        let told = match &artifact.command {
+            // By their number alone: documents would cost more to keep than to tell.
+            Command::Insert { .. } => Told::Shape(shape(&artifact)),
+            _ => Told::Command(artifact.clone()),
+        };
+        let watched = Watched { span: self.span(&artifact), name: artifact.command.name(), told };
+        let collection = artifact.collection.clone();
         let running = self.driver.run(self.database(), artifact, session);
-        self.watched(observers, artifact, running, |(reply, _)| Some(rows(reply))).await
+        self.watched(observers, (&collection, watched), running, |(reply, _)| Some(rows(reply))).await
     }
 
     /// Opens a stream, and tells about it.
@@ -27,20 +33,19 @@ impl Run<'_> {
         artifact: &MongoArtifact,
         opening: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        match &self.exec.observers {
-            Some(observers) => self.watched(observers, artifact, opening, |_| None).await,
-            None => opening.await,
-        }
+        let Some(observers) = &self.exec.observers else { return opening.await };
+        let told = Told::Command(artifact.clone().into());
+        let watched = Watched { span: self.span(artifact), name: artifact.command.name(), told };
+        self.watched(observers, (&artifact.collection, watched), opening, |_| None).await
     }
 
     async fn watched<T>(
         &self,
         observers: &Observers,
-        artifact: &MongoArtifact,
+        (collection, Watched { span, name, told }): (&str, Watched),
         running: impl Future<Output = Result<T>>,
         rows: impl Fn(&T) -> Option<u64>,
     ) -> Result<T> {
-        let span = self.span(artifact);
         let begun = observers.clock();
         let answer = running.instrument(span.clone()).await;
         let duration = observers.clock().saturating_sub(begun);
@@ -53,26 +58,15 @@ impl Run<'_> {
             span.record("db.response.status_code", code);
         }
         if observers.wants(duration) {
-            self.report(observers, artifact, duration, outcome);
+            observers.report(&CommandEvent::new(
+                (self.database(), collection),
+                (name, &told.shape()),
+                duration,
+                outcome,
+                self.exec.transaction.is_some(),
+            ));
         }
         answer
-    }
-
-    fn report(
-        &self,
-        observers: &Observers,
-        artifact: &MongoArtifact,
-        duration: std::time::Duration,
-        outcome: Result<Option<u64>, ErrorCode>,
-    ) {
-        let shape = shape(artifact);
-        observers.report(&CommandEvent::new(
-            (self.database(), &artifact.collection),
-            (artifact.command.name(), &shape),
-            duration,
-            outcome,
-            self.exec.transaction.is_some(),
-        ));
     }
 
     /// A span with the names of OpenTelemetry's conventions for database clients.
@@ -95,6 +89,29 @@ impl Run<'_> {
             db.response.status_code = field::Empty,
             "error.type" = field::Empty,
         )
+    }
+}
+
+/// A command that somebody looks at.
+struct Watched {
+    span: Span,
+    name: &'static str,
+    told: Told,
+}
+
+/// What is told of a command once it is over.
+enum Told {
+    Shape(String),
+    /// Its shape, once somebody wants it.
+    Command(Box<MongoArtifact>),
+}
+
+impl Told {
+    fn shape(self) -> String {
+        match self {
+            Told::Shape(shape) => shape,
+            Told::Command(artifact) => shape(&artifact),
+        }
     }
 }
 

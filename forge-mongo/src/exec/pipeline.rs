@@ -20,7 +20,7 @@ impl Run<'_> {
             }
         }
         self.record_source(&op.options, &op.source);
-        let documents = self.documents(&compile::pipeline(&op)?).await?;
+        let documents = self.documents(compile::pipeline(&op)?.into()).await?;
         Ok(Outcome::Rows(Rows { documents, included: Vec::new() }))
     }
 

@@ -37,7 +37,7 @@ impl<'a> Run<'a> {
     }
 
     /// Runs a command as far as the policies allow.
-    pub(super) async fn guarded(&self, artifact: &MongoArtifact) -> Result<Reply> {
+    pub(super) async fn guarded(&self, artifact: Box<MongoArtifact>) -> Result<Reply> {
         let guarded = self.catalog.by_collection(&artifact.collection).filter(|model| model.policy.is_some());
         match (&artifact.command, guarded) {
             (Command::Insert { documents, .. }, Some(model)) => {
@@ -49,14 +49,13 @@ impl<'a> Run<'a> {
             (Command::Insert { .. }, None) => self.dispatch(artifact).await,
             (command, model) if writes(command) => {
                 let Some(model) = model else { return self.dispatch(artifact).await };
-                let artifact = artifact.clone();
                 self.atomically(|run| {
                     let artifact = artifact.clone();
-                    async move { run.checked(model, artifact).await }.boxed()
+                    async move { run.checked(model, *artifact).await }.boxed()
                 })
                 .await
             }
-            _ => self.dispatch(&self.readable(artifact.clone()).await?).await,
+            _ => self.dispatch(self.readable(*artifact).await?.into()).await,
         }
     }
 
@@ -118,8 +117,8 @@ impl<'a> Run<'a> {
         let before = self.targets(model, &artifact).await?;
         if before.is_empty() {
             return match upserts(&artifact.command) {
-                true => self.checked_upsert(model, &artifact).await,
-                false => self.dispatch(&only(artifact, &compile::nothing())).await,
+                true => self.checked_upsert(model, artifact).await,
+                false => self.dispatch(only(artifact, &compile::nothing()).into()).await,
             };
         }
         let ids = before.iter().map(|document| id_of(document)).collect::<Result<Vec<_>>>()?;
@@ -133,7 +132,7 @@ impl<'a> Run<'a> {
             for document in &before {
                 self.exec.policy.check(model, Some(document), None)?;
             }
-            return self.dispatch(&write).await;
+            return self.dispatch(write.into()).await;
         }
         if self.exec.transaction.is_none() {
             return Err(Error::unsupported(format!(
@@ -142,7 +141,7 @@ impl<'a> Run<'a> {
                 model.name
             )));
         }
-        let reply = self.dispatch(&write).await?;
+        let reply = self.dispatch(write.into()).await?;
         let after = self.found(collection, condition, None, 0).await?;
         self.compare(model, &before, &after).inspect_err(|error| self.undo(error))?;
         Ok(reply)
@@ -187,9 +186,9 @@ impl<'a> Run<'a> {
             collection,
             Command::Find { filter, projection: None, sort, skip: None, limit },
         );
-        match self.dispatch(&find).await? {
+        match self.dispatch(find.into()).await? {
             Reply::Documents(documents) => Ok(documents),
-            other => Err(unexpected(&find, &other)),
+            other => Err(unexpected("find", &other)),
         }
     }
 
@@ -207,7 +206,7 @@ impl<'a> Run<'a> {
     }
 
     /// A write that finds nothing to change and would insert.
-    async fn checked_upsert(&self, model: &ModelDef, artifact: &MongoArtifact) -> Result<Reply> {
+    async fn checked_upsert(&self, model: &ModelDef, artifact: MongoArtifact) -> Result<Reply> {
         let (Command::Update { filter, update, .. } | Command::FindOneAndUpdate { filter, update, .. }) =
             &artifact.command
         else {
@@ -216,7 +215,7 @@ impl<'a> Run<'a> {
         if !self.found(artifact.collection.clone(), filter.clone(), None, 1).await?.is_empty() {
             return Err(Error::forbidden(format!("this {} is not the caller's to change", model.name)));
         }
-        let reply = self.dispatch(artifact).await?;
+        let reply = self.dispatch(artifact.clone().into()).await?;
         let id = match &reply {
             Reply::Updated { upserted: Some(id), .. } => Some(id.clone()),
             Reply::Document(Some(document)) => Some(id_of(document)?),
@@ -256,7 +255,7 @@ impl<'a> Run<'a> {
                 return Err(Error::unsupported("this delete cannot be shown to a policy"));
             };
             let delete = MongoArtifact::new(found.collection, Command::Delete { filter, many: op.many });
-            let scoped = super::tenant::scoped(self.catalog, &self.exec.tenant, &delete)?.into_owned();
+            let scoped = super::tenant::scoped(self.catalog, &self.exec.tenant, delete)?;
             let before = self.targets(&model, &scoped).await?;
             let mut ids = Vec::with_capacity(before.len());
             for document in &before {

@@ -40,7 +40,7 @@ pub(super) async fn refresh(run: &Run<'_>, view: ModelRef) -> Result<()> {
 fn stages(run: &Run<'_>, view: &ViewDef) -> Result<Vec<Document>> {
     let pipeline = compile::view(view)?;
     let artifact = MongoArtifact::new((view.source)().collection, Command::Aggregate { pipeline });
-    match tenant::scoped(run.catalog, &run.exec.tenant, &artifact)?.into_owned().command {
+    match tenant::scoped(run.catalog, &run.exec.tenant, artifact)?.command {
         Command::Aggregate { pipeline } => Ok(pipeline),
         other => Err(Error::internal(format!("{} is no pipeline", other.name()))),
     }

@@ -182,7 +182,7 @@ impl Run<'_> {
             Some(filter) if wanted.lookups.is_empty() => keys_of(relation, target, filter.clone(), limit)?,
             _ => (compile::keys_joined(target.0.collection, relation.foreign, wanted, limit)?, "_id"),
         };
-        let keys = distinct(&self.resolving(relation).documents(&artifact).await?, path)?;
+        let keys = distinct(&self.resolving(relation).documents(artifact.into()).await?, path)?;
         Ok((keys.len() <= most).then_some(keys))
     }
 }
@@ -203,7 +203,7 @@ impl Run<'_> {
         let filter = visible(&between, Filter::Field(through.foreign.into(), Predicate::In(keys)));
         self.record(&between, &filter);
         let artifact = compile::group(&distinct_keys(between, filter, through.local, most as u64 + 1))?;
-        let keys = distinct(&self.documents(&artifact).await?, "k0")?;
+        let keys = distinct(&self.documents(artifact.into()).await?, "k0")?;
         Ok((keys.len() <= most).then_some(keys))
     }
 }

@@ -25,10 +25,11 @@ impl Run<'_> {
             let filter = op.filter.clone().and(unchanged(op.model.0, &before)?);
             let write = Replace { filter, document: replacement.clone(), ..op.clone() };
             let artifact = compile::replace(&write)?;
-            match self.send(&artifact).await? {
+            let asked = artifact.command.name();
+            match self.send(artifact.into()).await? {
                 Reply::Updated { matched: 0, .. } => backoff(attempt).await,
                 Reply::Updated { .. } => return Ok(replaced(Some(with_id(&before, &replacement)?))),
-                other => return Err(unexpected(&artifact, &other)),
+                other => return Err(unexpected(asked, &other)),
             }
         }
         Err(Error::conflict(format!("others keep changing this {}; try again", op.model.name)))
@@ -43,7 +44,7 @@ impl Run<'_> {
             projection: Projection::Only(paths),
             ..Select::new(op.model)
         };
-        Ok(self.documents(&compile::select(&select)?).await?.into_iter().next())
+        Ok(self.documents(compile::select(&select)?.into()).await?.into_iter().next())
     }
 }
 

@@ -134,32 +134,32 @@ impl<'a> Run<'a> {
     }
 
     /// Runs a command; one that cannot find anything is answered without.
-    pub(super) async fn send(&self, artifact: &MongoArtifact) -> Result<Reply> {
+    pub(super) async fn send(&self, artifact: Box<MongoArtifact>) -> Result<Reply> {
         if self.catalog.has_tenants() || self.asks_policies() {
             return self.send_scoped(artifact).boxed().await;
         }
         self.dispatch(artifact).await
     }
 
-    async fn send_scoped(&self, artifact: &MongoArtifact) -> Result<Reply> {
-        let artifact = &*tenant::scoped(self.catalog, &self.exec.tenant, artifact)?;
+    async fn send_scoped(&self, artifact: Box<MongoArtifact>) -> Result<Reply> {
+        let artifact = Box::new(tenant::scoped(self.catalog, &self.exec.tenant, *artifact)?);
         if self.asks_policies() { self.guarded(artifact).await } else { self.dispatch(artifact).await }
     }
 
     /// Runs a command as it is.
-    pub(super) async fn dispatch(&self, artifact: &MongoArtifact) -> Result<Reply> {
+    pub(super) async fn dispatch(&self, artifact: Box<MongoArtifact>) -> Result<Reply> {
         if let Some(reply) = answer_without_asking(&artifact.command) {
             return Ok(reply);
         }
         if let Some(steps) = self.steps {
-            let mut step = self.driver.explain(self.database(), artifact).await?;
+            let mut step = self.driver.explain(self.database(), &artifact).await?;
             step.purpose = self.purpose.map(|(verb, relation)| format!("{verb} {relation}"));
             step.depth = self.depth;
             steps.lock().unwrap_or_else(PoisonError::into_inner).push(step);
         }
         if let Some(scans) = self.scans {
-            let shape = super::shape::shape(artifact);
-            scans.look(self.driver, self.database(), self.catalog, artifact, shape).boxed().await;
+            let shape = super::shape::shape(&artifact);
+            scans.look(self.driver, self.database(), self.catalog, &artifact, shape).boxed().await;
         }
         let answer = match &self.exec.observers {
             Some(observers) => self.observed(observers, artifact).boxed().await,
@@ -190,17 +190,19 @@ impl<'a> Run<'a> {
             .with_source(error)
     }
 
-    pub(super) async fn documents(&self, artifact: &MongoArtifact) -> Result<Vec<RawDocumentBuf>> {
+    pub(super) async fn documents(&self, artifact: Box<MongoArtifact>) -> Result<Vec<RawDocumentBuf>> {
+        let asked = artifact.command.name();
         match self.send(artifact).await? {
             Reply::Documents(documents) => Ok(documents),
-            other => Err(unexpected(artifact, &other)),
+            other => Err(unexpected(asked, &other)),
         }
     }
 
-    pub(super) async fn count(&self, artifact: &MongoArtifact) -> Result<u64> {
+    pub(super) async fn count(&self, artifact: Box<MongoArtifact>) -> Result<u64> {
+        let asked = artifact.command.name();
         match self.send(artifact).await? {
             Reply::Count(count) => Ok(count),
-            other => Err(unexpected(artifact, &other)),
+            other => Err(unexpected(asked, &other)),
         }
     }
 }
@@ -221,8 +223,8 @@ fn window(select: &Select, documents: &[RawDocumentBuf]) -> Option<Window> {
     Some(Window::new(sort, documents.last()?))
 }
 
-/// The answer of a driver that does not fit the command.
-pub(super) fn unexpected(artifact: &MongoArtifact, reply: &Reply) -> Error {
+/// The answer of a driver that does not fit the command `asked`.
+pub(super) fn unexpected(asked: &str, reply: &Reply) -> Error {
     let kind = match reply {
         Reply::Documents(_) => "documents",
         Reply::Count(_) => "a count",
@@ -232,11 +234,7 @@ pub(super) fn unexpected(artifact: &MongoArtifact, reply: &Reply) -> Error {
         Reply::Deleted(_) => "a delete",
         Reply::Document(_) => "one document",
     };
-    Error::internal(format!(
-        "the driver answered {} on {} with {kind}",
-        artifact.command.name(),
-        artifact.collection
-    ))
+    Error::internal(format!("the driver answered {asked} with {kind}"))
 }
 
 fn answer_without_asking(command: &Command) -> Option<Reply> {

@@ -38,7 +38,7 @@ pub(super) async fn open(
         return Ok(stream::once(std::future::ready(Ok(rows))).boxed());
     }
     let (artifact, _) = run.prepared(&mut select).await?;
-    let artifact = tenant::scoped(&catalog, &exec.tenant, &artifact)?.into_owned();
+    let artifact = tenant::scoped(&catalog, &exec.tenant, artifact)?;
     let artifact = if run.asks_policies() { run.readable(artifact).await? } else { artifact };
     if run.nothing_to_ask(&artifact) {
         return Ok(stream::empty().boxed());

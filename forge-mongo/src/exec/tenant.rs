@@ -1,7 +1,5 @@
 //! The last door before the driver: commands on collections of tenants are narrowed to one tenant, whatever built them.
 
-use std::borrow::Cow;
-
 use bson::{Bson, Document, doc};
 use forge_core::model::ModelDef;
 use forge_core::tenant::{TenantScope, foreign};
@@ -14,13 +12,13 @@ use crate::artifact::{Command, Modification, MongoArtifact};
 ///
 /// # Errors
 /// `internal` where a collection of tenants is used for none; `forbidden` where a document would change hands.
-pub(super) fn scoped<'a>(
+pub(super) fn scoped(
     catalog: &Catalog,
     scope: &TenantScope,
-    artifact: &'a MongoArtifact,
-) -> Result<Cow<'a, MongoArtifact>> {
+    artifact: MongoArtifact,
+) -> Result<MongoArtifact> {
     if !catalog.has_tenants() {
-        return Ok(Cow::Borrowed(artifact));
+        return Ok(artifact);
     }
     let guard = Guard { catalog, scope };
     let model = catalog
@@ -32,13 +30,13 @@ pub(super) fn scoped<'a>(
                 Narrowing { condition: &|collection| guard.condition(collection), refusal: foreign_target };
             Command::Aggregate { pipeline: narrowing.pipeline(&artifact.collection, pipeline)? }
         }
-        (_, None) => return Ok(Cow::Borrowed(artifact)),
+        (_, None) => return Ok(artifact),
         (command, Some(model)) => match guard.command(model, command.clone())? {
             Some(command) => command,
-            None => return Ok(Cow::Borrowed(artifact)),
+            None => return Ok(artifact),
         },
     };
-    Ok(Cow::Owned(MongoArtifact { command, ..artifact.clone() }))
+    Ok(MongoArtifact { command, ..artifact })
 }
 
 /// The paths of a unique index that callers know: the tenant goes without saying.
@@ -149,7 +147,7 @@ mod tests {
 
     fn send(collection: &str, command: Command) -> Result<Command> {
         let artifact = MongoArtifact::new(collection, command);
-        scoped(&catalog(), &one(), &artifact).map(|artifact| artifact.into_owned().command)
+        scoped(&catalog(), &one(), artifact).map(|artifact| artifact.command)
     }
 
     fn stages(collection: &str, pipeline: Vec<Document>) -> Vec<Document> {
@@ -242,11 +240,11 @@ mod tests {
     fn without_a_tenant_nothing_is_sent() {
         let find = Command::Find { filter: doc! {}, projection: None, sort: None, skip: None, limit: None };
         let artifact = MongoArtifact::new("notes", find);
-        let error = scoped(&catalog(), &TenantScope::Unset, &artifact).unwrap_err();
+        let error = scoped(&catalog(), &TenantScope::Unset, artifact.clone()).unwrap_err();
         assert!(error.message().contains("Note belongs to tenants"), "{error}");
-        assert!(matches!(scoped(&catalog(), &TenantScope::Across, &artifact), Ok(Cow::Borrowed(_))));
+        assert_eq!(scoped(&catalog(), &TenantScope::Across, artifact.clone()).unwrap(), artifact);
         let lookup = doc! { "$lookup": { "from": "notes", "as": "n", "pipeline": [] } };
         let artifact = MongoArtifact::new("boards", Command::Aggregate { pipeline: vec![lookup] });
-        assert!(scoped(&catalog(), &TenantScope::Unset, &artifact).is_err());
+        assert!(scoped(&catalog(), &TenantScope::Unset, artifact).is_err());
     }
 }

@@ -9,7 +9,7 @@ use futures_util::future::{BoxFuture, ready};
 
 use super::meant::{PAGE, these};
 use super::run::{Run, unexpected};
-use crate::artifact::{Command, DUPLICATE_KEY, MongoArtifact, Reply, WriteFailure};
+use crate::artifact::{Command, DUPLICATE_KEY, Reply, WriteFailure};
 use crate::compile::{self, Joined};
 use crate::faults;
 
@@ -37,9 +37,10 @@ impl<'a> Run<'a> {
         for documents in batches(op.documents) {
             let size = documents.len();
             let artifact = compile::artifact(&model, Command::Insert { documents, ordered });
-            let failures = match self.send(&artifact).await? {
+            let asked = artifact.command.name();
+            let failures = match self.send(artifact.into()).await? {
                 Reply::Inserted { failures } => failures,
-                other => return Err(unexpected(&artifact, &other)),
+                other => return Err(unexpected(asked, &other)),
             };
             for (position, failure) in failures {
                 if ordered || failure.code != DUPLICATE_KEY {
@@ -56,13 +57,16 @@ impl<'a> Run<'a> {
     /// before there is a future, which is small then.
     pub(super) fn plain_update(self, op: &Update) -> BoxFuture<'a, Result<Outcome>> {
         match self.check_text(&op.filter).and_then(|()| compile::update(op)) {
-            Ok(artifact) => async move {
-                match self.send(&artifact).await? {
-                    Reply::Document(document) => Ok(found(document)),
-                    reply => written(&artifact, reply),
+            Ok(artifact) => {
+                let (asked, artifact) = (artifact.command.name(), Box::new(artifact));
+                async move {
+                    match self.send(artifact).await? {
+                        Reply::Document(document) => Ok(found(document)),
+                        reply => written(asked, reply),
+                    }
                 }
+                .boxed()
             }
-            .boxed(),
             Err(error) => ready(Err(error)).boxed(),
         }
     }
@@ -94,9 +98,10 @@ impl<'a> Run<'a> {
             return self.upsert_by_id(op).await;
         }
         let artifact = compile::update(&op)?;
-        match self.send(&artifact).await? {
+        let asked = artifact.command.name();
+        match self.send(artifact.into()).await? {
             Reply::Document(document) => Ok(returned(&op, document)),
-            reply => written(&artifact, reply),
+            reply => written(asked, reply),
         }
     }
 
@@ -127,9 +132,9 @@ impl<'a> Run<'a> {
             };
             let update = Update { filter: these(&ids, &joined), ..op.clone() };
             let artifact = compile::update(&update)?;
-            let reply = self.send(&artifact).await?;
-            if let Outcome::Written { matched: more, changed: more_changed, .. } = written(&artifact, reply)?
-            {
+            let asked = artifact.command.name();
+            let reply = self.send(artifact.into()).await?;
+            if let Outcome::Written { matched: more, changed: more_changed, .. } = written(asked, reply)? {
                 matched += more;
                 changed += more_changed;
             }
@@ -142,11 +147,12 @@ impl<'a> Run<'a> {
     async fn upsert_by_id(&self, op: Update) -> Result<Outcome> {
         let counted = Update { returning: Returning::Nothing, ..op };
         let artifact = compile::update(&counted)?;
-        let reply = self.send(&artifact).await?;
-        let mut outcome = written(&artifact, reply)?;
+        let asked = artifact.command.name();
+        let reply = self.send(artifact.into()).await?;
+        let mut outcome = written(asked, reply)?;
         let select =
             Select { filter: id_condition(&counted.filter), limit: Some(1), ..Select::new(counted.model) };
-        let found = self.documents(&compile::select(&select)?).await?;
+        let found = self.documents(compile::select(&select)?.into()).await?;
         if let Outcome::Written { document, .. } = &mut outcome {
             *document = found.into_iter().next();
         }
@@ -166,7 +172,7 @@ fn id_condition(filter: &Filter) -> Filter {
     }
 }
 
-fn written(artifact: &MongoArtifact, reply: Reply) -> Result<Outcome> {
+fn written(asked: &str, reply: Reply) -> Result<Outcome> {
     let nothing_changed =
         |matched, document| Outcome::Written { matched, changed: 0, upserted: false, document };
     Ok(match reply {
@@ -175,7 +181,7 @@ fn written(artifact: &MongoArtifact, reply: Reply) -> Result<Outcome> {
         }
         Reply::Count(count) => nothing_changed(count, None),
         Reply::Documents(mut documents) => nothing_changed(documents.len() as u64, documents.pop()),
-        other => return Err(unexpected(artifact, &other)),
+        other => return Err(unexpected(asked, &other)),
     })
 }
 

@@ -105,7 +105,7 @@ impl Driver for OfficialDriver {
     async fn run(
         &self,
         database: &str,
-        artifact: &MongoArtifact,
+        artifact: Box<MongoArtifact>,
         session: Option<&dyn Transaction>,
     ) -> Result<(Reply, Option<u64>)> {
         // Versions of commits come with the change stream: answers to writes do not carry them.

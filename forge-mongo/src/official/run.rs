@@ -2,6 +2,7 @@
 
 use bson::{Document, RawBsonRef, RawDocumentBuf};
 use forge_core::adapter::Transaction;
+use forge_core::ir::ReadOptions;
 use forge_core::{Error, Result};
 use futures_util::future::{BoxFuture, ready};
 use futures_util::{FutureExt, Stream, StreamExt};
@@ -67,13 +68,13 @@ macro_rules! shape {
     ($action:expr, $projection:ident, $sort:ident, $skip:ident, $options:expr) => {{
         let mut action = with_options!($action, $options);
         if let Some(projection) = $projection {
-            action = action.projection(projection.clone());
+            action = action.projection(projection);
         }
         if let Some(sort) = $sort {
-            action = action.sort(sort.clone());
+            action = action.sort(sort);
         }
         if let Some(skip) = $skip {
-            action = action.skip(*skip);
+            action = action.skip(skip);
         }
         action
     }};
@@ -91,20 +92,18 @@ pub(super) use shape;
 
 type Documents = Collection<RawDocumentBuf>;
 
-fn modification(update: &Modification) -> (UpdateModifications, Vec<Document>) {
+fn modification(update: Modification) -> (UpdateModifications, Vec<Document>) {
     match update {
-        Modification::Operators(operators) => (operators.clone().into(), Vec::new()),
-        Modification::Elements { operators, array_filters } => {
-            (operators.clone().into(), array_filters.clone())
-        }
-        Modification::Pipeline(stages) => (stages.clone().into(), Vec::new()),
+        Modification::Operators(operators) => (operators.into(), Vec::new()),
+        Modification::Elements { operators, array_filters } => (operators.into(), array_filters),
+        Modification::Pipeline(stages) => (stages.into(), Vec::new()),
     }
 }
 
 pub(super) async fn run(
     driver: &OfficialDriver,
     database: &str,
-    artifact: &MongoArtifact,
+    artifact: Box<MongoArtifact>,
     transaction: Option<&dyn Transaction>,
 ) -> Result<Reply> {
     let collection = driver.collection(database, &artifact.collection);
@@ -112,7 +111,7 @@ pub(super) async fn run(
         Some(transaction) => Some(Session::of(transaction).await?),
         None => None,
     };
-    let done = command(&collection, artifact, guard.as_deref_mut()).await;
+    let done = command(&collection, *artifact, guard.as_deref_mut()).await;
     // What follows asks the server outside of the transaction, which has failed.
     drop(guard);
     let error = match done {
@@ -127,74 +126,69 @@ pub(super) async fn run(
         Some(index) => indexes::paths_of(&collection, &index).boxed().await,
         None => paths,
     };
-    Err(Error::unique_violation(artifact.collection.clone(), paths).with_source(error))
+    Err(Error::unique_violation(collection.name(), paths).with_source(error))
 }
 
-/// The smallest commands run as they are. The others have futures of their own: together they would be as large as the
-/// largest, and copied for each command.
-async fn command(
-    on: &Documents,
-    artifact: &MongoArtifact,
-    session: Option<&mut ClientSession>,
-) -> DriverResult<Reply> {
-    match &artifact.command {
-        Command::Find { .. } => find(on, artifact, session).await,
-        Command::Aggregate { .. } => aggregate(on, artifact, session).await,
-        Command::Count { .. } | Command::Distinct { .. } => count(on, artifact, session).boxed().await,
+/// Each kind of command has a future of its own: one of all of them would be as large as the largest, and copied for each.
+fn command<'a>(
+    on: &'a Documents,
+    MongoArtifact { command, options, .. }: MongoArtifact,
+    session: Option<&'a mut ClientSession>,
+) -> BoxFuture<'a, DriverResult<Reply>> {
+    match command {
+        Command::Find { .. } => find(on, command, &options, session),
+        Command::Aggregate { pipeline } => aggregate(on, pipeline, &options, session),
+        Command::Count { .. } | Command::Distinct { .. } => count(on, command, options, session).boxed(),
         // The actions for one document cost the client a fifth less than those for many.
         Command::Insert { documents, .. } if documents.len() == 1 => {
-            inserted_one(send!(on.insert_one(&documents[0]), session).map(|_| ()))
+            async move { inserted_one(send!(on.insert_one(&documents[0]), session).map(|_| ())) }.boxed()
         }
         Command::Insert { documents, ordered } => {
-            inserted(send!(on.insert_many(documents).ordered(*ordered), session).map(|_| ()))
+            async move { inserted(send!(on.insert_many(documents).ordered(ordered), session).map(|_| ())) }
+                .boxed()
         }
-        _ => write(on, artifact, session).boxed().await,
+        _ => write(on, command, session).boxed(),
     }
 }
 
-async fn write(
-    on: &Documents,
-    artifact: &MongoArtifact,
-    session: Option<&mut ClientSession>,
-) -> DriverResult<Reply> {
-    match &artifact.command {
+async fn write(on: &Documents, command: Command, session: Option<&mut ClientSession>) -> DriverResult<Reply> {
+    match command {
         Command::Update { filter, update, many, upsert } => {
-            let (filter, (update, elements)) = (filter.clone(), modification(update));
-            let result = if *many {
-                let action = on.update_many(filter, update).upsert(*upsert);
+            let (update, elements) = modification(update);
+            let result = if many {
+                let action = on.update_many(filter, update).upsert(upsert);
                 send!(with_elements!(action, elements), session)?
             } else {
-                let action = on.update_one(filter, update).upsert(*upsert);
+                let action = on.update_one(filter, update).upsert(upsert);
                 send!(with_elements!(action, elements), session)?
             };
             let (matched, modified) = (result.matched_count, result.modified_count);
             Ok(Reply::Updated { matched, modified, upserted: result.upserted_id })
         }
         Command::Replace { filter, replacement } => {
-            let result = send!(on.replace_one(filter.clone(), replacement), session)?;
+            let result = send!(on.replace_one(filter, replacement), session)?;
             let (matched, modified) = (result.matched_count, result.modified_count);
             Ok(Reply::Updated { matched, modified, upserted: None })
         }
         Command::FindOneAndUpdate { filter, update, upsert, return_after, sort } => {
-            let state = if *return_after { ReturnDocument::After } else { ReturnDocument::Before };
+            let state = if return_after { ReturnDocument::After } else { ReturnDocument::Before };
             let (update, elements) = modification(update);
-            let mut action =
-                on.find_one_and_update(filter.clone(), update).upsert(*upsert).return_document(state);
+            let mut action = on.find_one_and_update(filter, update).upsert(upsert).return_document(state);
             if let Some(sort) = sort {
-                action = action.sort(sort.clone());
+                action = action.sort(sort);
             }
             send!(with_elements!(action, elements), session).map(Reply::Document)
         }
         Command::Delete { filter, many } => {
-            let result = if *many {
-                send!(on.delete_many(filter.clone()), session)?
+            let result = if many {
+                send!(on.delete_many(filter), session)?
             } else {
-                send!(on.delete_one(filter.clone()), session)?
+                send!(on.delete_one(filter), session)?
             };
             Ok(Reply::Deleted(result.deleted_count))
         }
         Command::FindOneAndDelete { filter } => {
-            send!(on.find_one_and_delete(filter.clone()), session).map(Reply::Document)
+            send!(on.find_one_and_delete(filter), session).map(Reply::Document)
         }
         other => {
             Err(DriverError::custom(format!("{} is no write to documents that are there", other.name())))
@@ -204,22 +198,22 @@ async fn write(
 
 fn find<'a>(
     on: &'a Documents,
-    artifact: &'a MongoArtifact,
+    command: Command,
+    options: &ReadOptions,
     session: Option<&'a mut ClientSession>,
 ) -> BoxFuture<'a, DriverResult<Reply>> {
-    let Command::Find { filter, projection, sort, skip, limit } = &artifact.command else {
-        let other = DriverError::custom(format!("{} is no find", artifact.command.name()));
-        return ready(Err(other)).boxed();
+    let Command::Find { filter, projection, sort, skip, limit } = command else {
+        return ready(Err(DriverError::custom(format!("{} is no find", command.name())))).boxed();
     };
     // The action for one document asks for a single batch, after which the server keeps no cursor.
-    if *limit == Some(1) {
-        let action = shape!(on.find_one(filter.clone()), projection, sort, skip, &artifact.options);
+    if limit == Some(1) {
+        let action = shape!(on.find_one(filter), projection, sort, skip, options);
         let sending = sending!(action, session);
         return async move { Ok(Reply::Documents(sending.await?.into_iter().collect())) }.boxed();
     }
-    let action = shape!(on.find(filter.clone()), projection, sort, skip, &artifact.options);
+    let action = shape!(on.find(filter), projection, sort, skip, options);
     let action = match limit {
-        Some(limit) => action.limit(i64::try_from(*limit).unwrap_or(i64::MAX)).batch_size(BATCH_SIZE),
+        Some(limit) => action.limit(i64::try_from(limit).unwrap_or(i64::MAX)).batch_size(BATCH_SIZE),
         None => action.batch_size(BATCH_SIZE),
     };
     read_out!(action, session)
@@ -227,11 +221,11 @@ fn find<'a>(
 
 async fn count(
     on: &Documents,
-    artifact: &MongoArtifact,
+    command: Command,
+    options: ReadOptions,
     session: Option<&mut ClientSession>,
 ) -> DriverResult<Reply> {
-    let options = &artifact.options;
-    match &artifact.command {
+    match command {
         // Not in a session: what the database keeps of the collection does not see the session's own writes.
         Command::Count { filter, limit: None, estimated: true } if filter.is_empty() && session.is_none() => {
             let mut action = on.estimated_document_count();
@@ -241,14 +235,14 @@ async fn count(
             action.await.map(Reply::Count)
         }
         Command::Count { filter, limit, .. } => {
-            let mut action = with_options!(on.count_documents(filter.clone()), options);
+            let mut action = with_options!(on.count_documents(filter), &options);
             if let Some(limit) = limit {
-                action = action.limit(*limit);
+                action = action.limit(limit);
             }
             send!(action, session).map(Reply::Count)
         }
         Command::Distinct { key, filter } => {
-            let action = with_options!(on.distinct(key, filter.clone()), options);
+            let action = with_options!(on.distinct(key, filter), &options);
             send!(action, session).map(Reply::Values)
         }
         other => Err(DriverError::custom(format!("{} is neither count nor distinct", other.name()))),
@@ -257,16 +251,13 @@ async fn count(
 
 fn aggregate<'a>(
     on: &'a Documents,
-    artifact: &'a MongoArtifact,
+    pipeline: Vec<Document>,
+    options: &ReadOptions,
     session: Option<&'a mut ClientSession>,
 ) -> BoxFuture<'a, DriverResult<Reply>> {
-    let Command::Aggregate { pipeline } = &artifact.command else {
-        let other = DriverError::custom(format!("{} is no aggregation", artifact.command.name()));
-        return ready(Err(other)).boxed();
-    };
-    let action = on.aggregate(pipeline.iter().cloned()).batch_size(BATCH_SIZE);
-    let mut action = with_options!(action, &artifact.options);
-    if artifact.options.allow_disk_use {
+    let action = on.aggregate(pipeline).batch_size(BATCH_SIZE);
+    let mut action = with_options!(action, options);
+    if options.allow_disk_use {
         action = action.allow_disk_use(true);
     }
     read_out!(action, session)
@@ -386,11 +377,9 @@ mod tests {
         };
         let insert = Command::Insert { documents: vec![rawdoc! { "_id": 1 }], ordered: true };
         for small in [find, insert] {
-            let artifact = MongoArtifact::new("c", small);
-            let size = size_of_val(&command(&on, &artifact, None));
-            assert!(size <= QUICKLY_ALLOCATED, "{}: {size} bytes", artifact.command.name());
-            let reading = size_of_val(&*super::find(&on, &artifact, None));
-            assert!(reading <= QUICKLY_ALLOCATED, "the cursor's: {reading} bytes");
+            let name = small.name();
+            let size = size_of_val(&*command(&on, MongoArtifact::new("c", small), None));
+            assert!(size <= QUICKLY_ALLOCATED, "{name}: {size} bytes");
         }
     }
 }

@@ -31,17 +31,17 @@ async fn cursor(
     batch: u32,
 ) -> Result<DriverResult<RawBatchCursor>> {
     let options = &artifact.options;
-    Ok(match &artifact.command {
+    Ok(match artifact.command.clone() {
         Command::Find { filter, projection, sort, skip, limit } => {
-            let action = on.find(filter.clone()).batch_size(batch);
+            let action = on.find(filter).batch_size(batch);
             let mut action = shape!(action, projection, sort, skip, options);
             if let Some(limit) = limit {
-                action = action.limit(i64::try_from(*limit).unwrap_or(i64::MAX));
+                action = action.limit(i64::try_from(limit).unwrap_or(i64::MAX));
             }
             action.batch().await
         }
         Command::Aggregate { pipeline } => {
-            let action = on.aggregate(pipeline.iter().cloned()).batch_size(batch);
+            let action = on.aggregate(pipeline).batch_size(batch);
             with_options!(action, options).batch().await
         }
         other => return Err(Error::internal(format!("{} cannot be streamed", other.name()))),

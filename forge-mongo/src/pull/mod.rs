@@ -104,7 +104,7 @@ async fn sample(driver: &dyn Driver, database: &str, name: &str, size: u32) -> R
         skip: None,
         limit: Some(size.into()),
     };
-    let run = async |command| driver.run(database, &MongoArtifact::new(name, command), None).await;
+    let run = async |command| driver.run(database, MongoArtifact::new(name, command).into(), None).await;
     let (reply, _) = match run(random).await {
         Err(error) if matches!(error.code(), ErrorCode::Unsupported | ErrorCode::BadRequest) => {
             run(first).await?

@@ -134,7 +134,7 @@ async fn exists(
     }
     let filter = doc! { "_id": { "$in": wanted.clone() } };
     let artifact = MongoArtifact::new(&target.name, Command::Count { filter, limit: None, estimated: false });
-    let (reply, _) = driver.run(database, &artifact, None).await?;
+    let (reply, _) = driver.run(database, artifact.into(), None).await?;
     let Reply::Count(count) = reply else { return Ok(None) };
     let all = wanted.len() as u64;
     // Dangling keys are common; half of them are not.

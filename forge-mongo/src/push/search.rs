@@ -140,7 +140,7 @@ async fn carry_out(
 async fn list(driver: &dyn Driver, database: &str, collection: &str) -> Result<Vec<Document>> {
     let pipeline = vec![doc! { "$listSearchIndexes": {} }];
     let artifact = MongoArtifact::new(collection, Command::Aggregate { pipeline });
-    match driver.run(database, &artifact, None).await?.0 {
+    match driver.run(database, artifact.into(), None).await?.0 {
         Reply::Documents(found) => found.iter().map(|index| Ok(Document::try_from(index)?)).collect(),
         _ => {
             Err(Error::internal("the driver answered $listSearchIndexes with something else than documents"))

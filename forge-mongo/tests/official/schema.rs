@@ -62,7 +62,7 @@ async fn operators_that_the_server_lacks_are_unsupported_by_name() {
     let pipeline = vec![doc! { "$forgeDoesNotExist": 1 }];
     let command = Command::Aggregate { pipeline };
     let artifact = MongoArtifact::new("airports", command);
-    let error = database.adapter.driver().run(&database.name, &artifact, None).await.unwrap_err();
+    let error = database.adapter.driver().run(&database.name, artifact.into(), None).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::Unsupported);
     assert!(error.message().contains("$forgeDoesNotExist"), "{error}");
     database.close().await;

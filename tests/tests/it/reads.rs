@@ -78,7 +78,7 @@ conformance! {
 
     async fn null_and_missing_are_told_apart_only_by_exists(t) {
         fill(t).await?;
-        t.driver.run(t.name(), &set_null("Dan"), None).await?;
+        t.driver.run(t.name(), set_null("Dan").into(), None).await?;
         assert_eq!(t.db.find::<Person>().filter(|p| p.age.is_null()).count().await?, 1);
         assert_eq!(t.db.find::<Person>().filter(|p| p.age.eq(None)).count().await?, 1);
         assert_eq!(t.db.find::<Person>().filter(|p| p.age.exists(true)).count().await?, 4);

@@ -191,7 +191,7 @@ impl<'a> Run<'a> {
         changes.extend(model.version.map(|version| Change::Inc(version.into(), Bson::Int64(1))));
         let filter = referring(referrer, keys);
         let update = Update { changes, many: true, with_deleted: true, ..Update::new(model, filter) };
-        self.send(&compile::update(&update)?).await.map(|_| ())
+        self.send(compile::update(&update)?.into()).await.map(|_| ())
     }
 
     async fn ids(&self, model: ModelRef, filter: Filter, limit: u64) -> Result<Vec<Bson>> {
@@ -220,12 +220,12 @@ impl<'a> Run<'a> {
     ) -> Result<Vec<Bson>> {
         let projection = Projection::Only(vec![path.into()]);
         let select = Select { filter, limit, projection, ..Select::new(model) };
-        distinct(&self.documents(&compile::select(&select)?).await?, path)
+        distinct(&self.documents(compile::select(&select)?.into()).await?, path)
     }
 
     async fn how_many(&self, model: ModelRef, filter: Filter) -> Result<u64> {
         let count = Count { with_deleted: true, ..Count::new(model, filter) };
-        self.count(&compile::count(&count)?).await
+        self.count(compile::count(&count)?.into()).await
     }
 }
 

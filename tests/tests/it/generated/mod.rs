@@ -151,8 +151,8 @@ async fn compare(
     reset(right.0, right.1, case).await.map_err(shown)?;
     for step in &case.steps {
         let Ok(artifact) = artifact(step) else { continue };
-        let a = left.0.run(left.1, &artifact, None).await;
-        let b = right.0.run(right.1, &artifact, None).await;
+        let a = left.0.run(left.1, artifact.clone().into(), None).await;
+        let b = right.0.run(right.1, artifact.clone().into(), None).await;
         let computed = matches!(step, Step::Group { .. } | Step::Pipeline(_));
         let show = |x: Vec<Bson>| if computed { x.into_iter().map(by_value).collect() } else { x };
         let before = || format!("{step:?}\n  as {artifact:?}");
@@ -207,7 +207,7 @@ async fn matched(case: &Case, driver: &dyn Driver) -> std::result::Result<(), St
         let Ok(matcher) = Matcher::new(filter) else { continue };
         let find = Step::Find { filter: filter.clone(), sort: vec![], skip: None, limit: None };
         let Ok(artifact) = artifact(&find) else { continue };
-        let found = match driver.run(DATABASE, &artifact, None).await {
+        let found = match driver.run(DATABASE, artifact.into(), None).await {
             Ok((reply, _)) => normal(reply),
             Err(error) => return Err(format!("{filter:?}: {error:?}")),
         };
