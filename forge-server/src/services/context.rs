@@ -189,6 +189,32 @@ impl fmt::Debug for HookContext {
 }
 
 impl HookContext {
+    /// A call that nothing has been done for yet, without an id and data.
+    pub(super) fn new(
+        path: Arc<str>,
+        method: Method,
+        params: Params,
+        db: Db,
+        services: Services,
+    ) -> Box<Self> {
+        Box::new(Self {
+            path,
+            method,
+            id: None,
+            data: None,
+            params,
+            result: None,
+            dispatch: None,
+            error: None,
+            status: None,
+            db,
+            services,
+            order: Order::Unknown,
+            as_text: false,
+            text: None,
+        })
+    }
+
     /// The data as a type of the program's.
     ///
     /// # Errors

@@ -121,22 +121,9 @@ impl Handle {
         if let Some(caller) = self.caller.as_ref().filter(|_| params.caller.auth.is_none()) {
             params.caller = caller.clone();
         }
-        let call = Box::new(HookContext {
-            path: self.bound.path.clone(),
-            method,
-            id,
-            data,
-            params,
-            result: None,
-            dispatch: None,
-            error: None,
-            status: None,
-            db: self.db.clone(),
-            services: self.services.clone(),
-            order: Order::Unknown,
-            as_text: false,
-            text: None,
-        });
+        let (path, db, services) = (self.bound.path.clone(), self.db.clone(), self.services.clone());
+        let mut call = HookContext::new(path, method, params, db, services);
+        (call.id, call.data) = (id, data);
         let done = self.services.call(&self.bound, call).await?;
         Ok(done.result.unwrap_or(Value::Null))
     }

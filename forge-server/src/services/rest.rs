@@ -57,22 +57,10 @@ async fn run(calls: &Calls, services: Services, target: Target, request: Request
     let db = calls.database_of(&caller).on_behalf_of(&caller);
     // The id in the path of a creation has no meaning.
     let id = id.filter(|_| matches!(method, Method::Get | Method::Update | Method::Patch | Method::Remove));
-    let call = Box::new(HookContext {
-        path: service.path.clone(),
-        method: method.clone(),
-        id: id.map(Value::String),
-        data,
-        params: Params { query, route, provider: Provider::Rest, caller, ..Params::default() },
-        result: None,
-        dispatch: None,
-        error: None,
-        status: None,
-        db,
-        services: services.clone(),
-        order,
-        as_text: true,
-        text: None,
-    });
+    let params = Params { query, route, provider: Provider::Rest, caller, ..Params::default() };
+    let mut call = HookContext::new(service.path.clone(), method.clone(), params, db, services.clone());
+    (call.id, call.data, call.order) = (id.map(Value::String), data, order);
+    call.as_text = true;
     let done = bounded(calls, services, service, call).await?;
     let text = match (done.text, done.dispatch.or(done.result)) {
         (Some(text), _) => Some(text),

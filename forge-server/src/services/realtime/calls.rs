@@ -86,22 +86,8 @@ impl Services {
         let db = calls.database_of(&caller).on_behalf_of(&caller);
         let params =
             Params { query, route, provider: Provider::Socket, caller, connection, ..Params::default() };
-        let context = Box::new(HookContext {
-            path: service.path.clone(),
-            method,
-            id: id.filter(|id| !id.is_null()),
-            data,
-            params,
-            result: None,
-            dispatch: None,
-            error: None,
-            status: None,
-            db,
-            services: self.clone(),
-            order,
-            as_text: false,
-            text: None,
-        });
+        let mut context = HookContext::new(service.path.clone(), method, params, db, self.clone());
+        (context.id, context.data, context.order) = (id.filter(|id| !id.is_null()), data, order);
         let done = bounded(calls, self.clone(), service, context).await?;
         Ok(done.dispatch.or(done.result).unwrap_or(Value::Null))
     }
