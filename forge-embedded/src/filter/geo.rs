@@ -1,13 +1,15 @@
 //! Conditions on places.
 
-use bson::{Bson, Document};
-use forge_core::ir::{Area, Geometry, Predicate};
+use bson::{Bson, Document, doc};
+use forge_core::ir::{Area, Filter, Geometry, Predicate};
 use forge_core::{Error, GeoPoint, GeoPolygon, Result};
 
-use super::unsupported;
+use super::{on, unsupported};
 use crate::geo::{self, EARTH_RADIUS_METRES};
 use crate::keys;
 
+/// How deep collections of geometries may be nested.
+const MAX_COLLECTIONS: usize = 8;
 /// The server's code for operands that mean nothing.
 const BAD_VALUE: i32 = 2;
 
@@ -53,12 +55,19 @@ pub(super) fn near(path: &str, operator: &str, value: &Bson, siblings: &Document
 }
 
 /// `$geoWithin`.
-pub(super) fn within(path: &str, value: &Bson) -> Result<Predicate> {
+pub(super) fn within(path: &str, value: &Bson) -> Result<Filter> {
     let shape = value.as_document().and_then(|form| form.iter().find(|(name, _)| *name != "$uniqueDocs"));
     let area = match shape {
-        Some((name, Bson::Array(circle))) if name == "$centerSphere" => return sphere(path, circle, value),
+        Some((name, Bson::Array(circle))) if name == "$centerSphere" => {
+            return sphere(path, circle, value).map(|circle| on(path, circle));
+        }
         Some((name, geometry)) if name == "$geometry" => {
-            Area::Polygon(polygon(path, "$geoWithin", geometry)?)
+            let areas =
+                geometries(path, "$geoWithin", geometry, 0)?.into_iter().map(|geometry| match geometry {
+                    Geometry::Polygon(polygon) => Ok(Predicate::Within(Area::Polygon(polygon))),
+                    _ => Err(unsupported(&format!("$geoWithin with what is no area (on `{path}`)"))),
+                });
+            return any(path, areas.collect::<Result<_>>()?);
         }
         Some((name, Bson::Array(circle))) if name == "$center" => {
             let [centre, radius] = circle.as_slice() else { return Err(bad_pair(path, value)) };
@@ -85,7 +94,15 @@ pub(super) fn within(path: &str, value: &Bson) -> Result<Predicate> {
             return Err(Error::bad_request(text).with_server_code(BAD_VALUE));
         }
     };
-    Ok(Predicate::Within(area))
+    Ok(on(path, Predicate::Within(area)))
+}
+
+/// A condition of which any will do.
+fn any(path: &str, predicates: Vec<Predicate>) -> Result<Filter> {
+    let any = predicates.into_iter().map(|predicate| on(path, predicate)).reduce(Filter::or);
+    any.ok_or_else(|| {
+        Error::bad_request(format!("the geometry on `{path}` is empty")).with_server_code(BAD_VALUE)
+    })
 }
 
 /// The corners of an area: a list of pairs, or a document of them.
@@ -120,24 +137,48 @@ fn sphere(path: &str, circle: &[Bson], value: &Bson) -> Result<Predicate> {
     })
 }
 
-pub(super) fn intersects(path: &str, value: &Bson) -> Result<Predicate> {
+/// `$geoIntersects`: a geometry of several parts meets what any of them meets.
+pub(super) fn intersects(path: &str, value: &Bson) -> Result<Filter> {
     let geometry = value.as_document().and_then(|form| form.get("$geometry")).ok_or_else(|| {
         Error::bad_request(format!("`$geoIntersects` on `{path}` takes {{$geometry: {{…}}}}, not {value}"))
     })?;
-    let kind = geometry.as_document().and_then(|geometry| geometry.get_str("type").ok());
-    if kind == Some("Point") {
-        let point = keys::with_raw(geometry, geo::point_of).ok_or_else(|| bad_point(path, value))?;
-        return Ok(Predicate::Intersects(Geometry::Point(point)));
-    }
-    Ok(Predicate::Intersects(Geometry::Polygon(polygon(path, "$geoIntersects", geometry)?)))
+    let parts = geometries(path, "$geoIntersects", geometry, 0)?;
+    any(path, parts.into_iter().map(Predicate::Intersects).collect())
 }
 
-fn polygon(path: &str, operator: &str, geometry: &Bson) -> Result<GeoPolygon> {
-    let kind = geometry.as_document().and_then(|geometry| geometry.get_str("type").ok()).unwrap_or_default();
-    if kind != "Polygon" {
-        return Err(unsupported(&format!("{operator} with a {kind} (on `{path}`)")));
+/// The points and polygons that a GeoJSON geometry is made of.
+fn geometries(path: &str, operator: &str, geometry: &Bson, depth: usize) -> Result<Vec<Geometry>> {
+    let form = geometry.as_document();
+    let kind = form.and_then(|form| form.get_str("type").ok()).unwrap_or_default();
+    let list = |name: &str| {
+        let list = form.and_then(|form| form.get_array(name).ok());
+        list.map(Vec::as_slice).ok_or_else(|| bad_point(path, geometry))
+    };
+    let point = |coordinates: &Bson| {
+        let point = keys::with_raw(coordinates, geo::point_of).ok_or_else(|| bad_point(path, geometry));
+        point.map(Geometry::Point)
+    };
+    match kind {
+        "Point" => Ok(vec![point(geometry)?]),
+        "MultiPoint" => list("coordinates")?.iter().map(point).collect(),
+        "Polygon" => Ok(vec![Geometry::Polygon(polygon(path, geometry.clone())?)]),
+        "MultiPolygon" => {
+            let parts = list("coordinates")?.iter().map(|rings| {
+                let single = doc! { "type": "Polygon", "coordinates": rings.clone() };
+                polygon(path, single.into()).map(Geometry::Polygon)
+            });
+            parts.collect()
+        }
+        "GeometryCollection" if depth < MAX_COLLECTIONS => {
+            let parts = list("geometries")?.iter().map(|part| geometries(path, operator, part, depth + 1));
+            Ok(parts.collect::<Result<Vec<_>>>()?.concat())
+        }
+        kind => Err(unsupported(&format!("{operator} with a {kind} (on `{path}`)"))),
     }
-    forge_core::value::from_bson(geometry.clone())
+}
+
+fn polygon(path: &str, geometry: Bson) -> Result<GeoPolygon> {
+    forge_core::value::from_bson(geometry)
         .map_err(|error| Error::bad_request(format!("the area on `{path}` is no GeoJSON polygon: {error}")))
 }
 

@@ -142,8 +142,8 @@ fn predicate(path: &str, operator: &str, value: &Bson, siblings: &Document, dept
         "$bitsAllSet" | "$bitsAllClear" | "$bitsAnySet" | "$bitsAnyClear" => {
             kind::bits(path, operator, value)?
         }
-        "$geoWithin" | "$within" => geo::within(path, value)?,
-        "$geoIntersects" => geo::intersects(path, value)?,
+        "$geoWithin" | "$within" => return geo::within(path, value),
+        "$geoIntersects" => return geo::intersects(path, value),
         operator => return Err(unsupported(operator)),
     };
     Ok(on(path, single))
@@ -287,6 +287,8 @@ mod tests {
             doc! { "$where": "1" },
             doc! { "a": { "$jsonSchema": {} } },
             doc! { "a": { "$geoWithin": { "$triangle": [[0, 0], [1, 1]] } } },
+            doc! { "a": { "$geoIntersects": { "$geometry": { "type": "LineString", "coordinates": [[0, 0], [1, 1]] } } } },
+            doc! { "a": { "$geoWithin": { "$geometry": { "type": "Point", "coordinates": [0, 0] } } } },
             doc! { "$or": [{ "$text": { "$search": "x" } }] },
         ] {
             let error = parse(&filter).unwrap_err();

@@ -1,6 +1,8 @@
 //! Places on the sphere.
 
+use bson::{Bson, Document, doc};
 use forge::{GeoPoint, GeoPolygon};
+use forge_mongo::{Command, Reply};
 use forge_tests::models::{NewPlace, Place};
 use forge_tests::search::{Zone, zone};
 use forge_tests::{Fixture, Result, conformance};
@@ -134,5 +136,34 @@ conformance! {
                 assert_eq!(ids, wanted);
             }
         }
+    }
+
+    async fn geometries_of_several_parts_meet_what_any_part_meets(t) {
+        t.push().await?;
+        let square = |west: f64| {
+            GeoPolygon::new([point(west, 0.0), point(west + 1.0, 0.0), point(west + 1.0, 1.0), point(west, 1.0)])
+        };
+        t.db.insert_many([zone("a", square(0.0)?), zone("b", square(10.0)?), zone("c", square(20.0)?)]).await?;
+        let found = async |condition: Document| {
+            let (filter, sort) = (doc! { "area": condition }, Some(doc! { "_id": 1 }));
+            let find = Command::Find { filter, projection: None, sort, skip: None, limit: None };
+            let Reply::Documents(found) = t.send("zones", find).await? else { panic!() };
+            forge_tests::engine::done(found.iter().map(|zone| zone.get_str("_id").unwrap().to_owned()).collect::<Vec<_>>())
+        };
+        let points = doc! { "type": "MultiPoint", "coordinates": [[0.5, 0.5], [20.5, 0.5]] };
+        assert_eq!(found(doc! { "$geoIntersects": { "$geometry": points.clone() } }).await?, ["a", "c"]);
+        let ring = |west: f64| Bson::from(vec![Bson::from(
+            [[west, -1.0], [west + 2.0, -1.0], [west + 2.0, 2.0], [west, 2.0], [west, -1.0]].iter().map(|[x, y]| bson::bson!([*x, *y])).collect::<Vec<_>>(),
+        )]);
+        let areas = doc! { "type": "MultiPolygon", "coordinates": [ring(-0.5), ring(10.5)] };
+        assert_eq!(found(doc! { "$geoIntersects": { "$geometry": areas.clone() } }).await?, ["a", "b"]);
+        assert_eq!(found(doc! { "$geoWithin": { "$geometry": areas.clone() } }).await?, ["a"], "all of it");
+        assert_eq!(found(doc! { "$not": { "$geoWithin": { "$geometry": areas.clone() } } }).await?, ["b", "c"]);
+        if t.stand_in {
+            forge_tests::engine::skip("the stand-in server knows no collections of geometries");
+            return Ok(());
+        }
+        let all = doc! { "type": "GeometryCollection", "geometries": [points, areas] };
+        assert_eq!(found(doc! { "$geoIntersects": { "$geometry": all } }).await?, ["a", "b", "c"]);
     }
 }
