@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bson::{Bson, Document, Regex, cstr};
 use serde_json::{Value, json};
 
 use crate::app::{Caller, account_of, server};
@@ -92,6 +95,27 @@ async fn cursors_that_were_changed_are_refused() {
     for text in ["", "x", "e30", "eyIkZ3QiOiIifQ", "{\"$gt\":\"\"}", &"A".repeat(100_000)] {
         let answer = page(&ann, json!(text)).await;
         assert!((400..=413).contains(&answer.status), "{:?}: {answer:?}", text.get(..20));
+    }
+    // Well formed, and not what was given: of another order, with values that conditions must not be made of, too few.
+    let forged = |change: fn(&mut Document)| {
+        let mut document =
+            Document::from_reader(URL_SAFE_NO_PAD.decode(&cursor).unwrap().as_slice()).unwrap();
+        change(&mut document);
+        json!(URL_SAFE_NO_PAD.encode(document.to_vec().unwrap()))
+    };
+    let changes: [fn(&mut Document); 4] = [
+        |cursor| *cursor.get_mut("o").unwrap() = Bson::Int64(1),
+        |cursor| {
+            cursor.get_array_mut("k").unwrap()[0] =
+                Regex { pattern: cstr!(".*").into(), options: cstr!("").into() }.into()
+        },
+        |cursor| cursor.get_array_mut("k").unwrap()[0] = Bson::Array(vec![]),
+        |cursor| drop(cursor.get_array_mut("k").unwrap().pop()),
+    ];
+    assert_eq!(page(&ann, forged(|_| {})).await.status, 200, "as it was given");
+    for (n, change) in changes.into_iter().enumerate() {
+        let answer = page(&ann, forged(change)).await;
+        assert_eq!(answer.status, 400, "{n}: {answer:?}");
     }
     // A cursor is a place in an order, not a permission.
     let elsewhere = page(&bob, json!(cursor)).await;
