@@ -98,6 +98,10 @@ conformance! {
         })).await?;
         assert_eq!(explained.index.as_deref(), Some("a_2d"), "{explained:?}");
         assert!(explained.documents_examined.is_some_and(|examined| examined < 7), "{explained:?}");
+        let pipeline = vec![doc! { "$geoNear": { "near": [0, 0], "distanceField": "far", "maxDistance": 1 } }];
+        let near = forge_mongo::MongoArtifact::new("items", Command::Aggregate { pipeline });
+        let explained = t.driver.explain(t.name(), &near).await?;
+        assert!(explained.documents_examined.is_some_and(|examined| examined < 7), "{explained:?}");
     }
 
     async fn distances_are_told_by_pipelines(t) {
