@@ -107,7 +107,7 @@ async fn cursors_that_were_changed_are_refused() {
         |cursor| *cursor.get_mut("o").unwrap() = Bson::Int64(1),
         |cursor| {
             cursor.get_array_mut("k").unwrap()[0] =
-                Regex { pattern: cstr!(".*").into(), options: cstr!("").into() }.into()
+                Regex { pattern: cstr!(".*").into(), options: cstr!("").into() }.into();
         },
         |cursor| cursor.get_array_mut("k").unwrap()[0] = Bson::Array(vec![]),
         |cursor| drop(cursor.get_array_mut("k").unwrap().pop()),
