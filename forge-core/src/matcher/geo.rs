@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use bson::{RawArray, RawBsonRef, RawDocument};
 
-use super::plane::{self, Figure, Pair, each_pair};
+use super::plane::{self, Figure, Pair, each_pair, each_place};
 use crate::ir::{Area, Geometry};
 use crate::order::{self, Found};
 use crate::types::sphere::Region;
@@ -171,11 +171,7 @@ pub fn distance_at(document: &RawDocument, path: &str, centre: impl Into<Centre>
 
 /// Calls `visit` with the point that `value` is, or with those that it holds as an array.
 fn each_point(value: RawBsonRef<'_>, visit: &mut impl FnMut(GeoPoint)) {
-    if let Some(point) = point(value) {
-        visit(point);
-    } else if let RawBsonRef::Array(array) = value {
-        array.into_iter().flatten().filter_map(point).for_each(visit);
-    }
+    each_place(value, point, visit);
 }
 
 fn point(value: RawBsonRef<'_>) -> Option<GeoPoint> {
@@ -196,8 +192,7 @@ fn geo_json(kind: RawBsonRef<'_>, document: &RawDocument) -> Option<GeoPoint> {
 }
 
 /// Longitude, then latitude. Coordinates out of range are no point.
-fn pair_of<'a>(mut values: impl Iterator<Item = RawBsonRef<'a>>) -> Option<GeoPoint> {
-    let longitude = order::as_f64(values.next()?)?;
-    let latitude = order::as_f64(values.next()?)?;
+fn pair_of<'a>(values: impl Iterator<Item = RawBsonRef<'a>>) -> Option<GeoPoint> {
+    let [longitude, latitude] = plane::pair_of(values)?;
     GeoPoint::new(longitude, latitude).ok()
 }

@@ -51,10 +51,19 @@ fn encloses(corners: &[Pair], [x, y]: Pair) -> bool {
 
 /// Calls `visit` with the pair that `value` is, or with those that it holds as an array.
 pub(super) fn each_pair(value: RawBsonRef<'_>, visit: &mut impl FnMut(Pair)) {
-    if let Some(pair) = pair(value) {
-        visit(pair);
+    each_place(value, pair, visit);
+}
+
+/// Calls `visit` with the place that `read` finds `value` to be, or with those that it holds as an array.
+pub(super) fn each_place<T>(
+    value: RawBsonRef<'_>,
+    read: impl Fn(RawBsonRef<'_>) -> Option<T>,
+    visit: &mut impl FnMut(T),
+) {
+    if let Some(place) = read(value) {
+        visit(place);
     } else if let RawBsonRef::Array(array) = value {
-        array.into_iter().flatten().filter_map(pair).for_each(visit);
+        array.into_iter().flatten().filter_map(read).for_each(visit);
     }
 }
 
@@ -74,6 +83,7 @@ fn coordinates(document: &RawDocument) -> Option<Pair> {
     pair_of(document.get_array("coordinates").ok()?.into_iter().flatten())
 }
 
-fn pair_of<'a>(mut values: impl Iterator<Item = RawBsonRef<'a>>) -> Option<Pair> {
+/// The two numbers that `values` begin with.
+pub(super) fn pair_of<'a>(mut values: impl Iterator<Item = RawBsonRef<'a>>) -> Option<Pair> {
     Some([order::as_f64(values.next()?)?, order::as_f64(values.next()?)?])
 }
