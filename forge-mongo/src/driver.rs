@@ -31,7 +31,8 @@ pub trait Driver: Send + Sync + 'static {
     fn capabilities(&self) -> Capabilities;
 
     /// Runs one command to its end; cursors are read out and closed. With the answer comes the version of the commit,
-    /// where a write outside a transaction made one and the engine knows it.
+    /// where a write outside a transaction made one and the engine knows it. The command is the driver's to keep: nothing
+    /// of it needs to be copied.
     ///
     /// # Errors
     /// Failures of single documents of an insert are in the reply. Everything else is an error with Forge's code:
