@@ -12,11 +12,10 @@ use std::sync::Arc;
 
 use bson::{Bson, Document, doc};
 use forge_core::{DateTime, Error, Result};
-use redb::{ReadableTable, Table};
 
 use crate::index::{Index, Uses};
 use crate::keys;
-use crate::store::storage;
+use crate::store::MetaTable;
 use crate::validate::Validator;
 
 /// The version of the file format that this code reads and writes.
@@ -68,8 +67,6 @@ pub(crate) struct ViewOf {
     pub(crate) pipeline: Vec<Document>,
 }
 
-type MetaTable<'t> = Table<'t, &'static str, &'static [u8]>;
-
 impl Catalog {
     /// The database of that name.
     pub(crate) fn database(&self, name: &str) -> Option<&Arc<Database>> {
@@ -95,12 +92,12 @@ impl Catalog {
     }
 
     /// Reads the whole catalog.
-    pub(crate) fn load(meta: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<Self> {
+    pub(crate) fn load(meta: &MetaTable<'_>) -> Result<Self> {
         let mut catalog = Self { next: 1, databases: BTreeMap::new(), opened: None };
         let mut names = BTreeMap::new();
         let mut collections = Vec::new();
-        for row in meta.range::<&str>(..).map_err(storage)? {
-            let (key, value) = row.map_err(storage)?;
+        for row in meta.rows()? {
+            let (key, value) = row?;
             let row = Document::from_reader(value.value())?;
             match key.value().split_once(':') {
                 Some(("d", id)) => {
@@ -198,7 +195,7 @@ impl Catalog {
     ) -> Result<()> {
         let Some(entry) = self.databases.get_mut(database) else { return Ok(()) };
         if let Some(dropped) = Arc::make_mut(entry).collections.remove(name) {
-            meta.remove(format!("c:{}", dropped.id).as_str()).map_err(storage)?;
+            meta.remove(format!("c:{}", dropped.id).as_str())?;
         }
         Ok(())
     }
@@ -212,7 +209,7 @@ impl Catalog {
         let Some(entry) = self.databases.get_mut(name) else { return Ok(Vec::new()) };
         let dropped: Vec<_> = std::mem::take(&mut Arc::make_mut(entry).collections).into_values().collect();
         for collection in &dropped {
-            meta.remove(format!("c:{}", collection.id).as_str()).map_err(storage)?;
+            meta.remove(format!("c:{}", collection.id).as_str())?;
         }
         Ok(dropped)
     }
@@ -267,7 +264,7 @@ impl Collection {
 
 fn store_row(meta: &mut MetaTable<'_>, key: &str, row: &Document) -> Result<()> {
     let raw = keys::to_raw(row)?;
-    meta.insert(key, raw.as_bytes()).map_err(storage)?;
+    meta.insert(key, raw.as_bytes())?;
     Ok(())
 }
 

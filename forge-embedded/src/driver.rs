@@ -13,14 +13,12 @@ use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 #[cfg(feature = "file")]
 use futures_util::future::BoxFuture;
-use redb::Database;
-use redb::backends::InMemoryBackend;
 
 use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::read::View;
-use crate::store::{Tables, storage};
+use crate::store::{Database, Tables};
 use crate::stream;
 use crate::target::writes;
 use crate::tx::EmbeddedTransaction;
@@ -61,10 +59,9 @@ impl EmbeddedDriver {
     /// A store in memory, empty, gone with its last handle.
     ///
     /// # Errors
-    /// `internal` where the storage layer cannot start.
+    /// None so far; stores of another kind have some.
     pub fn memory(env: Env) -> Result<Self> {
-        let database = Database::builder().create_with_backend(InMemoryBackend::new()).map_err(storage)?;
-        Ok(Self { engine: Engine::start(database, env, false)?, place: "memory".into() })
+        Ok(Self { engine: Engine::start(Database::memory(), env)?, place: "memory".into() })
     }
 
     /// A store in a file, created where it does not exist, with its folders. A `path` that is a folder, or ends with a

@@ -4,15 +4,13 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use bson::{Bson, Document, doc};
 use forge_core::{DateTime, Env, Error, Result};
-use redb::{Database, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 use tokio::sync::{OwnedMutexGuard, watch};
 
-use crate::catalog::{self, Catalog};
+use crate::catalog::Catalog;
 use crate::feed::{Change, Feed};
 use crate::queue::Queue;
-use crate::store::{CHANGES, COUNTS, DOCS, INDEX, META, storage};
+use crate::store::{Database, Snapshot, WriteTransaction};
 use crate::tx::EmbeddedTransaction;
 use crate::write::{Pending, Writing};
 
@@ -66,13 +64,14 @@ pub(crate) struct Prepared {
 
 impl Engine {
     /// Opens the store in `database`, which may be empty.
-    pub(crate) fn start(database: Database, env: Env, durable: bool) -> Result<Arc<Self>> {
-        let identity = prepare(&database, &env)?;
-        let snapshot = database.begin_read().map_err(storage)?;
-        let mut catalog = Catalog::load(&snapshot.open_table(META).map_err(storage)?)?;
+    pub(crate) fn start(database: Database, env: Env) -> Result<Arc<Self>> {
+        let identity = database.identity(&env)?;
+        let durable = database.is_durable();
+        let snapshot = database.begin_read()?;
+        let mut catalog = Catalog::load(&snapshot.meta()?)?;
         catalog.opened = Some(env.now());
         let catalog = Arc::new(catalog);
-        let changes = snapshot.open_table(CHANGES).map_err(storage)?;
+        let changes = snapshot.changes()?;
         let (mut feeds, mut positions) = (HashMap::new(), HashMap::new());
         for (name, entry) in catalog.databases() {
             let feed = Feed::load(&changes, entry.id)?;
@@ -107,15 +106,15 @@ impl Engine {
     }
 
     /// A snapshot and what exists in it.
-    pub(crate) fn snapshot(&self) -> Result<(ReadTransaction, Arc<Catalog>)> {
+    pub(crate) fn snapshot(&self) -> Result<(Snapshot, Arc<Catalog>)> {
         let catalog = self.catalog();
-        let snapshot = self.database()?.begin_read().map_err(storage)?;
+        let snapshot = self.database()?.begin_read()?;
         // A commit between the two lines may have changed what exists.
         let moved = self.catalog_moving.load(Ordering::SeqCst) || !Arc::ptr_eq(&catalog, &self.catalog());
         if !moved {
             return Ok((snapshot, catalog));
         }
-        let mut own = Catalog::load(&snapshot.open_table(META).map_err(storage)?)?;
+        let mut own = Catalog::load(&snapshot.meta()?)?;
         own.opened = catalog.opened;
         Ok((snapshot, Arc::new(own)))
     }
@@ -126,10 +125,7 @@ impl Engine {
 
     /// Starts a write transaction. Only the holder of the writer may.
     pub(crate) fn begin(&self) -> Result<WriteTransaction> {
-        let mut txn = self.database()?.begin_write().map_err(storage)?;
-        let durability = if self.durable { Durability::Immediate } else { Durability::None };
-        txn.set_durability(durability).map_err(|error| storage(redb::Error::from(error)))?;
-        Ok(txn)
+        self.database()?.begin_write()
     }
 
     /// Waits for the writer.
@@ -195,10 +191,10 @@ impl Engine {
         writer: Writer,
         work: impl FnOnce(&mut Writing<'_, '_>) -> Result<R>,
     ) -> Result<R> {
-        let txn = self.begin()?;
+        let mut txn = self.begin()?;
         let mut pending = Pending::new(writer.catalog.clone());
         let (result, changes) = {
-            let mut writing = Writing::open(&txn, &mut pending, &self.env)?;
+            let mut writing = Writing::open(&mut txn, &mut pending, &self.env)?;
             (work(&mut writing)?, writing.take_changes()?)
         };
         let (prepared, _) = writer.prepare(txn, &[changes], pending, self.env.now())?;
@@ -227,7 +223,7 @@ impl Engine {
         if catalog.is_some() {
             self.catalog_moving.store(true, Ordering::SeqCst);
         }
-        let committed = txn.commit().map_err(storage);
+        let committed = txn.commit();
         if committed.is_ok() {
             writer.feeds.extend(feeds.iter().map(|(id, feed)| (*id, *feed)));
             if let Some(catalog) = &catalog {
@@ -280,7 +276,7 @@ impl WriterState {
     /// it changed something.
     pub(crate) fn prepare(
         &self,
-        txn: WriteTransaction,
+        mut txn: WriteTransaction,
         units: &[Vec<Change>],
         pending: Pending,
         now: DateTime,
@@ -288,7 +284,7 @@ impl WriterState {
         let mut feeds = HashMap::new();
         let mut versions = Vec::with_capacity(units.len());
         {
-            let mut table = txn.open_table(CHANGES).map_err(storage)?;
+            let mut table = txn.changes()?;
             for unit in units {
                 let mut version = None;
                 for (database, changes) in by_database(unit) {
@@ -313,50 +309,6 @@ fn by_database(changes: &[Change]) -> Vec<(u32, Vec<&Change>)> {
         }
     }
     groups
-}
-
-/// Creates the tables of a new store and checks the format of an old one. Answers with its identity.
-fn prepare(database: &Database, env: &Env) -> Result<String> {
-    if let Some(identity) = existing_identity(database)? {
-        return Ok(identity);
-    }
-    let identity = env.uuid().to_string();
-    let txn = database.begin_write().map_err(storage)?;
-    {
-        txn.open_table(DOCS).map_err(storage)?;
-        txn.open_table(INDEX).map_err(storage)?;
-        txn.open_table(COUNTS).map_err(storage)?;
-        txn.open_table(CHANGES).map_err(storage)?;
-        let mut meta = txn.open_table(META).map_err(storage)?;
-        let row = doc! { "version": catalog::FORMAT, "store": &identity };
-        meta.insert("format", crate::keys::to_raw(&row)?.as_bytes()).map_err(storage)?;
-    }
-    txn.commit().map_err(storage)?;
-    Ok(identity)
-}
-
-fn existing_identity(database: &Database) -> Result<Option<String>> {
-    let snapshot = database.begin_read().map_err(storage)?;
-    let mut names = snapshot.list_tables().map_err(storage)?.peekable();
-    if names.peek().is_none() {
-        return Ok(None);
-    }
-    let foreign = |what: String| Error::unavailable(format!("the file is no Forge store: {what}"));
-    let meta = snapshot.open_table(META).map_err(|error| foreign(error.to_string()))?;
-    let row =
-        meta.get("format").map_err(storage)?.ok_or_else(|| foreign("it has no format record".to_owned()))?;
-    let row = Document::from_reader(row.value())?;
-    match row.get("version") {
-        Some(Bson::Int32(version)) if *version == catalog::FORMAT => {}
-        other => {
-            return Err(Error::unavailable(format!(
-                "the store has format {}, this program reads format {}; use the program that wrote it",
-                other.map_or_else(|| "none".to_owned(), Bson::to_string),
-                catalog::FORMAT
-            )));
-        }
-    }
-    Ok(Some(row.get_str("store").map_err(catalog::damaged)?.to_owned()))
 }
 
 /// Runs work that waits for the disk on a thread where that is allowed.

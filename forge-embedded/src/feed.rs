@@ -13,9 +13,8 @@ use std::sync::Arc;
 use bson::{Bson, RawDocument, RawDocumentBuf};
 use forge_core::adapter::{ChangeEvent, ChangeKind};
 use forge_core::{DateTime, Error, Result};
-use redb::{ReadableTable, Table};
 
-use crate::store::{Span, storage};
+use crate::store::{ChangeTable, Span};
 
 /// How many commits are kept at least.
 pub(crate) const MAX_COMMITS: u64 = 10_000;
@@ -23,8 +22,6 @@ pub(crate) const MAX_COMMITS: u64 = 10_000;
 pub(crate) const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 const NONE: u32 = u32::MAX;
-
-type Bytes = &'static [u8];
 
 /// One changed document, before it is a record.
 #[derive(Debug, Clone)]
@@ -67,11 +64,11 @@ fn key(database: u32, version: u64) -> [u8; 12] {
 
 impl Feed {
     /// What the table holds of a database.
-    pub(crate) fn load(table: &impl ReadableTable<Bytes, Bytes>, database: u32) -> Result<Self> {
+    pub(crate) fn load(table: &ChangeTable<'_>, database: u32) -> Result<Self> {
         let prefix = Span::of_id(database);
-        let mut rows = crate::store::range(table, &prefix)?;
+        let mut rows = table.range(&prefix)?;
         let Some(first) = rows.next() else { return Ok(Self::default()) };
-        let (first_key, first_value) = first.map_err(storage)?;
+        let (first_key, first_value) = first?;
         let mut feed = Self {
             first: version_of(first_key.value())?,
             last: version_of(first_key.value())?,
@@ -79,7 +76,7 @@ impl Feed {
             kept: first_value.value().len() as u64,
         };
         if let Some(last) = rows.next_back() {
-            let (last_key, last_value) = last.map_err(storage)?;
+            let (last_key, last_value) = last?;
             let appended = Reader(last_value.value()).u64()?;
             feed.kept += appended.saturating_sub(feed.appended);
             feed.appended = appended;
@@ -96,14 +93,14 @@ impl Feed {
     /// Appends a commit and drops what is too old. Answers with the version of the commit.
     pub(crate) fn append(
         &mut self,
-        table: &mut Table<'_, Bytes, Bytes>,
+        table: &mut ChangeTable<'_>,
         database: u32,
         changes: &[&Change],
         now: DateTime,
     ) -> Result<u64> {
         let record = encode(self.appended, changes, now)?;
         let version = self.last + 1;
-        table.insert(key(database, version).as_slice(), record.as_slice()).map_err(storage)?;
+        table.insert(&key(database, version), &record)?;
         if self.first == 0 {
             self.first = version;
         }
@@ -122,7 +119,7 @@ impl Feed {
     /// happened after it as well.
     pub(crate) fn before(
         &self,
-        table: &impl ReadableTable<Bytes, Bytes>,
+        table: &ChangeTable<'_>,
         database: u32,
         start: DateTime,
     ) -> Result<Option<u64>> {
@@ -133,7 +130,7 @@ impl Feed {
         let (mut low, mut high) = (self.first, self.last + 1);
         while low < high {
             let middle = low + (high - low) / 2;
-            let record = table.get(key(database, middle).as_slice()).map_err(storage)?.ok_or_else(damaged)?;
+            let record = table.get(&key(database, middle))?.ok_or_else(damaged)?;
             if time_of(record.value()).is_some_and(|at| at >= start) {
                 high = middle;
             } else {
@@ -143,9 +140,9 @@ impl Feed {
         Ok((low > self.first || self.first == 1).then(|| low - 1))
     }
 
-    fn prune(&mut self, table: &mut Table<'_, Bytes, Bytes>, database: u32) -> Result<()> {
+    fn prune(&mut self, table: &mut ChangeTable<'_>, database: u32) -> Result<()> {
         while self.first < self.last && (self.last - self.first >= MAX_COMMITS || self.kept > MAX_BYTES) {
-            let gone = table.remove(key(database, self.first).as_slice()).map_err(storage)?;
+            let gone = table.remove(&key(database, self.first))?;
             self.kept = self.kept.saturating_sub(gone.map_or(0, |record| record.value().len() as u64));
             self.first += 1;
         }

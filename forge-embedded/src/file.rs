@@ -29,7 +29,7 @@ pub(crate) fn open(path: &Path, env: Env) -> Result<Arc<Engine>> {
     // The storage layer panics on some damaged files, where it trusts what a checksum does not cover.
     let opened = catch_unwind(AssertUnwindSafe(|| {
         let database = Database::create(path).map_err(|error| describe(path, error))?;
-        Engine::start(database, env, true).map_err(|error| at(path, &error))
+        Engine::start(crate::store::Database::File(database), env).map_err(|error| at(path, &error))
     }));
     opened.unwrap_or_else(|_| Err(damaged(path, "its structure makes no sense")))
 }

@@ -1,4 +1,5 @@
-//! The embedded engine of Forge: MongoDB's commands, run in this process over [redb], in a file or in memory.
+//! The embedded engine of Forge: MongoDB's commands, run in this process, in a file ([redb]) or in memory ([imbl]'s
+//! maps, whose snapshots share what did not change).
 //!
 //! [`EmbeddedDriver`] implements [`forge_mongo::Driver`], so that everything above it is the same as on a server: the
 //! compiled commands, relations, transactions, live queries. What the engine lacks is an
@@ -59,6 +60,7 @@
 //! |---|---|
 //! | `file` (default) | stores in files, and deadlines for waiting writes. Without it the crate builds for wasm32-unknown-unknown |
 //!
+//! [imbl]: https://docs.rs/imbl
 //! [redb]: https://docs.rs/redb
 
 mod admin;

@@ -124,12 +124,12 @@ impl Engine {
     }
 
     fn run_batch(&self, writer: &mut WriterState, commands: &[(&str, &MongoArtifact)]) -> Result<Batch> {
-        let txn = self.begin()?;
+        let mut txn = self.begin()?;
         let mut pending = Pending::new(writer.catalog.clone());
         let (mut replies, mut units) =
             (Vec::with_capacity(commands.len()), Vec::with_capacity(commands.len() + 1));
         {
-            let mut writing = Writing::open(&txn, &mut pending, &self.env)?;
+            let mut writing = Writing::open(&mut txn, &mut pending, &self.env)?;
             for (database, artifact) in commands {
                 replies.push(writing.run(database, artifact));
                 units.push(writing.take_changes()?);

@@ -16,7 +16,7 @@ use crate::matching::Matching;
 use crate::plan::{Access, Plan};
 use crate::query::Query;
 use crate::shown::Shown;
-use crate::store::{Span, Tables, doc_key, storage};
+use crate::store::{DocRow, EntryRow, Span, Tables, doc_key};
 use crate::text;
 
 /// What a reading command sees.
@@ -79,9 +79,8 @@ impl View<'_, '_> {
                     collection.id_uses.count();
                 }
                 let rows = self.tables.docs(span)?;
-                let mut step = |row: Result<_, redb::StorageError>| {
-                    let (key, value): (redb::AccessGuard<'_, &[u8]>, redb::AccessGuard<'_, &[u8]>) =
-                        row.map_err(storage)?;
+                let mut step = |row: Result<DocRow<'_>>| {
+                    let (key, value) = row?;
                     self.visit(&key.value()[4..], value.value(), visit)
                 };
                 if reverse { until(rows.rev(), &mut step) } else { until(rows, &mut step) }
@@ -92,9 +91,8 @@ impl View<'_, '_> {
                 let mut seen = HashSet::new();
                 let mut step = |span: &Span| {
                     let entries = self.tables.entries(span)?;
-                    let mut step = |entry: Result<_, redb::StorageError>| {
-                        let (key, id_at): (redb::AccessGuard<'_, &[u8]>, redb::AccessGuard<'_, u32>) =
-                            entry.map_err(storage)?;
+                    let mut step = |entry: Result<EntryRow<'_>>| {
+                        let (key, id_at) = entry?;
                         let id_key = &key.value()[id_at.value() as usize..];
                         if repeats && !seen.insert(id_key.to_vec()) {
                             return Ok(true);

@@ -10,7 +10,6 @@ use forge_core::{Env, Error, Result};
 use forge_mongo::{Command, MongoArtifact};
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, stream};
-use redb::ReadTransaction;
 
 use crate::catalog::Catalog;
 use crate::clock::Clock;
@@ -20,7 +19,7 @@ use crate::project::Projection;
 use crate::query::Query;
 use crate::read::View;
 use crate::shown;
-use crate::store::{Span, Tables, doc_key};
+use crate::store::{Snapshot, Span, Tables, doc_key};
 
 /// Opens a stream of a find, `batch` documents at a time.
 pub(crate) fn open(
@@ -47,7 +46,7 @@ pub(crate) fn open(
 }
 
 struct Reading {
-    snapshot: ReadTransaction,
+    snapshot: Snapshot,
     catalog: Arc<Catalog>,
     database: String,
     artifact: MongoArtifact,

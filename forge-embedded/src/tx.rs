@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use forge_core::adapter::Transaction;
 use forge_core::{Error, Result};
 use forge_mongo::{MongoArtifact, Reply};
-use redb::WriteTransaction;
 
 use crate::engine::{Engine, Writer, lock};
+use crate::store::WriteTransaction;
 use crate::write::{Pending, Writing};
 
 /// A transaction of the embedded engine.
@@ -49,7 +49,7 @@ impl EmbeddedTransaction {
     pub(crate) fn run(&self, database: &str, artifact: &MongoArtifact) -> Result<Reply> {
         let mut slot = lock(&self.open);
         let Some(open) = slot.as_mut() else { return Err(ended()) };
-        let result = Writing::open(&open.txn, &mut open.pending, &self.engine.env)
+        let result = Writing::open(&mut open.txn, &mut open.pending, &self.engine.env)
             .and_then(|mut writing| writing.run(database, artifact));
         if open.pending.broken {
             slot.take();

@@ -12,7 +12,6 @@ use tokio::sync::watch::Receiver;
 
 use crate::engine::Engine;
 use crate::feed::{self, Feed};
-use crate::store::{CHANGES, range, storage};
 
 /// How many bytes of commits a subscription reads ahead, beyond the first of them.
 const READ_AHEAD: usize = 1024 * 1024;
@@ -77,7 +76,7 @@ fn version_of(token: &ResumeToken, identity: &str) -> Result<u64> {
 fn version_before(engine: &Engine, database: &str, start: DateTime) -> Result<u64> {
     let (snapshot, catalog) = engine.snapshot()?;
     let Some(database) = catalog.database(database) else { return Ok(0) };
-    let table = snapshot.open_table(CHANGES).map_err(storage)?;
+    let table = snapshot.changes()?;
     Feed::load(&table, database.id)?.before(&table, database.id, start)?.ok_or_else(history_lost)
 }
 
@@ -111,13 +110,13 @@ impl Subscription {
         let Some(database) = catalog.database(&self.database) else {
             return if self.seen == 0 { Ok(()) } else { Err(history_lost()) };
         };
-        let table = snapshot.open_table(CHANGES).map_err(storage)?;
+        let table = snapshot.changes()?;
         if !Feed::load(&table, database.id)?.reaches_back_to(self.seen) {
             return Err(history_lost());
         }
         let mut bytes = 0;
-        for row in range(&table, &feed::after(database.id, self.seen))? {
-            let (key, record) = row.map_err(storage)?;
+        for row in table.range(&feed::after(database.id, self.seen))? {
+            let (key, record) = row?;
             let (version, changes) = feed::decode(key.value(), record.value())?;
             bytes += record.value().len();
             let token = token(&self.engine.identity, version);

@@ -2,12 +2,11 @@ use bson::{Bson, Document, bson, doc};
 use forge_core::env::Source;
 use forge_core::{Env, ErrorCode, Result};
 use forge_mongo::{Command, MongoArtifact};
-use redb::ReadableDatabase;
 
 use super::*;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
-use crate::store::{CHANGES, DOCS, INDEX, META, Tables};
+use crate::store::{Database, Tables};
 use crate::write::{Pending, Writing};
 
 struct Fixed;
@@ -23,14 +22,12 @@ impl Source for Fixed {
 
 /// Runs a pipeline over `flights` next to a collection `airports`.
 fn aggregate(pipeline: &[Document]) -> Result<Vec<Document>> {
-    let database =
-        redb::Database::builder().create_with_backend(redb::backends::InMemoryBackend::new()).unwrap();
+    let database = Database::memory();
     let env = Env::new(Fixed);
     let mut pending = Pending::new(std::sync::Arc::new(Catalog::default()));
-    let txn = database.begin_write().unwrap();
+    let mut txn = database.begin_write().unwrap();
     {
-        txn.open_table(CHANGES).unwrap();
-        let mut writing = Writing::open(&txn, &mut pending, &env).unwrap();
+        let mut writing = Writing::open(&mut txn, &mut pending, &env).unwrap();
         let mut insert = |collection: &str, documents: Vec<Document>| {
             let documents = documents.iter().map(|document| keys::to_raw(document).unwrap()).collect();
             let command = Command::Insert { documents, ordered: true };
@@ -52,7 +49,6 @@ fn aggregate(pipeline: &[Document]) -> Result<Vec<Document>> {
     }
     txn.commit().unwrap();
     let snapshot = database.begin_read().unwrap();
-    let _ = (DOCS, INDEX, META);
     let tables = Tables::read(&snapshot).unwrap();
     let clock = Clock::without_end(&env);
     let view = View { tables: &tables, catalog: &pending.catalog, database: "t", clock: &clock };

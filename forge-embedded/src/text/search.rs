@@ -15,7 +15,7 @@ use crate::keys;
 use crate::matching::Matching;
 use crate::query::Query;
 use crate::read::View;
-use crate::store::{Span, doc_key, storage};
+use crate::store::{Span, doc_key};
 
 /// The field that carries a document's score through a command. No stored field has a name like this.
 pub(crate) const SCORE: &str = "$score";
@@ -96,7 +96,7 @@ impl View<'_, '_> {
         for term in &wanted.terms {
             let prefix = term_prefix(index.id, term);
             for entry in self.tables.entries(&Span::prefix(&prefix))? {
-                let (key, id_at) = entry.map_err(storage)?;
+                let (key, id_at) = entry?;
                 let (key, id_at) = (key.value(), id_at.value() as usize);
                 let bits = key.get(prefix.len()..id_at).and_then(|bits| bits.try_into().ok());
                 let bits = bits.ok_or_else(|| Error::internal(format!("index {} is damaged", index.name)))?;

@@ -12,7 +12,7 @@ use super::store::Duplicate;
 use super::{Writing, id_key};
 use crate::catalog::Collection;
 use crate::index::Entry;
-use crate::store::{Span, doc_key, storage};
+use crate::store::{Span, doc_key};
 
 /// Documents that may be stored, and are not yet.
 #[derive(Default)]
@@ -76,7 +76,7 @@ impl Writing<'_, '_> {
     fn is_stored(&self, collection: &Collection, batch: &mut Batch, key: &[u8]) -> Result<bool> {
         if batch.last.is_none() {
             let last = self.tables.docs(&Span::of_id(collection.id))?.next_back().transpose();
-            batch.last = Some(last.map_err(storage)?.map_or_else(Vec::new, |(key, _)| key.value().to_vec()));
+            batch.last = Some(last?.map_or_else(Vec::new, |(key, _)| key.value().to_vec()));
         }
         if batch.last.as_deref().is_some_and(|last| key > last) {
             return Ok(false);

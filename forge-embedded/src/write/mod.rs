@@ -16,7 +16,6 @@ use forge_core::adapter::ChangeKind;
 use forge_core::{Env, Error, ErrorCode, Result};
 use forge_mongo::artifact::WriteFailure;
 use forge_mongo::{Command, MongoArtifact, Reply};
-use redb::{Table, WriteTransaction};
 
 use crate::catalog::{Catalog, Collection};
 use crate::clock::Clock;
@@ -26,7 +25,7 @@ use crate::keys;
 use crate::matching::Matching;
 use crate::query::Query;
 use crate::read::View;
-use crate::store::{META, Tables, storage};
+use crate::store::{MetaTable, Tables, WriteTransaction};
 use crate::target::{Target, writes};
 use crate::update::{Update, set_path};
 use batch::Batch;
@@ -62,7 +61,7 @@ impl Pending {
 /// A write transaction with its tables open.
 pub(crate) struct Writing<'w, 't> {
     tables: Tables<'t>,
-    meta: Table<'t, &'static str, &'static [u8]>,
+    meta: MetaTable<'t>,
     /// What it has done so far.
     pub(crate) pending: &'w mut Pending,
     env: &'w Env,
@@ -70,8 +69,13 @@ pub(crate) struct Writing<'w, 't> {
 
 impl<'w, 't> Writing<'w, 't> {
     /// Opens the tables.
-    pub(crate) fn open(txn: &'t WriteTransaction, pending: &'w mut Pending, env: &'w Env) -> Result<Self> {
-        Ok(Self { tables: Tables::write(txn)?, meta: txn.open_table(META).map_err(storage)?, pending, env })
+    pub(crate) fn open(
+        txn: &'t mut WriteTransaction,
+        pending: &'w mut Pending,
+        env: &'w Env,
+    ) -> Result<Self> {
+        let (tables, meta) = Tables::write(txn)?;
+        Ok(Self { tables, meta, pending, env })
     }
 
     /// Where time and randomness come from.

@@ -11,7 +11,7 @@ use crate::catalog::Collection;
 use crate::clock::Clock;
 use crate::index::Index;
 use crate::query::Query;
-use crate::store::{Span, storage};
+use crate::store::Span;
 
 impl Writing<'_, '_> {
     /// Creates an index over what is there. The same index again is no change.
@@ -39,7 +39,7 @@ impl Writing<'_, '_> {
     fn fill(&mut self, collection: &Collection, index: &mut Index) -> Result<()> {
         let mut entries = Vec::new();
         for row in self.tables.docs(&Span::of_id(collection.id))? {
-            let (key, value) = row.map_err(storage)?;
+            let (key, value) = row?;
             let mut arrays = Vec::new();
             let document = RawDocument::from_bytes(value.value())?;
             entries.append(&mut index.entries(document, &key.value()[4..], &mut arrays)?);

@@ -12,7 +12,7 @@ use super::Writing;
 use crate::catalog::Collection;
 use crate::feed::Change;
 use crate::index::Entry;
-use crate::store::{Span, doc_key, storage};
+use crate::store::{Span, doc_key};
 
 /// A unique index already holds the values.
 pub(super) struct Duplicate {
@@ -117,7 +117,7 @@ impl Writing<'_, '_> {
     pub(super) fn is_taken(&self, (key, id_at): &Entry) -> Result<bool> {
         let values = &key[..*id_at as usize];
         for found in self.tables.entries(&Span::prefix(values))? {
-            let (found, _) = found.map_err(storage)?;
+            let (found, _) = found?;
             if found.value() != key.as_slice() {
                 return Ok(true);
             }
