@@ -10,6 +10,7 @@
 
 mod database;
 mod format;
+mod key;
 mod table;
 
 use std::borrow::Borrow;

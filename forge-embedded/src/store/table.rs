@@ -9,13 +9,9 @@ use std::sync::Arc;
 
 use forge_core::Result;
 use redb::{AccessGuard, ReadOnlyTable, ReadableTable};
-use smallvec::SmallVec;
 
+use super::key::KeyBytes;
 use super::{Span, read_only, storage};
-
-/// A key in memory. Keys of documents and of most index entries need no memory of their own: copying a node copies them
-/// without touching anything else.
-type KeyBytes = SmallVec<[u8; 40]>;
 
 /// The rows of a table in memory.
 pub(crate) type Map<V> = imbl::OrdMap<KeyBytes, <V as Value>::Held>;
@@ -151,7 +147,7 @@ fn of_file<'r, K: redb::Key, V: Value>(
 }
 
 fn of_memory<'r, K: redb::Key, V: Value>((key, value): (&'r KeyBytes, &'r V::Held)) -> Result<Row<'r, K, V>> {
-    Ok((Key::Memory(key), Found::Memory(value)))
+    Ok((Key::Memory(key.as_slice()), Found::Memory(value)))
 }
 
 impl<K: redb::Key + 'static, V: Value> Table<'_, K, V> {
@@ -170,7 +166,7 @@ impl<K: redb::Key + 'static, V: Value> Table<'_, K, V> {
         match self {
             Self::FileMut(table) => Ok(table.insert(key, value).map_err(storage)?.is_none()),
             Self::MemoryMut(map) => {
-                let key = KeyBytes::from_slice(K::as_bytes(&key).as_ref());
+                let key = KeyBytes::new(K::as_bytes(&key).as_ref());
                 Ok(map.insert(key, V::hold(&value)).is_none())
             }
             Self::File(_) | Self::Memory(_) => Err(read_only()),
@@ -254,7 +250,7 @@ impl<V: Value> Table<'_, &'static [u8], V> {
             Self::FileMut(table) => table,
             Self::MemoryMut(map) => {
                 for (key, value) in rows {
-                    map.insert(KeyBytes::from_slice(key), V::hold(value));
+                    map.insert(KeyBytes::new(key), V::hold(value));
                 }
                 return Ok(());
             }
