@@ -47,7 +47,7 @@ impl View<'_, '_> {
             step.sorts_in_memory = !query.sort.is_empty();
         } else {
             let plan = query.plan(collection)?;
-            step.sorts_in_memory = plan.sorted < query.sort.len();
+            step.sorts_in_memory = plan.order.settled < query.sort.len();
             step.index = plan.access.index_name();
         }
         match &artifact.command {

@@ -88,6 +88,7 @@ mod project;
 mod query;
 mod queue;
 mod read;
+mod scan;
 mod shown;
 mod store;
 mod stream;

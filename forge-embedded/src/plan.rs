@@ -25,12 +25,21 @@ const MAX_SPANS: usize = 20_000;
 pub(crate) struct Plan {
     /// The keys to read.
     pub(crate) access: Access,
-    /// From the last key to the first.
-    pub(crate) reverse: bool,
-    /// How many of the sort keys the order of the keys settles.
-    pub(crate) sorted: usize,
+    /// In which order the keys are read, and how much of the sort that settles.
+    pub(crate) order: Order,
     /// Whether every document that is read matches.
     pub(crate) exact: bool,
+}
+
+/// The order in which keys are read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Order {
+    /// How many of the sort keys it settles.
+    pub(crate) settled: usize,
+    /// From the last key to the first.
+    pub(crate) reverse: bool,
+    /// Among entries of an index with the same values, the other way round: `{age: -1, _id: 1}` by an index on `age`.
+    pub(crate) flipped: bool,
 }
 
 /// Where documents come from.
@@ -81,7 +90,7 @@ pub(crate) fn plan(collection: &Collection, filter: &Filter, sort: &[SortKey]) -
     if best_score <= ORDER_ALONE
         && let Some(access) = by_branches(collection, conditions)
     {
-        return Plan { access, reverse: false, sorted: 0, exact: false };
+        return Plan { access, order: Order::default(), exact: false };
     }
     best
 }
@@ -199,8 +208,8 @@ fn by_id(collection: &Collection, conditions: &[Filter], sort: &[SortKey]) -> (P
         }
         None => (whole(&prefix, conditions, sort), 0),
     };
-    let score = score + if order.0 == sort.len() && !sort.is_empty() { 30 } else { 0 };
-    (Plan { access, reverse: order.1, sorted: order.0, exact }, score)
+    let score = score + if order.settled == sort.len() && !sort.is_empty() { 30 } else { 0 };
+    (Plan { access, order, exact }, score)
 }
 
 /// All documents; read in the order of their ids, those whose ids no condition rules out.
@@ -255,9 +264,9 @@ pub(crate) fn hinted(
     if let Some((plan, _)) = by_index(index, conditions, sort) {
         return Ok(plan);
     }
-    let (sorted, reverse) = provided(&index.keys, &[], &[], sort);
+    let order = provided(&index.keys, &[], &[], sort);
     let access = Access::Index { index: index.clone(), spans: vec![Span::of_id(index.id)] };
-    Ok(Plan { access, reverse, sorted, exact: false })
+    Ok(Plan { access, order, exact: false })
 }
 
 fn by_index(index: &Arc<Index>, conditions: &[Filter], sort: &[SortKey]) -> Option<(Plan, i64)> {
@@ -293,10 +302,10 @@ fn by_index(index: &Arc<Index>, conditions: &[Filter], sort: &[SortKey]) -> Opti
     if index.unique && complete {
         score += 1_000;
     }
-    let (sorted, reverse) = provided(&index.keys, &singles, &singles, sort);
-    if sorted > 0 && sorted == sort.len() {
+    let order = provided(&index.keys, &singles, &singles, sort);
+    if order.settled > 0 && order.settled == sort.len() {
         score += 30;
-    } else if sorted > 0 {
+    } else if order.settled > 0 {
         score += 5;
     }
     if score == 0 {
@@ -307,7 +316,7 @@ fn by_index(index: &Arc<Index>, conditions: &[Filter], sort: &[SortKey]) -> Opti
     let spans = spans.unwrap_or_else(|| rest(&heads, index.keys.get(singles.len()), conditions, sort));
     // Of equally good indexes the narrower one.
     let score = score * 16 - i64::try_from(index.keys.len()).unwrap_or(16).min(15);
-    Some((Plan { access: Access::Index { index: index.clone(), spans }, reverse, sorted, exact }, score / 16))
+    Some((Plan { access: Access::Index { index: index.clone(), spans }, order, exact }, score / 16))
 }
 
 /// What is read below `heads`; where the order is that of the next key, only what no condition rules out.
@@ -333,7 +342,7 @@ fn by_wildcard(index: &Arc<Index>, conditions: &[Filter]) -> Option<(Plan, i64)>
     let (heads, before) = heads_before(index, wildcard, conditions)?;
     let plan = |spans, score| {
         let access = Access::Index { index: index.clone(), spans };
-        (Plan { access, reverse: false, sorted: 0, exact: false }, score)
+        (Plan { access, order: Order::default(), exact: false }, score)
     };
     let paths = conditions.iter().filter_map(|condition| match condition {
         Filter::Field(path, _) if wildcard.covers(path) && demands_existence(path, conditions) => Some(path),
@@ -373,8 +382,8 @@ fn heads_before(index: &Index, wildcard: &Wildcard, conditions: &[Filter]) -> Op
     Some((heads, score))
 }
 
-/// How many of the sort keys the key order settles, and whether it must be read backwards.
-fn provided(keys: &[IndexKey], singles: &[bool], index_singles: &[bool], sort: &[SortKey]) -> (usize, bool) {
+/// In which order the keys must be read, and how many of the sort keys that settles.
+fn provided(keys: &[IndexKey], singles: &[bool], index_singles: &[bool], sort: &[SortKey]) -> Order {
     let is_single = |position: usize| index_singles.get(position).copied().unwrap_or(false);
     let id_single = keys.is_empty() && singles.first().copied().unwrap_or(false);
     let (mut position, mut settled, mut reverse) = (0, 0, None);
@@ -398,18 +407,23 @@ fn provided(keys: &[IndexKey], singles: &[bool], index_singles: &[bool], sort: &
             None => break,
         };
         let backwards = descending != wanted.descending;
-        if path != wanted.path || reverse.is_some_and(|reverse| reverse != backwards) {
+        if path != wanted.path {
+            break;
+        }
+        let differs = reverse.is_some_and(|reverse| reverse != backwards);
+        if position == keys.len() {
+            // Ids are unique: nothing is left to settle.
+            let reverse = reverse.unwrap_or(backwards);
+            return Order { settled: sort.len(), reverse, flipped: differs };
+        }
+        if differs {
             break;
         }
         reverse = Some(backwards);
         settled += 1;
         position += 1;
-        if path == "_id" {
-            // Ids are unique: nothing is left to settle.
-            return (sort.len(), backwards);
-        }
     }
-    (settled, reverse.unwrap_or(false))
+    Order { settled, reverse: reverse.unwrap_or(false), flipped: false }
 }
 
 /// Whether every document that the conditions can find is in the index.

@@ -1,7 +1,5 @@
 //! Reading commands: find, count, distinct, and the scan below all of them.
 
-use std::collections::HashSet;
-
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf};
 use forge_core::matcher::{Centre, distance_at};
 use forge_core::{Error, Result};
@@ -16,7 +14,7 @@ use crate::matching::Matching;
 use crate::plan::{Access, Plan};
 use crate::query::Query;
 use crate::shown::Shown;
-use crate::store::{DocRow, EntryRow, Span, Tables, doc_key};
+use crate::store::{Span, Tables};
 use crate::text;
 
 /// What a reading command sees.
@@ -34,86 +32,10 @@ pub(crate) struct View<'v, 't> {
 /// A collection, how it is read, and what is left to check.
 type Candidates<'c> = (&'c Collection, &'c Plan, &'c Matching);
 
-/// What a scan does with a document: true goes on.
-pub(crate) type Visit<'f> = &'f mut dyn FnMut(&[u8], &RawDocument) -> Result<bool>;
-
 impl View<'_, '_> {
     /// The collection of that name, where it exists.
     pub(crate) fn collection(&self, name: &str) -> Option<&Collection> {
         self.catalog.collection(self.database, name).map(|collection| &**collection)
-    }
-
-    /// Calls `visit` with the documents that a plan reads, whether they match or not, each once.
-    pub(crate) fn scan(&self, collection: &Collection, plan: &Plan, visit: Visit<'_>) -> Result<()> {
-        self.scan_access(collection, &plan.access, plan.reverse, visit).map(|_| ())
-    }
-
-    /// As [`scan`](View::scan); false where `visit` ended it.
-    fn scan_access(
-        &self,
-        collection: &Collection,
-        access: &Access,
-        reverse: bool,
-        visit: Visit<'_>,
-    ) -> Result<bool> {
-        match access {
-            Access::Any(branches) => {
-                let mut seen = HashSet::new();
-                let mut step = |branch: &Access| {
-                    self.scan_access(collection, branch, reverse, &mut |id_key, document| {
-                        if seen.insert(id_key.to_vec()) { visit(id_key, document) } else { Ok(true) }
-                    })
-                };
-                each(branches, reverse, &mut step)
-            }
-            Access::Ids(ids) => {
-                collection.id_uses.count();
-                let mut step = |key: &Vec<u8>| match self.tables.doc(key)? {
-                    Some(bytes) => self.visit(&key[4..], bytes.value(), visit),
-                    None => Ok(true),
-                };
-                each(ids, reverse, &mut step)
-            }
-            Access::Documents { span, bounded } => {
-                if *bounded {
-                    collection.id_uses.count();
-                }
-                let rows = self.tables.docs(span)?;
-                let mut step = |row: Result<DocRow<'_>>| {
-                    let (key, value) = row?;
-                    self.visit(&key.value()[4..], value.value(), visit)
-                };
-                if reverse { until(rows.rev(), &mut step) } else { until(rows, &mut step) }
-            }
-            Access::Index { index, spans } => {
-                index.uses.count();
-                let repeats = index.keys.iter().any(|key| key.multikey);
-                let mut seen = HashSet::new();
-                let mut step = |span: &Span| {
-                    let entries = self.tables.entries(span)?;
-                    let mut step = |entry: Result<EntryRow<'_>>| {
-                        let (key, id_at) = entry?;
-                        let id_key = &key.value()[id_at.value() as usize..];
-                        if repeats && !seen.insert(id_key.to_vec()) {
-                            return Ok(true);
-                        }
-                        match self.tables.doc(&doc_key(collection.id, id_key))? {
-                            Some(bytes) => self.visit(id_key, bytes.value(), visit),
-                            None => {
-                                Err(Error::internal(format!("index {} names a missing document", index.name)))
-                            }
-                        }
-                    };
-                    if reverse { until(entries.rev(), &mut step) } else { until(entries, &mut step) }
-                };
-                each(spans, reverse, &mut step)
-            }
-        }
-    }
-
-    fn visit(&self, id_key: &[u8], bytes: &[u8], visit: Visit<'_>) -> Result<bool> {
-        self.clock.tick()?;
-        visit(id_key, RawDocument::from_bytes(bytes)?)
     }
 
     /// The documents of a query, each turned into a `T`.
@@ -141,12 +63,13 @@ impl View<'_, '_> {
         if let Some((path, centre)) = &query.near {
             return self.nearest((collection, &plan, &matching), query, path, *centre, make);
         }
-        if plan.sorted < query.sort.len() {
+        if plan.order.settled < query.sort.len() {
             return self.sort((collection, &plan, &matching), query, make);
         }
         let mut out = Vec::new();
         let mut skip = query.skip;
-        self.scan(collection, &plan, &mut |id_key, document| {
+        let unread = if plan.exact { std::mem::take(&mut skip) } else { 0 };
+        self.scan_from(collection, &plan, unread, &mut |id_key, document| {
             if !matching.matches(document) {
                 return Ok(true);
             }
@@ -180,7 +103,7 @@ impl View<'_, '_> {
         }
         let plan = query.plan(collection)?;
         let matching = query.residual(&plan, self.clock)?;
-        let in_order = plan.sorted >= query.sort.len();
+        let in_order = plan.order.settled >= query.sort.len();
         let limit = query.limit.unwrap_or(usize::MAX);
         let enough = if in_order { limit.saturating_add(query.skip) } else { usize::MAX };
         let mut rows: Vec<(Vec<u8>, T)> = Vec::new();
@@ -207,7 +130,7 @@ impl View<'_, '_> {
         make: &dyn Fn(&[u8], &RawDocument) -> Result<T>,
     ) -> Result<Vec<T>> {
         let wanted = query.limit.map(|limit| limit.saturating_add(query.skip));
-        let (settled, unsettled) = query.sort.split_at(plan.sorted);
+        let (settled, unsettled) = query.sort.split_at(plan.order.settled);
         let (mut last_group, mut held) = (Vec::new(), 0);
         let mut rows: Vec<(Vec<u8>, T)> = Vec::new();
         self.scan(collection, plan, &mut |id_key, document| {
@@ -443,18 +366,4 @@ fn no_folding(artifact: &MongoArtifact) -> Result<()> {
 
 fn bounded(limit: u64) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
-}
-
-/// Calls `step` until it says false.
-fn until<T>(items: impl Iterator<Item = T>, step: &mut dyn FnMut(T) -> Result<bool>) -> Result<bool> {
-    for item in items {
-        if !step(item)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-fn each<'i, T>(items: &'i [T], reverse: bool, step: &mut dyn FnMut(&'i T) -> Result<bool>) -> Result<bool> {
-    if reverse { until(items.iter().rev(), step) } else { until(items.iter(), step) }
 }

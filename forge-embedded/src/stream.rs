@@ -85,7 +85,7 @@ impl Reading {
             };
             let plan = query.plan(collection)?;
             if let Access::Documents { span, .. } = plan.access
-                && plan.sorted >= query.sort.len()
+                && plan.order.settled >= query.sort.len()
                 && query.near.is_none()
                 && query.folding.is_none()
                 && query.filter.text().is_none()
@@ -147,7 +147,7 @@ impl Reading {
         }
         *left -= documents.len();
         match last {
-            Some(last) if plan.reverse => span.end = Some(last),
+            Some(last) if plan.order.reverse => span.end = Some(last),
             // The next key after one is the same with a zero byte at its end.
             Some(mut last) => {
                 last.push(0);

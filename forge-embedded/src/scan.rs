@@ -1,0 +1,166 @@
+//! Reading what a plan says: the scan below every command.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+
+use bson::RawDocument;
+use forge_core::{Error, Result};
+
+use crate::catalog::Collection;
+use crate::plan::{Access, Order, Plan};
+use crate::read::View;
+use crate::store::{DocRow, EntryRow, Span};
+
+/// What a scan does with a document: true goes on.
+pub(crate) type Visit<'f> = &'f mut dyn FnMut(&[u8], &RawDocument) -> Result<bool>;
+
+/// How a scan reads.
+struct Reading<'c> {
+    collection: &'c Collection,
+    order: Order,
+    /// How many documents are passed over before the first that is read.
+    skip: Cell<usize>,
+}
+
+impl Reading<'_> {
+    /// Whether the next document is passed over.
+    fn skips(&self) -> bool {
+        let left = self.skip.get();
+        self.skip.set(left.saturating_sub(1));
+        left > 0
+    }
+}
+
+impl View<'_, '_> {
+    /// Calls `visit` with the documents that a plan reads, whether they match or not, each once.
+    pub(crate) fn scan(&self, collection: &Collection, plan: &Plan, visit: Visit<'_>) -> Result<()> {
+        self.scan_from(collection, plan, 0, visit)
+    }
+
+    /// As [`scan`](View::scan), without the first `skip` documents of an exact plan, which are not even read.
+    pub(crate) fn scan_from(
+        &self,
+        collection: &Collection,
+        plan: &Plan,
+        skip: usize,
+        visit: Visit<'_>,
+    ) -> Result<()> {
+        let reading = Reading { collection, order: plan.order, skip: Cell::new(skip) };
+        self.scan_access(&reading, &plan.access, visit).map(|_| ())
+    }
+
+    /// As [`scan_from`](View::scan_from); false where `visit` ended it.
+    fn scan_access(&self, reading: &Reading<'_>, access: &Access, visit: Visit<'_>) -> Result<bool> {
+        let Reading { collection, order: Order { reverse, flipped, .. }, .. } = *reading;
+        match access {
+            Access::Any(branches) => {
+                let mut seen = HashSet::new();
+                let mut step = |branch: &Access| {
+                    self.scan_access(reading, branch, &mut |id_key, document| {
+                        if seen.insert(id_key.to_vec()) { visit(id_key, document) } else { Ok(true) }
+                    })
+                };
+                each(branches, reverse, &mut step)
+            }
+            Access::Ids(ids) => {
+                collection.id_uses.count();
+                let mut step = |key: &Vec<u8>| match self.tables.doc(key)? {
+                    Some(_) if reading.skips() => Ok(true),
+                    Some(bytes) => self.visit(&key[4..], bytes.value(), visit),
+                    None => Ok(true),
+                };
+                each(ids, reverse, &mut step)
+            }
+            Access::Documents { span, bounded } => {
+                if *bounded {
+                    collection.id_uses.count();
+                }
+                let rows = self.tables.docs(span)?;
+                let mut step = |row: Result<DocRow<'_>>| {
+                    let (key, value) = row?;
+                    if reading.skips() {
+                        return Ok(true);
+                    }
+                    self.visit(&key.value()[4..], value.value(), visit)
+                };
+                if reverse { until(rows.rev(), &mut step) } else { until(rows, &mut step) }
+            }
+            Access::Index { index, spans } => {
+                index.uses.count();
+                let repeats = index.keys.iter().any(|key| key.multikey);
+                let mut seen = HashSet::new();
+                let mut full_key = collection.id.to_be_bytes().to_vec();
+                let mut entry = |entry: Result<EntryRow<'_>>| {
+                    let (key, id_at) = entry?;
+                    let id_key = &key.value()[id_at.value() as usize..];
+                    if repeats && !seen.insert(id_key.to_vec()) || reading.skips() {
+                        return Ok(true);
+                    }
+                    full_key.truncate(4);
+                    full_key.extend_from_slice(id_key);
+                    match self.tables.doc(&full_key)? {
+                        Some(bytes) => self.visit(id_key, bytes.value(), visit),
+                        None => {
+                            Err(Error::internal(format!("index {} names a missing document", index.name)))
+                        }
+                    }
+                };
+                let mut step = |span: &Span| {
+                    if flipped {
+                        return self.groups(span, reverse, &mut entry);
+                    }
+                    let entries = self.tables.entries(span)?;
+                    if reverse { until(entries.rev(), &mut entry) } else { until(entries, &mut entry) }
+                };
+                each(spans, reverse, &mut step)
+            }
+        }
+    }
+
+    /// The entries of a span: groups with the same values in one direction, the entries of each in the other. No more than
+    /// one entry is held. False where `step` ended it.
+    fn groups(
+        &self,
+        span: &Span,
+        reverse: bool,
+        step: &mut dyn FnMut(Result<EntryRow<'_>>) -> Result<bool>,
+    ) -> Result<bool> {
+        let mut rest = span.clone();
+        loop {
+            let group = {
+                let mut entries = self.tables.entries(&rest)?;
+                let next = if reverse { entries.next_back() } else { entries.next() };
+                let Some((key, id_at)) = next.transpose()? else { return Ok(true) };
+                Span::prefix(&key.value()[..id_at.value() as usize])
+            };
+            let entries = self.tables.entries(&group)?;
+            if !(if reverse { until(entries, &mut *step) } else { until(entries.rev(), &mut *step) })? {
+                return Ok(false);
+            }
+            match (reverse, group.end) {
+                (true, _) => rest.end = Some(group.start),
+                (false, Some(end)) => rest.start = end,
+                (false, None) => return Ok(true),
+            }
+        }
+    }
+
+    fn visit(&self, id_key: &[u8], bytes: &[u8], visit: Visit<'_>) -> Result<bool> {
+        self.clock.tick()?;
+        visit(id_key, RawDocument::from_bytes(bytes)?)
+    }
+}
+
+/// Calls `step` until it says false.
+fn until<T>(items: impl Iterator<Item = T>, step: &mut dyn FnMut(T) -> Result<bool>) -> Result<bool> {
+    for item in items {
+        if !step(item)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn each<'i, T>(items: &'i [T], reverse: bool, step: &mut dyn FnMut(&'i T) -> Result<bool>) -> Result<bool> {
+    if reverse { until(items.iter().rev(), step) } else { until(items.iter(), step) }
+}
