@@ -18,7 +18,7 @@ mod tests;
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
-use bson::{Bson, RawArray, RawBsonRef, RawDocument, RawDocumentBuf};
+use bson::{Bson, RawArray, RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
 use forge_core::ir::SortKey;
 use forge_core::order::{self, Found, Values};
 
@@ -290,6 +290,14 @@ pub(crate) fn extend_sort_key(document: &RawDocument, keys: &[SortKey], out: &mu
 
 /// A raw document from an owned one.
 pub(crate) fn to_raw(document: &bson::Document) -> forge_core::Result<RawDocumentBuf> {
-    RawDocumentBuf::try_from(document)
-        .map_err(|error| forge_core::Error::bad_request(format!("the document cannot be stored: {error}")))
+    RawDocumentBuf::try_from(document).map_err(|error| unstorable(&error))
+}
+
+/// A raw value from an owned one.
+pub(crate) fn to_raw_value(value: Bson) -> forge_core::Result<RawBson> {
+    RawBson::try_from(value).map_err(|error| unstorable(&error))
+}
+
+fn unstorable(error: &bson::error::Error) -> forge_core::Error {
+    forge_core::Error::bad_request(format!("the document cannot be stored: {error}"))
 }

@@ -5,6 +5,7 @@ mod bits;
 mod elements;
 mod number;
 mod path;
+mod plain;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use crate::{aggregate, keys};
 use bits::Bits;
 use elements::Elements;
 use path::Slot;
+use plain::Next;
 
 pub(crate) use number::{Arithmetic, combine, decimal, is_number};
 pub(crate) use path::{set_path, unset};
@@ -119,8 +121,8 @@ impl Update {
     /// The paths that change between two states; none where the document is replaced.
     ///
     /// # Errors
-    /// Where `before` is no BSON.
-    pub(crate) fn touched(&self, before: &RawDocument, after: &Document) -> Result<Option<Vec<String>>> {
+    /// Where one of them is no BSON.
+    pub(crate) fn touched(&self, before: &RawDocument, after: &RawDocument) -> Result<Option<Vec<String>>> {
         Ok(match self {
             // A path into the elements of an array changes the array.
             Self::Operators { ops, .. } => {
@@ -128,7 +130,7 @@ impl Update {
                 Some(paths(ops).into_iter().map(whole).collect())
             }
             Self::Replacement(_) => None,
-            Self::Pipeline(_) => Some(differing(&Document::try_from(before)?, after)),
+            Self::Pipeline(_) => Some(differing(&Document::try_from(before)?, &Document::try_from(after)?)),
         })
     }
 
@@ -307,26 +309,6 @@ fn rename_target(path: &str, operand: &Bson) -> Result<String> {
 impl Op {
     fn apply_at(&self, path: &str, document: &mut Document, inserting: bool, now: DateTime) -> Result<()> {
         match &self.action {
-            Action::Set(value) => set_path(document, path, value.clone()),
-            Action::SetOnInsert(value) if inserting => set_path(document, path, value.clone()),
-            Action::SetOnInsert(_) => Ok(()),
-            Action::Unset => {
-                path::unset(document, path);
-                Ok(())
-            }
-            Action::Arithmetic(kind, operand) => {
-                let mut slot = Slot::create(document, path)?;
-                let new = match slot.get() {
-                    Some(old) => {
-                        combine(*kind, old, operand).map_err(|error| error.context(format!("`{path}`")))?
-                    }
-                    None => number::from_nothing(*kind, operand),
-                };
-                slot.set(path, new)
-            }
-            Action::Min(value) => self.bound(path, document, value, std::cmp::Ordering::Less),
-            Action::Max(value) => self.bound(path, document, value, std::cmp::Ordering::Greater),
-            Action::CurrentDate { timestamp } => set_path(document, path, current(*timestamp, now)),
             Action::Rename(to) => {
                 if !path::is_outside_arrays(document, path)? {
                     return Ok(());
@@ -346,20 +328,19 @@ impl Op {
                 let new = bits::apply(path, slot.get(), operations)?;
                 slot.set(path, new)
             }
+            Action::Unset => {
+                path::unset(document, path);
+                Ok(())
+            }
+            Action::SetOnInsert(_) if !inserting => Ok(()),
+            _ => {
+                let mut slot = Slot::create(document, path)?;
+                match self.next(path, slot.get(), inserting, now).transpose()? {
+                    Some(Next::Value(new)) => slot.set(path, new),
+                    _ => Ok(()),
+                }
+            }
         }
-    }
-
-    /// Sets the value where it is `wanted` against the present one, or where there is none.
-    fn bound(
-        &self,
-        path: &str,
-        document: &mut Document,
-        value: &Bson,
-        wanted: std::cmp::Ordering,
-    ) -> Result<()> {
-        let mut slot = Slot::create(document, path)?;
-        let better = slot.get().is_none_or(|old| keys::encoded(value).cmp(&keys::encoded(old)) == wanted);
-        if better { slot.set(path, value.clone()) } else { Ok(()) }
     }
 }
 

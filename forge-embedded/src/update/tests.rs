@@ -1,6 +1,7 @@
-use bson::{Document, bson, doc};
+use bson::{Bson, Document, bson, doc};
 use forge_core::env::Source;
 use forge_core::{DateTime, Env, ErrorCode, Result};
+use proptest::prelude::*;
 
 use super::Update;
 
@@ -15,9 +16,18 @@ impl Source for Fixed {
     }
 }
 
+/// The document after an update, by whichever ways there are.
 fn apply(mut document: Document, update: &Document) -> Result<Document> {
-    Update::parse(&update.clone().into())?.apply(&mut document, false, &Env::new(Fixed))?;
-    Ok(document)
+    let (update, env) = (Update::parse(&update.clone().into())?, Env::new(Fixed));
+    let plain = update.apply_plain(&crate::keys::to_raw(&document)?, env.now());
+    let applied = update.apply(&mut document, false, &env);
+    match (plain, &applied) {
+        (Ok(None), _) => {}
+        (Ok(Some(plain)), Ok(())) => assert_eq!(plain, crate::keys::to_raw(&document)?, "{update:?}"),
+        (Err(plain), Err(error)) => assert_eq!(plain.message(), error.message()),
+        (plain, applied) => panic!("{plain:?} is not {applied:?}"),
+    }
+    applied.map(|()| document)
 }
 
 #[test]
@@ -210,5 +220,45 @@ fn what_the_filter_met_stands_in_paths() {
     for path in ["$", "$.a", "a.$.b.$", "a.$x"] {
         let error = Update::parse(&doc! { "$set": { path: 1 } }.into()).unwrap_err();
         assert_eq!(error.code(), ErrorCode::BadRequest, "{path}");
+    }
+}
+
+fn leaf() -> impl Strategy<Value = Bson> {
+    prop_oneof![
+        (-5..5_i32).prop_map(Bson::Int32),
+        Just(Bson::Int64(i64::MAX)),
+        (-4..4_i32).prop_map(|half| Bson::Double(f64::from(half) / 2.0)),
+        "[ab]{0,2}".prop_map(Bson::String),
+        Just(Bson::Null),
+        Just(bson!({ "x": [1, 2] })),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn operators_change_bytes_as_they_change_documents(
+        fields in prop::collection::vec(("[a-e]", leaf()), 0..5),
+        changes in prop::collection::vec(
+            (prop::sample::select(vec!["$set", "$unset", "$inc", "$mul", "$min", "$max", "$setOnInsert", "$currentDate"]), "[a-g]", leaf()),
+            1..5,
+        ),
+    ) {
+        let mut before = doc! { "_id": 1 };
+        before.extend(fields);
+        let mut update = Document::new();
+        for (operator, path, value) in changes {
+            let operand = if operator == "$currentDate" { Bson::Boolean(true) } else { value };
+            let paths = update.entry(operator).or_insert_with(|| Bson::Document(Document::new()));
+            paths.as_document_mut().unwrap().insert(path, operand);
+        }
+        // Updates that cannot be read are not what is compared here.
+        let parsed = Update::parse(&update.clone().into());
+        prop_assume!(parsed.is_ok());
+        let raw = crate::keys::to_raw(&before).unwrap();
+        if let Ok(after) = parsed.unwrap().apply_plain(&raw, DateTime::from_millis(1_000)) {
+            prop_assert!(after.is_some(), "{} is about fields at the top", update);
+        }
+        // Holds the two ways against each other.
+        let _ = apply(before, &update);
     }
 }

@@ -275,9 +275,15 @@ impl<'w, 't> Writing<'w, 't> {
         before: &RawDocumentBuf,
         update: &Update,
     ) -> Result<Option<RawDocumentBuf>> {
-        let mut document = Document::try_from(before)?;
-        update.apply(&mut document, false, self.env)?;
-        let after = checked_size(keys::to_raw(&document)?)?;
+        let after = match update.apply_plain(before, self.env.now())? {
+            Some(after) => after,
+            None => {
+                let mut document = Document::try_from(before)?;
+                update.apply(&mut document, false, self.env)?;
+                keys::to_raw(&document)?
+            }
+        };
+        let after = checked_size(after)?;
         if after.as_bytes() == before.as_bytes() {
             return Ok(None);
         }
@@ -286,7 +292,7 @@ impl<'w, 't> Writing<'w, 't> {
         if let Some(duplicate) = self.store(database, &mut collection, &step, true)? {
             return Err(duplicate.into_error(name));
         }
-        let touched = update.touched(before, &document)?.map(Arc::from);
+        let touched = update.touched(before, &after)?.map(Arc::from);
         let kind = if touched.is_some() { ChangeKind::Update } else { ChangeKind::Replace };
         self.record(&collection, kind, id_key.to_vec(), Some(before.clone()), Some(after.clone()), touched);
         Ok(Some(after))
