@@ -1,7 +1,9 @@
 //! Subscriptions to the change feed: a position in the table and a wake-up, nothing that could grow.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bson::{Bson, doc};
 use forge_core::adapter::{Commit, ResumeToken, WatchOptions, history_lost};
@@ -80,6 +82,19 @@ fn version_before(engine: &Engine, database: &str, start: DateTime) -> Result<u6
     Feed::load(&table, database.id)?.before(&table, database.id, start)?.ok_or_else(history_lost)
 }
 
+/// Lets the tasks that are ready run before this one goes on: what they commit is read together then.
+async fn others_first() {
+    let mut waited = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 impl Subscription {
     async fn next(mut self) -> Option<(Result<Commit>, Self)> {
         loop {
@@ -91,6 +106,7 @@ impl Subscription {
                 return None;
             }
             if *self.newest.borrow_and_update() > self.seen {
+                others_first().await;
                 if let Err(error) = self.read() {
                     self.over = true;
                     return Some((Err(error), self));
