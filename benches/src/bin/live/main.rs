@@ -8,6 +8,10 @@ use clap::Parser as _;
 use forge_benches::process::{Failure, SERVE};
 use forge_benches::{Options, Report};
 
+/// As `docs/configuration.md` advises.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> Result<(), Failure> {
     let is_server = std::env::args().nth(1).is_some_and(|argument| argument == SERVE);
     if is_server {

@@ -8,6 +8,10 @@ use clap::Parser as _;
 use forge_benches::process::{Failure, SERVE};
 use forge_benches::{Options, Report};
 
+/// As `docs/configuration.md` advises.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
     if arguments.next().is_some_and(|argument| argument == SERVE) {
