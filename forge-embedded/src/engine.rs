@@ -1,10 +1,14 @@
 //! The shared state of a store: snapshots for reads, one writer at a time, the feed's positions.
 
 use std::collections::HashMap;
+#[cfg(feature = "file")]
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use forge_core::{DateTime, Env, Error, Result};
+#[cfg(feature = "file")]
+use futures_util::future::{Either, select};
 use tokio::sync::{OwnedMutexGuard, watch};
 
 use crate::catalog::Catalog;
@@ -17,7 +21,7 @@ use crate::write::{Pending, Writing};
 /// How often writes look for documents that TTL indexes say are over, in milliseconds.
 const PURGE_EVERY: i64 = 60_000;
 
-/// How long a write waits for its turn.
+/// How long a write waits for one that holds the writer: in memory, for a transaction or a change of indexes or collections.
 #[cfg(feature = "file")]
 const MAX_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -35,8 +39,8 @@ pub(crate) struct Engine {
     catalog_moving: AtomicBool,
     /// Held by the one writer.
     pub(crate) writer: Arc<tokio::sync::Mutex<WriterState>>,
-    /// Who holds the writer for long, for messages.
-    holder: Mutex<Option<String>>,
+    /// Who holds the writer for long: a transaction, or a change of indexes or collections.
+    holder: watch::Sender<Option<String>>,
     /// Single writes that wait for the writer.
     pub(crate) queue: Queue,
     positions: Mutex<HashMap<String, watch::Sender<u64>>>,
@@ -88,7 +92,7 @@ impl Engine {
             catalog: RwLock::new(catalog),
             catalog_moving: AtomicBool::new(false),
             writer: Arc::new(tokio::sync::Mutex::new(state)),
-            holder: Mutex::new(None),
+            holder: watch::Sender::new(None),
             queue: Queue::default(),
             positions: Mutex::new(positions),
         }))
@@ -136,16 +140,29 @@ impl Engine {
     #[cfg(feature = "file")]
     pub(crate) async fn acquire(&self) -> Result<Writer> {
         self.refuse_own_transaction()?;
+        let writer = self.writer.clone().lock_owned();
         if tokio::runtime::Handle::try_current().is_err() {
-            return Ok(self.writer.clone().lock_owned().await);
+            return Ok(writer.await);
         }
-        tokio::time::timeout(MAX_WAIT, self.writer.clone().lock_owned()).await.map_err(|_| {
-            Error::timeout(format!(
+        match select(pin!(writer), pin!(self.wait_in_vain())).await {
+            Either::Left((writer, _)) => Ok(writer),
+            Either::Right(_) => Err(Error::timeout(format!(
                 "the write waited {} s for its turn; the store is held by {}",
                 MAX_WAIT.as_secs(),
-                lock(&self.holder).as_deref().unwrap_or("other writes")
-            ))
-        })
+                self.holder.borrow().as_deref().unwrap_or("other writes")
+            ))),
+        }
+    }
+
+    /// Ends when a wait for the writer has been too long.
+    #[cfg(feature = "file")]
+    async fn wait_in_vain(&self) {
+        // In memory a command holds the writer while it runs, and no longer. Waits for it are many and short, and a timer
+        // for each would wake the thread that waits for timers.
+        if !self.durable {
+            let _ = self.holder.subscribe().wait_for(Option::is_some).await;
+        }
+        tokio::time::sleep(MAX_WAIT).await;
     }
 
     /// Waits for the writer.
@@ -170,7 +187,7 @@ impl Engine {
 
     /// Says who holds the writer, until it says otherwise.
     pub(crate) fn set_holder(&self, holder: Option<String>) {
-        *lock(&self.holder) = holder;
+        self.holder.send_replace(holder);
     }
 
     /// Runs `work` in a write transaction of its own and commits it.

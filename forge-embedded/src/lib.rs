@@ -39,7 +39,8 @@
 //!   process and of the machine at any moment. Writes that wait for each other share a flush. In memory nothing is kept.
 //! - **Isolation**: reads see the last commit, whole, and never wait. There is one writer at a time; an open transaction
 //!   is that writer, reads its own writes, and is aborted when its handle is dropped. A write that waits longer than five
-//!   seconds fails with `timeout` and the name of what it waited for (on tokio with its timer; elsewhere it waits on).
+//!   seconds for another one's disk, for a transaction, or for a change of indexes or collections fails with `timeout` and
+//!   the name of what it waited for (on tokio with its timer; elsewhere it waits on).
 //! - **Atomicity**: a command that fails changes nothing, also inside a transaction, which can go on. Inserts report
 //!   failures document by document, as on a server.
 //! - **Feed**: each commit of a database has a version, one higher than the last, and every change with the document
