@@ -36,6 +36,12 @@ impl Collections {
             return kept.collection.clone();
         }
         drop(places);
+        self.make(client, database, name, place)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make(&self, client: &Client, database: &str, name: &str, place: usize) -> Documents {
         let collection: Documents = client.database(database).collection(name);
         let kept = Kept { database: database.into(), collection: collection.clone() };
         if let Some(place) = self.0.write().unwrap_or_else(PoisonError::into_inner).get_mut(place) {
@@ -47,10 +53,14 @@ impl Collections {
 
 /// FNV-1a, by Fowler, Noll and Vo: short names are hashed for every command, and two at the same place only take turns.
 fn place(database: &str, name: &str) -> usize {
-    let bytes = database.bytes().chain([0]).chain(name.bytes());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let mut hash = 0xcbf2_9ce4_8422_2325;
+    for part in [database, name] {
+        // Where one ends and the other begins makes a difference.
+        hash = (hash ^ part.len() as u64).wrapping_mul(0x0100_0000_01b3);
+        for byte in part.bytes() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
     // The high half is mixed best.
     (hash >> 32) as usize % MOST
 }

@@ -102,14 +102,20 @@ impl Driver for OfficialDriver {
         self.deployment.capabilities
     }
 
-    async fn run(
-        &self,
-        database: &str,
+    // Written out: the future of the command is the answer, without another around it.
+    fn run<'a, 'b, 'c, 'f>(
+        &'a self,
+        database: &'b str,
         artifact: Box<MongoArtifact>,
-        session: Option<&dyn Transaction>,
-    ) -> Result<(Reply, Option<u64>)> {
-        // Versions of commits come with the change stream: answers to writes do not carry them.
-        run::run(self, database, artifact, session).await.map(|reply| (reply, None))
+        session: Option<&'c dyn Transaction>,
+    ) -> BoxFuture<'f, Result<(Reply, Option<u64>)>>
+    where
+        'a: 'f,
+        'b: 'f,
+        'c: 'f,
+        Self: 'f,
+    {
+        Box::pin(run::run(self, database, artifact, session))
     }
 
     async fn stream(

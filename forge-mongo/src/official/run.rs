@@ -1,13 +1,17 @@
 //! Artifacts, through the driver's own actions: they know retryable writes, sessions and batches.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use bson::{Document, RawBsonRef, RawDocumentBuf};
 use forge_core::adapter::Transaction;
 use forge_core::ir::ReadOptions;
 use forge_core::{Error, Result};
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, StreamExt};
+use mongodb::action::{FindOne, FindOneAndUpdate, InsertOne};
 use mongodb::error::{Error as DriverError, ErrorKind, Result as DriverResult, TRANSIENT_TRANSACTION_ERROR};
-use mongodb::options::{ReturnDocument, UpdateModifications};
+use mongodb::options::{FindOneAndUpdateOptions, ReturnDocument, UpdateModifications};
 use mongodb::raw_batch_cursor::RawBatch;
 use mongodb::{ClientSession, Collection};
 
@@ -100,49 +104,114 @@ fn modification(update: Modification) -> (UpdateModifications, Vec<Document>) {
     }
 }
 
+/// The answer to a command. Versions of commits come with the change stream: answers to writes do not carry them.
 pub(super) async fn run(
     driver: &OfficialDriver,
     database: &str,
     artifact: Box<MongoArtifact>,
     transaction: Option<&dyn Transaction>,
-) -> Result<Reply> {
+) -> Result<(Reply, Option<u64>)> {
     let collection = driver.collection(database, &artifact.collection);
     let mut guard = match transaction {
         Some(transaction) => Some(Session::of(transaction).await?),
         None => None,
     };
-    let done = command(&collection, *artifact, guard.as_deref_mut()).await;
+    let done = send(&collection, artifact, guard.as_deref_mut()).await;
     // What follows asks the server outside of the transaction, which has failed.
     drop(guard);
-    let error = match done {
+    match done {
         Ok(Reply::Inserted { failures }) if !failures.is_empty() => {
-            return name_indexes(&collection, failures).boxed().await;
+            name_indexes(&collection, failures).boxed().await.map(|reply| (reply, None))
         }
-        Ok(reply) => return Ok(reply),
-        Err(error) => error,
-    };
-    let Some(Duplicate { paths, index }) = errors::duplicate(&error) else { return Err(errors::map(error)) };
-    let paths = match index {
-        Some(index) => indexes::paths_of(&collection, &index).boxed().await,
-        None => paths,
-    };
-    Err(Error::unique_violation(collection.name(), paths).with_source(error))
+        Ok(reply) => Ok((reply, None)),
+        Err(error) => Err(failed(&collection, error).boxed().await),
+    }
 }
 
-/// Each kind of command has a future of its own: one of all of them would be as large as the largest, and copied for each.
-fn command<'a>(
+/// The error of a command; one about a unique index names its paths.
+async fn failed(on: &Documents, error: DriverError) -> Error {
+    let Some(Duplicate { paths, index }) = errors::duplicate(&error) else { return errors::map(error) };
+    let paths = match index {
+        Some(index) => indexes::paths_of(on, &index).await,
+        None => paths,
+    };
+    Error::unique_violation(on.name(), paths).with_source(error)
+}
+
+type Sent<Action> = <Action as IntoFuture>::IntoFuture;
+
+/// A command on its way. The usual ones do without a box around the one that the driver makes, and of the others each has
+/// a future of its own: one of all of them would be as large as the largest, and copied for each.
+enum Sending<'a> {
+    Found(Sent<FindOne<'a, RawDocumentBuf>>),
+    Changed(Sent<FindOneAndUpdate<'a, RawDocumentBuf>>),
+    Inserted(Sent<InsertOne<'a>>),
+    Other(BoxFuture<'a, DriverResult<Reply>>),
+}
+
+impl Future for Sending<'_> {
+    type Output = DriverResult<Reply>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Found(sent) => {
+                sent.poll_unpin(cx).map_ok(|document| Reply::Documents(document.into_iter().collect()))
+            }
+            Self::Changed(sent) => sent.poll_unpin(cx).map_ok(Reply::Document),
+            Self::Inserted(sent) => sent.poll_unpin(cx).map(|done| inserted_one(done.map(|_| ()))),
+            Self::Other(sent) => sent.poll_unpin(cx),
+        }
+    }
+}
+
+fn send<'a>(
     on: &'a Documents,
-    MongoArtifact { command, options, .. }: MongoArtifact,
+    artifact: Box<MongoArtifact>,
+    session: Option<&'a mut ClientSession>,
+) -> Sending<'a> {
+    match artifact.command {
+        // The action for one document asks for a single batch, after which the server keeps no cursor.
+        Command::Find { filter, projection, sort, skip, limit: Some(1) } => {
+            let action = shape!(on.find_one(filter), projection, sort, skip, &artifact.options);
+            Sending::Found(sending!(action, session))
+        }
+        Command::FindOneAndUpdate { filter, update, upsert, return_after, sort } => {
+            let (update, elements) = modification(update);
+            let mut options = FindOneAndUpdateOptions::default();
+            let state = if return_after { ReturnDocument::After } else { ReturnDocument::Before };
+            options.return_document = Some(state);
+            // What goes without saying is not said: each option is encoded.
+            options.upsert = upsert.then_some(true);
+            options.sort = sort;
+            options.array_filters = (!elements.is_empty()).then_some(elements);
+            let action = on.find_one_and_update(filter, update).with_options(options);
+            Sending::Changed(sending!(action, session))
+        }
+        // The actions for one document cost the client a fifth less than those for many.
+        Command::Insert { documents, .. } if documents.len() == 1 => {
+            Sending::Inserted(sending!(on.insert_one(&documents[0]), session))
+        }
+        command => Sending::Other(other(on, command, artifact.options, session)),
+    }
+}
+
+fn other<'a>(
+    on: &'a Documents,
+    command: Command,
+    options: ReadOptions,
     session: Option<&'a mut ClientSession>,
 ) -> BoxFuture<'a, DriverResult<Reply>> {
     match command {
-        Command::Find { .. } => find(on, command, &options, session),
+        Command::Find { filter, projection, sort, skip, limit } => {
+            let action = shape!(on.find(filter), projection, sort, skip, &options).batch_size(BATCH_SIZE);
+            let action = match limit {
+                Some(limit) => action.limit(i64::try_from(limit).unwrap_or(i64::MAX)),
+                None => action,
+            };
+            read_out!(action, session)
+        }
         Command::Aggregate { pipeline } => aggregate(on, pipeline, &options, session),
         Command::Count { .. } | Command::Distinct { .. } => count(on, command, options, session).boxed(),
-        // The actions for one document cost the client a fifth less than those for many.
-        Command::Insert { documents, .. } if documents.len() == 1 => {
-            async move { inserted_one(send!(on.insert_one(&documents[0]), session).map(|_| ())) }.boxed()
-        }
         Command::Insert { documents, ordered } => {
             async move { inserted(send!(on.insert_many(documents).ordered(ordered), session).map(|_| ())) }
                 .boxed()
@@ -155,13 +224,9 @@ async fn write(on: &Documents, command: Command, session: Option<&mut ClientSess
     match command {
         Command::Update { filter, update, many, upsert } => {
             let (update, elements) = modification(update);
-            let result = if many {
-                let action = on.update_many(filter, update).upsert(upsert);
-                send!(with_elements!(action, elements), session)?
-            } else {
-                let action = on.update_one(filter, update).upsert(upsert);
-                send!(with_elements!(action, elements), session)?
-            };
+            let action = if many { on.update_many(filter, update) } else { on.update_one(filter, update) };
+            let action = if upsert { action.upsert(true) } else { action };
+            let result = send!(with_elements!(action, elements), session)?;
             let (matched, modified) = (result.matched_count, result.modified_count);
             Ok(Reply::Updated { matched, modified, upserted: result.upserted_id })
         }
@@ -169,15 +234,6 @@ async fn write(on: &Documents, command: Command, session: Option<&mut ClientSess
             let result = send!(on.replace_one(filter, replacement), session)?;
             let (matched, modified) = (result.matched_count, result.modified_count);
             Ok(Reply::Updated { matched, modified, upserted: None })
-        }
-        Command::FindOneAndUpdate { filter, update, upsert, return_after, sort } => {
-            let state = if return_after { ReturnDocument::After } else { ReturnDocument::Before };
-            let (update, elements) = modification(update);
-            let mut action = on.find_one_and_update(filter, update).upsert(upsert).return_document(state);
-            if let Some(sort) = sort {
-                action = action.sort(sort);
-            }
-            send!(with_elements!(action, elements), session).map(Reply::Document)
         }
         Command::Delete { filter, many } => {
             let result = if many {
@@ -194,29 +250,6 @@ async fn write(on: &Documents, command: Command, session: Option<&mut ClientSess
             Err(DriverError::custom(format!("{} is no write to documents that are there", other.name())))
         }
     }
-}
-
-fn find<'a>(
-    on: &'a Documents,
-    command: Command,
-    options: &ReadOptions,
-    session: Option<&'a mut ClientSession>,
-) -> BoxFuture<'a, DriverResult<Reply>> {
-    let Command::Find { filter, projection, sort, skip, limit } = command else {
-        return ready(Err(DriverError::custom(format!("{} is no find", command.name())))).boxed();
-    };
-    // The action for one document asks for a single batch, after which the server keeps no cursor.
-    if limit == Some(1) {
-        let action = shape!(on.find_one(filter), projection, sort, skip, options);
-        let sending = sending!(action, session);
-        return async move { Ok(Reply::Documents(sending.await?.into_iter().collect())) }.boxed();
-    }
-    let action = shape!(on.find(filter), projection, sort, skip, options);
-    let action = match limit {
-        Some(limit) => action.limit(i64::try_from(limit).unwrap_or(i64::MAX)).batch_size(BATCH_SIZE),
-        None => action.batch_size(BATCH_SIZE),
-    };
-    read_out!(action, session)
 }
 
 async fn count(
@@ -358,28 +391,59 @@ pub(super) fn as_server_command(artifact: &MongoArtifact) -> Result<Document> {
 #[cfg(test)]
 mod tests {
     use bson::{doc, rawdoc};
+    use forge_core::adapter::Capabilities;
 
+    use super::super::{Collections, Deployment};
     use super::*;
 
     /// What glibc's and most other allocators keep ready for each thread; larger blocks cost several times as much.
     const QUICKLY_ALLOCATED: usize = 1_024;
 
+    fn driver() -> OfficialDriver {
+        let client = mongodb::Client::with_uri_str("mongodb://127.0.0.1:1");
+        let client = client.now_or_never().unwrap().unwrap();
+        let deployment = Deployment {
+            hosts: Vec::new(),
+            topology: "",
+            version: String::new(),
+            wire_version: 0,
+            capabilities: Capabilities::default(),
+        };
+        let default_database = "d".to_owned();
+        OfficialDriver { client, default_database, deployment, collections: Collections::default() }
+    }
+
     #[tokio::test]
-    async fn the_futures_of_small_commands_are_quickly_allocated() {
-        let client = mongodb::Client::with_uri_str("mongodb://127.0.0.1:1").await.unwrap();
-        let on: Documents = client.database("d").collection("c");
+    async fn the_futures_of_commands_are_quickly_allocated() {
+        let driver = driver();
+        let artifact = MongoArtifact::new("c", Command::FindOneAndDelete { filter: doc! { "_id": 1 } });
+        let size = size_of_val(&run(&driver, "d", artifact.into(), None));
+        assert!(size <= QUICKLY_ALLOCATED, "{size} bytes");
+    }
+
+    #[tokio::test]
+    async fn the_usual_commands_have_no_box_of_their_own() {
+        let on: Documents = driver().client.database("d").collection("c");
+        let filter = doc! { "_id": 1 };
         let find = Command::Find {
-            filter: doc! { "_id": 1 },
+            filter: filter.clone(),
             projection: None,
             sort: None,
             skip: None,
             limit: Some(1),
         };
         let insert = Command::Insert { documents: vec![rawdoc! { "_id": 1 }], ordered: true };
-        for small in [find, insert] {
-            let name = small.name();
-            let size = size_of_val(&*command(&on, MongoArtifact::new("c", small), None));
-            assert!(size <= QUICKLY_ALLOCATED, "{name}: {size} bytes");
+        let update = Command::FindOneAndUpdate {
+            filter,
+            update: doc! { "$inc": { "n": 1 } }.into(),
+            upsert: false,
+            return_after: true,
+            sort: None,
+        };
+        for usual in [find, insert, update] {
+            let name = usual.name();
+            let sent = send(&on, MongoArtifact::new("c", usual).into(), None);
+            assert!(!matches!(sent, Sending::Other(_)), "{name}");
         }
     }
 }
