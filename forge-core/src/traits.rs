@@ -204,6 +204,10 @@ pub trait PatchRecord: Record + Validate + Send + 'static {
     /// The model.
     type Model: Model<Patch = Self>;
 
+    /// Whether any of its values is held to a rule.
+    #[doc(hidden)]
+    const RULED: bool = true;
+
     /// One change for each field that was given.
     #[doc(hidden)]
     fn changes(&self, changes: &mut Changes) -> Result<()>;
@@ -317,12 +321,17 @@ pub(crate) fn encode_state<N: NewRecord>(mut new: N, env: &Env) -> Result<RawDoc
 
 fn complete<N: NewRecord>(new: &mut N, env: &Env) -> Result<()> {
     new.fill(env);
-    let operation = || format!("{}.insert", <N::Model as Model>::def().name);
-    let mut missing = Messages::new();
+    let mut missing: Option<Messages> = None;
     new.missing(&mut |field| {
-        missing.insert(field.to_owned(), vec!["is required, and only the server can give it".to_owned()]);
+        let message = vec!["is required, and only the server can give it".to_owned()];
+        missing.get_or_insert_default().insert(field.to_owned(), message);
     });
-    if missing.is_empty() { Ok(()) } else { Err(Error::validation(&operation(), missing)) }
+    match missing {
+        None => Ok(()),
+        Some(missing) => {
+            Err(Error::validation(&format!("{}.insert", <N::Model as Model>::def().name), missing))
+        }
+    }
 }
 
 fn encode_now<R: Record>(record: &R, def: &'static ModelDef, env: &Env) -> Result<RawDocumentBuf> {

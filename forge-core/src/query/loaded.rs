@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::ir::{self, Change, Operation, Outcome, Predicate, Projection, Select};
 use crate::model::{ModelDef, ModelRef};
 use crate::record::{self, Record};
-use crate::traits::Model;
+use crate::traits::{Model, PatchRecord};
 
 /// The state that a document must still have.
 #[derive(Debug)]
@@ -132,16 +132,20 @@ fn check_as<M: Model, R: Record + Validate>(document: &RawDocument, operation: &
 /// # Errors
 /// As [`check`].
 pub(crate) fn check_changes<M: Model>(changes: &[Change], operation: &str) -> Result<()> {
+    if let Some(version) = M::def().version
+        && changes.iter().any(|change| touches(change, version))
+    {
+        let name = M::def().name;
+        return Err(Error::bad_request(format!(
+            "{name}.{operation}: the version {version} is kept by Forge"
+        )));
+    }
+    // Without rules, what is left to find wrong is inside of a value.
+    if !<M::Patch as PatchRecord>::RULED && changes.iter().all(is_simple) {
+        return Ok(());
+    }
     let mut document = RawDocumentBuf::new();
     for change in changes {
-        for path in [Some(change.path()), change.other_path()].into_iter().flatten() {
-            if M::def().version == Some(&**path) {
-                let name = M::def().name;
-                return Err(Error::bad_request(format!(
-                    "{name}.{operation}: the version {path} is kept by Forge"
-                )));
-            }
-        }
         if let Change::Set(path, value) = change
             && !path.contains('.')
         {
@@ -149,6 +153,15 @@ pub(crate) fn check_changes<M: Model>(changes: &[Change], operation: &str) -> Re
         }
     }
     if document.is_empty() { Ok(()) } else { check_as::<M, M::Patch>(&document, operation) }
+}
+
+fn touches(change: &Change, path: &str) -> bool {
+    change.path() == path || change.other_path().is_some_and(|other| other == path)
+}
+
+/// Whether a change holds no value with parts.
+fn is_simple(change: &Change) -> bool {
+    !matches!(change, Change::Set(_, Bson::Document(_) | Bson::Array(_)))
 }
 
 struct Partial<R>(R);

@@ -50,12 +50,14 @@ pub(super) fn implementation(model: &Model<'_>, names: &Names, rules: &Rules<'_>
     let validate = rules.implementation(ident, |field| {
         (!field.field.attrs.id.is_set()).then_some(1 + usize::from(field.optional))
     });
+    let unruled = rules.none();
     quote! {
         #record
         #validate
         #[allow(unused_variables)]
         impl __forge::PatchRecord for #ident {
             type Model = #this;
+            #unruled
             fn changes(&self, changes: &mut __forge::Changes) -> __forge::Result<()> {
                 #(#changes)*
                 ::core::result::Result::Ok(())

@@ -28,6 +28,17 @@ impl<'m> Rules<'m> {
         Self::new(&model.fields)
     }
 
+    /// That there is no rule, where that is so.
+    pub(crate) fn none(&self) -> TokenStream {
+        if self.fields.is_empty() {
+            quote!(
+                const RULED: bool = false;
+            )
+        } else {
+            TokenStream::new()
+        }
+    }
+
     /// The hidden struct, where there is a rule.
     pub(crate) fn structure(&self) -> TokenStream {
         if self.fields.is_empty() {
