@@ -17,12 +17,12 @@ use crate::feed::{Feeds, Watched};
 use crate::ir::{self, Operation, Outcome};
 use crate::model::ModelRef;
 use crate::observe::Observers;
-use crate::plan::plan;
+use crate::plan;
 use crate::query::pipeline::{Documents, Pipeline, Whole};
 use crate::query::{Find, GroupBy, KeySet, decode, wrong_outcome};
 use crate::traits::Model;
 use crate::types::DateTime;
-use crate::value::{IntoValue, to_bson};
+use crate::value::{IntoValue, id_to_bson};
 
 /// A handle that reads and writes. The default.
 #[derive(Debug, Clone, Copy)]
@@ -75,28 +75,26 @@ impl Handle {
     }
 
     /// Runs an operation. The adapter's own future is what comes back: one less to carry `operation` through.
-    pub(crate) fn execute(&self, operation: Operation) -> BoxFuture<'_, Result<Outcome>> {
+    pub(crate) fn execute(&self, mut operation: Operation) -> BoxFuture<'_, Result<Outcome>> {
         if let Err(error) = crate::schema::not_into_a_view(&operation) {
             return ready(Err(error)).boxed();
         }
-        if self.shared.indexes.is_on() && !operation.is_read() {
-            return async move {
-                self.ready_for_writes().await?;
-                self.planned(operation).await
-            }
-            .boxed();
-        }
-        self.planned(operation)
-    }
-
-    fn planned(&self, operation: Operation) -> BoxFuture<'_, Result<Outcome>> {
-        // Reads are the same at any time: the clock is not asked.
-        let now = if operation.is_read() { DateTime::UNIX_EPOCH } else { self.now() };
-        let operation = plan(operation, now);
-        if self.is_observed() {
-            return self.observed(operation).boxed();
+        plan::complete(&mut operation, || self.now());
+        if self.is_observed() || self.shared.indexes.is_on() {
+            return self.execute_prepared(operation).boxed();
         }
         self.shared.adapter.execute(&self.exec, operation)
+    }
+
+    /// Runs a planned operation, whatever has to be done before it and around it.
+    async fn execute_prepared(&self, operation: Operation) -> Result<Outcome> {
+        if !operation.is_read() {
+            self.ready_for_writes().await?;
+        }
+        if self.is_observed() {
+            return self.observed(operation).await;
+        }
+        self.shared.adapter.execute(&self.exec, operation).await
     }
 
     /// The rows of a select, in batches of about `batch` documents.
@@ -105,7 +103,7 @@ impl Handle {
         select: ir::Select,
         batch: u32,
     ) -> Result<BoxStream<'static, Result<ir::Rows>>> {
-        match plan(Operation::Select(select), self.now()) {
+        match plan::plan(Operation::Select(select), self.now()) {
             Operation::Select(select) if self.is_observed() => {
                 self.shared.adapter.stream(&self.observed_exec(), select, batch).await
             }
@@ -115,7 +113,7 @@ impl Handle {
     }
 
     pub(crate) async fn explain(&self, operation: Operation) -> Result<Explanation> {
-        self.shared.adapter.explain(&self.exec, plan(operation, self.now())).await
+        self.shared.adapter.explain(&self.exec, plan::plan(operation, self.now())).await
     }
 
     pub(crate) fn env(&self) -> &Env {
@@ -258,7 +256,7 @@ impl<A> Db<A> {
     /// # Errors
     /// What the database answers.
     pub async fn get<M: Model>(&self, id: impl IntoValue<M::Id>) -> Result<Option<M>> {
-        let id = to_bson(&id.into_value())?;
+        let id = id_to_bson::<M>(id)?;
         let mut select = ir::Select::new(ModelRef(M::def()));
         select.filter = ir::Filter::eq("_id", id);
         select.limit = Some(1);

@@ -14,15 +14,25 @@ use crate::types::DateTime;
 /// - Updates of models with timestamps set `updatedAt`, and of models with a version raise it, where they change anything
 ///   at all. A replacement keeps what it was created with: see [`Replace`].
 pub fn plan(mut operation: Operation, now: DateTime) -> Operation {
+    complete(&mut operation, || now);
+    operation
+}
+
+/// As [`plan`], where the operation is. The clock is asked where the time makes a difference.
+pub(crate) fn complete(operation: &mut Operation, now: impl FnOnce() -> DateTime) {
     let model = operation.model();
-    let (filter, with_deleted) = match &mut operation {
+    let is_kept = model.timestamps || model.soft_delete || model.version.is_some();
+    if !is_kept && !matches!(operation, Operation::Pipeline(_) | Operation::Replace(_)) {
+        return;
+    }
+    let (filter, with_deleted) = match operation {
         Operation::Select(op) => (&mut op.filter, op.with_deleted),
         Operation::Count(op) => (&mut op.filter, op.with_deleted),
         Operation::Distinct(op) => (&mut op.filter, op.with_deleted),
         Operation::Group(op) => (&mut op.filter, op.with_deleted),
         Operation::Pipeline(op) => {
             op.source.narrow(&live_only);
-            return operation;
+            return;
         }
         Operation::Update(op) => {
             if op.changes_anything() {
@@ -35,20 +45,19 @@ pub fn plan(mut operation: Operation, now: DateTime) -> Operation {
             (&mut op.filter, op.with_deleted)
         }
         Operation::Delete(op) => (&mut op.filter, op.purge),
-        Operation::Insert(_) => return operation,
+        Operation::Insert(_) => return,
     };
     if model.soft_delete && !with_deleted {
         filter.narrow(live_only(model));
     }
-    operation
 }
 
 /// Adds the time and the version of a change.
-fn keep(op: &mut Update, now: DateTime) {
+fn keep(op: &mut Update, now: impl FnOnce() -> DateTime) {
     let model = op.model;
     if !op.pipeline.is_empty() {
         if model.timestamps {
-            op.pipeline.push(doc! { "$set": { UPDATED_AT: bson::DateTime::from(now) } });
+            op.pipeline.push(doc! { "$set": { UPDATED_AT: bson::DateTime::from(now()) } });
         }
         if let Some(version) = model.version {
             let before = doc! { "$ifNull": [format!("${version}"), 0_i64] };
@@ -58,7 +67,7 @@ fn keep(op: &mut Update, now: DateTime) {
     }
     let changes = |op: &Update, path: &str| op.changes.iter().any(|change| change.path() == path);
     if model.timestamps && !changes(op, UPDATED_AT) {
-        op.changes.push(Change::Set(UPDATED_AT.into(), now.into()));
+        op.changes.push(Change::Set(UPDATED_AT.into(), now().into()));
     }
     if let Some(version) = model.version
         && !changes(op, version)
@@ -68,7 +77,7 @@ fn keep(op: &mut Update, now: DateTime) {
 }
 
 /// Leaves out of a new state what adapters take from the old one, and adds the time of the change.
-fn renew(op: &mut Replace, now: DateTime) {
+fn renew(op: &mut Replace, now: impl FnOnce() -> DateTime) {
     let model = op.model;
     let kept = |name: &str| {
         name == "_id"
@@ -83,7 +92,7 @@ fn renew(op: &mut Replace, now: DateTime) {
         }
     }
     if model.timestamps {
-        document.append(bson::cstr!("updatedAt"), bson::DateTime::from(now));
+        document.append(bson::cstr!("updatedAt"), bson::DateTime::from(now()));
     }
     op.document = document;
 }

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::codec;
 use crate::codec::elements::{self, Element, Elements};
 use crate::error::{Error, Result};
-use crate::types::{DateTime, GeoPoint, Uuid};
+use crate::traits::Model;
+use crate::types::{DateTime, GeoPoint, Id, Uuid};
 
 /// The BSON value of `value`, as it would be stored.
 ///
@@ -23,6 +24,15 @@ pub fn to_bson<T: Serialize + 'static>(value: &T) -> Result<Bson> {
     match primitive(value) {
         Some(bson) => Ok(bson),
         None => through_raw(value),
+    }
+}
+
+/// As [`to_bson`], of the id of an `M`. The usual type of ids takes a direct way as well.
+pub(crate) fn id_to_bson<M: Model>(id: impl IntoValue<M::Id>) -> Result<Bson> {
+    let id = id.into_value();
+    match (&id as &dyn Any).downcast_ref::<Id<M>>() {
+        Some(id) => Ok(Bson::ObjectId(id.object_id())),
+        None => to_bson(&id),
     }
 }
 
@@ -77,7 +87,7 @@ fn through_raw<T: Serialize>(value: &T) -> Result<Bson> {
     {
         return Ok(Bson::ObjectId(id.into()));
     }
-    for_nested(&bytes, |element| check_inside(&element, "", 0)).map_err(Error::bad_request)?;
+    for_nested(&bytes, |element| check_inside(&element, false, 0)).map_err(Error::bad_request)?;
     let document = RawDocument::from_bytes(&bytes).map_err(|e| unstorable(&e))?;
     match document.get("v").map_err(|e| unstorable(&e))? {
         Some(raw) => Bson::try_from(raw).map_err(|e| unstorable(&e)),
@@ -94,24 +104,25 @@ const MAX_DEPTH: usize = 100;
 /// # Errors
 /// A sentence that names the key and where it is.
 pub(crate) fn check_keys(document: &RawDocument) -> std::result::Result<(), String> {
-    for_nested(document.as_bytes(), |element| check_inside(&element, &element.text(), 0))
+    for_nested(document.as_bytes(), |element| check_inside(&element, true, 0))
 }
 
-fn check_inside(element: &Element<'_>, place: &str, depth: usize) -> std::result::Result<(), String> {
+/// Errors name the element where it is `named`.
+fn check_inside(element: &Element<'_>, named: bool, depth: usize) -> std::result::Result<(), String> {
     if depth > MAX_DEPTH {
-        return Err(format!("`{place}` nests deeper than {MAX_DEPTH} levels"));
+        return Err(format!("`{}` nests deeper than {MAX_DEPTH} levels", element.text()));
     }
     if element.kind == elements::DOCUMENT
         && let Some(key) = keys(element.body).find(|key| key.starts_with(b"$") || key.contains(&b'.'))
     {
         let shown: String = String::from_utf8_lossy(key).chars().take(64).collect();
-        let place = if place.is_empty() { String::new() } else { format!(" in `{place}`") };
+        let place = if named { format!(" in `{}`", element.text()) } else { String::new() };
         return Err(format!(
             "the key {shown:?}{place} cannot be stored: the database takes keys with `.` for paths, and those that \
              begin with `$` for operators"
         ));
     }
-    for_nested(element.body, |inner| check_inside(&inner, &inner.text(), depth + 1))
+    for_nested(element.body, |inner| check_inside(&inner, true, depth + 1))
 }
 
 fn keys(document: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -199,7 +210,6 @@ impl IntoValue<Option<String>> for &String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::Id;
 
     #[test]
     fn ids_and_dates_keep_their_bson_types() {

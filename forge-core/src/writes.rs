@@ -6,7 +6,7 @@ use crate::query::{
     Upsert,
 };
 use crate::traits::{Model, NewRecord, encode_new};
-use crate::value::{IntoValue, to_bson};
+use crate::value::{IntoValue, id_to_bson};
 
 // The bound stands on the methods: on the block, a query that writes would be told that the method does not exist.
 impl<A> Db<A> {
@@ -50,7 +50,7 @@ impl<A> Db<A> {
     where
         A: CanWrite,
     {
-        Update::new(self.handle.clone(), to_bson(&id.into_value()))
+        Update::new(self.handle.clone(), id_to_bson::<M>(id))
     }
 
     /// Changes the first document that matches, in the order asked for.
@@ -78,7 +78,7 @@ impl<A> Db<A> {
     where
         A: CanWrite,
     {
-        Replace::new(self.handle.clone(), to_bson(&id.into_value()), encode_new(new, self.env()))
+        Replace::new(self.handle.clone(), id_to_bson::<M>(id), encode_new(new, self.env()))
     }
 
     /// Writes a loaded document back, every field of it.
@@ -97,7 +97,7 @@ impl<A> Db<A> {
     where
         A: CanWrite,
     {
-        Delete::new(self.handle.clone(), to_bson(&id.into_value()))
+        Delete::new(self.handle.clone(), id_to_bson::<M>(id))
     }
 
     /// Deletes every document that matches and what their relations say.
@@ -113,7 +113,7 @@ impl<A> Db<A> {
     where
         A: CanWrite,
     {
-        Restore::new(self.handle.clone(), to_bson(&id.into_value()))
+        Restore::new(self.handle.clone(), id_to_bson::<M>(id))
     }
 
     /// Ends the soft delete of every document that matches.

@@ -50,7 +50,7 @@ impl<M: Model, N: NewRecord<Model = M>> Insert<N, M> {
         Self { handle, new, links: Links::default(), run: Self::run }
     }
 
-    fn encoded(mut self) -> Result<(Handle, M, Operation)> {
+    fn encoded(mut self) -> Result<(Handle, M, ir::Insert)> {
         let (mut document, kept) = encode_kept(&mut self.new, self.handle.env())?;
         self.handle.claim::<M>(&mut document)?;
         let stored = match self.new.stored(&kept) {
@@ -74,7 +74,7 @@ impl<M: Model, N: NewRecord<Model = M>> Insert<N, M> {
         // Encoded before there is a future, which is then small: what waits is what was written and what it became.
         match self.encoded() {
             Ok((handle, stored, insert)) => Box::pin(async move {
-                sent(handle.execute(insert).await?)?;
+                sent(handle.execute(Operation::Insert(insert)).await?)?;
                 Ok(stored)
             }),
             Err(error) => ready(Err(error)).boxed(),
@@ -122,9 +122,14 @@ impl<'a, N: NewRecord> InsertMany<'a, N> {
             let length = documents.len();
             if length > 0 {
                 let insert = inserting::<N::Model>(documents, skip);
-                let skipped = self.handle.execute(insert).await.and_then(sent).map_err(|error| {
-                    if position == 0 { error } else { error.context(format!("after {position} documents")) }
-                })?;
+                let skipped =
+                    self.handle.execute(Operation::Insert(insert)).await.and_then(sent).map_err(|error| {
+                        if position == 0 {
+                            error
+                        } else {
+                            error.context(format!("after {position} documents"))
+                        }
+                    })?;
                 done.count += (length - skipped.len()) as u64;
                 let moved = |skipped: Skipped| Skipped { position: position + skipped.position, ..skipped };
                 done.skipped.extend(skipped.into_iter().map(moved));
@@ -187,8 +192,8 @@ pub struct Inserted {
     pub skipped: Vec<Skipped>,
 }
 
-fn inserting<M: Model>(documents: Vec<RawDocumentBuf>, skip_duplicates: bool) -> Operation {
-    Operation::Insert(ir::Insert { model: ModelRef(M::def()), documents, skip_duplicates })
+fn inserting<M: Model>(documents: Vec<RawDocumentBuf>, skip_duplicates: bool) -> ir::Insert {
+    ir::Insert { model: ModelRef(M::def()), documents, skip_duplicates }
 }
 
 fn sent(outcome: Outcome) -> Result<Vec<Skipped>> {

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::fields::{ToMany, ToOne};
 use crate::ir::Change;
 use crate::traits::{Model, NewRecord, encode_unchecked};
-use crate::value::{IntoValue, to_bson};
+use crate::value::{IntoValue, id_to_bson};
 
 /// What becomes of the documents on the other side of a relation of `M`.
 #[must_use]
@@ -146,7 +146,7 @@ impl<M: Model, T: Model> ToOne<M, T> {
     ///
     /// It is an error where it does not exist.
     pub fn connect(self, id: impl IntoValue<T::Id>) -> Nested<M> {
-        let id = to_bson(&id.into_value());
+        let id = id_to_bson::<T>(id);
         Nested::new(self.index(), move |_| Ok(Action::Set(vec![id?])))
     }
 

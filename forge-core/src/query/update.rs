@@ -49,9 +49,9 @@ impl<M: Model> Draft<M> {
         }
         loaded::check_changes::<M>(&changes, "update")?;
         let model = ModelRef(M::def());
-        let (pipeline, with_deleted) = (self.pipeline, self.with_deleted);
-        let update =
-            ir::Update { changes, elements, pipeline, with_deleted, ..ir::Update::new(model, self.filter) };
+        let mut update = ir::Update::new(model, self.filter);
+        (update.changes, update.elements) = (changes, elements);
+        (update.pipeline, update.with_deleted) = (self.pipeline, self.with_deleted);
         Ok((self.handle, update))
     }
 }
@@ -114,7 +114,7 @@ macro_rules! update_methods {
 pub struct Update<M> {
     draft: Draft<M>,
     before: bool,
-    expected: Option<Expected>,
+    expected: Option<Box<Expected>>,
     links: Links,
 }
 
@@ -135,7 +135,7 @@ impl<M: Model> Update<M> {
     /// Changes the document only if nobody has since it was read as `loaded`: its `#[model(version)]` must be the same.
     pub fn if_unchanged(mut self, loaded: &M) -> Self {
         match Expected::of(loaded, &mut self.draft.filter) {
-            Ok(expected) => self.expected = Some(expected),
+            Ok(expected) => self.expected = Some(expected.into()),
             Err(error) => self.draft.recorder.fail(error),
         }
         self
@@ -164,21 +164,25 @@ impl<M: Model> IntoFuture for Update<M> {
     type IntoFuture = BoxFuture<'static, Self::Output>;
     fn into_future(self) -> Self::IntoFuture {
         let Self { draft, before, expected, links, .. } = self;
-        let (handle, update) = match draft.into_ir() {
+        let (handle, mut update) = match draft.into_ir() {
             Ok(parts) => parts,
             Err(error) => return ready(Err(error)).boxed(),
         };
-        let returning = if before { Returning::Before } else { Returning::After };
-        let update = ir::Update { returning, ..update };
+        update.returning = if before { Returning::Before } else { Returning::After };
         if links.is_empty() {
-            return Box::pin(async move { decode(&run::<M>(&handle, update, expected.as_ref()).await?) });
+            return Box::pin(async move {
+                match handle.execute(Operation::Update(update)).await? {
+                    Outcome::Written { document: Some(document), .. } => decode(&document),
+                    other => Err(missed::<M>(&handle, other, expected.as_deref()).boxed().await),
+                }
+            });
         }
         Box::pin(async move {
             let db = Db::of(handle);
             let document = db.transaction(async |tx: Db| {
                 let mut update = update.clone();
                 update.changes.extend(links.changes(&tx).await?);
-                let document = run::<M>(&tx.handle, update, expected.as_ref()).await?;
+                let document = run::<M>(&tx.handle, update, expected.as_deref()).await?;
                 links.follow::<M>(&tx, &document).await?;
                 Ok(document)
             });
@@ -195,11 +199,16 @@ async fn run<M: Model>(
 ) -> Result<RawDocumentBuf> {
     match handle.execute(Operation::Update(update)).await? {
         Outcome::Written { document: Some(document), .. } => Ok(document),
-        Outcome::Written { .. } => Err(match expected {
-            Some(expected) => expected.failure(handle, M::def()).boxed().await,
-            None => Error::not_found(format!("no {} has this id", M::def().name)),
-        }),
-        _ => Err(wrong_outcome("update")),
+        other => Err(missed::<M>(handle, other, expected).boxed().await),
+    }
+}
+
+/// Why a change of one document did not answer with it.
+async fn missed<M: Model>(handle: &Handle, outcome: Outcome, expected: Option<&Expected>) -> Error {
+    match (outcome, expected) {
+        (Outcome::Written { .. }, Some(expected)) => expected.failure(handle, M::def()).await,
+        (Outcome::Written { .. }, None) => Error::not_found(format!("no {} has this id", M::def().name)),
+        _ => wrong_outcome("update"),
     }
 }
 

@@ -110,11 +110,10 @@ pub struct ShardKeyDef {
 }
 
 /// Refuses operations that would write a view.
+#[inline]
 pub(crate) fn not_into_a_view(operation: &Operation) -> Result<()> {
-    if operation.is_read() || operation.model().view.is_none() {
-        return Ok(());
-    }
-    not_a_view(&operation.model(), operation.name())
+    let model = operation.model();
+    if model.view.is_none() || operation.is_read() { Ok(()) } else { not_a_view(&model, operation.name()) }
 }
 
 /// Refuses what would write a view.
