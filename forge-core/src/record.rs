@@ -90,17 +90,21 @@ impl Shape {
         access != Access::Private
     }
 
+    /// The position of the field `key`. Documents mostly hold their fields in declared order.
     #[inline]
     fn find(&self, key: &[u8], expected: usize, human: bool) -> Option<usize> {
-        let matches = |position: &usize| {
-            self.key(*position, human).is_some_and(|known| known.as_bytes() == key)
-                && (!human || self.accepts(*position))
-        };
-        // Documents mostly hold their fields in declared order.
-        if expected < self.len() && matches(&expected) {
-            return Some(expected);
-        }
-        (0..self.len()).find(matches)
+        if self.is_at(key, expected, human) { Some(expected) } else { self.search(key, human) }
+    }
+
+    #[inline(never)]
+    fn search(&self, key: &[u8], human: bool) -> Option<usize> {
+        (0..self.len()).find(|position| self.is_at(key, *position, human))
+    }
+
+    #[inline]
+    fn is_at(&self, key: &[u8], position: usize, human: bool) -> bool {
+        self.key(position, human).is_some_and(|known| known.as_bytes() == key)
+            && (!human || self.accepts(position))
     }
 
     fn noun(&self) -> &'static str {
@@ -164,14 +168,17 @@ impl<'de, A: MapAccess<'de>> Reader<'de, A> {
                     self.expected = position + 1;
                     return Ok(Some(position));
                 }
-                Some(Err(key)) if self.human && self.shape.role != Role::Model => {
-                    return Err(de::Error::custom(self.shape.unknown(&key)));
-                }
-                Some(Err(_)) => {
-                    self.map.next_value::<IgnoredAny>()?;
-                }
+                Some(Err(key)) => self.pass_unknown(&key)?,
             }
         }
+    }
+
+    #[inline(never)]
+    fn pass_unknown(&mut self, key: &str) -> Result<(), A::Error> {
+        if self.human && self.shape.role != Role::Model {
+            return Err(de::Error::custom(self.shape.unknown(key)));
+        }
+        self.pass()
     }
 
     /// Reads the value of the field at `position`.
@@ -255,6 +262,7 @@ struct Position {
 
 impl<'de> DeserializeSeed<'de> for Position {
     type Value = Result<usize, String>;
+    #[inline]
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_newtype_struct(codec::NAME, self)
     }
@@ -273,12 +281,17 @@ impl<'de> Visitor<'de> for Position {
     fn visit_bytes<E>(self, key: &[u8]) -> Result<Self::Value, E> {
         match self.shape.find(key, self.expected, self.human) {
             Some(position) => Ok(Ok(position)),
-            None => Ok(Err(String::from_utf8_lossy(key).into_owned())),
+            None => Ok(Err(lossy(key))),
         }
     }
     fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Self::Value, D::Error> {
         inner.deserialize_identifier(self)
     }
+}
+
+#[inline(never)]
+fn lossy(key: &[u8]) -> String {
+    String::from_utf8_lossy(key).into_owned()
 }
 
 /// What an absent field deserializes from: only types that can be absent accept it.

@@ -322,7 +322,12 @@ impl Filter {
     }
 
     /// Whether a relation filter is anywhere inside.
+    #[inline]
     pub fn has_relations(&self) -> bool {
+        !matches!(self, Filter::Field(..)) && self.holds_relations()
+    }
+
+    fn holds_relations(&self) -> bool {
         match self {
             Filter::And(list) | Filter::Or(list) => list.iter().any(Filter::has_relations),
             Filter::Not(inner) => inner.has_relations(),
@@ -338,7 +343,12 @@ impl Filter {
     }
 
     /// The text condition that must hold, where there is one.
+    #[inline]
     pub fn text(&self) -> Option<&TextQuery> {
+        if matches!(self, Filter::Field(..)) { None } else { self.held_text() }
+    }
+
+    fn held_text(&self) -> Option<&TextQuery> {
         match self {
             Filter::Text(text) => Some(text),
             Filter::And(list) => list.iter().find_map(Filter::text),

@@ -216,7 +216,13 @@ impl Dirt {
 /// [`ErrorCode::Internal`](crate::ErrorCode::Internal) naming the model, the document's id, the path, and what was
 /// expected and found there.
 pub(crate) fn decode<M: Model>(document: &RawDocument) -> Result<M> {
-    codec::decode(document).map_err(|error| Dirty::of(document, M::def(), &error).into_error(error))
+    codec::decode(document).map_err(|error| unreadable(document, M::def(), error))
+}
+
+#[cold]
+#[inline(never)]
+fn unreadable(document: &RawDocument, model: &ModelDef, error: CodecError) -> Error {
+    Dirty::of(document, model, &error).into_error(error)
 }
 
 /// As [`decode`]; with `dirt`, documents that are no `M` are set aside there: none.
@@ -230,7 +236,7 @@ pub(crate) fn decode_or_set_aside<M: Model>(
             dirt.add(Dirty::of(document, M::def(), &error));
             Ok(None)
         }
-        (Err(error), None) => Err(Dirty::of(document, M::def(), &error).into_error(error)),
+        (Err(error), None) => Err(unreadable(document, M::def(), error)),
     }
 }
 
