@@ -44,13 +44,11 @@ pub fn nothing() -> Document {
 }
 
 /// Whether `condition` is [`nothing`].
+#[inline]
 pub fn is_nothing(condition: &Document) -> bool {
-    match condition.get("_id") {
-        Some(Bson::Document(id)) if condition.len() == 1 && id.len() == 1 => {
-            matches!(id.get("$in"), Some(Bson::Array(list)) if list.is_empty())
-        }
-        _ => false,
-    }
+    let finds_nothing =
+        |id: &Document| id.len() == 1 && matches!(id.get("$in"), Some(Bson::Array(list)) if list.is_empty());
+    condition.len() == 1 && matches!(condition.get("_id"), Some(Bson::Document(id)) if finds_nothing(id))
 }
 
 /// A `find`. `limit: Some(0)` finds [`nothing`]; sorts get `_id` as the last key where a page could end between ties.

@@ -19,11 +19,8 @@ const STAGES: [&str; 6] = ["$set", "$addFields", "$unset", "$project", "$replace
 /// `bad_request` where two changes touch the same path, or one path contains the other, for a state or an order of many
 /// documents, and for stages that updates do not have; else as [`filter`].
 pub fn update(op: &Update) -> Result<MongoArtifact> {
-    if op.many && op.returning != Returning::Nothing {
-        return Err(Error::bad_request("an update of many documents cannot return one of them"));
-    }
-    if op.many && !op.sort.is_empty() {
-        return Err(Error::bad_request("an update of many documents has no order"));
+    if op.many {
+        refuse_of_many(op)?;
     }
     let condition = filter(&op.filter, Place::Elsewhere)?;
     let command = if op.changes_anything() || op.upsert.is_some() {
@@ -32,6 +29,16 @@ pub fn update(op: &Update) -> Result<MongoArtifact> {
         only_find(op, condition)?
     };
     Ok(artifact(&op.model, command))
+}
+
+fn refuse_of_many(op: &Update) -> Result<()> {
+    if op.returning != Returning::Nothing {
+        return Err(Error::bad_request("an update of many documents cannot return one of them"));
+    }
+    if !op.sort.is_empty() {
+        return Err(Error::bad_request("an update of many documents has no order"));
+    }
+    Ok(())
 }
 
 /// A whole new document in place of one.
@@ -55,7 +62,8 @@ fn change(op: &Update, filter: Document) -> Result<Command> {
     if op.returning == Returning::Nothing && op.sort.is_empty() {
         return Ok(Command::Update { filter, update, many: op.many, upsert });
     }
-    let (return_after, sort) = (op.returning == Returning::After, sort(&op.sort, true)?);
+    let sort = if op.sort.is_empty() { None } else { sort(&op.sort, true)? };
+    let return_after = op.returning == Returning::After;
     Ok(Command::FindOneAndUpdate { filter, update, upsert, return_after, sort })
 }
 
@@ -95,10 +103,13 @@ fn operators(op: &Update) -> Result<Document> {
     for change in &op.changes {
         let (name, value) = operator(change)?;
         let path = checked_path(change.path())?;
-        match operators.get_mut(name) {
-            Some(Bson::Document(fields)) => _ = fields.insert(path, value),
-            _ => _ = operators.insert(name, doc! { path: value }),
+        if let Some(Bson::Document(fields)) = operators.get_mut(name) {
+            fields.insert(path, value);
+            continue;
         }
+        let mut fields = Document::new();
+        fields.insert(path, value);
+        operators.insert(name, Bson::Document(fields));
     }
     if let Some(upsert) = &op.upsert {
         let on_insert = on_insert(upsert, op)?;
@@ -110,6 +121,7 @@ fn operators(op: &Update) -> Result<Document> {
     Ok(operators)
 }
 
+#[inline(never)]
 fn operator(change: &Change) -> Result<(&'static str, Bson)> {
     let each = |values: &[Bson]| doc! { "$each": values.to_vec() };
     Ok(match change {
@@ -208,20 +220,38 @@ fn below(name: &str, condition: &Filter) -> Filter {
 
 /// Two changes may not touch the same path, nor a path inside the other's. Elements by name are told apart by the server.
 fn refuse_collisions(changes: &[Change]) -> Result<()> {
-    let mut seen: Vec<&str> = Vec::with_capacity(changes.len());
-    for change in changes {
-        let paths = [Some(change.path()), change.other_path()];
-        for path in paths.into_iter().flatten() {
-            for before in &seen {
-                refuse_collision(before, path)?;
-            }
-            seen.push(path);
+    for (position, change) in changes.iter().enumerate() {
+        let before = &changes[..position];
+        refuse_collisions_with(before, change.path())?;
+        if let Some(to) = change.other_path() {
+            refuse_collision(change.path(), to)?;
+            refuse_collisions_with(before, to)?;
         }
     }
     Ok(())
 }
 
+fn refuse_collisions_with(changes: &[Change], path: &str) -> Result<()> {
+    for change in changes {
+        refuse_collision(change.path(), path)?;
+        if let Some(to) = change.other_path() {
+            refuse_collision(to, path)?;
+        }
+    }
+    Ok(())
+}
+
+#[inline]
 fn refuse_collision(before: &str, path: &str) -> Result<()> {
+    // Neither begins with the other, as a rule already by its first letter.
+    if before.as_bytes().first() != path.as_bytes().first() {
+        return Ok(());
+    }
+    refuse_same(before, path)
+}
+
+#[inline(never)]
+fn refuse_same(before: &str, path: &str) -> Result<()> {
     if path == before {
         return Err(Error::bad_request(format!(
             "path collision: one update changes {path:?} twice; give it one change"

@@ -53,7 +53,7 @@ use crate::push;
 use crate::scans::{ScanLog, ScanLogging};
 use hydrate::is_plain;
 use run::{FEW_KEYS, Run, unexpected};
-use write::is_plain_update;
+use write::{is_plain_insert, is_plain_update};
 
 /// The [`Adapter`] of every engine that runs [`MongoArtifact`](crate::MongoArtifact)s.
 ///
@@ -133,7 +133,13 @@ impl Adapter for MongoAdapter {
         'b: 'f,
         Self: 'f,
     {
-        self.run(exec).watched_by(&self.scans).operation(operation)
+        let run = self.run(exec).watched_by(&self.scans);
+        // The usual ones become commands where they are.
+        match &operation {
+            Operation::Select(op) if is_plain(op) && !run.wants_window(op) => run.plain_rows(op),
+            Operation::Update(op) if is_plain_update(op) => run.plain_update(op),
+            _ => run.operation(operation),
+        }
     }
 
     async fn stream(
@@ -231,14 +237,13 @@ impl<'a> Run<'a> {
     /// of them would be as large as the largest.
     fn operation(self, operation: Operation) -> BoxFuture<'a, Result<Outcome>> {
         match operation {
-            Operation::Select(op) if is_plain(&op) && !self.wants_window(&op) => self.plain_rows(&op),
             Operation::Select(op) => async move { Ok(Outcome::Rows(self.rows(op).await?)) }.boxed(),
             Operation::Count(op) => async move { self.counted(op).await }.boxed(),
             Operation::Distinct(op) => async move { self.distinct_values(op).await }.boxed(),
             Operation::Group(op) => async move { self.groups(op).await }.boxed(),
             Operation::Pipeline(op) => async move { self.pipeline(op).await }.boxed(),
+            Operation::Insert(op) if is_plain_insert(&op) => self.plain_insert(op),
             Operation::Insert(op) => async move { self.insert(op).await }.boxed(),
-            Operation::Update(op) if is_plain_update(&op) => self.plain_update(&op),
             Operation::Update(op) => async move { self.update(op).await }.boxed(),
             Operation::Replace(op) => async move { self.replace(op).await }.boxed(),
             Operation::Delete(op) => async move { self.delete(op).await }.boxed(),

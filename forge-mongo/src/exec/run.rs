@@ -10,6 +10,7 @@ use forge_core::matcher::Window;
 use forge_core::model::{ModelDef, RelationDef};
 use forge_core::{Catalog, Error, Result};
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 
 use super::{tenant, views};
 use crate::artifact::{Command, MongoArtifact, Reply};
@@ -138,12 +139,23 @@ impl<'a> Run<'a> {
         if self.catalog.has_tenants() || self.asks_policies() {
             return self.send_scoped(artifact).boxed().await;
         }
-        self.dispatch(artifact).await
+        if self.is_looked_at() {
+            return self.dispatch(artifact).boxed().await;
+        }
+        match answer_without_asking(&artifact.command) {
+            Some(reply) => Ok(reply),
+            None => self.answered(self.ask(artifact).await),
+        }
     }
 
     async fn send_scoped(&self, artifact: Box<MongoArtifact>) -> Result<Reply> {
         let artifact = Box::new(tenant::scoped(self.catalog, &self.exec.tenant, *artifact)?);
         if self.asks_policies() { self.guarded(artifact).await } else { self.dispatch(artifact).await }
+    }
+
+    /// Whether somebody wants to know of commands.
+    fn is_looked_at(&self) -> bool {
+        self.steps.is_some() || self.scans.is_some() || self.exec.observers.is_some()
     }
 
     /// Runs a command as it is.
@@ -161,18 +173,28 @@ impl<'a> Run<'a> {
             let shape = super::shape::shape(&artifact);
             scans.look(self.driver, self.database(), self.catalog, &artifact, shape).boxed().await;
         }
-        let answer = match &self.exec.observers {
+        self.answered(match &self.exec.observers {
             Some(observers) => self.observed(observers, artifact).boxed().await,
-            None => {
-                let session = self.exec.transaction.as_deref();
-                self.driver.run(self.database(), artifact, session).await
+            None => self.ask(artifact).await,
+        })
+    }
+
+    #[inline]
+    fn ask(&self, artifact: Box<MongoArtifact>) -> BoxFuture<'a, Result<(Reply, Option<u64>)>> {
+        self.driver.run(self.database(), artifact, self.exec.transaction.as_deref())
+    }
+
+    #[inline]
+    fn answered(&self, answer: Result<(Reply, Option<u64>)>) -> Result<Reply> {
+        match answer {
+            Ok((reply, version)) => {
+                if let Some(version) = version {
+                    self.written(version);
+                }
+                Ok(reply)
             }
-        };
-        let (reply, version) = answer.map_err(|error| self.name_model(error))?;
-        if let Some(version) = version {
-            self.written(version);
+            Err(error) => Err(self.name_model(error)),
         }
-        Ok(reply)
     }
 
     pub(super) fn written(&self, version: u64) {
@@ -182,6 +204,7 @@ impl<'a> Run<'a> {
     }
 
     /// Drivers know collections; people know models.
+    #[cold]
     fn name_model(&self, error: Error) -> Error {
         let Details::Unique { model: collection, fields } = error.details() else { return error };
         let Some(model) = self.catalog.by_collection(collection) else { return error };
@@ -237,6 +260,7 @@ pub(super) fn unexpected(asked: &str, reply: &Reply) -> Error {
     Error::internal(format!("the driver answered {asked} with {kind}"))
 }
 
+#[inline]
 fn answer_without_asking(command: &Command) -> Option<Reply> {
     let empty = compile::is_nothing;
     match command {

@@ -25,7 +25,28 @@ pub(super) fn is_plain_update(op: &Update) -> bool {
     op.upsert.is_none() && !op.filter.has_relations()
 }
 
+/// Whether an insert is of one document: the usual one.
+pub(super) fn is_plain_insert(op: &Insert) -> bool {
+    op.documents.len() == 1
+}
+
 impl<'a> Run<'a> {
+    /// As [`insert`](Run::insert), of one document.
+    pub(super) fn plain_insert(self, op: Insert) -> BoxFuture<'a, Result<Outcome>> {
+        let Insert { model, documents, skip_duplicates } = op;
+        if let Err(error) = refuse_oversized(&model, &documents) {
+            return ready(Err(error)).boxed();
+        }
+        let ordered = !skip_duplicates;
+        let artifact = Box::new(compile::artifact(&model, Command::Insert { documents, ordered }));
+        async move {
+            let mut skipped = Vec::new();
+            passed_over(&model, ordered, 0, self.send(artifact).await?, &mut skipped)?;
+            Ok(Outcome::Inserted { skipped })
+        }
+        .boxed()
+    }
+
     /// Inserts in order, in commands of bounded size.
     ///
     /// Without `skip_duplicates` the first failure ends it. Outside a transaction what stands before the failing document
@@ -37,17 +58,7 @@ impl<'a> Run<'a> {
         for documents in batches(op.documents) {
             let size = documents.len();
             let artifact = compile::artifact(&model, Command::Insert { documents, ordered });
-            let asked = artifact.command.name();
-            let failures = match self.send(artifact.into()).await? {
-                Reply::Inserted { failures } => failures,
-                other => return Err(unexpected(asked, &other)),
-            };
-            for (position, failure) in failures {
-                if ordered || failure.code != DUPLICATE_KEY {
-                    return Err(refused(&model, before + position, failure));
-                }
-                skipped.push(Skipped { position: before + position, fields: failure.key_paths });
-            }
+            passed_over(&model, ordered, before, self.send(artifact.into()).await?, &mut skipped)?;
             before += size;
         }
         Ok(Outcome::Inserted { skipped })
@@ -56,7 +67,10 @@ impl<'a> Run<'a> {
     /// As [`update`](Run::update), of one that neither looks at relations nor makes a document. The command is compiled
     /// before there is a future, which is small then.
     pub(super) fn plain_update(self, op: &Update) -> BoxFuture<'a, Result<Outcome>> {
-        match self.check_text(&op.filter).and_then(|()| compile::update(op)) {
+        if let Err(error) = self.check_text(&op.filter) {
+            return ready(Err(error)).boxed();
+        }
+        match compile::update(op) {
             Ok(artifact) => {
                 let (asked, artifact) = (artifact.command.name(), Box::new(artifact));
                 async move {
@@ -204,6 +218,28 @@ fn returned(op: &Update, document: Option<RawDocumentBuf>) -> Outcome {
 fn found(document: Option<RawDocumentBuf>) -> Outcome {
     let matched = u64::from(document.is_some());
     Outcome::Written { matched, changed: matched, upserted: false, document }
+}
+
+/// Adds the documents of an insert that were left out, whose command began at the position `before`.
+///
+/// # Errors
+/// The first failure that ends the insert.
+fn passed_over(
+    model: &ModelDef,
+    ordered: bool,
+    before: usize,
+    reply: Reply,
+    skipped: &mut Vec<Skipped>,
+) -> Result<()> {
+    let Reply::Inserted { failures } = reply else { return Err(unexpected("insert", &reply)) };
+    for (position, failure) in failures {
+        let position = before + position;
+        if ordered || failure.code != DUPLICATE_KEY {
+            return Err(refused(model, position, failure));
+        }
+        skipped.push(Skipped { position, fields: failure.key_paths });
+    }
+    Ok(())
 }
 
 fn id_of(document: &RawDocumentBuf) -> Option<Bson> {
