@@ -293,11 +293,21 @@ impl Changes {
 
 /// Completes, checks and encodes a new document: id first, what Forge keeps last.
 pub(crate) fn encode_new<N: NewRecord>(mut new: N, env: &Env) -> Result<RawDocumentBuf> {
-    Ok(encode_kept(&mut new, env)?.0)
+    let (document, _) = encode_kept(&mut new, env)?;
+    check_keys(document, <N::Model as Model>::def())
 }
 
-/// As [`encode_new`], with what Forge added.
-pub(crate) fn encode_kept<N: NewRecord>(new: &mut N, env: &Env) -> Result<(RawDocumentBuf, Kept)> {
+/// As [`encode_new`], with what Forge added, and with the model that the document reads as. Where that is known without
+/// reading it, no value has keys to be checked.
+pub(crate) fn encode_read<N: NewRecord>(mut new: N, env: &Env) -> Result<(RawDocumentBuf, Option<N::Model>)> {
+    let (document, kept) = encode_kept(&mut new, env)?;
+    match new.stored(&kept) {
+        Some(stored) => Ok((document, Some(stored))),
+        None => Ok((check_keys(document, <N::Model as Model>::def())?, None)),
+    }
+}
+
+fn encode_kept<N: NewRecord>(new: &mut N, env: &Env) -> Result<(RawDocumentBuf, Kept)> {
     complete(new, env)?;
     let def = <N::Model as Model>::def();
     crate::validate::check(new, N::shape(), || format!("{}.insert", def.name))?;
@@ -335,12 +345,16 @@ fn complete<N: NewRecord>(new: &mut N, env: &Env) -> Result<()> {
 }
 
 fn encode_now<R: Record>(record: &R, def: &'static ModelDef, env: &Env) -> Result<RawDocumentBuf> {
-    encode(record, def, Kept { at: def.timestamps.then(|| env.now()) })
+    check_keys(encode(record, def, Kept { at: def.timestamps.then(|| env.now()) })?, def)
 }
 
 fn encode<R: Record>(record: &R, def: &'static ModelDef, kept: Kept) -> Result<RawDocumentBuf> {
-    let document = codec::encode(&Stored { record, stamp: kept.at, version: def.version })
-        .map_err(|e| Error::bad_request(format!("this {} cannot be stored: {e}", def.name)).with_source(e))?;
+    codec::encode(&Stored { record, stamp: kept.at, version: def.version })
+        .map_err(|e| Error::bad_request(format!("this {} cannot be stored: {e}", def.name)).with_source(e))
+}
+
+/// The document, where the database can store the keys of its maps.
+fn check_keys(document: RawDocumentBuf, def: &'static ModelDef) -> Result<RawDocumentBuf> {
     value::check_keys(&document)
         .map_err(|problem| Error::bad_request(format!("this {} cannot be stored: {problem}", def.name)))?;
     Ok(document)

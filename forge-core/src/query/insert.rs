@@ -10,7 +10,7 @@ use crate::db::{Db, Handle};
 use crate::error::Result;
 use crate::ir::{self, Operation, Outcome, Skipped};
 use crate::model::ModelRef;
-use crate::traits::{Model, NewRecord, encode_kept, encode_new};
+use crate::traits::{Model, NewRecord, encode_new, encode_read};
 
 /// The most documents that an insert of many holds at a time.
 const MAX_DOCUMENTS: usize = 100_000;
@@ -50,10 +50,10 @@ impl<M: Model, N: NewRecord<Model = M>> Insert<N, M> {
         Self { handle, new, links: Links::default(), run: Self::run }
     }
 
-    fn encoded(mut self) -> Result<(Handle, M, ir::Insert)> {
-        let (mut document, kept) = encode_kept(&mut self.new, self.handle.env())?;
+    fn encoded(self) -> Result<(Handle, M, ir::Insert)> {
+        let (mut document, stored) = encode_read(self.new, self.handle.env())?;
         self.handle.claim::<M>(&mut document)?;
-        let stored = match self.new.stored(&kept) {
+        let stored = match stored {
             Some(stored) => stored,
             None => decode(&document)?,
         };
