@@ -164,7 +164,10 @@ impl MongoArtifact {
     /// The same with these options.
     #[must_use]
     pub(crate) fn with(mut self, options: &ReadOptions) -> Self {
-        self.options.clone_from(options);
+        // As a rule there are none, and the copy of nothing is the most of what would be done.
+        if !options.is_default() {
+            self.options.clone_from(options);
+        }
         self
     }
 }

@@ -70,9 +70,9 @@ impl<'a> Run<'a> {
         if let Err(error) = self.check_text(&op.filter) {
             return ready(Err(error)).boxed();
         }
-        match compile::update(op) {
+        match compile::update(op).map(Box::new) {
             Ok(artifact) => {
-                let (asked, artifact) = (artifact.command.name(), Box::new(artifact));
+                let asked = artifact.command.name();
                 async move {
                     match self.send(artifact).await? {
                         Reply::Document(document) => Ok(found(document)),
