@@ -9,7 +9,7 @@ use forge_core::{Error, Result};
 use crate::catalog::Collection;
 use crate::plan::{Access, Order, Plan};
 use crate::read::View;
-use crate::store::{DocRow, EntryRow, Span};
+use crate::store::{Span, until};
 
 /// What a scan does with a document: true goes on.
 pub(crate) type Visit<'f> = &'f mut dyn FnMut(&[u8], &RawDocument) -> Result<bool>;
@@ -75,24 +75,17 @@ impl View<'_, '_> {
                 if *bounded {
                     collection.id_uses.count();
                 }
-                let rows = self.tables.docs(span)?;
-                let mut step = |row: Result<DocRow<'_>>| {
-                    let (key, value) = row?;
-                    if reading.skips() {
-                        return Ok(true);
-                    }
-                    self.visit(&key.value()[4..], value.value(), visit)
-                };
-                if reverse { until(rows.rev(), &mut step) } else { until(rows, &mut step) }
+                self.tables.docs(span)?.visit(reverse, &mut |key, value| {
+                    if reading.skips() { Ok(true) } else { self.visit(&key[4..], value, visit) }
+                })
             }
             Access::Index { index, spans } => {
                 index.uses.count();
                 let repeats = index.keys.iter().any(|key| key.multikey);
                 let mut seen = HashSet::new();
                 let mut full_key = collection.id.to_be_bytes().to_vec();
-                let mut entry = |entry: Result<EntryRow<'_>>| {
-                    let (key, id_at) = entry?;
-                    let id_key = &key.value()[id_at.value() as usize..];
+                let mut entry = |key: &[u8], id_at: u32| {
+                    let id_key = &key[id_at as usize..];
                     if repeats && !seen.insert(id_key.to_vec()) || reading.skips() {
                         return Ok(true);
                     }
@@ -109,8 +102,7 @@ impl View<'_, '_> {
                     if flipped {
                         return self.groups(span, reverse, &mut entry);
                     }
-                    let entries = self.tables.entries(span)?;
-                    if reverse { until(entries.rev(), &mut entry) } else { until(entries, &mut entry) }
+                    self.tables.entries(span)?.visit(reverse, &mut entry)
                 };
                 each(spans, reverse, &mut step)
             }
@@ -123,7 +115,7 @@ impl View<'_, '_> {
         &self,
         span: &Span,
         reverse: bool,
-        step: &mut dyn FnMut(Result<EntryRow<'_>>) -> Result<bool>,
+        step: &mut dyn FnMut(&[u8], u32) -> Result<bool>,
     ) -> Result<bool> {
         let mut rest = span.clone();
         loop {
@@ -133,8 +125,7 @@ impl View<'_, '_> {
                 let Some((key, id_at)) = next.transpose()? else { return Ok(true) };
                 Span::prefix(&key.value()[..id_at.value() as usize])
             };
-            let entries = self.tables.entries(&group)?;
-            if !(if reverse { until(entries, &mut *step) } else { until(entries.rev(), &mut *step) })? {
+            if !self.tables.entries(&group)?.visit(!reverse, step)? {
                 return Ok(false);
             }
             match (reverse, group.end) {
@@ -149,16 +140,6 @@ impl View<'_, '_> {
         self.clock.tick()?;
         visit(id_key, RawDocument::from_bytes(bytes)?)
     }
-}
-
-/// Calls `step` until it says false.
-fn until<T>(items: impl Iterator<Item = T>, step: &mut dyn FnMut(T) -> Result<bool>) -> Result<bool> {
-    for item in items {
-        if !step(item)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 fn each<'i, T>(items: &'i [T], reverse: bool, step: &mut dyn FnMut(&'i T) -> Result<bool>) -> Result<bool> {

@@ -21,7 +21,8 @@ use forge_core::{Error, Result};
 use redb::TableDefinition;
 
 pub(crate) use database::{Database, Snapshot, WriteTransaction};
-use table::{Found, Row, Rows, Table};
+pub(crate) use table::until;
+use table::{Found, Rows, Table};
 
 type Bytes = &'static [u8];
 
@@ -40,10 +41,6 @@ const CHANGES: TableDefinition<'static, Bytes, Bytes> = TableDefinition::new("ch
 pub(crate) type MetaTable<'t> = Table<'t, &'static str, Bytes>;
 /// The change feed.
 pub(crate) type ChangeTable<'t> = Table<'t, Bytes, Bytes>;
-/// A full key and its document.
-pub(crate) type DocRow<'r> = Row<'r, Bytes, Bytes>;
-/// An index entry.
-pub(crate) type EntryRow<'r> = Row<'r, Bytes, u32>;
 
 /// A failure of the storage layer: nothing a client could have done.
 pub(crate) fn storage(error: impl Into<redb::Error>) -> Error {

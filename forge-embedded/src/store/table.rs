@@ -105,10 +105,48 @@ impl<K: redb::Key + 'static> Key<'_, K> {
 /// A key and its value.
 pub(crate) type Row<'r, K, V> = (Key<'r, K>, Found<'r, V>);
 
+/// What is done with a row: true goes on.
+type Step<'s, V> = &'s mut dyn FnMut(&[u8], <V as redb::Value>::SelfType<'_>) -> Result<bool>;
+
 /// Rows, from both ends.
 pub(crate) enum Rows<'r, K: redb::Key + 'static, V: Value> {
     File(Box<redb::Range<'r, K, V>>),
     Memory(imbl::ordmap::RangedIter<'r, KeyBytes, V::Held, imbl::shared_ptr::DefaultSharedPtr>),
+}
+
+impl<V: Value> Rows<'_, &'static [u8], V> {
+    /// Calls `step` with every row, from the last one where `reverse`, until it says false; answers whether it never did.
+    pub(crate) fn visit(self, reverse: bool, step: Step<'_, V>) -> Result<bool> {
+        match (self, reverse) {
+            (Self::File(rows), false) => until(*rows, |row| visit_of_file(row, step)),
+            (Self::File(rows), true) => until(rows.rev(), |row| visit_of_file(row, step)),
+            (Self::Memory(rows), false) => until(rows, |(key, value)| step(key.as_slice(), V::show(value))),
+            (Self::Memory(rows), true) => {
+                until(rows.rev(), |(key, value)| step(key.as_slice(), V::show(value)))
+            }
+        }
+    }
+}
+
+fn visit_of_file<V: Value>(
+    row: Result<FileRow<'_, &'static [u8], V>, redb::StorageError>,
+    step: Step<'_, V>,
+) -> Result<bool> {
+    let (key, value) = row.map_err(storage)?;
+    step(key.value(), value.value())
+}
+
+/// Calls `step` with each item until it says false; answers whether it never did.
+pub(crate) fn until<T>(
+    items: impl Iterator<Item = T>,
+    mut step: impl FnMut(T) -> Result<bool>,
+) -> Result<bool> {
+    for item in items {
+        if !step(item)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 impl<'r, K: redb::Key + 'static, V: Value> Iterator for Rows<'r, K, V> {
