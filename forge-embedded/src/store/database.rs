@@ -11,6 +11,7 @@ use super::{Bytes, CHANGES, COUNTS, ChangeTable, DOCS, INDEX, META, MetaTable, s
 /// A store.
 pub(crate) enum Database {
     /// In a file: commits wait for the disk.
+    #[cfg_attr(not(feature = "file"), expect(dead_code, reason = "nothing opens files without the feature"))]
     File(redb::Database),
     /// In memory.
     Memory(Arc<Memory>),
