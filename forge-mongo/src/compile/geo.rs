@@ -47,7 +47,7 @@ pub(super) fn between(
     let Some(max) = max else {
         return Err(Error::unsupported(
             "near without a largest distance only works in find, once, and outside of or, not and every: MongoDB \
-             allows $nearSphere nowhere else; give it a largest distance",
+             allows $near and $nearSphere nowhere else; give it a largest distance",
         ));
     };
     let mut within = doc! { "$geoWithin": circle(max) };
