@@ -64,15 +64,9 @@ async fn fan_out(label: &str, n: usize, bar: f64, rounds: usize, report: &mut Re
     fill(&mut http, 0, 1, 20).await?;
     let arrivals = Rc::new(Arrivals::default());
     let before = server.look()?;
-    arrivals.expect(n);
     let span = Span::start();
-    let mut sockets = Vec::with_capacity(n);
-    for _ in 0..n {
-        let mut socket = Socket::open(server.address, &arrivals, Count::Frames).await?;
-        socket.subscribe(std::iter::once(0)).await?;
-        sockets.push(socket);
-    }
-    arrivals.all().await?;
+    let open = async || Socket::open(server.address, &arrivals, Count::Frames).await;
+    let _sockets = crowd(&arrivals, std::iter::repeat_n(0, n), open).await?;
     let rate = span.rate(n);
     sleep(APART).await;
     let idle = server.look()?.bytes_each(before, n);
@@ -93,6 +87,23 @@ async fn fan_out(label: &str, n: usize, bar: f64, rounds: usize, report: &mut Re
     report.figure(&name("memory of an idle one"), idle / 1024.0, "KiB", Some(Bar::AtMost(8.0)));
     report.figure(&name("connections, one by one"), rate, "a second", None);
     Ok(())
+}
+
+/// A socket on each of the boards, once all have its result.
+async fn crowd(
+    arrivals: &Arrivals,
+    boards: impl ExactSizeIterator<Item = usize>,
+    open: impl AsyncFn() -> Result<Socket, Failure>,
+) -> Result<Vec<Socket>, Failure> {
+    arrivals.expect(boards.len());
+    let mut sockets = Vec::with_capacity(boards.len());
+    for board in boards {
+        let mut socket = open().await?;
+        socket.subscribe(std::iter::once(board)).await?;
+        sockets.push(socket);
+    }
+    arrivals.all().await?;
+    Ok(sockets)
 }
 
 /// What a change costs that all sockets see, round by round.
@@ -132,14 +143,8 @@ async fn compressed(rounds: usize, report: &mut Report) -> Result<(), Failure> {
     let mut http = Http::open(server.address).await?;
     fill(&mut http, 0, 1, 20).await?;
     let arrivals = Rc::new(Arrivals::default());
-    arrivals.expect(SOCKETS);
-    let mut sockets = Vec::with_capacity(SOCKETS);
-    for _ in 0..SOCKETS {
-        let mut socket = Socket::open_compressed(server.address, &arrivals).await?;
-        socket.subscribe(std::iter::once(0)).await?;
-        sockets.push(socket);
-    }
-    arrivals.all().await?;
+    let open = async || Socket::open_compressed(server.address, &arrivals).await;
+    let _sockets = crowd(&arrivals, std::iter::repeat_n(0, SOCKETS), open).await?;
     let Rounds { last, cpu, .. } = votes(&mut server, &mut http, &arrivals, SOCKETS, rounds).await?;
     let name = |what: &str| format!("1,000 compressed on one query: {what}");
     report.figure(&name("last socket"), median(&last), "ms", None);
@@ -156,14 +161,8 @@ async fn different(rounds: usize, report: &mut Report) -> Result<(), Failure> {
     let mut http = Http::open(server.address).await?;
     fill(&mut http, 0, QUERIES, 1).await?;
     let arrivals = Rc::new(Arrivals::default());
-    arrivals.expect(QUERIES);
-    let mut sockets = Vec::with_capacity(QUERIES);
-    for board in 0..QUERIES {
-        let mut socket = Socket::open(server.address, &arrivals, Count::Frames).await?;
-        socket.subscribe(std::iter::once(board)).await?;
-        sockets.push(socket);
-    }
-    arrivals.all().await?;
+    let open = async || Socket::open(server.address, &arrivals, Count::Frames).await;
+    let _sockets = crowd(&arrivals, 0..QUERIES, open).await?;
     let (mut last, mut cpu) = (vec![], vec![]);
     for round in 0..=rounds {
         sleep(APART).await;
