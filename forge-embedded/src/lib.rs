@@ -26,7 +26,7 @@
 //! # How reads find documents
 //!
 //! An index serves the equalities on its first fields, then one range, then the order asked for, with `_id` as its last
-//! field: a sort and a limit that an index covers stop early. `_id` and `$in` are look-ups. Conditions left over are
+//! field, in either direction: a sort and a limit that an index covers stop early, and what they skip is not read. `_id` and `$in` are look-ups. Conditions left over are
 //! checked on the documents. An `$or` reads the indexes of its branches where each has one, else the whole collection. A
 //! pattern that begins with `^` and plain text is a range. `explain` names the index and counts the documents.
 //! A `2dsphere` or `2d` index holds cells; `$near` with a `$maxDistance`, `$geoNear` with a `maxDistance` and `$geoWithin` read
