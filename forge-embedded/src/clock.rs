@@ -3,6 +3,9 @@
 use forge_core::{DateTime, Env, Error, Result};
 use forge_mongo::MongoArtifact;
 
+/// After how many documents it is looked whether the time is over.
+const EVERY: u64 = 256;
+
 /// Counts the documents that a command looks at, and stops it when its time is over.
 pub(crate) struct Clock {
     env: Option<Env>,
@@ -46,10 +49,12 @@ impl Clock {
     pub(crate) fn tick(&self) -> Result<()> {
         let examined = self.examined.get() + 1;
         self.examined.set(examined);
-        if examined.is_multiple_of(256) {
-            self.check()?;
-        }
-        Ok(())
+        if examined.is_multiple_of(EVERY) { self.check() } else { Ok(()) }
+    }
+
+    /// One more document is passed over without a look; `left` of them are to come.
+    pub(crate) fn pass(&self, left: usize) -> Result<()> {
+        if (left as u64).is_multiple_of(EVERY) { self.check() } else { Ok(()) }
     }
 
     fn check(&self) -> Result<()> {

@@ -7,6 +7,7 @@ use bson::RawDocument;
 use forge_core::{Error, Result};
 
 use crate::catalog::Collection;
+use crate::clock::Clock;
 use crate::plan::{Access, Order, Plan};
 use crate::read::View;
 use crate::store::{Span, until};
@@ -23,11 +24,12 @@ struct Reading<'c> {
 }
 
 impl Reading<'_> {
-    /// Whether the next document is passed over.
-    fn skips(&self) -> bool {
-        let left = self.skip.get();
-        self.skip.set(left.saturating_sub(1));
-        left > 0
+    /// Whether the next document is passed over, where there is time left.
+    fn skips(&self, clock: &Clock) -> Result<bool> {
+        let Some(left) = self.skip.get().checked_sub(1) else { return Ok(false) };
+        self.skip.set(left);
+        clock.pass(left)?;
+        Ok(true)
     }
 }
 
@@ -65,7 +67,7 @@ impl View<'_, '_> {
             Access::Ids(ids) => {
                 collection.id_uses.count();
                 let mut step = |key: &Vec<u8>| match self.tables.doc(key)? {
-                    Some(_) if reading.skips() => Ok(true),
+                    Some(_) if reading.skips(self.clock)? => Ok(true),
                     Some(bytes) => self.visit(&key[4..], bytes.value(), visit),
                     None => Ok(true),
                 };
@@ -76,7 +78,7 @@ impl View<'_, '_> {
                     collection.id_uses.count();
                 }
                 self.tables.docs(span)?.visit(reverse, &mut |key, value| {
-                    if reading.skips() { Ok(true) } else { self.visit(&key[4..], value, visit) }
+                    if reading.skips(self.clock)? { Ok(true) } else { self.visit(&key[4..], value, visit) }
                 })
             }
             Access::Index { index, spans } => {
@@ -86,7 +88,7 @@ impl View<'_, '_> {
                 let mut full_key = collection.id.to_be_bytes().to_vec();
                 let mut entry = |key: &[u8], id_at: u32| {
                     let id_key = &key[id_at as usize..];
-                    if repeats && !seen.insert(id_key.to_vec()) || reading.skips() {
+                    if repeats && !seen.insert(id_key.to_vec()) || reading.skips(self.clock)? {
                         return Ok(true);
                     }
                     full_key.truncate(4);

@@ -263,9 +263,13 @@ async fn a_command_past_its_time_is_stopped() {
     let driver = forge_embedded::EmbeddedDriver::memory(forge_core::Env::new(Advancing(clock))).unwrap();
     let rows: Vec<_> = (0..1_000).map(|i| doc! { "_id": i }).collect();
     insert(&driver, &rows).await;
-    let mut command = artifact("c", find_command(doc! { "x": 1 }));
-    command.options.max_time = Some(std::time::Duration::from_millis(1));
-    assert_eq!(driver.run("db", command.clone(), None).await.unwrap_err().code(), ErrorCode::Timeout);
+    let passing_over =
+        Command::Find { filter: doc! {}, projection: None, sort: None, skip: Some(1_000), limit: None };
+    for command in [find_command(doc! { "x": 1 }), passing_over] {
+        let mut command = artifact("c", command);
+        command.options.max_time = Some(std::time::Duration::from_millis(1));
+        assert_eq!(driver.run("db", command, None).await.unwrap_err().code(), ErrorCode::Timeout);
+    }
 }
 
 /// A clock that moves on whenever it is looked at.
