@@ -195,6 +195,15 @@ impl fmt::Debug for PolicyScope {
 }
 
 impl PolicyScope {
+    /// For this caller, outside of a call.
+    pub fn of(caller: &Caller) -> Self {
+        Self::asking(caller, &Arc::default())
+    }
+
+    fn asking(caller: &Caller, seen: &Arc<Mutex<Seen>>) -> Self {
+        PolicyScope::Caller(Arc::new(PolicyCtx::new(caller, seen)))
+    }
+
     /// The documents of `model` that may be read; none where no policy is asked.
     ///
     /// # Errors
@@ -254,7 +263,7 @@ impl<A> Db<A> {
     pub(crate) fn seen_by(&self, caller: &Caller, seen: &Arc<Mutex<Seen>>) -> Self {
         let mut db = self.clone();
         if db.catalog().has_policies() {
-            db.handle.exec.policy = PolicyScope::Caller(Arc::new(PolicyCtx::new(caller, seen)));
+            db.handle.exec.policy = PolicyScope::asking(caller, seen);
         }
         db
     }

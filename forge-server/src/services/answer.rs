@@ -12,6 +12,8 @@ pub(super) struct Answer {
     found: Found,
     /// Which fields of the documents are shown, by the names that clients use; none for all.
     select: Option<Vec<(String, String)>>,
+    /// The documents that were written, where the items are not they.
+    written: Vec<RawDocumentBuf>,
 }
 
 /// What an answer consists of.
@@ -49,17 +51,36 @@ impl From<Value> for Item {
 impl Found {
     /// The answer of a query that selects these fields.
     pub(super) fn showing(self, select: Option<Vec<(String, String)>>) -> Answer {
-        Answer { found: self, select }
+        Answer { found: self, select, written: Vec::new() }
     }
 }
 
 impl Answer {
+    /// The same answer to a call that wrote these documents.
+    pub(super) fn about(self, written: Vec<RawDocumentBuf>) -> Self {
+        Self { written, ..self }
+    }
+
+    /// The documents of a call that writes, as they are stored; removed ones as they were.
+    pub(super) fn written(&self) -> Vec<RawDocumentBuf> {
+        let items = match &self.found {
+            _ if !self.written.is_empty() => return self.written.clone(),
+            Found::One(item) => std::slice::from_ref(item),
+            Found::List(items) | Found::Page { data: items, .. } => items,
+        };
+        let stored = |item: &Item| match item {
+            Item::Stored(document) => Some(document.clone()),
+            Item::Shown(_) => None,
+        };
+        items.iter().filter_map(stored).collect()
+    }
+
     /// As a value, for the program to look at.
     ///
     /// # Errors
     /// `GeneralError` where a document is none of the service's model.
     pub(super) fn into_value(self, of: &Options) -> ServiceResult<Value> {
-        let Self { found, select } = self;
+        let Self { found, select, .. } = self;
         let value = |item| match item {
             Item::Stored(document) => show(of, &document, select.as_deref()),
             Item::Shown(shown) => Ok(shown),
@@ -85,7 +106,7 @@ impl Answer {
     /// # Errors
     /// As [`into_value`](Answer::into_value).
     pub(super) fn into_text(self, of: &Options) -> ServiceResult<Vec<u8>> {
-        let Self { found, select } = self;
+        let Self { found, select, .. } = self;
         let select = select.as_deref();
         let mut out = Vec::with_capacity(ROOM);
         match found {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use bson::Document;
+use bson::{Document, RawDocumentBuf};
 use forge_core::ir::{Collation, ElementFilter};
 use forge_core::{Caller, Db};
 use serde::Serialize;
@@ -174,6 +174,8 @@ pub struct HookContext {
     pub(super) as_text: bool,
     /// The result as JSON text, in place of `result`.
     pub(super) text: Option<Vec<u8>>,
+    /// The documents that it wrote, where a policy is asked who may hear of them.
+    pub(super) written: Vec<RawDocumentBuf>,
 }
 
 impl fmt::Debug for HookContext {
@@ -212,6 +214,7 @@ impl HookContext {
             order: Order::Unknown,
             as_text: false,
             text: None,
+            written: Vec::new(),
         })
     }
 

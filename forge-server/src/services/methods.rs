@@ -202,7 +202,9 @@ impl Run<'_> {
         }
         let update = Update { changes, returning: Returning::After, ..self.change(filter) };
         match self.written(Operation::Update(update)).await? {
-            Some(_) if self.params.pipeline.is_some() => self.reread(id, query).boxed().await,
+            Some(document) if self.params.pipeline.is_some() => {
+                Ok(self.reread(id, query).boxed().await?.about(vec![document]))
+            }
             Some(document) => one(document, query),
             None => {
                 let data = object(kept.unwrap_or_else(|| json!({})), "patch")?;
@@ -250,7 +252,10 @@ impl Run<'_> {
             filter = by_ids(self.ids(&query, Some(1)).await?);
         }
         match self.written(Operation::Delete(self.end(filter, false))).await? {
-            Some(document) => piped.map_or_else(|| one(document, query), Ok),
+            Some(document) => match piped {
+                Some(piped) => Ok(piped.about(vec![document])),
+                None => one(document, query),
+            },
             None => Err(ServiceError::no_record(id)),
         }
     }
@@ -269,7 +274,7 @@ impl Run<'_> {
         if !ids.is_empty() {
             self.written(Operation::Delete(self.end(by_ids(ids), true))).await?;
         }
-        Ok(Found::List(items(shown)).showing(query.select))
+        Ok(Found::List(items(shown)).showing(query.select).about(rows))
     }
 
     /// What the stages of the call make of a document.

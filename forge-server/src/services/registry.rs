@@ -8,6 +8,7 @@ use std::sync::Arc;
 use forge_core::Db;
 use futures_util::FutureExt as _;
 
+use super::answer::Answer;
 use super::context::{HookContext, Method};
 use super::error::{ErrorKind, ServiceError, ServiceResult};
 use super::handle::Handle;
@@ -160,7 +161,7 @@ impl Services {
             call.text = Some(answer.into_text(&service.options)?);
             return Ok(call);
         }
-        call.result = Some(answer.into_value(&service.options)?);
+        service.conclude(&mut call, answer)?;
         self.tell_of_call(service, &call.db, &call);
         Ok(call)
     }
@@ -173,8 +174,17 @@ impl Bound {
             return run(call).await;
         }
         let answer = self.options.run(&mut call).await?;
-        call.result = Some(answer.into_value(&self.options)?);
+        self.conclude(&mut call, answer)?;
         Ok(call)
+    }
+
+    /// Gives a call its result.
+    fn conclude(&self, call: &mut HookContext, answer: Answer) -> ServiceResult<()> {
+        if !call.method.is_read() && self.options.documents.model().policy.is_some() {
+            call.written = answer.written();
+        }
+        call.result = Some(answer.into_value(&self.options)?);
+        Ok(())
     }
 }
 

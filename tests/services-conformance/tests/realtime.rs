@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use forge::prelude::*;
+use forge::query::Filter;
 use forge::server::auth::Credentials;
 use forge::server::databases::RequestHeaders;
 use forge::services::{Hooks, Method, Multi, Params, Service};
@@ -276,4 +277,124 @@ async fn hooks_move_the_connection_that_calls() {
         heard.extend(client.call("posts", "create", json!({ "data": { "text": room } })).await.1);
     }
     assert_eq!(names(&heard), ["created blue"]);
+}
+
+/// Read by everybody where it is public, and by its author.
+#[derive(Debug, Clone, Model)]
+#[model(collection = "memos", soft_delete, policy = OwnMemos)]
+pub struct Memo {
+    #[model(id)]
+    pub id: Id<Memo>,
+    pub author: String,
+    #[model(default)]
+    pub public: bool,
+    pub text: String,
+    #[model(belongs_to(key = author))]
+    pub writer: BelongsTo<Writer>,
+}
+
+#[derive(Debug, Clone, Model)]
+#[model(collection = "writers")]
+pub struct Writer {
+    #[model(id)]
+    pub id: String,
+    pub known: bool,
+}
+
+pub struct OwnMemos;
+
+impl Policy<Memo> for OwnMemos {
+    fn read(caller: &PolicyCtx) -> Result<Filter<Memo>> {
+        let me = caller.auth.require()?;
+        Ok(match me {
+            "root" => Filter::everything(),
+            "friend" => Filter::<Memo>::on(|memo| memo.writer.is(|writer| writer.known.eq(true))),
+            me => Filter::<Memo>::on(|memo| memo.public.eq(true) | memo.author.eq(me)),
+        })
+    }
+
+    fn write(_: &PolicyCtx, _: Write<'_, Memo>) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn memos(service: Service<Memo>) -> App {
+    let users = async |credentials: Credentials| Ok(credentials.token.map(Auth::new));
+    everybody(App::new()).auth(users).service(Service::<Post>::new()).service(service)
+}
+
+#[tokio::test]
+async fn a_policy_keeps_events_from_those_who_may_not_read_the_document() {
+    let app = memos(Service::<Memo>::new().multi(Multi::ALL));
+    let address = serve(app.publish(|_, channels| channels.channel("everybody"))).await;
+    let mut ann = Client::connect(&address, Some("ann")).await;
+    let mut bob = Client::connect(&address, Some("bob")).await;
+    let mut friend = Client::connect(&address, Some("friend")).await;
+    let mut nobody = Client::connect(&address, None).await;
+    let mut root = Client::connect(&address, Some("root")).await;
+    let two = json!({ "data": [
+        { "author": "ann", "text": "a" },
+        { "author": "bob", "text": "b", "public": true },
+    ] });
+    let (created, own) = root.call("memos", "create", two).await;
+    assert_eq!(names(&own), ["created a", "created b"]);
+    let id = |index: usize| &created["data"][index]["id"];
+    // What is selected for the answer does not decide who hears of it.
+    let publish = json!({ "document": id(0), "data": { "public": true }, "query": { "$select": ["text"] } });
+    root.call("memos", "patch", publish).await;
+    root.call("memos", "patch", json!({ "document": id(1), "data": { "public": false } })).await;
+    root.call("memos", "remove", json!({ "document": id(1) })).await;
+    root.call("memos", "remove", json!({})).await;
+    assert_eq!(names(&ann.heard().await), ["created a", "created b", "patched a", "removed a"]);
+    assert_eq!(names(&bob.heard().await), ["created b", "patched a", "patched b", "removed b", "removed a"]);
+    assert_eq!(names(&friend.heard().await), [""; 0], "relations cannot be asked for an event");
+    assert_eq!(names(&nobody.heard().await), [""; 0], "who is refused hears of nothing");
+}
+
+#[tokio::test]
+async fn what_hooks_make_of_a_result_does_not_open_it() {
+    let reorder = Hooks::new().after([Method::Create], |mut call| async move {
+        match call.result.take() {
+            Some(Value::Array(mut memos)) => {
+                memos.reverse();
+                memos.push(json!({ "text": "of nothing" }));
+                call.result = Some(memos.into());
+            }
+            _ => call.result = Some(json!({ "text": "another" })),
+        }
+        Ok(call)
+    });
+    let app = memos(Service::<Memo>::new().multi(Multi::ALL).hooks(reorder));
+    let address = serve(app.publish(|_, channels| channels.channel("everybody"))).await;
+    let mut ann = Client::connect(&address, Some("ann")).await;
+    let mut bob = Client::connect(&address, Some("bob")).await;
+    let two = json!([{ "author": "ann", "text": "a" }, { "author": "bob", "text": "b" }]);
+    let (_, own) = ann.call("memos", "create", json!({ "data": two })).await;
+    assert_eq!(names(&own), ["created a"]);
+    assert_eq!(names(&bob.heard().await), ["created b"]);
+    bob.call("memos", "create", json!({ "data": { "author": "ann", "text": "c" } })).await;
+    assert_eq!(names(&bob.heard().await), [""; 0]);
+    assert_eq!(names(&ann.heard().await), ["created another"]);
+}
+
+#[tokio::test]
+async fn a_publisher_that_is_trusted_tells_whom_it_likes() {
+    let service = Service::<Memo>::new()
+        .events(["due"])
+        .publish_event("created", |_, channels| {
+            channels.channel("everybody").send(json!({ "text": "there is one more" })).without_policies()
+        })
+        .method("remind", |call| async move {
+            call.services.service("memos", &call.db)?.emit("due", json!({ "text": "soon" }))?;
+            Ok(json!({}))
+        });
+    let app = memos(service).publish(|_, channels| channels.channel("everybody"));
+    let address = serve(app).await;
+    let mut ann = Client::connect(&address, Some("ann")).await;
+    let mut bob = Client::connect(&address, Some("bob")).await;
+    let create = json!({ "data": { "author": "ann", "text": "a" } });
+    let (created, _) = ann.call("memos", "create", create).await;
+    ann.call("memos", "patch", json!({ "document": created["data"]["id"], "data": { "text": "b" } })).await;
+    ann.call("memos", "remind", json!({ "data": {} })).await;
+    assert_eq!(names(&bob.heard().await), ["created there is one more", "due soon"]);
 }

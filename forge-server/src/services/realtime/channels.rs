@@ -216,6 +216,11 @@ impl Channel {
     pub fn send(&self, data: Value) -> Audience {
         Audience::from(self).send(data)
     }
+
+    /// Its connections, whatever the policy of the model says: see [`Audience::without_policies`].
+    pub fn without_policies(&self) -> Audience {
+        Audience::from(self).without_policies()
+    }
 }
 
 /// Who hears of an event: what publishers answer. A [`Channel`] is one, a list of channels too.
@@ -228,6 +233,8 @@ pub struct Audience(Vec<Part>);
 struct Part {
     connections: Vec<Connection>,
     data: Option<Arc<Value>>,
+    /// Whether they hear of documents that their policy hides.
+    trusted: bool,
 }
 
 impl Audience {
@@ -260,12 +267,28 @@ impl Audience {
         self
     }
 
+    /// The same, who also hear of documents that the policy of the model hides from them: for a publisher that is trusted
+    /// with who hears of what.
+    #[must_use]
+    pub fn without_policies(mut self) -> Self {
+        self.0.iter_mut().for_each(|part| part.trusted = true);
+        self
+    }
+
+    /// Those for whom `sees` holds, and those who need not be asked about.
+    pub(super) fn seeing(mut self, mut sees: impl FnMut(&Connection) -> bool) -> Self {
+        for part in self.0.iter_mut().filter(|part| !part.trusted) {
+            part.connections.retain(&mut sees);
+        }
+        self
+    }
+
     /// Each connection once, by the data that it receives: none is that of the event.
     pub(super) fn groups(self) -> Vec<(Option<Arc<Value>>, Vec<Connection>)> {
         let (own, usual): (Vec<_>, Vec<_>) = self.0.into_iter().partition(|part| part.data.is_some());
         let mut seen = HashSet::new();
         let mut groups = Vec::new();
-        for Part { mut connections, data } in own.into_iter().chain(usual) {
+        for Part { mut connections, data, .. } in own.into_iter().chain(usual) {
             connections.retain(|connection| seen.insert(connection.0.number));
             if !connections.is_empty() {
                 groups.push((data, connections));
@@ -277,7 +300,7 @@ impl Audience {
 
 impl From<&Channel> for Audience {
     fn from(channel: &Channel) -> Self {
-        Self(vec![Part { connections: channel.connections(), data: None }])
+        Self(vec![Part { connections: channel.connections(), data: None, trusted: false }])
     }
 }
 

@@ -1,11 +1,12 @@
 //! What services tell clients by themselves: events of calls, to the connections that a publisher names.
 //!
 //! A socket becomes a [`Connection`]; the program's `on_connection` and `on_login` put it into channels. After a call a
-//! publisher says which channels hear of it (`publish`), and each connection's transport sends the event. Sockets also
-//! call methods (`calls`).
+//! publisher says which channels hear of it (`publish`), those who may not read the document are left out (`policy`), and
+//! each connection's transport sends the event. Sockets also call methods (`calls`).
 
 mod calls;
 mod channels;
+mod policy;
 mod publish;
 
 use std::fmt;

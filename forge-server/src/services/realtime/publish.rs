@@ -5,13 +5,16 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use bson::{RawDocument, RawDocumentBuf};
 use forge_core::Db;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 
 use super::super::context::{HookContext, Method};
+use super::super::options::Options;
 use super::super::registry::{Bound, Services};
 use super::channels::{Audience, Channels, Connection, Message};
+use super::policy::Subject;
 
 /// Something that happened in a service.
 #[derive(Debug, Clone)]
@@ -97,8 +100,10 @@ impl Services {
         let place = Place::of(&call.db);
         self.once_committed(db, move || {
             for (data, shown) in items(&call) {
+                let subject = Subject::Written(written(&service, &call, &data));
                 let (path, name, call) = (call.path.clone(), name.into(), Some(call.clone()));
-                services.publish(&service, &place, &Event { path, name, data, call }, shown.as_ref());
+                let event = Event { path, name, data, call };
+                services.publish(&service, &place, &event, subject, shown.as_ref());
             }
         });
     }
@@ -107,7 +112,7 @@ impl Services {
     pub(in super::super) fn tell(&self, service: &Arc<Bound>, db: &Db, name: &str, data: Value) {
         let event = Event { path: service.path.clone(), name: name.into(), data, call: None };
         let (services, service, place) = (self.clone(), service.clone(), Place::of(db));
-        self.once_committed(db, move || services.publish(&service, &place, &event, None));
+        self.once_committed(db, move || services.publish(&service, &place, &event, Subject::Told, None));
     }
 
     fn once_committed(&self, db: &Db, effect: impl FnOnce() + Send + 'static) {
@@ -129,13 +134,21 @@ impl Services {
         !silent && realtime.channels.connections() > 0
     }
 
-    fn publish(&self, service: &Bound, place: &Place, event: &Event, shown: Option<&Value>) {
+    fn publish(
+        &self,
+        service: &Bound,
+        place: &Place,
+        event: &Event,
+        subject: Subject<'_>,
+        shown: Option<&Value>,
+    ) {
         let realtime = self.realtime();
         let publisher =
             service.publishers.find(&event.name).or_else(|| realtime.publishers.find(&event.name));
         let Some(publisher) = publisher else { return };
         let audience = guarded("a publisher", || publisher(event, &realtime.channels));
         let audience = audience.unwrap_or_default().filter(|connection| place.is_of(connection));
+        let audience = subject.narrow(service, audience);
         for (own, connections) in audience.groups() {
             let data = own.as_deref().or(shown).unwrap_or(&event.data);
             let Ok(data) = to_raw_value(data) else { continue };
@@ -175,6 +188,22 @@ fn items(call: &HookContext) -> Vec<(Value, Option<Value>)> {
         (Value::Array(results), None) => results.into_iter().map(|result| (result, None)).collect(),
         (result, shown) => vec![(result, shown)],
     }
+}
+
+/// The document of the call that `item` of its results shows, where documents are kept: hooks may have made anything of
+/// a list.
+fn written<'a>(service: &Bound, call: &'a HookContext, item: &Value) -> Option<&'a RawDocument> {
+    if let [document] = call.written.as_slice()
+        && !matches!(call.result, Some(Value::Array(_)))
+    {
+        return Some(document);
+    }
+    let Options { documents, key, .. } = &service.options;
+    let id = item.get(&key.client)?;
+    let is_it = |document: &&RawDocumentBuf| {
+        documents.show(document).is_ok_and(|shown| shown.get(&key.client) == Some(id))
+    };
+    call.written.iter().find(is_it).map(|document| &**document)
 }
 
 /// Runs the program's code, which may panic.
