@@ -1,4 +1,4 @@
-//! `cargo xtask bench NAME`: runs a bench in release mode, with a server where it wants one.
+//! `cargo xtask bench NAME`: runs a bench as programs are built for production, with a server where it wants one.
 
 use crate::process::{self, Context as _, Result};
 use crate::servers::Database;
@@ -19,8 +19,8 @@ pub(crate) fn command(name: &str, json: bool, fast: bool, arguments: &[String]) 
         }
         None => None,
     };
-    let command =
-        &mut process::cargo(&["run", "--quiet", "--release", "-p", "forge-benches", "--bin", name, "--"]);
+    let build = ["run", "--quiet", "--profile", "production", "-p", "forge-benches", "--bin", name, "--"];
+    let command = &mut process::cargo(&build);
     if json {
         command.arg("--json");
     }
