@@ -20,7 +20,7 @@ use crate::idempotency::{IdempotencyStore, MemoryStore};
 use crate::jobs::Jobs;
 use crate::operators::Operators;
 use crate::server::{Parts, Server};
-use crate::services::{self, Declared, Services};
+use crate::services::{self, Declared, Services, Tokens};
 use crate::settings::Settings;
 use crate::trace::SpanHook;
 use crate::{Limits, bind, commands, console};
@@ -330,7 +330,11 @@ impl<P: Platform> App<P> {
         }
         let plan = db.adapter().push(db.name(), db.catalog(), true).await;
         log_plan(&plan.map_err(|error| error.context("creating indexes"))?);
-        let services = self.bind_services(db).await?;
+        let auth = match self.auth.take() {
+            Some(resolver) => Authenticator::new(Some(resolver)),
+            None => settings.auth.clone(),
+        };
+        let services = self.bind_services(db, &auth).await?;
         if let Some(work) = self.on_start.take() {
             work(db.without_policies()).await?;
         }
@@ -342,10 +346,6 @@ impl<P: Platform> App<P> {
         let store = self
             .idempotency
             .unwrap_or_else(|| Arc::new(MemoryStore::new(limits.idempotency_keys, limits.idempotency_age)));
-        let auth = match self.auth {
-            Some(resolver) => Authenticator::new(Some(resolver)),
-            None => settings.auth.clone(),
-        };
         let origins = settings.origins.clone();
         let operators = Operators { token: settings.operator.clone(), span_hook: self.span_hook };
         let metrics = self.metrics.unwrap_or(settings.metrics);
@@ -367,8 +367,9 @@ impl<P: Platform> App<P> {
     }
 
     /// Checks the services, and makes the indexes of those without a model.
-    async fn bind_services(&mut self, db: &Db) -> Result<Services> {
-        let (services, raw) = services::bind(std::mem::take(&mut self.declared), db.catalog())?;
+    async fn bind_services(&mut self, db: &Db, auth: &Authenticator) -> Result<Services> {
+        let tokens = Tokens { authenticator: auth.clone(), deadline: self.limits.deadline };
+        let (services, raw) = services::bind(std::mem::take(&mut self.declared), db.catalog(), tokens)?;
         if !raw.is_empty() {
             let plan = db.adapter().push(db.name(), &Catalog::new(raw)?, true).await;
             log_plan(&plan.map_err(|error| error.context("creating indexes of services"))?);

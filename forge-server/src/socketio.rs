@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::auth::identity::{Identity, Verdict};
 use crate::calls::Calls;
 use crate::http::request;
-use crate::services::{ErrorKind, Joined, Message, ServiceError, Services, Sink};
+use crate::services::{ErrorKind, Joined, Login, Message, ServiceError, Services, Sink};
 use arguments::Arguments;
 
 /// Where socket.io's clients look.
@@ -47,7 +47,7 @@ pub(crate) fn service(calls: &Calls, services: &Services) -> SocketIoService<Rou
         .build_with_inner_svc(Router::new());
     let mut stops = calls.hub.stops();
     let (calls, services) = (calls.clone(), services.clone());
-    let admit = move |io: SocketIo, socket: SocketRef, TryData(login): TryData<Option<Login>>| {
+    let admit = move |io: SocketIo, socket: SocketRef, TryData(login): TryData<Option<Handshake>>| {
         let (calls, services) = (calls.clone(), services.clone());
         let login = login.ok().flatten().unwrap_or_default();
         async move { admit(calls, services, (io, socket), login).await }
@@ -63,7 +63,7 @@ pub(crate) fn service(calls: &Calls, services: &Services) -> SocketIoService<Rou
 
 /// What a client may send when it connects: `io(url, { auth: { token } })`.
 #[derive(Debug, Default, Deserialize)]
-struct Login {
+struct Handshake {
     #[serde(alias = "accessToken")]
     token: Option<String>,
 }
@@ -88,7 +88,7 @@ async fn admit(
     calls: Calls,
     services: Services,
     (io, socket): (SocketIo, SocketRef),
-    login: Login,
+    login: Handshake,
 ) -> Result<(), Refused> {
     if calls.is_draining() {
         return Err(Error::unavailable("the server is stopping").into());
@@ -154,7 +154,20 @@ impl Session {
         let caller = self.identity.lock().await.caller.clone();
         let call = arguments.call(method, self.calls.limits.depth)?;
         let connection = Some(self.joined.connection.clone());
-        self.services.call_by_socket(&self.calls, caller, connection, call).await
+        let (shown, login) = self.services.call_by_socket(&self.calls, caller, connection, call).await?;
+        if let Some(login) = login {
+            self.become_caller(login).await;
+        }
+        Ok(shown)
+    }
+
+    async fn become_caller(&self, login: Login) {
+        let mut identity = self.identity.lock().await;
+        identity.take_over(match login {
+            Login::In(token, auth) => Some((token, auth)),
+            Login::Out => None,
+        });
+        self.joined.identify(identity.caller.clone());
     }
 
     /// Ends an identity that has expired or was revoked.

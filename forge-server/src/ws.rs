@@ -285,7 +285,8 @@ impl Reader {
             // A drain waits until the answer is queued.
             let _busy = calls.busy();
             match services.call_by_socket(&calls, caller, connection, call).await {
-                Ok(shown) => outbox.text(protocol::result(id, &shown.to_string())),
+                // Who calls is the matter of `auth` frames here.
+                Ok((shown, _)) => outbox.text(protocol::result(id, &shown.to_string())),
                 Err(error) => {
                     error.log();
                     outbox.text(protocol::error_body(Some(id), &error.to_json().to_string()));

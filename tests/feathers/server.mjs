@@ -28,13 +28,16 @@ function engines() {
   return found;
 }
 
-/** A running server: `url` is where it answers, `stop()` ends it. */
-export async function start(database) {
+/** A running server: `url` is where it answers, `stop()` ends it. `environment` is added to that of the tests. */
+export async function start(database, environment = {}) {
   if (!existsSync(PROGRAM)) {
     throw new Error(`${PROGRAM} is missing: run \`cargo build -p services-conformance\` first`);
   }
   const port = await freePort();
-  const child = spawn(PROGRAM, ["--port", String(port), "--database", database], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(PROGRAM, ["--port", String(port), "--database", database], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...environment },
+  });
   const exited = once(child, "exit");
   let log = "";
   for (const stream of [child.stdout, child.stderr]) {

@@ -89,6 +89,14 @@ impl Identity {
         }
     }
 
+    /// Takes an identity that is known to be that of a token, or none.
+    #[cfg(feature = "socketio")]
+    pub(crate) fn take_over(&mut self, known: Option<(String, Arc<Auth>)>) {
+        let (token, auth) = known.unzip();
+        (self.token, self.caller.auth) = (token, auth);
+        self.recheck = Instant::now() + self.calls.limits.auth_recheck;
+    }
+
     fn become_known(&mut self, auth: Option<Arc<Auth>>) -> Verdict {
         self.caller.auth = auth;
         Verdict::Changed

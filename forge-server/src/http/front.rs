@@ -127,7 +127,7 @@ mod tests {
 
     use super::*;
     use crate::Limits;
-    use crate::services::{Declared, Raw, Service, bind};
+    use crate::services::{Declared, Raw, Service, Tokens, bind};
     use crate::testing::{FakeAdapter, server_of};
 
     /// Method and path, headers, body.
@@ -158,7 +158,7 @@ mod tests {
         let drafts = ["people", "healthz", "ws", "api/query/counter", "openapi.json", "by/:who/notes"];
         let drafts = drafts.map(|path| Service::<Raw>::raw("things").path(path).into()).into();
         let declared = Declared { drafts, ..Declared::default() };
-        let (services, _) = bind(declared, &Catalog::collect().unwrap()).unwrap();
+        let (services, _) = bind(declared, &Catalog::collect().unwrap(), Tokens::default()).unwrap();
         let server = server_of(Arc::new(FakeAdapter::default()), services);
         let (front, router) = (server.front(), server.router());
         let cases: &[Case] = &[

@@ -17,7 +17,7 @@ use super::hooks::Hooks;
 use super::kind::Kind;
 use super::options::Options;
 use super::realtime::Realtime;
-use super::registry::{Bound, Services};
+use super::registry::{Bound, Services, Tokens};
 use super::service::Draft;
 
 impl Draft {
@@ -116,7 +116,11 @@ impl Declared {
 ///
 /// # Errors
 /// `bad_request` where two services have one path, or one that names an operator that does not exist.
-pub(crate) fn bind(declared: Declared, catalog: &Catalog) -> Result<(Services, Vec<&'static ModelDef>)> {
+pub(crate) fn bind(
+    declared: Declared,
+    catalog: &Catalog,
+    tokens: Tokens,
+) -> Result<(Services, Vec<&'static ModelDef>)> {
     let Declared { mut drafts, of_models, hooks: outer, at: prefix, realtime } = declared;
     if of_models {
         // What the program says by itself about a path counts.
@@ -146,7 +150,7 @@ pub(crate) fn bind(declared: Declared, catalog: &Catalog) -> Result<(Services, V
         .map(|(collection, paths)| (collection.clone(), raw_model(collection, paths)))
         .collect();
     let bound = drafts.into_iter().map(|draft| draft.bind(&raw, &outer)).collect::<Result<Vec<_>>>()?;
-    Ok((Services::new(&prefix, bound, realtime), raw.into_values().collect()))
+    Ok((Services::new(&prefix, bound, realtime, tokens), raw.into_values().collect()))
 }
 
 /// A model of any documents. Made once for each collection, and kept for the life of the program.

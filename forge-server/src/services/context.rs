@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::authentication::Login;
 use super::error::{ServiceError, ServiceResult};
 use super::options::{Multi, Paginate};
 use super::order::Order;
@@ -176,6 +177,8 @@ pub struct HookContext {
     pub(super) text: Option<Vec<u8>>,
     /// The documents that it wrote, where a policy is asked who may hear of them.
     pub(super) written: Vec<RawDocumentBuf>,
+    /// Who the caller has become.
+    pub(super) login: Option<Login>,
 }
 
 impl fmt::Debug for HookContext {
@@ -215,6 +218,7 @@ impl HookContext {
             as_text: false,
             text: None,
             written: Vec::new(),
+            login: None,
         })
     }
 

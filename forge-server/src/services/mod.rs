@@ -6,6 +6,7 @@
 //! services and hear of their events by `realtime`.
 
 mod answer;
+mod authentication;
 mod bind;
 mod changes;
 mod condition;
@@ -34,6 +35,9 @@ use axum::response::Response;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
+#[cfg(feature = "socketio")]
+pub(crate) use authentication::Login;
+pub use authentication::authentication;
 pub(crate) use bind::{Declared, bind};
 pub use context::{HookContext, Method, MongoParams, Params, Provider};
 pub use error::{ErrorKind, ServiceError, ServiceResult};
@@ -46,7 +50,7 @@ pub use options::{Multi, Paginate};
 pub use realtime::{Audience, Channel, Channels, Connection, Event};
 pub(crate) use realtime::{Joined, Message, Sink, SocketCall};
 pub use registry::Services;
-pub(crate) use registry::Target;
+pub(crate) use registry::{Target, Tokens};
 pub use resolver::{Resolver, resolve_object_id, resolve_query_object_id};
 pub use service::{Raw, Service};
 

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use forge_core::Db;
+use forge_core::{Auth, Db};
 use futures_util::FutureExt as _;
 
 use super::answer::Answer;
@@ -16,6 +17,7 @@ use super::hooks::{Core, Hook, Hooks};
 use super::methods::unsupported;
 use super::options::Options;
 use super::realtime::{Channels, Publishers, Realtime};
+use crate::auth::Authenticator;
 
 /// A service, ready to be called.
 pub(super) struct Bound {
@@ -39,6 +41,15 @@ struct Inner {
     prefix: String,
     bound: Vec<Arc<Bound>>,
     realtime: Realtime,
+    tokens: Tokens,
+}
+
+/// How services find out whose a token is.
+#[derive(Default)]
+pub(crate) struct Tokens {
+    pub(crate) authenticator: Authenticator,
+    /// How long that may take.
+    pub(crate) deadline: Duration,
 }
 
 impl fmt::Debug for Services {
@@ -55,9 +66,24 @@ pub(crate) struct Target {
 }
 
 impl Services {
-    pub(super) fn new(prefix: &str, bound: Vec<Bound>, realtime: Realtime) -> Self {
+    pub(super) fn new(prefix: &str, bound: Vec<Bound>, realtime: Realtime, tokens: Tokens) -> Self {
         let prefix = prefix.trim_matches('/').to_owned();
-        Self(Arc::new(Inner { prefix, bound: bound.into_iter().map(Arc::new).collect(), realtime }))
+        let bound = bound.into_iter().map(Arc::new).collect();
+        Self(Arc::new(Inner { prefix, bound, realtime, tokens }))
+    }
+
+    /// The identity behind a token.
+    ///
+    /// # Errors
+    /// As [`Authenticator::identify`].
+    pub(super) async fn identify(
+        &self,
+        token: String,
+        headers: &Arc<BTreeMap<String, String>>,
+        db: &Db,
+    ) -> ServiceResult<Option<Arc<Auth>>> {
+        let Tokens { authenticator, deadline } = &self.0.tokens;
+        Ok(authenticator.identify(Some(token), headers, db, *deadline).await?)
     }
 
     /// What the program says about connections and events.
@@ -131,7 +157,7 @@ impl Services {
         if !service.methods.contains(&call.method) {
             return Err(unsupported(call.method.name()));
         }
-        if !service.hooks.are_for(&call.method) && !matches!(call.method, Method::Custom(_)) {
+        if !service.hooks.are_for(&call.method) && !service.is_own(&call.method) {
             return self.call_plainly(service, call).await;
         }
         self.call_hooked(service, *call).boxed().await
@@ -168,9 +194,13 @@ impl Services {
 }
 
 impl Bound {
+    /// Whether the program itself does what this method does.
+    fn is_own(&self, method: &Method) -> bool {
+        matches!(method, Method::Custom(_)) || self.custom.contains_key(method.name())
+    }
+
     async fn perform(&self, mut call: HookContext) -> ServiceResult<HookContext> {
-        if let Method::Custom(name) = &call.method {
-            let run = self.custom.get(name).ok_or_else(|| unsupported(name))?;
+        if let Some(run) = self.custom.get(call.method.name()) {
             return run(call).await;
         }
         let answer = self.options.run(&mut call).await?;

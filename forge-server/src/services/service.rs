@@ -9,6 +9,7 @@ use forge_core::Model;
 use forge_core::ir::Filter;
 use forge_core::json_form::JsonForm;
 use forge_core::service::{ServiceDef, declared_services};
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::condition::OwnFilter;
@@ -161,12 +162,13 @@ impl<M> Service<M> {
     /// [`method`](Service::method).
     #[must_use]
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
-        let custom = self.draft.custom.keys().cloned().map(Method::Custom);
+        let custom = self.draft.custom.keys().map(|name| Method::named(name));
         self.draft.methods = methods.into_iter().chain(custom).collect();
         self
     }
 
-    /// A method of the service's own: clients call it by `POST` with the header `X-Service-Method`.
+    /// A method of the service's own: clients call it by `POST` with the header `X-Service-Method`. One that is called as
+    /// one of the six takes its place.
     #[must_use]
     pub fn method<F, R>(mut self, name: &str, run: F) -> Self
     where
@@ -183,8 +185,19 @@ impl<M> Service<M> {
                 Ok(done)
             })
         });
-        self.draft.methods.insert(Method::Custom(name.clone()));
+        self.draft.methods.insert(Method::named(&name));
         self.draft.custom.insert(name, hook);
+        self
+    }
+
+    /// One of the six, done in another way.
+    pub(super) fn replaced(
+        mut self,
+        method: Method,
+        run: impl Fn(HookContext) -> BoxFuture<'static, ServiceResult<HookContext>> + Send + Sync + 'static,
+    ) -> Self {
+        self.draft.custom.insert(method.name().into(), Arc::new(run));
+        self.draft.methods.insert(method);
         self
     }
 

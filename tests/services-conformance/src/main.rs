@@ -1,11 +1,13 @@
 //! The services that Feathers' own clients and test suite are pointed at, at the root of the URL.
 //!
 //! `cargo run -p services-conformance -- --port 3030 [--database mongodb://…]`; in memory where no database is named.
+//! Tokens are those of the environment (`FORGE_JWT_SECRET`).
 
 mod people;
 mod special;
 
 use clap::Parser;
+use forge::services::authentication;
 use forge::{App, Error, Result};
 use tokio::net::TcpListener;
 
@@ -30,5 +32,6 @@ async fn main() -> Result<()> {
         .services_at("/")
         .on_connection(|connection, channels| channels.channel("everybody").join(connection))
         .publish(|_, channels| channels.channel("everybody"));
+    let app = app.service(authentication()).service(special::whoami());
     special::add(people::add(app)).serve_on(listener).await
 }

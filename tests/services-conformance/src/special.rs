@@ -47,6 +47,13 @@ pub(crate) fn add(app: App) -> App {
         .service(custom_method())
 }
 
+/// Tells who calls: a service without documents.
+pub(crate) fn whoami() -> Service {
+    Service::raw("whoami").methods([]).method("find", |call| async move {
+        Ok(json!({ "subject": call.params.caller.auth.as_ref().map(|auth| auth.subject.clone()) }))
+    })
+}
+
 fn raw() -> Service {
     Service::raw("raw").path("people-raw").multi(Multi::ALL)
 }

@@ -3,6 +3,7 @@
 use forge_core::Caller;
 use serde_json::{Map, Value};
 
+use super::super::authentication::Login;
 use super::super::context::{HookContext, Method, Params, Provider};
 use super::super::error::{ErrorKind, ServiceError, ServiceResult};
 use super::super::methods::object_or_list;
@@ -56,7 +57,7 @@ impl SocketCall {
 }
 
 impl Services {
-    /// Runs a call, and answers what its client sees.
+    /// Runs a call, and answers what its client sees, and who the caller has become.
     ///
     /// # Errors
     /// What the service answers; `NotFound` and `MethodNotAllowed` as Feathers words them.
@@ -66,7 +67,7 @@ impl Services {
         caller: Caller,
         connection: Option<Connection>,
         call: SocketCall,
-    ) -> ServiceResult<Value> {
+    ) -> ServiceResult<(Value, Option<Login>)> {
         let SocketCall { service: path, method, id, data, mut query, orders } = call;
         let shown = |text: &str| text.chars().take(64).collect::<String>();
         let (service, route) = self.named(&path).ok_or_else(|| {
@@ -89,6 +90,6 @@ impl Services {
         let mut context = HookContext::new(service.path.clone(), method, params, db, self.clone());
         (context.id, context.data, context.order) = (id.filter(|id| !id.is_null()), data, order);
         let done = bounded(calls, self.clone(), service, context).await?;
-        Ok(done.dispatch.or(done.result).unwrap_or(Value::Null))
+        Ok((done.dispatch.or(done.result).unwrap_or(Value::Null), done.login))
     }
 }
