@@ -195,7 +195,7 @@ impl Writing<'_, '_> {
             Write::DropSearchIndex { name, index } => self.drop_index(database, &name, &index)?,
             Write::Store { source, pipeline, target } => {
                 let clock = Clock::without_end(self.env());
-                self.store_result(database, &source, &pipeline, &target, &clock)?;
+                self.store_result(database, &source, &pipeline, &target, &clock, None)?;
             }
         }
         Ok(doc! { "ok": 1 })

@@ -86,6 +86,14 @@ impl Catalog {
             .ok_or_else(|| Error::internal(format!("there is no database with number {id}")))
     }
 
+    /// The collections with an index that is [outdated](Index::is_outdated), with the names of their databases.
+    pub(crate) fn outdated(&self) -> Vec<(Arc<str>, Arc<Collection>)> {
+        let all = self.databases.iter().flat_map(|(name, database)| {
+            database.collections.values().map(move |collection| (name.clone(), collection.clone()))
+        });
+        all.filter(|(_, collection)| collection.indexes.iter().any(|index| index.is_outdated())).collect()
+    }
+
     /// The collection of that name.
     pub(crate) fn collection(&self, database: &str, name: &str) -> Option<&Arc<Collection>> {
         self.databases.get(database)?.collections.get(name)

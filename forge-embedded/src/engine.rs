@@ -71,8 +71,15 @@ impl Engine {
     pub(crate) fn start(database: Database, env: Env) -> Result<Arc<Self>> {
         let identity = database.identity(&env)?;
         let durable = database.is_durable();
-        let snapshot = database.begin_read()?;
+        let mut snapshot = database.begin_read()?;
         let mut catalog = Catalog::load(&snapshot.meta()?)?;
+        if !catalog.outdated().is_empty() {
+            let (mut txn, mut pending) = (database.begin_write()?, Pending::new(Arc::new(catalog)));
+            Writing::open(&mut txn, &mut pending, &env)?.renew_indexes()?;
+            txn.commit()?;
+            snapshot = database.begin_read()?;
+            catalog = Catalog::load(&snapshot.meta()?)?;
+        }
         catalog.opened = Some(env.now());
         let catalog = Arc::new(catalog);
         let changes = snapshot.changes()?;

@@ -11,6 +11,7 @@ use forge_mongo::Refusal;
 
 use crate::catalog::{damaged, unsigned};
 use crate::collated::Collated;
+use crate::collation::{EDITION, Strings};
 use crate::filter;
 use crate::index_key::index_key;
 pub(crate) use crate::index_key::{IndexKey, KeyKind};
@@ -127,6 +128,17 @@ impl Index {
         index.check()?;
         index.spec = index.describe(key, spec.get("partialFilterExpression"));
         Ok(index)
+    }
+
+    /// Whether it holds sort keys of another edition of the data of collations than this program makes.
+    pub(crate) fn is_outdated(&self) -> bool {
+        let edition = || self.spec.get_document("collation").ok()?.get_str("version").ok();
+        self.collation.is_some() && edition() != Some(EDITION)
+    }
+
+    /// How its strings compare.
+    pub(crate) fn collator(&self) -> Strings<'_> {
+        self.collation.as_ref().map(|collation| &collation.collator)
     }
 
     fn option(&mut self, option: &str, value: &Bson) -> Result<()> {

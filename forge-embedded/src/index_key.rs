@@ -3,6 +3,7 @@
 use bson::{Bson, RawBsonRef, RawDocument};
 use forge_core::{Error, Result, order};
 
+use crate::collation;
 use crate::geo;
 use crate::index::{Index, integer};
 use crate::keys::{self, PathValues, class};
@@ -52,16 +53,7 @@ impl IndexKey {
     /// Appends the byte form of a value, as the index sorts it.
     pub(crate) fn put(&self, value: RawBsonRef<'_>, index: &Index, out: &mut Vec<u8>) {
         let start = out.len();
-        match (value, index.collation.as_ref().and_then(|collation| collation.folding)) {
-            (RawBsonRef::String(text), Some(folding)) => {
-                keys::encode(RawBsonRef::String(&folding.text(text)), out);
-            }
-            (RawBsonRef::Document(_) | RawBsonRef::Array(_), Some(folding)) => match Bson::try_from(value) {
-                Ok(value) => out.extend(keys::encoded(&folding.value(&value))),
-                Err(_) => keys::encode(value, out),
-            },
-            (value, _) => keys::encode(value, out),
-        }
+        collation::encode(value, index.collator(), out);
         if self.kind == KeyKind::Descending {
             keys::invert(&mut out[start..]);
         }

@@ -18,7 +18,8 @@
 //! | expressions | all of MongoDB 8.0 but `$function`, `$toHashedIndexKey`, and those of encrypted fields |
 //! | indexes | ascending, descending, compound, text (with weights, stems and stop words of 15 languages), vector, `2dsphere` (points and polygons), `2d`, hashed (as ascending), wildcard with a projection, also among fields; unique, sparse, partial, TTL, hidden, with a collation |
 //! | collections | validators (`$jsonSchema` with every keyword of MongoDB but those of encryption, and conditions; strict or moderate, error or warn), views, results of pipelines |
-//! | missing | collations of strength 4 and 5, `$search`, `$where`, lines of GeoJSON, functions of doubles on Decimal128 |
+//! | collations | of every language and strength, in every reading command and in indexes; not in updates |
+//! | missing | `$search`, `$where`, lines of GeoJSON, functions of doubles on Decimal128 |
 //!
 //! Values compare as [`forge_core::order`] says: numbers by value whatever their type, every type in its bracket.
 //! Patterns are linear-time.

@@ -9,6 +9,7 @@ use forge_core::matcher::{Computed, Matcher};
 use forge_core::{Env, Result};
 
 use crate::aggregate;
+use crate::collation::{Collator, Strings};
 
 /// A compiled filter; none matches everything without looking.
 #[derive(Debug, Clone)]
@@ -20,20 +21,27 @@ pub(crate) struct Matching {
 impl Matching {
     /// Compiles `filter`.
     pub(crate) fn new(filter: &Filter) -> Result<Self> {
-        Self::within(filter, &[], None)
+        Self::within(filter, &[], None, None)
     }
 
-    /// Compiles `filter`, whose expressions see `variables` and the randomness of `env`.
-    pub(crate) fn within(filter: &Filter, variables: &[(String, Bson)], env: Option<&Env>) -> Result<Self> {
+    /// Compiles `filter`, whose expressions see `variables` and the randomness of `env`, with strings that compare as
+    /// `strings` says.
+    pub(crate) fn within(
+        filter: &Filter,
+        variables: &[(String, Bson)],
+        env: Option<&Env>,
+        strings: Strings<'_>,
+    ) -> Result<Self> {
         if *filter == Filter::All {
             return Ok(Self { matcher: None, computed: Vec::new() });
         }
         let computed = RefCell::new(Vec::new());
-        let matcher = Matcher::with(filter, &|expression| {
-            let condition = aggregate::condition(expression, variables, env)?;
+        let evaluator = |expression: &Bson| {
+            let condition = aggregate::condition(expression, variables, env, strings)?;
             computed.borrow_mut().push(condition.clone());
             Ok(condition)
-        })?;
+        };
+        let matcher = Matcher::with(filter, &evaluator, strings.map(Collator::folding))?;
         Ok(Self { matcher: Some(Arc::new(matcher)), computed: computed.into_inner() })
     }
 

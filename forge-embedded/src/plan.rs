@@ -11,7 +11,7 @@ use forge_core::{Error, Result};
 
 use crate::bounds::{Bounds, Bytes, bounds_of, span};
 use crate::catalog::Collection;
-use crate::collation::Folding;
+use crate::collation::{Collator, Strings};
 use crate::filter::conjuncts;
 use crate::gaps;
 use crate::index::{Index, IndexKey, KeyKind, Wildcard};
@@ -95,21 +95,23 @@ pub(crate) fn plan(collection: &Collection, filter: &Filter, sort: &[SortKey]) -
     best
 }
 
-/// Chooses how to read `collection` where strings compare as `folding` says, and those of `filter` are folded already.
+/// Chooses how to read `collection` where strings compare as `collator` says.
 ///
-/// An index whose strings are folded alike serves as any index does. The others serve the conditions without strings.
-pub(crate) fn plan_folded(
+/// An index of the same collation serves as any index does. The others serve the conditions without strings.
+pub(crate) fn plan_collated(
     collection: &Collection,
     filter: &Filter,
     sort: &[SortKey],
-    folding: Folding,
+    collator: &Collator,
 ) -> Plan {
     let conditions = conjuncts(filter);
     let plain = without_strings(conditions);
     let (mut best, mut best_score) = by_id(collection, &plain, &[]);
     for index in collection.indexes.iter().filter(|index| !index.hidden && partial_holds(index, &plain)) {
         let found = match &index.collation {
-            Some(collation) if collation.folding == Some(folding) => by_index(index, conditions, sort),
+            Some(collation) if collation.collator == *collator => {
+                by_collated(index, conditions, sort, collator)
+            }
             Some(_) => None,
             None => by_index(index, &plain, &[]).map(|(plan, score)| (Plan { exact: false, ..plan }, score)),
         };
@@ -126,11 +128,24 @@ pub(crate) fn plan_folded(
     best
 }
 
+/// The plan that reads by an index of sort keys.
+fn by_collated(
+    index: &Arc<Index>,
+    conditions: &[Filter],
+    sort: &[SortKey],
+    collator: &Collator,
+) -> Option<(Plan, i64)> {
+    let compared = collator.for_index(conditions);
+    let (plan, score) = by_index(index, &compared, sort)?;
+    // What looks into strings is checked on the documents.
+    Some((Plan { exact: plan.exact && compared.len() == conditions.len(), ..plan }, score))
+}
+
 fn without_strings(conditions: &[Filter]) -> Vec<Filter> {
     conditions.iter().filter(|condition| !has_strings(condition)).cloned().collect()
 }
 
-/// Whether strings take part in a condition: then only an index that folds them may serve it.
+/// Whether strings take part in a condition: then only an index of the same collation may serve it.
 fn has_strings(condition: &Filter) -> bool {
     let text = |value: &Bson| {
         matches!(value, Bson::String(_) | Bson::Symbol(_) | Bson::RegularExpression(_))
@@ -231,13 +246,13 @@ pub(crate) fn hinted(
     collection: &Collection,
     filter: &Filter,
     sort: &[SortKey],
-    folding: Option<Folding>,
+    strings: Strings<'_>,
     name: &str,
 ) -> Result<Plan> {
     let conditions = conjuncts(filter);
     let plain = || without_strings(conditions);
     if name == "_id_" {
-        return Ok(match folding {
+        return Ok(match strings {
             None => by_id(collection, conditions, sort).0,
             Some(_) => Plan { exact: false, ..by_id(collection, &plain(), &[]).0 },
         });
@@ -248,20 +263,25 @@ pub(crate) fn hinted(
             collection.name
         )));
     };
+    let compared = strings.map_or_else(|| conditions.to_vec(), |collator| collator.for_index(conditions));
     let usable = !index.keys.is_empty()
         && !index.hidden
-        && index.collation.as_ref().map(|collation| collation.folding) == folding.map(Some)
+        && index.collator() == strings
         && !index.keys.iter().any(|key| key.kind.is_geo())
-        && (folding.is_none() || partial_holds(index, &plain()))
-        && (index.wildcard.is_none() || by_wildcard(index, conditions).is_some())
-        && contains_all(index, conditions);
+        && (strings.is_none() || partial_holds(index, &plain()))
+        && (index.wildcard.is_none() || by_wildcard(index, &compared).is_some())
+        && contains_all(index, &compared);
     if !usable {
         return Err(Error::bad_request(format!(
             "the index {name} of {} cannot be followed as a hint: it does not hold every document that may match",
             collection.name
         )));
     }
-    if let Some((plan, _)) = by_index(index, conditions, sort) {
+    let found = match strings {
+        Some(collator) => by_collated(index, conditions, sort, collator),
+        None => by_index(index, conditions, sort),
+    };
+    if let Some((plan, _)) = found {
         return Ok(plan);
     }
     let order = provided(&index.keys, &[], &[], sort);

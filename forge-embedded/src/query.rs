@@ -1,7 +1,5 @@
 //! What a find asks for, read from the documents of its command.
 
-use std::borrow::Cow;
-
 use bson::{Bson, Document};
 use forge_core::ir::{Filter, Predicate, ReadOptions, SortKey};
 use forge_core::matcher::Centre;
@@ -9,7 +7,7 @@ use forge_core::{Error, GeoPoint, Result};
 
 use crate::catalog::Collection;
 use crate::clock::Clock;
-use crate::collation::Folding;
+use crate::collation::{Collator, Strings};
 use crate::filter::{self, conjuncts};
 use crate::index::integer;
 use crate::matching::Matching;
@@ -36,7 +34,7 @@ pub(crate) struct Query {
     /// The name of the index to follow.
     hint: Option<String>,
     /// How strings compare, where not by their bytes.
-    pub(crate) folding: Option<Folding>,
+    pub(crate) collator: Option<Collator>,
 }
 
 impl Query {
@@ -67,7 +65,7 @@ impl Query {
             scored: false,
             variables: variables.to_vec(),
             hint: None,
-            folding: None,
+            collator: None,
         })
     }
 
@@ -84,28 +82,30 @@ impl Query {
     /// The same, run as `options` say.
     ///
     /// # Errors
-    /// `unsupported` for collations that compare more than letters and accents.
+    /// As [`Collator::of_options`].
     pub(crate) fn with(mut self, options: &ReadOptions) -> Result<Self> {
         self.hint.clone_from(&options.hint);
-        self.folding = options.collation.as_ref().map(Folding::of).transpose()?.flatten();
+        self.collator = Collator::of_options(options)?;
         Ok(self)
+    }
+
+    /// The same, with strings that compare as `strings` says.
+    pub(crate) fn collated(mut self, strings: Strings<'_>) -> Self {
+        self.collator = strings.cloned();
+        self
+    }
+
+    /// How strings compare.
+    pub(crate) fn strings(&self) -> Strings<'_> {
+        self.collator.as_ref()
     }
 
     /// How the documents of `collection` are read.
     pub(crate) fn plan(&self, collection: &Collection) -> Result<Plan> {
-        let filter = self.compared()?;
-        match (&self.hint, self.folding) {
-            (Some(name), folding) => plan::hinted(collection, &filter, &self.sort, folding, name),
-            (None, Some(folding)) => Ok(plan::plan_folded(collection, &filter, &self.sort, folding)),
-            (None, None) => Ok(plan::plan(collection, &filter, &self.sort)),
-        }
-    }
-
-    /// The filter, its strings as they are compared.
-    fn compared(&self) -> Result<Cow<'_, Filter>> {
-        match self.folding {
-            Some(folding) => folding.filter(&self.filter).map(Cow::Owned),
-            None => Ok(Cow::Borrowed(&self.filter)),
+        match (&self.hint, self.strings()) {
+            (Some(name), strings) => plan::hinted(collection, &self.filter, &self.sort, strings, name),
+            (None, Some(collator)) => Ok(plan::plan_collated(collection, &self.filter, &self.sort, collator)),
+            (None, None) => Ok(plan::plan(collection, &self.filter, &self.sort)),
         }
     }
 
@@ -122,7 +122,7 @@ impl Query {
 
     /// Whether the documents may come as they are found.
     pub(crate) fn is_unordered(&self) -> bool {
-        self.sort.is_empty() && self.near.is_none() && self.folding.is_none() && self.filter.text().is_none()
+        self.sort.is_empty() && self.near.is_none() && self.filter.text().is_none()
     }
 
     /// A part of the same.
@@ -138,17 +138,17 @@ impl Query {
         if plan.exact {
             return self.matching(&Filter::All, clock);
         }
-        self.matching(&*self.compared()?, clock)
+        self.matching(&self.filter, clock)
     }
 
     /// A condition, with what its expressions see.
     pub(crate) fn matching(&self, filter: &Filter, clock: &Clock) -> Result<Matching> {
         if !filter.has_expressions() {
-            return Matching::new(filter);
+            return Matching::within(filter, &[], None, self.strings());
         }
         let now = ("NOW".to_owned(), clock.now().into());
         let variables: Vec<_> = self.variables.iter().cloned().chain([now]).collect();
-        Matching::within(filter, &variables, clock.env())
+        Matching::within(filter, &variables, clock.env(), self.strings())
     }
 }
 

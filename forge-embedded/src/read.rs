@@ -8,7 +8,7 @@ use forge_mongo::{Command, MongoArtifact, Reply};
 use crate::aggregate::{Fields, MEMORY_LIMIT};
 use crate::catalog::{Catalog, Collection};
 use crate::clock::Clock;
-use crate::collation::Folding;
+use crate::collation::{self, Collator, Strings};
 use crate::keys::{self, PathValues};
 use crate::matching::Matching;
 use crate::plan::{Access, Plan};
@@ -29,6 +29,9 @@ pub(crate) struct View<'v, 't> {
     pub(crate) clock: &'v Clock,
 }
 
+/// The server's code for a collation of a view that is not its own.
+const OPTION_NOT_SUPPORTED_ON_VIEW: i32 = 167;
+
 /// A collection, how it is read, and what is left to check.
 type Candidates<'c> = (&'c Collection, &'c Plan, &'c Matching);
 
@@ -45,16 +48,13 @@ impl View<'_, '_> {
         query: &Query,
         make: &dyn Fn(&[u8], &RawDocument) -> Result<T>,
     ) -> Result<Vec<T>> {
-        if let Some(rows) = self.view_rows(collection)? {
+        if let Some(rows) = self.view_rows(collection, query.strings())? {
             return of_view(&rows, query, self.clock, make);
         }
         let Some(collection) = self.collection(collection) else {
             // A condition that means nothing is an error everywhere.
             return query.matching(&query.filter, self.clock).map(|_| Vec::new());
         };
-        if let Some(folding) = query.folding {
-            return self.folded(collection, query, folding, make);
-        }
         if query.filter.text().is_some() {
             return self.by_words(collection, query, make);
         }
@@ -85,41 +85,14 @@ impl View<'_, '_> {
     }
 
     /// What a view shows, where `name` is one.
-    fn view_rows(&self, name: &str) -> Result<Option<Vec<RawDocumentBuf>>> {
+    fn view_rows(&self, name: &str, strings: Strings<'_>) -> Result<Option<Vec<RawDocumentBuf>>> {
         let Some(view) = self.collection(name).and_then(|found| found.view.clone()) else { return Ok(None) };
-        crate::aggregate::run(self, &view.on, &view.pipeline).map(Some)
-    }
-
-    /// The documents of a query in which strings compare as a collation says.
-    fn folded<T>(
-        &self,
-        collection: &Collection,
-        query: &Query,
-        folding: Folding,
-        make: &dyn Fn(&[u8], &RawDocument) -> Result<T>,
-    ) -> Result<Vec<T>> {
-        if query.near.is_some() {
-            return Err(Error::unsupported("the embedded engine cannot combine a collation with $near"));
+        if strings.is_some() {
+            let text =
+                format!("{name} is a view, which has the collation that it was made with and no other");
+            return Err(Error::bad_request(text).with_server_code(OPTION_NOT_SUPPORTED_ON_VIEW));
         }
-        let plan = query.plan(collection)?;
-        let matching = query.residual(&plan, self.clock)?;
-        let in_order = plan.order.settled >= query.sort.len();
-        let limit = query.limit.unwrap_or(usize::MAX);
-        let enough = if in_order { limit.saturating_add(query.skip) } else { usize::MAX };
-        let mut rows: Vec<(Vec<u8>, T)> = Vec::new();
-        self.scan(collection, &plan, &mut |id_key, document| {
-            let folded = folding.document(document)?;
-            if matching.matches(&folded) {
-                let key = if in_order { Vec::new() } else { keys::sort_key(&folded, &query.sort) };
-                rows.push((key, make(id_key, document)?));
-            }
-            Ok(rows.len() < enough)
-        })?;
-        matching.outcome()?;
-        if !in_order {
-            rows.sort_by(|a, b| a.0.cmp(&b.0));
-        }
-        Ok(rows.into_iter().skip(query.skip).take(limit).map(|(_, row)| row).collect())
+        crate::aggregate::run(self, &view.on, &view.pipeline, None).map(Some)
     }
 
     /// Sorts in memory; what the plan has settled of the order already lets a limit end the scan early.
@@ -138,7 +111,7 @@ impl View<'_, '_> {
                 return Ok(true);
             }
             let mut key = Vec::with_capacity(keys::SORT_KEY * query.sort.len());
-            keys::extend_sort_key(document, settled, &mut key);
+            keys::extend_sort_key(document, settled, query.strings(), &mut key);
             if let Some(wanted) = wanted {
                 if !settled.is_empty() {
                     if key != last_group && rows.len() >= wanted {
@@ -150,7 +123,7 @@ impl View<'_, '_> {
                     rows.truncate(wanted);
                 }
             }
-            keys::extend_sort_key(document, unsettled, &mut key);
+            keys::extend_sort_key(document, unsettled, query.strings(), &mut key);
             rows.push((key, make(id_key, document)?));
             if wanted.is_none() {
                 held += document.as_bytes().len();
@@ -200,14 +173,12 @@ impl View<'_, '_> {
             Command::Count { filter, limit, .. } => self
                 .count(collection, &Query::new(filter)?.with(&artifact.options)?, *limit)
                 .map(Reply::Count),
-            Command::Distinct { key, filter } => {
-                no_folding(artifact)?;
-                self.distinct(collection, key, &Query::new(filter)?.with(&artifact.options)?)
-                    .map(Reply::Values)
-            }
+            Command::Distinct { key, filter } => self
+                .distinct(collection, key, &Query::new(filter)?.with(&artifact.options)?)
+                .map(Reply::Values),
             Command::Aggregate { pipeline } => {
-                no_folding(artifact)?;
-                crate::aggregate::run(self, collection, pipeline).map(Reply::Documents)
+                let collator = Collator::of_options(&artifact.options)?;
+                crate::aggregate::run(self, collection, pipeline, collator.as_ref()).map(Reply::Documents)
             }
             other => Err(Error::internal(format!("`{}` is no reading command", other.name()))),
         }
@@ -222,11 +193,8 @@ impl View<'_, '_> {
         let none = Document::new();
         let (plain, scores) = text::without_scores(form.unwrap_or(&none));
         let shown = Shown::parse(&plain)?;
-        let fields = Fields::new(self, &shown.computed)?;
+        let fields = Fields::new(self, &shown.computed, query.strings())?;
         let matching = match shown.follows_match() {
-            true if query.folding.is_some() => {
-                return Err(Error::unsupported("the embedded engine cannot combine a collation with `$`"));
-            }
             true => Some(query.matching(&query.filter, self.clock)?),
             false => None,
         };
@@ -242,7 +210,7 @@ impl View<'_, '_> {
     }
 
     fn count(&self, collection: &str, query: &Query, limit: Option<u64>) -> Result<u64> {
-        if query.filter.text().is_some() || query.folding.is_some() {
+        if query.filter.text().is_some() {
             let limited = query.clone().window(None, limit);
             return Ok(self.select(collection, &limited, &|_, _| Ok(()))?.len() as u64);
         }
@@ -298,7 +266,7 @@ impl View<'_, '_> {
                     continue;
                 }
                 let mut key = Vec::new();
-                keys::encode(*value, &mut key);
+                collation::encode(*value, query.strings(), &mut key);
                 if let std::collections::btree_map::Entry::Vacant(entry) = found.borrow_mut().entry(key) {
                     entry.insert(Bson::try_from(*value)?);
                 }
@@ -328,7 +296,7 @@ fn of_view<T>(
     let mut found: Vec<_> = rows.iter().filter(|row| matching.matches(row)).collect();
     matching.outcome()?;
     if !query.sort.is_empty() {
-        found.sort_by_cached_key(|row| keys::sort_key(row, &query.sort));
+        found.sort_by_cached_key(|row| keys::sort_key(row, &query.sort, query.strings()));
     }
     let part = found.into_iter().skip(query.skip).take(query.limit.unwrap_or(usize::MAX));
     part.map(|row| {
@@ -351,17 +319,6 @@ fn check_sort(held: usize, query: &Query) -> Result<()> {
         paths.join(", "),
         MEMORY_LIMIT >> 20
     )))
-}
-
-/// Refuses a collation where values are grouped or computed.
-fn no_folding(artifact: &MongoArtifact) -> Result<()> {
-    match artifact.options.collation.as_ref().map(Folding::of).transpose()?.flatten() {
-        None => Ok(()),
-        Some(_) => Err(Error::unsupported(format!(
-            "the embedded engine has collations of find and count, not of {}",
-            artifact.command.name()
-        ))),
-    }
 }
 
 fn bounded(limit: u64) -> usize {

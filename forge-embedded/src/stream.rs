@@ -87,7 +87,6 @@ impl Reading {
             if let Access::Documents { span, .. } = plan.access
                 && plan.order.settled >= query.sort.len()
                 && query.near.is_none()
-                && query.folding.is_none()
                 && query.filter.text().is_none()
             {
                 let left = query.limit.unwrap_or(usize::MAX);

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
+
 /// How a read is run, beside what it reads. The default leaves everything to the database.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ReadOptions {
@@ -42,7 +44,7 @@ impl ReadOptions {
 pub struct Collation {
     /// An ICU locale (`"en"`, `"de@collation=phonebook"`), or `"simple"` for bytes.
     pub locale: String,
-    /// 1 compares letters, 2 accents as well, 3 case as well; 4 and 5 are for special scripts.
+    /// 1 compares letters, 2 accents as well, 3 case as well; 4 tells Japanese scripts apart, 5 whatever else differs.
     pub strength: u8,
 }
 
@@ -55,6 +57,14 @@ impl Collation {
     /// Case does not count: `resume` and `RESUME` are equal, `résumé` is not.
     pub fn ignore_case(locale: impl Into<String>) -> Self {
         Self { locale: locale.into(), strength: 2 }
+    }
+
+    /// Checks the strength.
+    pub(crate) fn check(&self) -> Result<()> {
+        if (1..=5).contains(&self.strength) {
+            return Ok(());
+        }
+        Err(Error::bad_request(format!("the strength of a collation is 1 to 5, not {}", self.strength)))
     }
 }
 

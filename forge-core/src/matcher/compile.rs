@@ -11,6 +11,7 @@ use super::pattern::Pattern;
 use super::schema::DocumentSchema;
 use crate::error::{Error, Result};
 use crate::ir::{Filter, Path, Predicate};
+use crate::order::Folding;
 use crate::types::GeoPoint;
 
 /// How deep conditions may nest. Evaluation recurses as deep.
@@ -21,7 +22,11 @@ const FAILED_TO_PARSE: i32 = 9;
 /// Turns the expression of a [`Filter::Expr`] into a condition.
 pub(super) type Evaluator<'e> = &'e dyn Fn(&Bson) -> Result<Computed>;
 
-pub(super) fn compile(filter: &Filter, evaluator: Evaluator<'_>) -> Result<Matcher> {
+pub(super) fn compile(
+    filter: &Filter,
+    evaluator: Evaluator<'_>,
+    folding: Option<&Folding>,
+) -> Result<Matcher> {
     let mut conjuncts = Vec::new();
     flatten(filter, 0, &mut conjuncts)?;
     let mut matcher = Matcher {
@@ -34,7 +39,7 @@ pub(super) fn compile(filter: &Filter, evaluator: Evaluator<'_>) -> Result<Match
     // A text condition is for whoever has the index: what the others leave over is more than what it finds.
     for conjunct in conjuncts.into_iter().filter(|filter| !matches!(filter, Filter::Text(_))) {
         let (mut paths, mut whole) = (Vec::new(), false);
-        let mut gathering = Gathering { paths: &mut paths, whole: &mut whole, evaluator };
+        let mut gathering = Gathering { paths: &mut paths, whole: &mut whole, evaluator, folding };
         let node = node(conjunct, Place::Document, 0, &mut gathering)?;
         let on_id = paths.iter().all(|path| path == "_id" || path.starts_with("_id."));
         if on_id && !whole {
@@ -44,7 +49,7 @@ pub(super) fn compile(filter: &Filter, evaluator: Evaluator<'_>) -> Result<Match
         }
         matcher.paths.append(&mut paths);
         matcher.whole |= whole;
-        matcher.equalities.extend(equality(conjunct));
+        matcher.equalities.extend(equality(conjunct).filter(|_| folding.is_none()));
     }
     matcher.paths.sort_unstable();
     matcher.paths.dedup();
@@ -102,6 +107,8 @@ struct Gathering<'g> {
     /// Whether one is about the document as a whole.
     whole: &'g mut bool,
     evaluator: Evaluator<'g>,
+    /// How strings compare, where not by their bytes.
+    folding: Option<&'g Folding>,
 }
 
 /// Compiles one condition; adds the paths it depends on to those gathered.
@@ -121,11 +128,12 @@ fn node(filter: &Filter, place: Place, depth: usize, gathering: &mut Gathering<'
                 return Err(Error::internal("a filter has an empty path outside of an element condition"));
             }
             gathering.paths.push(path.clone());
-            field(path, predicate, depth)?
+            field(path, predicate, depth, gathering.folding)?
         }
         Filter::Compare(left, comparison, right) => {
             gathering.paths.extend([left.clone(), right.clone()]);
-            Node::Compare(left.as_ref().into(), *comparison, right.as_ref().into())
+            let folding = gathering.folding.cloned();
+            Node::Compare(left.as_ref().into(), *comparison, right.as_ref().into(), folding)
         }
         Filter::Expr(expression) => {
             *gathering.whole = true;
@@ -153,19 +161,22 @@ fn node(filter: &Filter, place: Place, depth: usize, gathering: &mut Gathering<'
     })
 }
 
-fn field(path: &Path, predicate: &Predicate, depth: usize) -> Result<Node> {
+fn field(path: &Path, predicate: &Predicate, depth: usize, folding: Option<&Folding>) -> Result<Node> {
     let at = |test| Node::Field(path.as_ref().into(), test);
     let not = |node| Node::Not(Box::new(node));
-    let range = |range, bound| -> Result<Node> { Ok(at(Test::Range(range, operand(path, bound)?))) };
+    let compared = |test| at(folded(test, folding));
+    let operand = |value| operand(path, value, folding);
+    let range = |range, bound| -> Result<Node> { Ok(compared(Test::Range(range, operand(bound)?))) };
+    let one_of = |values: &[Bson]| one_of(path, values, folding);
     Ok(match predicate {
-        Predicate::Eq(value) => at(Test::Equals(operand(path, value)?)),
-        Predicate::Ne(value) => not(at(Test::Equals(operand(path, value)?))),
+        Predicate::Eq(value) => compared(Test::Equals(operand(value)?)),
+        Predicate::Ne(value) => not(compared(Test::Equals(operand(value)?))),
         Predicate::Gt(bound) => range(Range::Greater, bound)?,
         Predicate::Gte(bound) => range(Range::GreaterOrEqual, bound)?,
         Predicate::Lt(bound) => range(Range::Less, bound)?,
         Predicate::Lte(bound) => range(Range::LessOrEqual, bound)?,
-        Predicate::In(values) => at(Test::OneOf(choices(path, values)?)),
-        Predicate::NotIn(values) => not(at(Test::OneOf(choices(path, values)?))),
+        Predicate::In(values) => one_of(values)?,
+        Predicate::NotIn(values) => not(one_of(values)?),
         Predicate::Exists(true) => at(Test::Exists),
         Predicate::Exists(false) => not(at(Test::Exists)),
         Predicate::Regex { pattern, options } => at(Test::Matches(Pattern::new(path, pattern, options)?)),
@@ -183,10 +194,9 @@ fn field(path: &Path, predicate: &Predicate, depth: usize) -> Result<Node> {
         // Of no values, not even the empty array holds every one: such is `$all`.
         Predicate::HasEvery(values) if values.is_empty() => Node::Always(false),
         Predicate::HasEvery(values) => {
-            let held = |value: &Bson| Ok(at(Test::OneOf(choices(path, std::slice::from_ref(value))?)));
-            Node::And(values.iter().map(held).collect::<Result<_>>()?)
+            Node::And(values.iter().map(|value| one_of(std::slice::from_ref(value))).collect::<Result<_>>()?)
         }
-        Predicate::Element(filter) => at(element(filter, depth)?),
+        Predicate::Element(filter) => at(element(filter, depth, folding)?),
         Predicate::Near { point, max_metres, min_metres } => at(Test::Within(Zone {
             centre: centre(path, *point)?,
             least: distance(path, min_metres.unwrap_or(0.0))?,
@@ -207,38 +217,53 @@ fn field(path: &Path, predicate: &Predicate, depth: usize) -> Result<Node> {
     })
 }
 
-fn element(filter: &Filter, depth: usize) -> Result<Test> {
+fn element(filter: &Filter, depth: usize, folding: Option<&Folding>) -> Result<Test> {
     let mut paths = Vec::new();
     let refuse = |_: &Bson| Err(Error::bad_request("an expression cannot stand in a condition on elements"));
-    let mut gathering = Gathering { paths: &mut paths, whole: &mut false, evaluator: &refuse };
+    let mut gathering = Gathering { paths: &mut paths, whole: &mut false, evaluator: &refuse, folding };
     let node = node(filter, Place::Element, depth + 1, &mut gathering)?;
     // A condition that names fields, or nothing at all, is one on sub-documents.
     let documents_only = paths.is_empty() || paths.iter().any(|path| !path.is_empty());
     Ok(Test::Element { node: Box::new(node), documents_only })
 }
 
-fn operand(path: &str, value: &Bson) -> Result<RawBson> {
+/// A test of values as they compare.
+fn folded(test: Test, folding: Option<&Folding>) -> Test {
+    match folding {
+        Some(folding) => Test::Folded(folding.clone(), Box::new(test)),
+        None => test,
+    }
+}
+
+fn operand(path: &str, value: &Bson, folding: Option<&Folding>) -> Result<RawBson> {
     if matches!(value, Bson::Undefined) {
         return Err(Error::bad_request(format!(
             "`{path}` cannot be compared with undefined; compare it with null"
         )));
     }
-    RawBson::try_from(value.clone()).map_err(|source| {
+    let raw = RawBson::try_from(value.clone()).map_err(|source| {
         Error::bad_request(format!("`{path}` is compared with a value that BSON cannot hold: {source}"))
-    })
+    })?;
+    Ok(folding.and_then(|folding| folding.value(raw.as_raw_bson_ref())).unwrap_or(raw))
 }
 
-fn choices(path: &str, values: &[Bson]) -> Result<Choices> {
+/// One of some values, or what one of some patterns finds: patterns look at strings as they are.
+fn one_of(path: &Path, values: &[Bson], folding: Option<&Folding>) -> Result<Node> {
+    let at = |test| Node::Field(path.as_ref().into(), test);
     let patterns = values.iter().filter_map(|value| match value {
         Bson::RegularExpression(regex) => {
             Some(Pattern::new(path, regex.pattern.as_str(), regex.options.as_str()))
         }
         _ => None,
     });
-    let patterns = patterns.collect::<Result<_>>()?;
+    let patterns = patterns.collect::<Result<Vec<_>>>()?;
     let plain = values.iter().filter(|value| !matches!(value, Bson::RegularExpression(_)));
-    let values = plain.map(|value| operand(path, value)).collect::<Result<_>>()?;
-    Ok(Choices::new(values, patterns))
+    let values = plain.map(|value| operand(path, value, folding)).collect::<Result<_>>()?;
+    if folding.is_none() {
+        return Ok(at(Test::OneOf(Choices::new(values, patterns))));
+    }
+    let values = at(folded(Test::OneOf(Choices::new(values, Vec::new())), folding));
+    Ok(Node::Or(vec![values, at(Test::OneOf(Choices::new(Vec::new(), patterns)))]))
 }
 
 fn centre(path: &str, [longitude, latitude]: [f64; 2]) -> Result<Centre> {

@@ -11,7 +11,7 @@ use super::kind::Kind;
 use super::pattern::Pattern;
 use super::schema::DocumentSchema;
 use crate::ir::Comparison;
-use crate::order::{self, Found};
+use crate::order::{self, Folding, Found};
 
 /// A compiled filter.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) enum Node {
     /// A test of what is at a path; the empty path is the subject itself, inside an element condition.
     Field(Box<str>, Test),
     /// A comparison of what is at two paths.
-    Compare(Box<str>, Comparison, Box<str>),
+    Compare(Box<str>, Comparison, Box<str>, Option<Folding>),
     /// An expression.
     Computed(Computed),
     /// A schema.
@@ -34,13 +34,18 @@ pub(super) enum Node {
 #[derive(Debug)]
 pub(super) enum Test {
     Equals(RawBson),
+    /// The test of what stands for the value.
+    Folded(Folding, Box<Test>),
     Range(Range, RawBson),
     OneOf(Choices),
     Exists,
     Matches(Pattern),
     Size(usize),
     Like(Kind),
-    Element { node: Box<Node>, documents_only: bool },
+    Element {
+        node: Box<Node>,
+        documents_only: bool,
+    },
     Within(Zone),
     Meets(Shape),
 }
@@ -85,9 +90,12 @@ impl Node {
             },
             Node::Computed(computed) => subject.document().is_some_and(|document| computed.holds(document)),
             Node::Fits(schema) => subject.document().is_some_and(|document| schema.accepts(document)),
-            Node::Compare(left, comparison, right) => subject.document().is_some_and(|document| {
+            Node::Compare(left, comparison, right, folding) => subject.document().is_some_and(|document| {
                 let [left, right] = [left, right].map(|path| order::expression_value(document, path));
-                comparison.holds(order::compare(or_null(left.as_ref()), or_null(right.as_ref())))
+                let (left, right) = (or_null(left.as_ref()), or_null(right.as_ref()));
+                let folded = |value| folding.as_ref().and_then(|folding| folding.value(value));
+                let (own_left, own_right) = (folded(left), folded(right));
+                comparison.holds(order::compare(or_own(left, &own_left), or_own(right, &own_right)))
             }),
         }
     }
@@ -95,6 +103,11 @@ impl Node {
 
 fn or_null<'v>(value: Option<&'v order::PathValue<'_>>) -> RawBsonRef<'v> {
     value.map_or(RawBsonRef::Null, order::PathValue::as_ref)
+}
+
+/// What stands for a value, or the value.
+fn or_own<'v>(value: RawBsonRef<'v>, folded: &'v Option<RawBson>) -> RawBsonRef<'v> {
+    folded.as_ref().map_or(value, RawBson::as_raw_bson_ref)
 }
 
 impl Test {
@@ -110,6 +123,11 @@ impl Test {
                 let wanted = wanted.as_raw_bson_ref();
                 any(found, wanted == RawBsonRef::Null, |value| order::equal(value, wanted))
             }
+            Test::Folded(folding, test) => match found {
+                Found::Value(value) => test.accepts(Found::Value(or_own(value, &folding.value(value)))),
+                Found::Indexed(value) => test.accepts(Found::Indexed(or_own(value, &folding.value(value)))),
+                Found::Missing | Found::Barren => test.accepts(found),
+            },
             Test::Range(range, bound) => {
                 let bound = bound.as_raw_bson_ref();
                 any(found, range.includes_missing(bound), |value| range.includes(value, bound))

@@ -30,6 +30,7 @@ use bson::{Bson, RawDocument};
 
 use crate::error::{Error, Result};
 use crate::ir::{Filter, Path};
+use crate::order::Folding;
 pub use computed::Computed;
 use eval::{Node, Subject};
 pub use geo::{Centre, distance_at};
@@ -73,15 +74,20 @@ impl Matcher {
     ///   more than 100 deep.
     /// - [`Internal`](crate::ErrorCode::Internal): a relation filter, which executors resolve before they match.
     pub fn new(filter: &Filter) -> Result<Matcher> {
-        Self::with(filter, &|_| Err(Error::unsupported("an expression is evaluated by engines only")))
+        Self::with(filter, &|_| Err(Error::unsupported("an expression is evaluated by engines only")), None)
     }
 
-    /// Compiles `filter`; `evaluator` makes conditions of its [expressions](Filter::Expr).
+    /// Compiles `filter`; `evaluator` makes conditions of its [expressions](Filter::Expr), and values compare as
+    /// `folding` says, where one is given. Patterns look at strings as they are.
     ///
     /// # Errors
     /// As [`Matcher::new`], and what `evaluator` answers.
-    pub fn with(filter: &Filter, evaluator: &dyn Fn(&Bson) -> Result<Computed>) -> Result<Matcher> {
-        compile::compile(filter, evaluator)
+    pub fn with(
+        filter: &Filter,
+        evaluator: &dyn Fn(&Bson) -> Result<Computed>,
+        folding: Option<&Folding>,
+    ) -> Result<Matcher> {
+        compile::compile(filter, evaluator, folding)
     }
 
     /// Whether `document` satisfies the filter.
@@ -105,7 +111,7 @@ impl Matcher {
     /// [`values_at`](crate::order::values_at) the path [equals](crate::order::equal) one of the values.
     ///
     /// They are the `Eq` and `In` conditions that must hold by themselves, except those that such a look-up would get
-    /// wrong: whole arrays, patterns, and paths with a number in them.
+    /// wrong: whole arrays, patterns, paths with a number in them, and anything where strings are folded.
     pub fn equalities(&self) -> Vec<(&Path, &[Bson])> {
         self.equalities.iter().map(|(path, values)| (path, values.as_slice())).collect()
     }

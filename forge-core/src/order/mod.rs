@@ -4,6 +4,7 @@
 
 mod expression;
 mod field;
+mod folding;
 mod number;
 mod path;
 mod sort;
@@ -18,6 +19,7 @@ use bson::{RawBsonRef, RawDocumentBuf};
 
 pub use expression::{PathValue, expression_value};
 pub use field::field;
+pub use folding::Folding;
 use number::Number;
 pub(crate) use number::{DIGITS, DecimalParts, digits};
 pub use path::{Found, Values, values_at, visit};

@@ -138,11 +138,8 @@ impl<M: Model> Find<M> {
 
     /// How strings compare, in conditions and in the order. A strength that is not 1 to 5 is a `bad_request`.
     pub fn collation(mut self, collation: Collation) -> Self {
-        if !(1..=5).contains(&collation.strength) {
-            self.fail(Error::bad_request(format!(
-                "the strength of a collation is 1 to 5, not {}",
-                collation.strength
-            )));
+        if let Err(error) = collation.check() {
+            self.fail(error);
         }
         self.select.options.collation = Some(collation);
         self

@@ -235,6 +235,14 @@ impl<M: Model, K, V> GroupBy<M, K, V> {
         self
     }
 
+    /// How strings compare, in conditions, keys and orders: equal ones share a group, which has the key of the first. A
+    /// strength that is not 1 to 5 is a `bad_request`.
+    pub fn collation(mut self, collation: ir::Collation) -> Self {
+        self.error = self.error.or(collation.check().err());
+        self.group.options.collation = Some(collation);
+        self
+    }
+
     /// Lets the server use its disk for groups that do not fit its memory. The embedded engine has no such place: it
     /// refuses what is too large, whatever this says.
     pub fn allow_disk_use(mut self) -> Self {

@@ -5,11 +5,11 @@ use std::collections::HashSet;
 
 use bson::{Bson, Document, RawBsonRef};
 use forge_core::ir::SortKey;
-use forge_core::order::compare;
 use forge_core::{Decimal, Error, Result};
 
 use super::context::Context;
 use super::expr::{Expr, Scope, Value, percentile_of, percentiles, widening};
+use crate::collation::{self, Strings, compare};
 use crate::index::integer;
 use crate::keys;
 use crate::query::sort_keys;
@@ -96,33 +96,35 @@ impl Accumulator {
     pub(super) fn add(&self, cx: &Context<'_, '_>, state: &mut State, scope: &Scope<'_>) -> Result<()> {
         match &self.kind {
             Kind::Sum | Kind::Avg => self.expr.lend(scope, |value| state.sum(value)),
-            Kind::Extreme(wanted) => self.expr.lend(scope, |value| state.keep(value, *wanted)),
+            Kind::Extreme(wanted) => {
+                self.expr.lend(scope, |value| state.keep(value, *wanted, scope.strings()))
+            }
             Kind::Push | Kind::AddToSet | Kind::Percentile { .. } => {
                 let value = self.expr.eval(scope)?;
                 cx.charge(value.as_ref().map_or(0, weight))?;
-                self.take(state, value)
+                self.take(state, value, scope.strings())
             }
             Kind::Ranked { order, count, last, .. } => {
-                let key = keys::sort_key(&scope.root().raw()?, order);
+                let key = keys::sort_key(&scope.root().raw()?, order, scope.strings());
                 state.rank(key, self.expr.value(scope)?, *count, *last);
                 Ok(())
             }
             _ => {
                 let value = self.expr.eval(scope)?;
-                self.take(state, value)
+                self.take(state, value, scope.strings())
             }
         }
     }
 
     /// Takes a value into the account.
-    fn take(&self, state: &mut State, value: Value) -> Result<()> {
+    fn take(&self, state: &mut State, value: Value, strings: Strings<'_>) -> Result<()> {
         if let Kind::Sum | Kind::Avg = self.kind {
             return lent(value.as_ref(), |value| state.sum(value));
         }
         state.count += 1;
         match &self.kind {
             Kind::Sum | Kind::Avg => {}
-            Kind::Extreme(wanted) => lent(value.as_ref(), |value| state.keep(value, *wanted))?,
+            Kind::Extreme(wanted) => lent(value.as_ref(), |value| state.keep(value, *wanted, strings))?,
             Kind::First => {
                 if state.count == 1 {
                     state.value = value;
@@ -131,7 +133,9 @@ impl Accumulator {
             Kind::Last => state.value = value,
             Kind::Push => state.list.extend(value),
             Kind::AddToSet => {
-                if let Some(value) = value.filter(|value| state.seen.insert(keys::encoded(value))) {
+                if let Some(value) =
+                    value.filter(|value| state.seen.insert(collation::encoded(value, strings)))
+                {
                     state.list.push(value);
                 }
             }
@@ -166,7 +170,7 @@ impl Accumulator {
             }
             Kind::ExtremeN(wanted, count) => {
                 if let Some(value) = value.filter(|value| !matches!(value, Bson::Null | Bson::Undefined)) {
-                    let mut key = keys::encoded(&value);
+                    let mut key = collation::encoded(&value, strings);
                     if wanted.is_gt() {
                         keys::invert(&mut key);
                     }
@@ -229,12 +233,13 @@ impl State {
     }
 
     /// Keeps the value where it is `wanted` against the present one; null and missing never count.
-    fn keep(&mut self, value: Option<RawBsonRef<'_>>, wanted: Ordering) -> Result<()> {
+    fn keep(&mut self, value: Option<RawBsonRef<'_>>, wanted: Ordering, strings: Strings<'_>) -> Result<()> {
         let Some(value) = value.filter(|value| !matches!(value, RawBsonRef::Null | RawBsonRef::Undefined))
         else {
             return Ok(());
         };
-        let better = |present: &Bson| keys::with_raw(present, |present| compare(value, present) == wanted);
+        let better =
+            |present: &Bson| keys::with_raw(present, |present| compare(value, present, strings) == wanted);
         if self.value.as_ref().is_none_or(better) {
             self.value = Some(Bson::try_from(value)?);
         }
@@ -259,12 +264,16 @@ impl State {
 ///
 /// # Errors
 /// As [`Accumulator::named`].
-pub(super) fn over(operator: &str, values: impl Iterator<Item = Value>) -> Result<Bson> {
+pub(super) fn over(
+    operator: &str,
+    values: impl Iterator<Item = Value>,
+    strings: Strings<'_>,
+) -> Result<Bson> {
     let kind = simple(operator).ok_or_else(|| Error::internal("an expression without its accumulator"))?;
     let accumulator = Accumulator { kind, expr: Expr::Value(Bson::Null) };
     let mut state = State::default();
     for value in values {
-        accumulator.take(&mut state, value)?;
+        accumulator.take(&mut state, value, strings)?;
     }
     accumulator.finish(&state)
 }

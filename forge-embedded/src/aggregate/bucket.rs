@@ -11,6 +11,7 @@ use super::context::Context;
 use super::expr::{Expr, compare};
 use super::granularity::Granularity;
 use super::stages::amount;
+use crate::collation;
 use crate::keys;
 
 /// What is computed of each bucket: `{count: {$sum: 1}}` where nothing is asked for.
@@ -38,7 +39,9 @@ pub(super) fn bucket(cx: &Context<'_, '_>, rows: &Rows, form: &Document) -> Resu
     let wrong = |what: &str| Error::bad_request(format!("the `boundaries` of `$bucket` {what}"));
     let bounds = form.get("boundaries").map(Expr::parse).transpose()?.and_then(|expr| expr.constant());
     let Some(Bson::Array(bounds)) = bounds else { return Err(wrong("are a list of constants")) };
-    if bounds.len() < 2 || !bounds.windows(2).all(|pair| compare(Some(&pair[0]), Some(&pair[1])).is_lt()) {
+    if bounds.len() < 2
+        || !bounds.windows(2).all(|pair| compare(Some(&pair[0]), Some(&pair[1]), cx.strings()).is_lt())
+    {
         return Err(wrong("are at least two values in ascending order"));
     }
     let default = form.get("default").map(Expr::parse).transpose()?.and_then(|expr| expr.constant());
@@ -47,7 +50,7 @@ pub(super) fn bucket(cx: &Context<'_, '_>, rows: &Rows, form: &Document) -> Resu
     for row in rows {
         cx.tick()?;
         let value = by.value(&cx.scope(row))?;
-        let above = bounds.partition_point(|bound| compare(Some(bound), Some(&value)).is_le());
+        let above = bounds.partition_point(|bound| compare(Some(bound), Some(&value), cx.strings()).is_le());
         let id = match (above, &default) {
             (above, _) if above > 0 && above < bounds.len() => bounds[above - 1].clone(),
             (_, Some(default)) => default.clone(),
@@ -58,7 +61,7 @@ pub(super) fn bucket(cx: &Context<'_, '_>, rows: &Rows, form: &Document) -> Resu
             }
         };
         let empty = || (id.clone(), vec![State::default(); fields.len()]);
-        let (_, states) = buckets.entry(keys::encoded(&id)).or_insert_with(empty);
+        let (_, states) = buckets.entry(collation::encoded(&id, cx.strings())).or_insert_with(empty);
         for ((_, accumulator), state) in fields.iter().zip(states) {
             accumulator.add(cx, state, &cx.scope(row))?;
         }
@@ -76,7 +79,7 @@ pub(super) fn bucket_auto(cx: &Context<'_, '_>, rows: &Rows, form: &Document) ->
     for row in rows {
         cx.tick()?;
         let value = by.value(&cx.scope(row))?;
-        keyed.push((keys::encoded(&value), value, row));
+        keyed.push((collation::encoded(&value, cx.strings()), value, row));
     }
     keyed.sort_by(|a, b| a.0.cmp(&b.0));
     let size = ((keyed.len() as f64 / count as f64).round() as usize).max(1);

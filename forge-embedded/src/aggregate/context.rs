@@ -8,6 +8,7 @@ use forge_core::{DateTime, Env, Error, Result};
 
 use super::dice::Dice;
 use super::expr::{Root, Scope, Variables};
+use crate::collation::{Collator, Strings};
 use crate::filter;
 use crate::matching::Matching;
 use crate::read::View;
@@ -20,15 +21,17 @@ pub(super) struct Context<'v, 't> {
     view: Option<&'v View<'v, 't>>,
     /// `$$NOW`, and what the `let` of an outer `$lookup` binds.
     variables: Vec<(String, Bson)>,
+    /// How strings compare, where not by their bytes.
+    collator: Option<Collator>,
     held: Rc<Cell<usize>>,
     dice: Rc<Dice>,
 }
 
 impl<'v, 't> Context<'v, 't> {
     /// A pipeline over a collection.
-    pub(super) fn new(view: &'v View<'v, 't>) -> Self {
+    pub(super) fn new(view: &'v View<'v, 't>, strings: Strings<'_>) -> Self {
         let clock = view.clock;
-        Self { view: Some(view), ..Self::at(clock.now(), clock.env()) }
+        Self { view: Some(view), collator: strings.cloned(), ..Self::at(clock.now(), clock.env()) }
     }
 
     /// Stages that see no collection: those of an update.
@@ -43,13 +46,14 @@ impl<'v, 't> Context<'v, 't> {
 
     fn at(now: DateTime, env: Option<&Env>) -> Self {
         let variables = vec![("NOW".to_owned(), now.into())];
-        Self { view: None, variables, held: Rc::default(), dice: Rc::new(Dice::of(env)) }
+        Self { view: None, variables, collator: None, held: Rc::default(), dice: Rc::new(Dice::of(env)) }
     }
 
     /// A pipeline inside of this one, with more variables.
     pub(super) fn inner(&self, mut variables: Vec<(String, Bson)>) -> Self {
         variables.extend(self.variables.iter().cloned());
-        Self { view: self.view, variables, held: self.held.clone(), dice: self.dice.clone() }
+        let (collator, held, dice) = (self.collator.clone(), self.held.clone(), self.dice.clone());
+        Self { view: self.view, variables, collator, held, dice }
     }
 
     /// The collections.
@@ -60,7 +64,12 @@ impl<'v, 't> Context<'v, 't> {
     /// A condition whose expressions see the variables.
     pub(super) fn matching(&self, condition: &Document) -> Result<Matching> {
         let env = self.view.and_then(|view| view.clock.env());
-        Matching::within(&filter::parse(condition)?, &self.variables, env)
+        Matching::within(&filter::parse(condition)?, &self.variables, env, self.strings())
+    }
+
+    /// How strings compare.
+    pub(super) fn strings(&self) -> Strings<'_> {
+        self.collator.as_ref()
     }
 
     /// The variables.
@@ -70,12 +79,12 @@ impl<'v, 't> Context<'v, 't> {
 
     /// What an expression sees of a row.
     pub(super) fn scope<'s>(&'s self, row: &'s Document) -> Scope<'s> {
-        Scope::new(Root::Row(row), &self.variables, &self.dice)
+        Scope::new(Root::Row(row), &self.variables, &self.dice, self.strings())
     }
 
     /// What an expression sees of a document of the store.
     pub(super) fn scope_of<'s>(&'s self, stored: &'s RawDocument) -> Scope<'s> {
-        Scope::new(Root::Stored(stored), &self.variables, &self.dice)
+        Scope::new(Root::Stored(stored), &self.variables, &self.dice, self.strings())
     }
 
     /// One more document is worked on.

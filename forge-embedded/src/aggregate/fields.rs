@@ -6,6 +6,7 @@ use forge_core::Result;
 use super::context::Context;
 use super::expr::Expr;
 use super::stages::flatten;
+use crate::collation::Strings;
 use crate::read::View;
 use crate::update::set_path;
 
@@ -20,11 +21,11 @@ impl<'v, 't> Fields<'v, 't> {
     ///
     /// # Errors
     /// As [`Expr::parse`].
-    pub(crate) fn new(view: &'v View<'v, 't>, form: &Document) -> Result<Self> {
+    pub(crate) fn new(view: &'v View<'v, 't>, form: &Document, strings: Strings<'_>) -> Result<Self> {
         let mut fields = Vec::new();
         flatten("", form, &mut fields);
         let list = fields.into_iter().map(|(path, value)| Ok((path, Expr::parse(value)?)));
-        Ok(Self { cx: Context::new(view), list: list.collect::<Result<_>>()? })
+        Ok(Self { cx: Context::new(view, strings), list: list.collect::<Result<_>>()? })
     }
 
     /// Adds what the expressions make of a document of the store. Those that make nothing add nothing.

@@ -9,6 +9,7 @@ use super::Rows;
 use super::context::Context;
 use super::expr::{TimeUnit, shift_utc, widening};
 use super::{stages, window};
+use crate::collation;
 use crate::keys;
 use crate::update::{Arithmetic, is_number, set_path};
 
@@ -122,7 +123,7 @@ pub(super) fn densify(cx: &Context<'_, '_>, rows: Rows, form: &Document) -> Resu
                 set_path(&mut own, path, value.clone())?;
             }
         }
-        let key = keys::encoded(&Bson::Document(own.clone()));
+        let key = collation::encoded(&Bson::Document(own.clone()), cx.strings());
         partitions.entry(key).or_insert_with(|| (own, Vec::new())).1.push((value, row));
     }
     if let (true, Bounds::Between(..)) =

@@ -9,6 +9,7 @@ use super::context::Context;
 use super::expr::{Expr, checked_name};
 use super::stages::{amount, documents_with, stages_of};
 use super::{Rows, nested, through};
+use crate::collation;
 use crate::keys::{self, PathValues};
 use crate::matching::Matching;
 use crate::update::set_path;
@@ -89,7 +90,7 @@ fn by_fields(
     variables: &[(String, Expr)],
     pipeline: Option<&[Document]>,
 ) -> Result<Rows> {
-    let local = rows.iter().map(|row| values_of(row, local)).collect::<Result<Vec<_>>>()?;
+    let local = rows.iter().map(|row| values_of(cx, row, local)).collect::<Result<Vec<_>>>()?;
     let (documents, positions) = foreign_documents(cx, from, foreign, &local)?;
     for (row, values) in rows.iter_mut().zip(&local) {
         cx.tick()?;
@@ -108,12 +109,12 @@ fn by_fields(
 type Positions = HashMap<Vec<u8>, Vec<usize>>;
 
 /// The values at a path by their encoded form; null where there are none.
-fn values_of(row: &Document, path: &str) -> Result<HashMap<Vec<u8>, Bson>> {
+fn values_of(cx: &Context<'_, '_>, row: &Document, path: &str) -> Result<HashMap<Vec<u8>, Bson>> {
     let raw = keys::to_raw(row)?;
     let mut out = HashMap::new();
     for value in PathValues::of(&raw, path).values {
         let mut key = Vec::new();
-        keys::encode(value, &mut key);
+        collation::encode(value, cx.strings(), &mut key);
         out.insert(key, Bson::try_from(value)?);
     }
     Ok(out)
@@ -136,7 +137,7 @@ fn foreign_documents(
     let documents = documents_with(cx, from, path, list)?;
     let mut positions = Positions::new();
     for (position, document) in documents.iter().enumerate() {
-        for value in values_of(document, path)?.into_keys() {
+        for value in values_of(cx, document, path)?.into_keys() {
             positions.entry(value).or_default().push(position);
         }
     }
@@ -223,7 +224,9 @@ impl Graph<'_> {
         let (mut asked, mut met) = (HashSet::new(), HashSet::new());
         let (mut found, mut frontier, mut depth) = (Vec::new(), first, 0);
         loop {
-            frontier.retain(|value| is_searchable(value) && asked.insert(keys::encoded(value)));
+            frontier.retain(|value| {
+                is_searchable(value) && asked.insert(collation::encoded(value, cx.strings()))
+            });
             if frontier.is_empty() {
                 return Ok(found);
             }

@@ -27,6 +27,7 @@ use bson::{Bson, Document, RawDocumentBuf};
 use forge_core::matcher::Computed;
 use forge_core::{Env, Error, Result};
 
+use crate::collation::Strings;
 use crate::keys;
 use crate::project::Projection;
 use crate::query::Query;
@@ -52,13 +53,14 @@ pub(crate) fn head(pipeline: &[Document]) -> Option<(&Document, Option<&Document
     Some((filter, pipeline.get(1).and_then(|stage| stage.get_document("$sort").ok())))
 }
 
-/// Runs a pipeline over a collection.
+/// Runs a pipeline over a collection, where strings compare as `strings` says.
 pub(crate) fn run(
     view: &View<'_, '_>,
     collection: &str,
     pipeline: &[Document],
+    strings: Strings<'_>,
 ) -> Result<Vec<RawDocumentBuf>> {
-    let cx = Context::new(view);
+    let cx = Context::new(view, strings);
     if let Some((rows, rest)) = search::begin(&cx, collection, pipeline)? {
         return through(&cx, rows, rest)?.into_iter().map(bare).collect();
     }
@@ -156,7 +158,7 @@ pub(crate) fn bound(row: &Document, variables: &Document, env: &Env) -> Result<V
 }
 
 /// The condition that an expression is: whether a document makes it true. It sees `variables` as well, and the randomness
-/// of `env`.
+/// of `env`; strings compare as `strings` says.
 ///
 /// # Errors
 /// As [`Expr::parse`].
@@ -164,11 +166,12 @@ pub(crate) fn condition(
     expression: &Bson,
     variables: &[(String, Bson)],
     env: Option<&Env>,
+    strings: Strings<'_>,
 ) -> Result<Computed> {
     let expr = Expr::parse(expression)?;
-    let (variables, dice) = (variables.to_vec(), Dice::of(env));
+    let (variables, dice, collator) = (variables.to_vec(), Dice::of(env), strings.cloned());
     Ok(Computed::new(move |document| {
-        let scope = Scope::new(Root::Stored(document), &variables, &dice);
+        let scope = Scope::new(Root::Stored(document), &variables, &dice, collator.as_ref());
         Ok(expr::truthy(expr.eval(&scope)?.as_ref()))
     }))
 }
@@ -212,7 +215,7 @@ fn start<'p>(cx: &Context<'_, '_>, pipeline: &'p [Document]) -> Result<(Query, &
     if let Some(Ok(condition)) = rest.first().map(|stage| stage.get_document("$match")) {
         (filter, rest) = (condition, &rest[1..]);
     }
-    let mut query = Query::within(filter, cx.variables())?.scored();
+    let mut query = Query::within(filter, cx.variables())?.scored().collated(cx.strings());
     if let Some(Ok(sort)) = rest.first().map(|stage| stage.get_document("$sort")) {
         (query, rest) = (query.sorted(Some(sort))?, &rest[1..]);
         let amount = rest.first().and_then(|stage| stage.get("$limit")).and_then(crate::index::integer);

@@ -17,7 +17,7 @@ use crate::update::{set_path, unset};
 pub(super) fn apply(cx: &Context<'_, '_>, rows: Rows, name: &str, operand: &Bson) -> Result<Rows> {
     match name {
         "$match" => matched(cx, rows, document(name, operand)?),
-        "$sort" => sorted(rows, document(name, operand)?),
+        "$sort" => sorted(cx, rows, document(name, operand)?),
         "$skip" => Ok(rows.into_iter().skip(amount(name, operand, 0)?).collect()),
         "$limit" => Ok(rows.into_iter().take(amount(name, operand, 1)?).collect()),
         "$project" => projected(cx, rows, document(name, operand)?),
@@ -102,11 +102,11 @@ fn matched(cx: &Context<'_, '_>, rows: Rows, condition: &Document) -> Result<Row
     Ok(kept)
 }
 
-fn sorted(rows: Rows, sort: &Document) -> Result<Rows> {
+fn sorted(cx: &Context<'_, '_>, rows: Rows, sort: &Document) -> Result<Rows> {
     let order = sort_keys(Some(sort))?;
     let mut keyed = Vec::with_capacity(rows.len());
     for row in rows {
-        keyed.push((keys::sort_key(&keys::to_raw(&row)?, &order), row));
+        keyed.push((keys::sort_key(&keys::to_raw(&row)?, &order, cx.strings()), row));
     }
     keyed.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(keyed.into_iter().map(|(_, row)| row).collect())

@@ -10,6 +10,7 @@ use super::Rows;
 use super::accumulate::{Accumulator, State};
 use super::context::Context;
 use super::expr::{Expr, TimeUnit, shift_utc};
+use crate::collation;
 use crate::index::integer;
 use crate::keys;
 use crate::query::sort_keys;
@@ -84,10 +85,13 @@ pub(super) fn set_window_fields(cx: &Context<'_, '_>, rows: Rows, form: &Documen
     for row in rows {
         cx.tick()?;
         let group = match &partition {
-            Some(expr) => keys::encoded(&expr.value(&cx.scope(&row))?),
+            Some(expr) => collation::encoded(&expr.value(&cx.scope(&row))?, cx.strings()),
             None => Vec::new(),
         };
-        let key = if order.is_empty() { Vec::new() } else { keys::sort_key(&keys::to_raw(&row)?, &order) };
+        let key = match order.is_empty() {
+            true => Vec::new(),
+            false => keys::sort_key(&keys::to_raw(&row)?, &order, cx.strings()),
+        };
         keyed.push((group, key, row));
     }
     keyed.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));

@@ -22,6 +22,8 @@ use bson::{Bson, RawArray, RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
 use forge_core::ir::SortKey;
 use forge_core::order::{self, Found, Values};
 
+use crate::collation::{self, Strings};
+
 /// First bytes of encoded values, in MongoDB's order of types.
 pub(crate) mod class {
     pub(crate) const MIN_KEY: u8 = 0x02;
@@ -259,19 +261,24 @@ impl<'a> PathValues<'a> {
 pub(crate) const SORT_KEY: usize = 16;
 
 /// The key by which `document` is sorted:  the smallest element of arrays, or the largest.
-pub(crate) fn sort_key(document: &RawDocument, keys: &[SortKey]) -> Vec<u8> {
+pub(crate) fn sort_key(document: &RawDocument, keys: &[SortKey], strings: Strings<'_>) -> Vec<u8> {
     let mut out = Vec::with_capacity(SORT_KEY * keys.len());
-    extend_sort_key(document, keys, &mut out);
+    extend_sort_key(document, keys, strings, &mut out);
     out
 }
 
 /// Appends what `keys` add to the key by which `document` is sorted.
-pub(crate) fn extend_sort_key(document: &RawDocument, keys: &[SortKey], out: &mut Vec<u8>) {
+pub(crate) fn extend_sort_key(
+    document: &RawDocument,
+    keys: &[SortKey],
+    strings: Strings<'_>,
+    out: &mut Vec<u8>,
+) {
     for SortKey { path, descending } in keys {
         let start = out.len();
         for value in PathValues::of(document, path).values {
             let end = out.len();
-            encode(value, out);
+            collation::encode(value, strings, out);
             if *descending {
                 invert(&mut out[end..]);
             }

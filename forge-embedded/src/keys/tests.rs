@@ -99,8 +99,8 @@ fn a_successor_is_behind_everything_with_the_prefix() {
 fn sort_keys_take_the_smallest_element_or_the_largest() {
     let key = |descending| [SortKey { path: "a".into(), descending }];
     let (low, high) = (rawdoc! { "a": [1, 9] }, rawdoc! { "a": 5 });
-    assert!(sort_key(&low, &key(false)) < sort_key(&high, &key(false)));
-    assert!(sort_key(&low, &key(true)) < sort_key(&high, &key(true)));
+    assert!(sort_key(&low, &key(false), None) < sort_key(&high, &key(false), None));
+    assert!(sort_key(&low, &key(true), None) < sort_key(&high, &key(true), None));
 }
 
 #[test]

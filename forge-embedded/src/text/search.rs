@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bson::{Bson, Document, RawDocument, RawDocumentBuf};
-use forge_core::ir::{Filter, TextQuery};
+use forge_core::ir::TextQuery;
 use forge_core::{Error, Result};
 
 use super::TextIndex;
@@ -12,7 +12,6 @@ use super::term_prefix;
 use crate::catalog::Collection;
 use crate::index::Index;
 use crate::keys;
-use crate::matching::Matching;
 use crate::query::Query;
 use crate::read::View;
 use crate::store::{Span, doc_key};
@@ -54,9 +53,9 @@ impl View<'_, '_> {
             return Err(Error::bad_request("a text condition and `$near` both want to order the documents"));
         }
         let mut rows = Vec::new();
-        for hit in self.with_words(collection, &query.filter, text)? {
+        for hit in self.with_words(collection, query, text)? {
             let document = if query.scored { scored(hit.document, hit.score)? } else { hit.document };
-            rows.push((keys::sort_key(&document, &query.sort), hit.id_key, document));
+            rows.push((keys::sort_key(&document, &query.sort, query.strings()), hit.id_key, document));
         }
         if !query.sort.is_empty() {
             rows.sort_by(|a, b| a.0.cmp(&b.0));
@@ -66,11 +65,11 @@ impl View<'_, '_> {
         wanted.map(|(_, id_key, document)| make(id_key, document)).collect()
     }
 
-    /// The documents that have the words of `text` and match `filter`, by their ids.
-    fn with_words(&self, collection: &Collection, filter: &Filter, text: &TextQuery) -> Result<Vec<Hit>> {
+    /// The documents that have the words of `text` and match the rest of `query`, by their ids.
+    fn with_words(&self, collection: &Collection, query: &Query, text: &TextQuery) -> Result<Vec<Hit>> {
         let (index, texts) = text_index(collection)?;
         let wanted = Wanted::new(text, texts.language)?;
-        let matching = Matching::new(filter)?;
+        let matching = query.matching(&query.filter, self.clock)?;
         let mut hits = Vec::new();
         for (id_key, score) in self.scores(index, &wanted)? {
             self.clock.tick()?;

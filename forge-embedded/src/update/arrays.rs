@@ -192,9 +192,9 @@ impl Order {
             }),
             Self::Paths(paths) => array.sort_by_cached_key(|value| match value {
                 Bson::Document(document) => {
-                    keys::to_raw(document).map(|raw| keys::sort_key(&raw, paths)).ok()
+                    keys::to_raw(document).map(|raw| keys::sort_key(&raw, paths, None)).ok()
                 }
-                _ => Some(keys::sort_key(&RawDocumentBuf::new(), paths)),
+                _ => Some(keys::sort_key(&RawDocumentBuf::new(), paths, None)),
             }),
         }
     }

@@ -19,6 +19,7 @@ use forge_mongo::{Command, MongoArtifact, Reply};
 
 use crate::catalog::{Catalog, Collection};
 use crate::clock::Clock;
+use crate::collation::Collator;
 use crate::feed::Change;
 use crate::filter;
 use crate::keys;
@@ -176,7 +177,8 @@ impl<'w, 't> Writing<'w, 't> {
             }
             Command::Aggregate { pipeline } if writes(pipeline) => {
                 if let Some((stages, target)) = Target::split(pipeline)? {
-                    self.store_result(database, name, stages, &target, &clock)?;
+                    let collator = Collator::of_options(&artifact.options)?;
+                    self.store_result(database, name, stages, &target, &clock, collator.as_ref())?;
                 }
                 Ok(Reply::Documents(Vec::new()))
             }

@@ -16,6 +16,7 @@ use super::{Writing, checked_size, id_key};
 use crate::aggregate;
 use crate::catalog::Collection;
 use crate::clock::Clock;
+use crate::collation::Strings;
 use crate::index::Index;
 use crate::keys::{self, PathValues};
 use crate::query::Query;
@@ -32,7 +33,7 @@ const NOT_UNIQUE: i32 = 51183;
 type Stored = (Vec<u8>, RawDocumentBuf);
 
 impl Writing<'_, '_> {
-    /// Stores the result of a pipeline.
+    /// Stores the result of a pipeline, in which strings compare as `strings` says.
     pub(crate) fn store_result(
         &mut self,
         database: &str,
@@ -40,8 +41,9 @@ impl Writing<'_, '_> {
         stages: &[Document],
         target: &Target,
         clock: &Clock,
+        strings: Strings<'_>,
     ) -> Result<()> {
-        let rows = aggregate::run(&self.view(database, clock), source, stages)?;
+        let rows = aggregate::run(&self.view(database, clock), source, stages, strings)?;
         let database = target.database.as_deref().unwrap_or(database);
         match &target.merge {
             None => self.replace_all(database, &target.name, rows, clock),

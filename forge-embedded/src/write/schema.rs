@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bson::{Document, RawDocument};
 use forge_core::adapter::ChangeKind;
-use forge_core::{Error, Result};
+use forge_core::{Error, ErrorCode, Result};
 
 use super::Writing;
 use crate::catalog::Collection;
@@ -33,6 +33,33 @@ impl Writing<'_, '_> {
         let mut changed = Collection::clone(&collection);
         changed.indexes.push(Arc::new(index));
         self.replace_collection(database, changed)?;
+        Ok(())
+    }
+
+    /// Builds the indexes again whose sort keys are of another edition of the data of collations. A unique one whose rule
+    /// does not hold any longer is dropped, which is logged: `push` tells why it cannot be made.
+    pub(crate) fn renew_indexes(&mut self) -> Result<()> {
+        for (database, collection) in self.pending.catalog.outdated() {
+            let mut changed = Collection::clone(&collection);
+            changed.indexes.clear();
+            for index in &collection.indexes {
+                if !index.is_outdated() {
+                    changed.indexes.push(index.clone());
+                    continue;
+                }
+                self.tables.clear_entries(&Span::of_id(index.id))?;
+                let mut renewed = Index::from_spec(index.id, &index.spec)?;
+                match self.fill(&collection, &mut renewed) {
+                    Ok(()) => changed.indexes.push(Arc::new(renewed)),
+                    Err(error) if error.code() == ErrorCode::UniqueViolation => tracing::warn!(
+                        collection = &*collection.name, index = renewed.name, error = %error,
+                        "dropped a unique index whose collation is of another edition"
+                    ),
+                    Err(error) => return Err(error),
+                }
+            }
+            self.replace_collection(&database, changed)?;
+        }
         Ok(())
     }
 

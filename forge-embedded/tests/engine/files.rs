@@ -104,3 +104,58 @@ async fn a_damaged_store_never_panics() {
         }
     }
 }
+
+/// Rewrites what a closed store says of its indexes.
+fn edited(path: &Path, edit: impl Fn(&mut bson::Document)) {
+    let meta = redb::TableDefinition::<&str, &[u8]>::new("meta");
+    let file = redb::Database::open(path).unwrap();
+    let txn = file.begin_write().unwrap();
+    {
+        use redb::ReadableTable;
+        let mut table = txn.open_table(meta).unwrap();
+        let rows: Vec<_> = table
+            .iter()
+            .unwrap()
+            .map(Result::unwrap)
+            .filter(|(key, _)| key.value().starts_with("c:"))
+            .map(|(key, row)| (key.value().to_owned(), bson::Document::from_reader(row.value()).unwrap()))
+            .collect();
+        for (key, mut row) in rows {
+            for index in row.get_array_mut("indexes").unwrap() {
+                edit(index.as_document_mut().unwrap().get_document_mut("spec").unwrap());
+            }
+            table.insert(key.as_str(), row.to_vec().unwrap().as_slice()).unwrap();
+        }
+    }
+    txn.commit().unwrap();
+}
+
+#[tokio::test]
+async fn indexes_of_another_edition_of_collations_are_built_again_and_broken_rules_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let driver = EmbeddedDriver::open(&path, env()).unwrap();
+    let letters = doc! { "locale": "en", "strength": 3 };
+    let spec = |name: &str, unique: bool| {
+        doc! { "key": { "s": 1 }, "name": name, "unique": unique, "collation": letters.clone() }
+    };
+    driver.create_index("db", "c", &spec("plain", false)).await.unwrap();
+    driver.create_index("db", "c", &spec("rule", true)).await.unwrap();
+    insert(&driver, &[doc! { "_id": 1, "s": "a" }, doc! { "_id": 2, "s": "A" }]).await;
+    driver.close().await;
+    drop(driver);
+    // The strength stands for what another edition would change.
+    edited(&path, |spec| {
+        let collation = doc! { "locale": "en", "strength": 1, "version": "icu4x-1" };
+        spec.insert("collation", collation);
+    });
+    let driver = EmbeddedDriver::open(&path, env()).unwrap();
+    let indexes = driver.list_indexes("db", "c").await.unwrap();
+    let names: Vec<_> = indexes.iter().map(|index| index.get_str("name").unwrap()).collect();
+    assert_eq!(names, ["_id_", "plain"]);
+    assert_ne!(indexes[1].get_document("collation").unwrap().get_str("version").unwrap(), "icu4x-1");
+    let mut read = artifact("c", find_command(doc! { "s": "a" }));
+    read.options.collation = Some(forge_core::ir::Collation::letters("en"));
+    assert_eq!(driver.explain("db", &read).await.unwrap().index.as_deref(), Some("plain"));
+    assert_eq!(documents(driver.run("db", read, None).await.unwrap().0).len(), 2);
+}

@@ -56,8 +56,10 @@ impl<R: Columns, A> Pipeline<R, Whole<A>> {
         self
     }
 
-    /// How strings compare, in conditions, sorts and groups.
+    /// How strings compare, in conditions, sorts, groups, joins and expressions. A strength that is not 1 to 5 is a
+    /// `bad_request`.
     pub fn collation(mut self, collation: ir::Collation) -> Self {
+        self.error = self.error.or(collation.check().err());
         self.options.collation = Some(collation);
         self
     }

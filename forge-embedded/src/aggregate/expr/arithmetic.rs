@@ -3,7 +3,7 @@
 use bson::Bson;
 use forge_core::{Decimal, Error, Result};
 
-use super::{Nulls, Operator, Value, argument, number, whole};
+use super::{Apply, Nulls, Operator, Value, argument, number, whole};
 use crate::update::{Arithmetic, combine, decimal};
 
 const ANY: usize = usize::MAX;
@@ -14,7 +14,7 @@ const fn operator(
     most: usize,
     apply: fn(&[Value]) -> Result<Value>,
 ) -> Operator {
-    Operator { name, least, most, nulls: Nulls::Null, apply }
+    Operator { name, least, most, nulls: Nulls::Null, apply: Apply::Alone(apply) }
 }
 
 macro_rules! functions {

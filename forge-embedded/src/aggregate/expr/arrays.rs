@@ -3,8 +3,11 @@
 use bson::{Bson, Document};
 use forge_core::{Error, Result};
 
-use super::{Named, Nulls, Operator, Value, argument, array, compare, is_nothing, length, number, whole};
+use super::{
+    Apply, Named, Nulls, Operator, Value, argument, array, compare, is_nothing, length, number, whole,
+};
 use crate::aggregate::accumulate;
+use crate::collation::{self, Strings};
 use crate::keys;
 use crate::query::sort_keys;
 
@@ -14,7 +17,16 @@ const fn operator(
     nulls: Nulls,
     apply: fn(&[Value]) -> Result<Value>,
 ) -> Operator {
-    Operator { name, least, most, nulls, apply }
+    Operator { name, least, most, nulls, apply: Apply::Alone(apply) }
+}
+
+const fn comparing(
+    name: &'static str,
+    (least, most): (usize, usize),
+    nulls: Nulls,
+    apply: fn(&[Value], Strings<'_>) -> Result<Value>,
+) -> Operator {
+    Operator { name, least, most, nulls, apply: Apply::Comparing(apply) }
 }
 
 pub(super) static OPERATORS: [Operator; 18] = [
@@ -30,15 +42,15 @@ pub(super) static OPERATORS: [Operator; 18] = [
     operator("$reverseArray", (1, 1), Nulls::Null, |values| {
         Ok(Some(Bson::Array(array(argument(values, 0))?.iter().rev().cloned().collect())))
     }),
-    operator("$indexOfArray", (2, 4), Nulls::Asked, index_of),
+    comparing("$indexOfArray", (2, 4), Nulls::Asked, index_of),
     operator("$range", (2, 3), Nulls::Asked, range),
     operator("$arrayToObject", (1, 1), Nulls::Null, |values| to_object(argument(values, 0))),
-    operator("$sum", (0, usize::MAX), Nulls::Asked, |values| accumulated("$sum", values)),
-    operator("$avg", (0, usize::MAX), Nulls::Asked, |values| accumulated("$avg", values)),
-    operator("$min", (0, usize::MAX), Nulls::Asked, |values| accumulated("$min", values)),
-    operator("$max", (0, usize::MAX), Nulls::Asked, |values| accumulated("$max", values)),
-    operator("$stdDevPop", (0, usize::MAX), Nulls::Asked, |values| accumulated("$stdDevPop", values)),
-    operator("$stdDevSamp", (0, usize::MAX), Nulls::Asked, |values| accumulated("$stdDevSamp", values)),
+    operator("$sum", (0, usize::MAX), Nulls::Asked, |values| accumulated("$sum", values, None)),
+    operator("$avg", (0, usize::MAX), Nulls::Asked, |values| accumulated("$avg", values, None)),
+    comparing("$min", (0, usize::MAX), Nulls::Asked, |values, strings| accumulated("$min", values, strings)),
+    comparing("$max", (0, usize::MAX), Nulls::Asked, |values, strings| accumulated("$max", values, strings)),
+    operator("$stdDevPop", (0, usize::MAX), Nulls::Asked, |values| accumulated("$stdDevPop", values, None)),
+    operator("$stdDevSamp", (0, usize::MAX), Nulls::Asked, |values| accumulated("$stdDevSamp", values, None)),
     operator("$allElementsTrue", (1, 1), Nulls::Asked, |values| {
         let all = array(argument(values, 0))?.iter().all(|item| super::truthy(Some(item)));
         Ok(Some(all.into()))
@@ -53,29 +65,37 @@ pub(super) static NAMED: [Named; 7] = [
     Named {
         name: "$firstN",
         parameters: &["input", "n"],
-        apply: |values| some(values, |items, n| items[..n].to_vec()),
+        apply: Apply::Alone(|values| some(values, |items, n| items[..n].to_vec())),
     },
     Named {
         name: "$lastN",
         parameters: &["input", "n"],
-        apply: |values| some(values, |items, n| items[items.len() - n..].to_vec()),
+        apply: Apply::Alone(|values| some(values, |items, n| items[items.len() - n..].to_vec())),
     },
-    Named { name: "$minN", parameters: &["input", "n"], apply: |values| extreme(values, false) },
-    Named { name: "$maxN", parameters: &["input", "n"], apply: |values| extreme(values, true) },
-    Named { name: "$sortArray", parameters: &["input", "sortBy"], apply: sorted },
+    Named {
+        name: "$minN",
+        parameters: &["input", "n"],
+        apply: Apply::Comparing(|values, strings| extreme(values, false, strings)),
+    },
+    Named {
+        name: "$maxN",
+        parameters: &["input", "n"],
+        apply: Apply::Comparing(|values, strings| extreme(values, true, strings)),
+    },
+    Named { name: "$sortArray", parameters: &["input", "sortBy"], apply: Apply::Comparing(sorted) },
     Named {
         name: "$percentile",
         parameters: &["input", "p", "method?"],
-        apply: |values| {
+        apply: Apply::Alone(|values| {
             let wanted = percentiles(argument(values, 1))?;
             let numbers = doubles(argument(values, 0));
             Ok(Some(Bson::Array(wanted.into_iter().map(|p| percentile_of(&numbers, p)).collect())))
-        },
+        }),
     },
     Named {
         name: "$median",
         parameters: &["input", "method?"],
-        apply: |values| Ok(Some(percentile_of(&doubles(argument(values, 0)), 0.5))),
+        apply: Apply::Alone(|values| Ok(Some(percentile_of(&doubles(argument(values, 0)), 0.5)))),
     },
 ];
 
@@ -108,7 +128,7 @@ fn slice(values: &[Value]) -> Result<Value> {
     Ok(Some(Bson::Array(items[start..end].to_vec())))
 }
 
-fn index_of(values: &[Value]) -> Result<Value> {
+fn index_of(values: &[Value], strings: Strings<'_>) -> Result<Value> {
     if is_nothing(&values[0]) {
         return Ok(Some(Bson::Null));
     }
@@ -124,7 +144,7 @@ fn index_of(values: &[Value]) -> Result<Value> {
         .enumerate()
         .take(end)
         .skip(start)
-        .find(|(_, item)| compare(Some(item), values[1].as_ref()).is_eq());
+        .find(|(_, item)| compare(Some(item), values[1].as_ref(), strings).is_eq());
     Ok(Some(found.map_or(Bson::Int32(-1), |(at, _)| length(at))))
 }
 
@@ -169,10 +189,12 @@ fn to_object(value: &Bson) -> Result<Value> {
 }
 
 /// An accumulator over the elements of the only argument, or over the arguments.
-fn accumulated(name: &str, values: &[Value]) -> Result<Value> {
+fn accumulated(name: &str, values: &[Value], strings: Strings<'_>) -> Result<Value> {
     match values {
-        [Some(Bson::Array(items))] => accumulate::over(name, items.iter().cloned().map(Some)).map(Some),
-        values => accumulate::over(name, values.iter().cloned()).map(Some),
+        [Some(Bson::Array(items))] => {
+            accumulate::over(name, items.iter().cloned().map(Some), strings).map(Some)
+        }
+        values => accumulate::over(name, values.iter().cloned(), strings).map(Some),
     }
 }
 
@@ -189,16 +211,16 @@ fn some(values: &[Value], take: fn(&[Bson], usize) -> Vec<Bson>) -> Result<Value
     Ok(Some(Bson::Array(take(items, count_of(argument(values, 1))?.min(items.len())))))
 }
 
-fn extreme(values: &[Value], largest: bool) -> Result<Value> {
+fn extreme(values: &[Value], largest: bool, strings: Strings<'_>) -> Result<Value> {
     let items =
         array(argument(values, 0))?.iter().filter(|item| !matches!(item, Bson::Null | Bson::Undefined));
-    let mut keyed: Vec<_> = items.map(|item| (keys::encoded(item), item)).collect();
+    let mut keyed: Vec<_> = items.map(|item| (collation::encoded(item, strings), item)).collect();
     keyed.sort_by(|a, b| if largest { b.0.cmp(&a.0) } else { a.0.cmp(&b.0) });
     let count = count_of(argument(values, 1))?;
     Ok(Some(Bson::Array(keyed.into_iter().take(count).map(|(_, item)| item.clone()).collect())))
 }
 
-fn sorted(values: &[Value]) -> Result<Value> {
+fn sorted(values: &[Value], strings: Strings<'_>) -> Result<Value> {
     if is_nothing(&values[0]) {
         return Ok(Some(Bson::Null));
     }
@@ -209,7 +231,7 @@ fn sorted(values: &[Value]) -> Result<Value> {
             let order = sort_keys(Some(order))?;
             for item in items {
                 let document = item.as_document().cloned().unwrap_or_default();
-                keyed.push((keys::sort_key(&keys::to_raw(&document)?, &order), item));
+                keyed.push((keys::sort_key(&keys::to_raw(&document)?, &order, strings), item));
             }
         }
         direction => {
@@ -221,7 +243,7 @@ fn sorted(values: &[Value]) -> Result<Value> {
                 }
             };
             for item in items {
-                let mut key = keys::encoded(item);
+                let mut key = collation::encoded(item, strings);
                 if descending {
                     keys::invert(&mut key);
                 }

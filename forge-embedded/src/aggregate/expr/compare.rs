@@ -5,16 +5,21 @@ use std::cmp::Ordering;
 use bson::Bson;
 use forge_core::{Error, Result};
 
-use super::{Nulls, Operator, Value, array, compare, truthy};
-use crate::keys;
+use super::{Apply, Nulls, Operator, Value, array, compare, truthy};
+use crate::collation::{self, Strings};
 
-const fn operator(name: &'static str, most: usize, apply: fn(&[Value]) -> Result<Value>) -> Operator {
+const fn operator(name: &'static str, most: usize, apply: Apply) -> Operator {
     Operator { name, least: most, most, nulls: Nulls::Asked, apply }
 }
 
-fn order(values: &[Value]) -> Ordering {
+/// An operator on the order of two values.
+const fn comparison(name: &'static str, apply: fn(&[Value], Strings<'_>) -> Result<Value>) -> Operator {
+    operator(name, 2, Apply::Comparing(apply))
+}
+
+fn order(values: &[Value], strings: Strings<'_>) -> Ordering {
     let argument = |position: usize| values.get(position).and_then(Option::as_ref);
-    compare(argument(0), argument(1))
+    compare(argument(0), argument(1), strings)
 }
 
 fn answer(truth: bool) -> Result<Value> {
@@ -22,21 +27,25 @@ fn answer(truth: bool) -> Result<Value> {
 }
 
 pub(super) static OPERATORS: [Operator; 12] = [
-    operator("$eq", 2, |values| answer(order(values).is_eq())),
-    operator("$ne", 2, |values| answer(order(values).is_ne())),
-    operator("$gt", 2, |values| answer(order(values).is_gt())),
-    operator("$gte", 2, |values| answer(order(values).is_ge())),
-    operator("$lt", 2, |values| answer(order(values).is_lt())),
-    operator("$lte", 2, |values| answer(order(values).is_le())),
-    operator("$cmp", 2, |values| Ok(Some(Bson::Int32(order(values) as i32)))),
-    operator("$not", 1, |values| answer(!truthy(values[0].as_ref()))),
-    operator("$isArray", 1, |values| answer(matches!(values[0], Some(Bson::Array(_))))),
-    operator("$isNumber", 1, |values| answer(values[0].as_ref().is_some_and(crate::update::is_number))),
-    operator("$type", 1, |values| Ok(Some(type_name(values[0].as_ref()).into()))),
-    operator("$in", 2, |values| match &values[1] {
+    comparison("$eq", |values, strings| answer(order(values, strings).is_eq())),
+    comparison("$ne", |values, strings| answer(order(values, strings).is_ne())),
+    comparison("$gt", |values, strings| answer(order(values, strings).is_gt())),
+    comparison("$gte", |values, strings| answer(order(values, strings).is_ge())),
+    comparison("$lt", |values, strings| answer(order(values, strings).is_lt())),
+    comparison("$lte", |values, strings| answer(order(values, strings).is_le())),
+    comparison("$cmp", |values, strings| Ok(Some(Bson::Int32(order(values, strings) as i32)))),
+    operator("$not", 1, Apply::Alone(|values| answer(!truthy(values[0].as_ref())))),
+    operator("$isArray", 1, Apply::Alone(|values| answer(matches!(values[0], Some(Bson::Array(_)))))),
+    operator(
+        "$isNumber",
+        1,
+        Apply::Alone(|values| answer(values[0].as_ref().is_some_and(crate::update::is_number))),
+    ),
+    operator("$type", 1, Apply::Alone(|values| Ok(Some(type_name(values[0].as_ref()).into())))),
+    comparison("$in", |values, strings| match &values[1] {
         Some(list @ Bson::Array(_)) => {
-            let wanted = values[0].as_ref().map(keys::encoded);
-            answer(array(list)?.iter().any(|item| Some(keys::encoded(item)) == wanted))
+            let wanted = values[0].as_ref().map(|value| collation::encoded(value, strings));
+            answer(array(list)?.iter().any(|item| Some(collation::encoded(item, strings)) == wanted))
         }
         other => Err(Error::bad_request(format!("the second argument is an array, not {other:?}"))),
     }),

@@ -4,11 +4,11 @@ use bson::Bson;
 use bson::spec::BinarySubtype;
 use forge_core::{Decimal, Error, Result};
 
-use super::{Nulls, Operator, Value, argument, number, truthy, whole};
+use super::{Apply, Nulls, Operator, Value, argument, number, truthy, whole};
 
 /// A conversion and the type that it leads to.
 const fn operator(name: &'static str, apply: fn(&[Value]) -> Result<Value>) -> Operator {
-    Operator { name, least: 1, most: 1, nulls: Nulls::Null, apply }
+    Operator { name, least: 1, most: 1, nulls: Nulls::Null, apply: Apply::Alone(apply) }
 }
 
 pub(super) static OPERATORS: [Operator; 9] = [

@@ -8,7 +8,7 @@ use forge_core::{Error, Result};
 use jiff::{Timestamp, Zoned};
 
 use super::zones::{TimeUnit, difference, local, out_of_range, shift, truncate, zone};
-use super::{Named, Nulls, Operator, Value, argument, is_nothing, text, whole};
+use super::{Apply, Named, Nulls, Operator, Value, argument, is_nothing, text, whole};
 
 pub(super) static OPERATORS: [Operator; 2] = [
     Operator {
@@ -16,14 +16,18 @@ pub(super) static OPERATORS: [Operator; 2] = [
         least: 1,
         most: 1,
         nulls: Nulls::Null,
-        apply: |values| timestamp(argument(values, 0)).map(|at| Some(Bson::Int64(at.time.into()))),
+        apply: Apply::Alone(|values| {
+            timestamp(argument(values, 0)).map(|at| Some(Bson::Int64(at.time.into())))
+        }),
     },
     Operator {
         name: "$tsIncrement",
         least: 1,
         most: 1,
         nulls: Nulls::Null,
-        apply: |values| timestamp(argument(values, 0)).map(|at| Some(Bson::Int64(at.increment.into()))),
+        apply: Apply::Alone(|values| {
+            timestamp(argument(values, 0)).map(|at| Some(Bson::Int64(at.increment.into())))
+        }),
     },
 ];
 
@@ -39,10 +43,10 @@ macro_rules! parts {
         [$(Named {
             name: $name,
             parameters: &["date", "timezone?"],
-            apply: |values| match at(values)? {
+            apply: Apply::Alone(|values| match at(values)? {
                 Some(at) => Ok(Some(($part)(&at))),
                 None => Ok(Some(Bson::Null)),
-            },
+            }),
         }),*]
     };
 }
@@ -87,7 +91,7 @@ pub(super) static NAMED: [Named; 8] = [
     Named {
         name: "$dateTrunc",
         parameters: &["date", "unit", "binSize?", "timezone?", "startOfWeek?"],
-        apply: |values| {
+        apply: Apply::Alone(|values| {
             if values.iter().any(is_null) {
                 return Ok(Some(Bson::Null));
             }
@@ -98,22 +102,22 @@ pub(super) static NAMED: [Named; 8] = [
                 return Err(Error::bad_request("`binSize` is a whole number from 1"));
             }
             date(truncate(at, unit, size, &zone(&values[3])?)?)
-        },
+        }),
     },
     Named {
         name: "$dateAdd",
         parameters: &["startDate", "unit", "amount", "timezone?"],
-        apply: |v| add(v, 1),
+        apply: Apply::Alone(|v| add(v, 1)),
     },
     Named {
         name: "$dateSubtract",
         parameters: &["startDate", "unit", "amount", "timezone?"],
-        apply: |v| add(v, -1),
+        apply: Apply::Alone(|v| add(v, -1)),
     },
     Named {
         name: "$dateDiff",
         parameters: &["startDate", "endDate", "unit", "timezone?", "startOfWeek?"],
-        apply: |values| {
+        apply: Apply::Alone(|values| {
             if values.iter().any(is_null) {
                 return Ok(Some(Bson::Null));
             }
@@ -122,12 +126,12 @@ pub(super) static NAMED: [Named; 8] = [
             };
             let unit = TimeUnit::parse_from(argument(values, 2), &values[4])?;
             Ok(Some(Bson::Int64(difference(start, end, unit, &zone(&values[3])?)?)))
-        },
+        }),
     },
     Named {
         name: "$dateToString",
         parameters: &["date", "format?", "timezone?", "onNull?"],
-        apply: |values| {
+        apply: Apply::Alone(|values| {
             let on_null = || values[3].clone().or(Some(Bson::Null));
             let Some(millis) = moment(&values[0])? else { return Ok(on_null()) };
             if values[1..3].iter().any(is_null) {
@@ -139,12 +143,12 @@ pub(super) static NAMED: [Named; 8] = [
                 None => "%Y-%m-%dT%H:%M:%S.%L",
             };
             Ok(Some(formatted(&local(millis, &zone(&values[2])?)?, format)?.into()))
-        },
+        }),
     },
     Named {
         name: "$dateFromString",
         parameters: &["dateString", "format?", "timezone?", "onError?", "onNull?"],
-        apply: |values| {
+        apply: Apply::Alone(|values| {
             if is_nothing(&values[0]) {
                 return Ok(values[4].clone().or(Some(Bson::Null)));
             }
@@ -155,12 +159,12 @@ pub(super) static NAMED: [Named; 8] = [
                 (Err(_), Some(value)) => Ok(Some(value.clone())),
                 (parsed, _) => parsed.map(Some),
             }
-        },
+        }),
     },
     Named {
         name: "$dateToParts",
         parameters: &["date", "timezone?", "iso8601?"],
-        apply: |values| {
+        apply: Apply::Alone(|values| {
             let Some(at) = at(&values[..2])? else { return Ok(Some(Bson::Null)) };
             let mut out = if super::truthy(values[2].as_ref()) {
                 let iso = at.date().iso_week_date();
@@ -179,12 +183,12 @@ pub(super) static NAMED: [Named; 8] = [
                 "millisecond": i32::from(at.millisecond()),
             });
             Ok(Some(out.into()))
-        },
+        }),
     },
     Named {
         name: "$dateFromParts",
         parameters: &["year", "month?", "day?", "hour?", "minute?", "second?", "millisecond?", "timezone?"],
-        apply: from_parts,
+        apply: Apply::Alone(from_parts),
     },
 ];
 

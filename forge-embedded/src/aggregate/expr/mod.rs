@@ -23,6 +23,7 @@ use bson::{Bson, Document};
 use forge_core::{Error, Result};
 
 use super::dice::Dice;
+use crate::collation::{self, Strings};
 use crate::keys;
 pub(crate) use arithmetic::widening;
 use forms::Form;
@@ -75,7 +76,25 @@ pub(crate) struct Operator {
     least: usize,
     most: usize,
     nulls: Nulls,
-    apply: fn(&[Value]) -> Result<Value>,
+    apply: Apply,
+}
+
+/// What an operator makes of its arguments.
+#[derive(Debug, Clone, Copy)]
+enum Apply {
+    /// However strings compare.
+    Alone(fn(&[Value]) -> Result<Value>),
+    /// It compares values.
+    Comparing(fn(&[Value], Strings<'_>) -> Result<Value>),
+}
+
+impl Apply {
+    fn to(self, values: &[Value], strings: Strings<'_>) -> Result<Value> {
+        match self {
+            Self::Alone(apply) => apply(values),
+            Self::Comparing(apply) => apply(values, strings),
+        }
+    }
 }
 
 /// An operator on arguments with names; those that end in `?` need not be given.
@@ -84,7 +103,7 @@ pub(crate) struct Named {
     name: &'static str,
     parameters: &'static [&'static str],
     /// An argument that was not given is none; one that was given and is missing is null.
-    apply: fn(&[Value]) -> Result<Value>,
+    apply: Apply,
 }
 
 /// Variables by their names.
@@ -97,12 +116,19 @@ pub(super) struct Scope<'s> {
     variables: &'s Variables,
     outer: Option<&'s Scope<'s>>,
     dice: &'s Dice,
+    /// How strings compare.
+    strings: Strings<'s>,
 }
 
 impl<'s> Scope<'s> {
     /// A document beside variables.
-    pub(super) fn new(root: Root<'s>, variables: &'s Variables, dice: &'s Dice) -> Self {
-        Self { root, variables, outer: None, dice }
+    pub(super) fn new(
+        root: Root<'s>,
+        variables: &'s Variables,
+        dice: &'s Dice,
+        strings: Strings<'s>,
+    ) -> Self {
+        Self { root, variables, outer: None, dice, strings }
     }
 
     /// The document.
@@ -110,12 +136,17 @@ impl<'s> Scope<'s> {
         self.root
     }
 
+    /// How strings compare.
+    pub(super) fn strings(&self) -> Strings<'s> {
+        self.strings
+    }
+
     /// The same with more variables in front.
     fn with<'i>(&'i self, variables: &'i Variables) -> Scope<'i>
     where
         's: 'i,
     {
-        Scope { root: self.root, variables, outer: Some(self), dice: self.dice }
+        Scope { root: self.root, variables, outer: Some(self), dice: self.dice, strings: self.strings }
     }
 
     fn lookup(&self, name: &str) -> Option<&'s Bson> {
@@ -158,7 +189,8 @@ impl Expr {
                 if operator.nulls == Nulls::Null && values.iter().any(is_nothing) {
                     return Ok(Some(Bson::Null));
                 }
-                (operator.apply)(&values).map_err(|error| error.context(format_args!("`{}`", operator.name)))
+                let outcome = operator.apply.to(&values, scope.strings);
+                outcome.map_err(|error| error.context(format_args!("`{}`", operator.name)))
             }
             Expr::Named(operator, arguments) => {
                 let value = |argument: &Option<Expr>| match argument {
@@ -166,7 +198,8 @@ impl Expr {
                     None => Ok(None),
                 };
                 let values = arguments.iter().map(value).collect::<Result<Vec<_>>>()?;
-                (operator.apply)(&values).map_err(|error| error.context(format_args!("`{}`", operator.name)))
+                let outcome = operator.apply.to(&values, scope.strings);
+                outcome.map_err(|error| error.context(format_args!("`{}`", operator.name)))
             }
             Expr::Form(form) => form.eval(scope),
         }
@@ -238,8 +271,8 @@ fn is_nothing(value: &Value) -> bool {
 }
 
 /// MongoDB's order of two values, where missing comes first.
-pub(super) fn compare(a: Option<&Bson>, b: Option<&Bson>) -> Ordering {
-    let key = |value: Option<&Bson>| value.map(keys::encoded);
+pub(super) fn compare(a: Option<&Bson>, b: Option<&Bson>, strings: Strings<'_>) -> Ordering {
+    let key = |value: Option<&Bson>| value.map(|value| collation::encoded(value, strings));
     key(a).cmp(&key(b))
 }
 

@@ -3,7 +3,7 @@
 use bson::{Bson, Document, doc};
 use forge_core::{Error, Result};
 
-use super::{Nulls, Operator, Value, argument, is_nothing, length, text};
+use super::{Apply, Nulls, Operator, Value, argument, is_nothing, length, text};
 use crate::keys;
 
 const fn operator(
@@ -12,7 +12,7 @@ const fn operator(
     nulls: Nulls,
     apply: fn(&[Value]) -> Result<Value>,
 ) -> Operator {
-    Operator { name, least, most, nulls, apply }
+    Operator { name, least, most, nulls, apply: Apply::Alone(apply) }
 }
 
 pub(super) static OPERATORS: [Operator; 4] = [

@@ -7,6 +7,7 @@ use forge_core::{Result, order};
 
 use super::forms::Form;
 use super::{Expr, Scope, Value, in_document, in_value};
+use crate::collation;
 use crate::keys;
 
 /// A document. A stored one is read where it lies: an expression decodes the values that it names and nothing else.
@@ -112,7 +113,7 @@ impl Expr {
     pub(in crate::aggregate) fn encode(&self, scope: &Scope<'_>, out: &mut Vec<u8>) -> Result<()> {
         let Self::Document(fields) = self else {
             return self.lend(scope, |value| {
-                keys::encode(value.unwrap_or(RawBsonRef::Null), out);
+                collation::encode(value.unwrap_or(RawBsonRef::Null), scope.strings(), out);
                 Ok(())
             });
         };
@@ -120,7 +121,7 @@ impl Expr {
         for (name, expr) in fields {
             expr.lend(scope, |value| {
                 if let Some(value) = value {
-                    keys::encode_field(name, value, out);
+                    collation::encode_field(name, value, scope.strings(), out);
                 }
                 Ok(())
             })?;

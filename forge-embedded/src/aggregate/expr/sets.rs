@@ -5,22 +5,22 @@ use std::collections::BTreeMap;
 use bson::Bson;
 use forge_core::Result;
 
-use super::{Nulls, Operator, Value, argument, array};
-use crate::keys;
+use super::{Apply, Nulls, Operator, Value, argument, array};
+use crate::collation::{self, Strings};
 
 const fn operator(
     name: &'static str,
     (least, most): (usize, usize),
     nulls: Nulls,
-    apply: fn(&[Value]) -> Result<Value>,
+    apply: fn(&[Value], Strings<'_>) -> Result<Value>,
 ) -> Operator {
-    Operator { name, least, most, nulls, apply }
+    Operator { name, least, most, nulls, apply: Apply::Comparing(apply) }
 }
 
 type Set = BTreeMap<Vec<u8>, Bson>;
 
-fn set(value: &Bson) -> Result<Set> {
-    Ok(array(value)?.iter().map(|item| (keys::encoded(item), item.clone())).collect())
+fn set(value: &Bson, strings: Strings<'_>) -> Result<Set> {
+    Ok(array(value)?.iter().map(|item| (collation::encoded(item, strings), item.clone())).collect())
 }
 
 fn list(set: Set) -> Result<Value> {
@@ -28,17 +28,17 @@ fn list(set: Set) -> Result<Value> {
 }
 
 pub(super) static OPERATORS: [Operator; 5] = [
-    operator("$setUnion", (0, usize::MAX), Nulls::Null, |values| {
+    operator("$setUnion", (0, usize::MAX), Nulls::Null, |values, strings| {
         let mut union = Set::new();
         for value in values.iter().flatten() {
-            for (key, item) in set(value)? {
+            for (key, item) in set(value, strings)? {
                 union.entry(key).or_insert(item);
             }
         }
         list(union)
     }),
-    operator("$setIntersection", (0, usize::MAX), Nulls::Null, |values| {
-        let mut sets = values.iter().flatten().map(set);
+    operator("$setIntersection", (0, usize::MAX), Nulls::Null, |values, strings| {
+        let mut sets = values.iter().flatten().map(|value| set(value, strings));
         let mut common = sets.next().transpose()?.unwrap_or_default();
         for other in sets {
             let other = other?;
@@ -46,29 +46,29 @@ pub(super) static OPERATORS: [Operator; 5] = [
         }
         list(common)
     }),
-    operator("$setDifference", (2, 2), Nulls::Null, |values| {
-        let without = set(argument(values, 1))?;
+    operator("$setDifference", (2, 2), Nulls::Null, |values, strings| {
+        let without = set(argument(values, 1), strings)?;
         let mut seen = Set::new();
         let mut kept = Vec::new();
         for item in array(argument(values, 0))? {
-            let key = keys::encoded(item);
+            let key = collation::encoded(item, strings);
             if !without.contains_key(&key) && seen.insert(key, Bson::Null).is_none() {
                 kept.push(item.clone());
             }
         }
         Ok(Some(Bson::Array(kept)))
     }),
-    operator("$setEquals", (2, usize::MAX), Nulls::Asked, |values| {
-        let first = set(argument(values, 0))?;
+    operator("$setEquals", (2, usize::MAX), Nulls::Asked, |values, strings| {
+        let first = set(argument(values, 0), strings)?;
         for position in 1..values.len() {
-            if !set(argument(values, position))?.keys().eq(first.keys()) {
+            if !set(argument(values, position), strings)?.keys().eq(first.keys()) {
                 return Ok(Some(false.into()));
             }
         }
         Ok(Some(true.into()))
     }),
-    operator("$setIsSubset", (2, 2), Nulls::Asked, |values| {
-        let whole = set(argument(values, 1))?;
-        Ok(Some(set(argument(values, 0))?.keys().all(|key| whole.contains_key(key)).into()))
+    operator("$setIsSubset", (2, 2), Nulls::Asked, |values, strings| {
+        let whole = set(argument(values, 1), strings)?;
+        Ok(Some(set(argument(values, 0), strings)?.keys().all(|key| whole.contains_key(key)).into()))
     }),
 ];

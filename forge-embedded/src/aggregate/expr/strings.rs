@@ -5,7 +5,7 @@ use forge_core::matcher::pattern;
 use forge_core::{Error, Result};
 
 use super::convert::text_of;
-use super::{Named, Nulls, Operator, Value, argument, is_nothing, length, text, whole};
+use super::{Apply, Named, Nulls, Operator, Value, argument, is_nothing, length, text, whole};
 
 const fn operator(
     name: &'static str,
@@ -13,7 +13,7 @@ const fn operator(
     nulls: Nulls,
     apply: fn(&[Value]) -> Result<Value>,
 ) -> Operator {
-    Operator { name, least, most, nulls, apply }
+    Operator { name, least, most, nulls, apply: Apply::Alone(apply) }
 }
 
 fn string(text: impl Into<String>) -> Result<Value> {
@@ -54,33 +54,45 @@ pub(super) static OPERATORS: [Operator; 12] = [
 ];
 
 pub(super) static NAMED: [Named; 8] = [
-    Named { name: "$trim", parameters: &["input", "chars?"], apply: |values| trim(values, true, true) },
-    Named { name: "$ltrim", parameters: &["input", "chars?"], apply: |values| trim(values, true, false) },
-    Named { name: "$rtrim", parameters: &["input", "chars?"], apply: |values| trim(values, false, true) },
+    Named {
+        name: "$trim",
+        parameters: &["input", "chars?"],
+        apply: Apply::Alone(|values| trim(values, true, true)),
+    },
+    Named {
+        name: "$ltrim",
+        parameters: &["input", "chars?"],
+        apply: Apply::Alone(|values| trim(values, true, false)),
+    },
+    Named {
+        name: "$rtrim",
+        parameters: &["input", "chars?"],
+        apply: Apply::Alone(|values| trim(values, false, true)),
+    },
     Named {
         name: "$replaceOne",
         parameters: &["input", "find", "replacement"],
-        apply: |values| replace(values, 1),
+        apply: Apply::Alone(|values| replace(values, 1)),
     },
     Named {
         name: "$replaceAll",
         parameters: &["input", "find", "replacement"],
-        apply: |values| replace(values, usize::MAX),
+        apply: Apply::Alone(|values| replace(values, usize::MAX)),
     },
     Named {
         name: "$regexMatch",
         parameters: &["input", "regex", "options?"],
-        apply: |values| Ok(Some(Bson::Boolean(!matches(values, 1)?.is_empty()))),
+        apply: Apply::Alone(|values| Ok(Some(Bson::Boolean(!matches(values, 1)?.is_empty())))),
     },
     Named {
         name: "$regexFind",
         parameters: &["input", "regex", "options?"],
-        apply: |values| Ok(Some(matches(values, 1)?.into_iter().next().unwrap_or(Bson::Null))),
+        apply: Apply::Alone(|values| Ok(Some(matches(values, 1)?.into_iter().next().unwrap_or(Bson::Null)))),
     },
     Named {
         name: "$regexFindAll",
         parameters: &["input", "regex", "options?"],
-        apply: |values| Ok(Some(Bson::Array(matches(values, usize::MAX)?))),
+        apply: Apply::Alone(|values| Ok(Some(Bson::Array(matches(values, usize::MAX)?)))),
     },
 ];
 
