@@ -42,8 +42,12 @@ impl View<'_, '_> {
             step.index = Some("(nothing to read)".to_owned());
             return Ok(());
         };
-        if query.filter.text().is_some() {
-            step.index = Some(text::text_index(collection)?.0.name.clone());
+        if query.has_words() {
+            let mut names = vec![text::text_index(collection)?.0.name.clone()];
+            for other in text::others(&query.filter) {
+                names.extend(query.about(other.clone()).plan(collection)?.access.index_name());
+            }
+            step.index = Some(names.join(" or "));
             step.sorts_in_memory = !query.sort.is_empty();
         } else {
             let plan = query.plan(collection)?;

@@ -71,7 +71,7 @@ impl Access {
     }
 
     /// Whether it leaves anything of the collection out.
-    fn is_bounded(&self) -> bool {
+    pub(crate) fn is_bounded(&self) -> bool {
         !matches!(self, Access::Documents { bounded: false, .. })
     }
 }

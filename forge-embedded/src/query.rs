@@ -117,12 +117,23 @@ impl Query {
 
     /// Whether the documents carry their score.
     pub(crate) fn carries_scores(&self) -> bool {
-        self.scored && self.filter.text().is_some()
+        self.scored && self.has_words()
+    }
+
+    /// Whether a text condition takes part.
+    pub(crate) fn has_words(&self) -> bool {
+        text::condition(&self.filter).is_some()
+    }
+
+    /// Every document that another filter finds, by the same rules.
+    pub(crate) fn about(&self, filter: Filter) -> Self {
+        let plain = Self { filter, sort: Vec::new(), skip: 0, limit: None, near: None, ..self.clone() };
+        Self { scored: false, hint: None, ..plain }
     }
 
     /// Whether the documents may come as they are found.
     pub(crate) fn is_unordered(&self) -> bool {
-        self.sort.is_empty() && self.near.is_none() && self.filter.text().is_none()
+        self.sort.is_empty() && self.near.is_none() && !self.has_words()
     }
 
     /// A part of the same.

@@ -55,7 +55,7 @@ impl View<'_, '_> {
             // A condition that means nothing is an error everywhere.
             return query.matching(&query.filter, self.clock).map(|_| Vec::new());
         };
-        if query.filter.text().is_some() {
+        if query.has_words() {
             return self.by_words(collection, query, make);
         }
         let plan = query.plan(collection)?;
@@ -210,7 +210,7 @@ impl View<'_, '_> {
     }
 
     fn count(&self, collection: &str, query: &Query, limit: Option<u64>) -> Result<u64> {
-        if query.filter.text().is_some() {
+        if query.has_words() {
             let limited = query.clone().window(None, limit);
             return Ok(self.select(collection, &limited, &|_, _| Ok(()))?.len() as u64);
         }

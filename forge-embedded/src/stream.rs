@@ -87,7 +87,7 @@ impl Reading {
             if let Access::Documents { span, .. } = plan.access
                 && plan.order.settled >= query.sort.len()
                 && query.near.is_none()
-                && query.filter.text().is_none()
+                && !query.has_words()
             {
                 let left = query.limit.unwrap_or(usize::MAX);
                 return Ok(Rest::Span { span, skip: query.skip, left });

@@ -12,9 +12,13 @@ use crate::collation::{Collator, Strings};
 use crate::filter;
 use crate::matching::Matching;
 use crate::read::View;
+use crate::text;
 
 /// The most that one command may hold in memory, in bytes as they are estimated. Nothing is spilled to disk.
 pub(crate) const MEMORY_LIMIT: usize = 512 << 20;
+
+/// The server's code for `$text` behind another stage.
+const TEXT_NOT_FIRST: i32 = 17313;
 
 /// The surroundings of a pipeline.
 pub(super) struct Context<'v, 't> {
@@ -64,7 +68,12 @@ impl<'v, 't> Context<'v, 't> {
     /// A condition whose expressions see the variables.
     pub(super) fn matching(&self, condition: &Document) -> Result<Matching> {
         let env = self.view.and_then(|view| view.clock.env());
-        Matching::within(&filter::parse(condition)?, &self.variables, env, self.strings())
+        let filter = filter::parse(condition)?;
+        if text::condition(&filter).is_some() {
+            let text = "a `$match` with `$text` is the first stage of its pipeline";
+            return Err(Error::bad_request(text).with_server_code(TEXT_NOT_FIRST));
+        }
+        Matching::within(&filter, &self.variables, env, self.strings())
     }
 
     /// How strings compare.

@@ -15,7 +15,7 @@ use forge_core::{Error, Result};
 
 pub(crate) use analyze::Language;
 use analyze::{Analyzer, Sensitive};
-pub(crate) use search::{SCORE, is_score, text_index, with_scores, without_scores};
+pub(crate) use search::{SCORE, condition, is_score, others, text_index, with_scores, without_scores};
 
 use crate::index::{Entry, integer};
 use crate::keys;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bson::{Bson, Document, RawDocument, RawDocumentBuf};
-use forge_core::ir::TextQuery;
+use forge_core::ir::{Filter, Predicate, TextQuery};
 use forge_core::{Error, Result};
 
 use super::TextIndex;
@@ -12,6 +12,7 @@ use super::term_prefix;
 use crate::catalog::Collection;
 use crate::index::Index;
 use crate::keys;
+use crate::matching::Matching;
 use crate::query::Query;
 use crate::read::View;
 use crate::store::{Span, doc_key};
@@ -19,11 +20,56 @@ use crate::store::{Span, doc_key};
 /// The field that carries a document's score through a command. No stored field has a name like this.
 pub(crate) const SCORE: &str = "$score";
 
+/// The server's code for conditions that do not go together.
+const BAD_VALUE: i32 = 2;
+/// The server's code for a query that no index serves as it would have to.
+const NO_PLAN: i32 = 291;
+
 /// A document that was found, with the key of its id and its score.
 struct Hit {
     id_key: Vec<u8>,
     document: RawDocumentBuf,
-    score: f64,
+    /// None where another condition found it.
+    score: Option<f64>,
+}
+
+/// The text condition of a filter, be it that it must hold or is one of several alternatives.
+pub(crate) fn condition(filter: &Filter) -> Option<&TextQuery> {
+    match filter {
+        Filter::Text(text) => Some(text),
+        Filter::And(list) | Filter::Or(list) => list.iter().find_map(condition),
+        _ => None,
+    }
+}
+
+fn conditions(filter: &Filter) -> usize {
+    match filter {
+        Filter::Text(_) => 1,
+        Filter::And(list) | Filter::Or(list) => list.iter().map(conditions).sum(),
+        _ => 0,
+    }
+}
+
+/// The alternatives beside the text condition: what finds documents without its words.
+pub(crate) fn others(filter: &Filter) -> Vec<&Filter> {
+    let (Filter::And(list) | Filter::Or(list)) = filter else { return Vec::new() };
+    let (with, without): (Vec<_>, Vec<_>) = list.iter().partition(|part| condition(part).is_some());
+    let deeper = with.into_iter().flat_map(others);
+    match filter {
+        Filter::Or(_) => without.into_iter().chain(deeper).collect(),
+        _ => deeper.collect(),
+    }
+}
+
+/// `filter` with `found` in the place of its text condition.
+fn resolved(filter: &Filter, found: &Filter) -> Filter {
+    let all = |list: &[Filter]| list.iter().map(|part| resolved(part, found)).collect();
+    match filter {
+        Filter::Text(_) => found.clone(),
+        Filter::And(list) => Filter::And(all(list)),
+        Filter::Or(list) => Filter::Or(all(list)),
+        other => other.clone(),
+    }
 }
 
 /// The text index of a collection.
@@ -48,13 +94,24 @@ impl View<'_, '_> {
         query: &Query,
         make: &dyn Fn(&[u8], &RawDocument) -> Result<T>,
     ) -> Result<Vec<T>> {
-        let Some(text) = query.filter.text() else { return Ok(Vec::new()) };
+        let Some(text) = condition(&query.filter) else { return Ok(Vec::new()) };
         if query.near.is_some() {
             return Err(Error::bad_request("a text condition and `$near` both want to order the documents"));
         }
+        if conditions(&query.filter) > 1 {
+            let text = "there is one text condition in a filter, and no second one";
+            return Err(Error::bad_request(text).with_server_code(BAD_VALUE));
+        }
+        let hits = match query.filter.text() {
+            Some(_) => self.with_words(collection, &query.matching(&query.filter, self.clock)?, text)?,
+            None => self.with_words_or_else(collection, query, text)?,
+        };
         let mut rows = Vec::new();
-        for hit in self.with_words(collection, query, text)? {
-            let document = if query.scored { scored(hit.document, hit.score)? } else { hit.document };
+        for hit in hits {
+            let document = match hit.score {
+                Some(score) if query.scored => scored(hit.document, score)?,
+                _ => hit.document,
+            };
             rows.push((keys::sort_key(&document, &query.sort, query.strings()), hit.id_key, document));
         }
         if !query.sort.is_empty() {
@@ -65,11 +122,10 @@ impl View<'_, '_> {
         wanted.map(|(_, id_key, document)| make(id_key, document)).collect()
     }
 
-    /// The documents that have the words of `text` and match the rest of `query`, by their ids.
-    fn with_words(&self, collection: &Collection, query: &Query, text: &TextQuery) -> Result<Vec<Hit>> {
+    /// The documents that have the words of `text` and match the rest of the conditions, by their ids.
+    fn with_words(&self, collection: &Collection, matching: &Matching, text: &TextQuery) -> Result<Vec<Hit>> {
         let (index, texts) = text_index(collection)?;
         let wanted = Wanted::new(text, texts.language)?;
-        let matching = query.matching(&query.filter, self.clock)?;
         let mut hits = Vec::new();
         for (id_key, score) in self.scores(index, &wanted)? {
             self.clock.tick()?;
@@ -82,10 +138,39 @@ impl View<'_, '_> {
             }
             let own: Vec<&str> = texts.texts(document).into_iter().map(|(text, _)| text).collect();
             if wanted.accepts(&own) {
-                hits.push(Hit { id_key, document: document.to_owned(), score });
+                hits.push(Hit { id_key, document: document.to_owned(), score: Some(score) });
             }
         }
+        matching.outcome()?;
         Ok(hits)
+    }
+
+    /// The documents of a query in which the words of `text` are one of several alternatives.
+    fn with_words_or_else(
+        &self,
+        collection: &Collection,
+        query: &Query,
+        text: &TextQuery,
+    ) -> Result<Vec<Hit>> {
+        let others = others(&query.filter);
+        for other in &others {
+            if !query.about((*other).clone()).plan(collection)?.access.is_bounded() {
+                let text = "every alternative of a text condition has an index of its own; there is none for";
+                return Err(Error::bad_request(format!("{text} {other:?}")).with_server_code(NO_PLAN));
+            }
+        }
+        let (mut ids, mut scores) = (Vec::new(), BTreeMap::new());
+        for hit in self.with_words(collection, &Matching::new(&Filter::All)?, text)? {
+            ids.extend(hit.document.get("_id")?.map(Bson::try_from).transpose()?);
+            scores.insert(hit.id_key, hit.score);
+        }
+        let found = Filter::Field("_id".into(), Predicate::In(ids));
+        let inner = query.about(resolved(&query.filter, &found));
+        let found = |id_key: &[u8], document: &RawDocument| {
+            let score = scores.get(id_key).copied().flatten();
+            Ok(Hit { id_key: id_key.to_vec(), document: document.to_owned(), score })
+        };
+        self.select(&collection.name, &inner, &found)
     }
 
     /// The ids of the documents with one of the terms at least, and the sum of the scores of those that they have.
@@ -143,9 +228,12 @@ pub(crate) fn with_scores(
             out.append(name, value);
         }
     }
-    let score = whole.get_f64(SCORE)?;
-    for name in names {
-        out.append(<&bson::raw::CStr>::try_from(name.as_str())?, score);
+    // What was found otherwise has none.
+    let score = whole.get(SCORE)?.and_then(|score| score.as_f64());
+    if let Some(score) = score {
+        for name in names {
+            out.append(<&bson::raw::CStr>::try_from(name.as_str())?, score);
+        }
     }
     Ok(out)
 }

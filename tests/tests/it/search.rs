@@ -3,7 +3,7 @@
 use bson::doc;
 use forge::ErrorCode;
 use forge::prelude::*;
-use forge_mongo::Command;
+use forge_mongo::{Command, Reply};
 use forge_tests::search::{Article, NewArticle, article};
 use forge_tests::{Fixture, Result, conformance};
 
@@ -183,6 +183,46 @@ conformance! {
         let ids: Vec<i64> = rows.iter().map(|row| row.get_i64("_id").unwrap()).collect();
         assert_eq!(ids, [1, 2, 3]);
         assert!(rows.iter().all(|row| row.get_f64("s").unwrap() > 0.0 && row.iter().count() == 2), "{rows:?}");
+    }
+
+    async fn words_may_be_one_of_several_alternatives_with_indexes(t) {
+        if !has_text(t) {
+            return Ok(());
+        }
+        fill(t).await?;
+        let index = doc! { "key": { "year": 1 }, "name": "year" };
+        forge_mongo::Driver::create_index(&*t.driver, t.name(), "articles", &index).await?;
+        let run = async |filter: bson::Document, sort: bson::Document| -> Result<Vec<(i64, bool)>> {
+            let pipeline = vec![doc! { "$match": filter }, doc! { "$sort": sort }, doc! { "$set": { "score": { "$meta": "textScore" } } }];
+            match t.send("articles", Command::Aggregate { pipeline }).await? {
+                Reply::Documents(rows) => rows.iter().map(|row| Ok((row.get_i64("_id")?, row.get("score")?.is_some()))).collect(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let words = |words: &str| doc! { "$text": { "$search": words } };
+        let by_id = || doc! { "_id": 1 };
+        let either = doc! { "$or": [words("home"), { "year": { "$gte": 2010 } }] };
+        assert_eq!(run(either.clone(), by_id()).await?, [(2, true), (3, false), (4, false)]);
+        let best = doc! { "score": { "$meta": "textScore" }, "_id": -1 };
+        assert_eq!(run(either.clone(), best).await?, [(2, true), (4, false), (3, false)]);
+        let narrowed = doc! { "$and": [either.clone()], "_id": { "$lt": 4_i64 } };
+        assert_eq!(run(narrowed, by_id()).await?, [(2, true), (3, false)]);
+        let both = doc! { "$or": [{ "$and": [words("coffee"), { "year": { "$lt": 2005 } }] }, { "_id": 4_i64 }] };
+        assert_eq!(run(both, by_id()).await?, [(1, true), (4, false)]);
+        assert_eq!(run(doc! { "$or": [words("nothing"), { "year": 1999 }] }, by_id()).await?, [(1, false)]);
+        let count = Command::Count { filter: either, limit: None, estimated: false };
+        assert!(matches!(t.send("articles", count).await?, Reply::Count(3)));
+        for (filter, code) in [
+            (doc! { "$or": [words("home"), { "title": "Tea houses" }] }, 291),
+            (doc! { "$or": [words("home"), words("coffee")] }, 2),
+            (doc! { "$nor": [words("home")] }, 2),
+        ] {
+            let error = run(filter.clone(), by_id()).await.unwrap_err();
+            assert_eq!(error.server_code(), Some(code), "{filter}: {error}");
+        }
+        let late = vec![doc! { "$limit": 1 }, doc! { "$match": words("home") }];
+        let error = t.send("articles", Command::Aggregate { pipeline: late }).await.unwrap_err();
+        assert_eq!(error.server_code(), Some(17313), "{error}");
     }
 
     async fn misplaced_words_are_an_error(t) {
