@@ -56,10 +56,11 @@ impl Op {
 }
 
 impl Update {
-    /// The document after this update, where all of it is about fields at the top other than `_id`; none where it is not.
+    /// The document after this update, where all of it is about fields at the top other than `_id`; none where it is not,
+    /// and where an operator fails: which of several failures is told is for [`apply`](Update::apply) to say.
     ///
     /// # Errors
-    /// As of [`apply`](Update::apply).
+    /// `internal` where the document is damaged.
     pub(crate) fn apply_plain(
         &self,
         document: &RawDocument,
@@ -84,16 +85,20 @@ impl Update {
             };
             found[at] = true;
             let old = if ops[at].looks_at_old() { Some(Bson::try_from(value)?) } else { None };
-            match ops[at].next(&ops[at].path, old.as_ref(), false, now).transpose()? {
-                Some(Next::Value(new)) => out.append(key, keys::to_raw_value(new)?),
-                Some(Next::Same) => out.append(key, value),
-                Some(Next::Gone) => {}
-                None => return Ok(None),
+            match ops[at].next(&ops[at].path, old.as_ref(), false, now) {
+                Some(Ok(Next::Value(new))) => out.append(key, keys::to_raw_value(new)?),
+                Some(Ok(Next::Same)) => out.append(key, value),
+                Some(Ok(Next::Gone)) => {}
+                Some(Err(_)) | None => return Ok(None),
             }
         }
         for (op, _) in ops.iter().zip(found).filter(|(_, found)| !found) {
-            if let Some(Next::Value(new)) = op.next(&op.path, None, false, now).transpose()? {
-                out.append(CString::try_from(op.path.as_str())?, keys::to_raw_value(new)?);
+            match op.next(&op.path, None, false, now) {
+                Some(Ok(Next::Value(new))) => {
+                    out.append(CString::try_from(op.path.as_str())?, keys::to_raw_value(new)?);
+                }
+                Some(Err(_)) => return Ok(None),
+                Some(Ok(Next::Same | Next::Gone)) | None => {}
             }
         }
         Ok(Some(out))
