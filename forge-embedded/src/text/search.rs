@@ -229,7 +229,7 @@ pub(crate) fn with_scores(
         }
     }
     // What was found otherwise has none.
-    let score = whole.get(SCORE)?.and_then(|score| score.as_f64());
+    let score = whole.get(SCORE)?.and_then(bson::RawBsonRef::as_f64);
     if let Some(score) = score {
         for name in names {
             out.append(<&bson::raw::CStr>::try_from(name.as_str())?, score);
