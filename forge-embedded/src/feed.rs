@@ -14,7 +14,7 @@ use bson::{Bson, RawDocument, RawDocumentBuf};
 use forge_core::adapter::{ChangeEvent, ChangeKind};
 use forge_core::{DateTime, Error, Result};
 
-use crate::store::{ChangeTable, Span};
+use crate::store::{ChangeTable, Found, Span};
 
 /// How many commits are kept at least.
 pub(crate) const MAX_COMMITS: u64 = 10_000;
@@ -155,14 +155,17 @@ fn version_of(key: &[u8]) -> Result<u64> {
     bytes.map(u64::from_be_bytes).ok_or_else(damaged)
 }
 
-/// The keys of every commit after `version`.
-pub(crate) fn after(database: u32, version: u64) -> Span {
-    Span { start: key(database, version.saturating_add(1)).to_vec(), end: Span::of_id(database).end }
+/// The record of the commit `version`.
+pub(crate) fn record<'r>(
+    table: &'r ChangeTable<'_>,
+    database: u32,
+    version: u64,
+) -> Result<Option<Found<'r, &'static [u8]>>> {
+    table.get(&key(database, version))
 }
 
-/// The version and changes of one row of the table.
-pub(crate) fn decode(key: &[u8], record: &[u8]) -> Result<(u64, Vec<ChangeEvent>)> {
-    let version = version_of(key)?;
+/// The changes that a record holds.
+pub(crate) fn decode(record: &[u8]) -> Result<Vec<ChangeEvent>> {
     let mut reader = Reader(record);
     reader.u64()?;
     let count = reader.u32()?;
@@ -170,7 +173,7 @@ pub(crate) fn decode(key: &[u8], record: &[u8]) -> Result<(u64, Vec<ChangeEvent>
     for _ in 0..count {
         changes.push(reader.change()?);
     }
-    Ok((version, changes))
+    Ok(changes)
 }
 
 /// When the commit was made; none in older records.

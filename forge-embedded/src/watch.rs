@@ -127,19 +127,18 @@ impl Subscription {
             return if self.seen == 0 { Ok(()) } else { Err(history_lost()) };
         };
         let table = snapshot.changes()?;
-        if !Feed::load(&table, database.id)?.reaches_back_to(self.seen) {
-            return Err(history_lost());
-        }
-        let mut bytes = 0;
-        for row in table.range(&feed::after(database.id, self.seen))? {
-            let (key, record) = row?;
-            let (version, changes) = feed::decode(key.value(), record.value())?;
+        let (mut bytes, mut version) = (0, self.seen);
+        // Commits are numbered without gaps.
+        while bytes <= READ_AHEAD
+            && let Some(record) = feed::record(&table, database.id, version.saturating_add(1))?
+        {
+            version += 1;
             bytes += record.value().len();
             let token = token(&self.engine.identity, version);
-            self.ready.push_back(Commit { version, token, changes });
-            if bytes > READ_AHEAD {
-                break;
-            }
+            self.ready.push_back(Commit { version, token, changes: feed::decode(record.value())? });
+        }
+        if self.ready.is_empty() && !Feed::load(&table, database.id)?.reaches_back_to(self.seen) {
+            return Err(history_lost());
         }
         Ok(())
     }

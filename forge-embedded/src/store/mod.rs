@@ -21,8 +21,9 @@ use forge_core::{Error, Result};
 use redb::TableDefinition;
 
 pub(crate) use database::{Database, Snapshot, WriteTransaction};
+pub(crate) use table::Found;
 pub(crate) use table::until;
-use table::{Found, Rows, Table};
+use table::{Rows, Table};
 
 type Bytes = &'static [u8];
 
