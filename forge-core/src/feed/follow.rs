@@ -27,7 +27,7 @@ impl FanOut for InProcess {
     fn follow(&self, source: FeedSource) -> BoxStream<'static, News> {
         let follower = Follower {
             source,
-            token: None,
+            last: None,
             opened: false,
             down: false,
             pause: FIRST_PAUSE,
@@ -46,7 +46,8 @@ enum State {
 
 struct Follower {
     source: FeedSource,
-    token: Option<ResumeToken>,
+    /// The commit after whose token it goes on.
+    last: Option<Arc<Commit>>,
     opened: bool,
     down: bool,
     pause: Duration,
@@ -70,7 +71,7 @@ impl Follower {
                     continue;
                 }
                 State::Opening => {
-                    match self.source.adapter.watch(&self.source.database, self.token.clone()).await {
+                    match self.source.adapter.watch(&self.source.database, self.token()).await {
                         Ok(commits) => return Some(self.open(commits)),
                         Err(error) if error.code() == ErrorCode::Unsupported => {
                             tracing::warn!(database = %self.source.database, %error, "live queries are off");
@@ -81,9 +82,10 @@ impl Follower {
                 }
                 State::Reading { mut commits, since } => match commits.next().await {
                     Some(Ok(commit)) => {
-                        self.token = Some(commit.token.clone());
+                        let commit = Arc::new(commit);
+                        self.last = Some(commit.clone());
                         self.state = State::Reading { commits, since };
-                        return Some(News::Commit(Arc::new(commit)));
+                        return Some(News::Commit(commit));
                     }
                     ended => {
                         if self.source.env.monotonic().saturating_sub(since) >= HEALTHY {
@@ -104,19 +106,23 @@ impl Follower {
         }
     }
 
+    fn token(&self) -> Option<ResumeToken> {
+        self.last.as_ref().map(|commit| commit.token.clone())
+    }
+
     fn open(&mut self, commits: BoxStream<'static, Result<Commit>>) -> News {
         self.state = State::Reading { commits, since: self.source.env.monotonic() };
         let first = !std::mem::replace(&mut self.opened, true);
         if std::mem::replace(&mut self.down, false) {
             tracing::info!(database = %self.source.database, "the change feed is back");
         }
-        if first || self.token.is_some() { News::Up } else { News::Afresh }
+        if first || self.last.is_some() { News::Up } else { News::Afresh }
     }
 
     fn failed(&mut self, error: Error) -> Option<News> {
         let database = &self.source.database;
         if is_history_lost(&error) {
-            self.token = None;
+            self.last = None;
             self.down = true;
             tracing::warn!(%database, %error, "every live query runs afresh");
             return None;
