@@ -1,7 +1,7 @@
 //! What handlers receive.
 
 use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use crate::db::{Db, ReadOnly};
 use crate::error::{Error, Result};
 use crate::fields::Filter;
 use crate::handler::HandlerKind;
+use crate::headers::RequestHeaders;
 use crate::ir;
 use crate::model::ModelRef;
 use crate::query::pipeline::{Columns, Pipeline, Whole};
@@ -27,8 +28,8 @@ use crate::types::DateTime;
 /// Who calls: what the transport knows.
 #[derive(Debug, Clone, Default)]
 pub struct Caller {
-    /// Request headers, by lower-case name. Values that are not text are left out.
-    pub headers: Arc<BTreeMap<String, String>>,
+    /// The headers of the request. Values that are not text are left out.
+    pub headers: RequestHeaders,
     /// The database that the request was routed to, where it is not the default.
     pub database: Option<Arc<str>>,
     /// Who it is, where the program's token resolver knows them.
@@ -104,7 +105,7 @@ impl Headers {
     /// The value of a header, whatever the case of `name`.
     pub fn get(&self, name: &str) -> Option<&str> {
         let name = name.to_ascii_lowercase();
-        let value = self.caller.headers.get(&name).map(String::as_str);
+        let value = self.caller.headers.get(&name);
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).headers.insert(name);
         value
     }

@@ -1,7 +1,6 @@
 //! Calls of handlers, the same for every transport: bounded in time, safe against panics, at most once under a key.
 
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use std::time::Duration;
 use forge_core::context::Seen;
 use forge_core::handler::{HandlerDef, HandlerKind, Json};
 use forge_core::runtime::MutationAnswer;
-use forge_core::{Auth, Caller, Db, Error, ErrorCode, Result, Runtime};
+use forge_core::{Auth, Caller, Db, Error, ErrorCode, RequestHeaders, Result, Runtime};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
@@ -113,8 +112,8 @@ impl Calls {
     ///
     /// # Errors
     /// `bad_request` for a database that there cannot be, and as [`Calls::identify`], for the token of an `Authorization: Bearer` header.
-    pub(crate) async fn caller(&self, headers: BTreeMap<String, String>) -> Result<Caller> {
-        let mut caller = Caller { headers: Arc::new(headers), ..Caller::default() };
+    pub(crate) async fn caller(&self, headers: RequestHeaders) -> Result<Caller> {
+        let mut caller = Caller { headers, ..Caller::default() };
         // In boxes: most programs have neither resolver, and every request carries this future.
         if self.databases.is_on() {
             caller.database = self.databases.of(&caller.headers, self.limits.deadline).boxed().await?;
@@ -133,7 +132,7 @@ impl Calls {
     pub(crate) async fn identify(
         &self,
         token: Option<String>,
-        headers: &Arc<BTreeMap<String, String>>,
+        headers: &RequestHeaders,
     ) -> Result<Option<Arc<Auth>>> {
         // It decides who the caller is: there is nobody yet whom a policy could look at.
         let db = self.runtime.db().without_policies();
@@ -261,7 +260,11 @@ impl Calls {
 
     /// Keeps [`Calls::idle`] waiting until it is dropped.
     pub(crate) fn busy(&self) -> Busy {
-        self.active.send_modify(|active| *active += 1);
+        // Nobody waits for more of them.
+        self.active.send_if_modified(|active| {
+            *active += 1;
+            false
+        });
         Busy(self.active.clone())
     }
 
@@ -405,7 +408,10 @@ pub(crate) struct Busy(watch::Sender<usize>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.send_modify(|active| *active -= 1);
+        self.0.send_if_modified(|active| {
+            *active -= 1;
+            *active == 0
+        });
     }
 }
 
@@ -434,7 +440,7 @@ fn idempotency_key(name: &str, caller: &Caller, key: &str) -> Result<Idempotency
             "an idempotency key has 1 to {MAX_KEY} visible ASCII characters and no spaces"
         )));
     }
-    let header = |name: &str| caller.headers.get(name).map_or("", String::as_str);
+    let header = |name: &str| caller.headers.get(name).unwrap_or("");
     let who = match &caller.auth {
         Some(auth) => ["subject", &auth.subject],
         None => [header("authorization"), header("cookie")],

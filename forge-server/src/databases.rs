@@ -1,6 +1,5 @@
 //! Which database a request is about: for programs with a database for each customer.
 
-use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +15,7 @@ const UNFIT: [char; 13] = ['/', '\\', '.', ' ', '"', '$', '*', '<', '>', ':', '|
 /// The databases that servers keep for themselves.
 const RESERVED: [&str; 3] = ["admin", "config", "local"];
 
-/// The headers of a request, or of the one that opened the WebSocket, by lower-case name.
-pub type RequestHeaders = Arc<BTreeMap<String, String>>;
+pub use forge_core::RequestHeaders;
 
 /// Finds the database that a request is about. Set by [`App::databases`](crate::App::databases); every async closure over
 /// [`RequestHeaders`] is one.

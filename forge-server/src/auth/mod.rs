@@ -4,14 +4,13 @@ pub(crate) mod identity;
 #[cfg(feature = "jwt")]
 mod jwt;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use forge_core::{Auth, Db, Error, Result};
+use forge_core::{Auth, Db, Error, RequestHeaders, Result};
 use futures_util::FutureExt as _;
 use tokio::time::timeout;
 
@@ -24,8 +23,8 @@ pub use jwt::Jwt;
 pub struct Credentials {
     /// The token of `Authorization: Bearer …`, or of the WebSocket's `auth` frame.
     pub token: Option<String>,
-    /// The headers of the request, or of the one that opened the WebSocket, by lower-case name: for sessions in cookies.
-    pub headers: Arc<BTreeMap<String, String>>,
+    /// The headers of the request, or of the one that opened the WebSocket: for sessions in cookies.
+    pub headers: RequestHeaders,
     /// The database, for sessions that are kept there.
     pub db: Db,
 }
@@ -87,7 +86,7 @@ impl Authenticator {
     pub(crate) async fn identify(
         &self,
         token: Option<String>,
-        headers: &Arc<BTreeMap<String, String>>,
+        headers: &RequestHeaders,
         db: &Db,
         deadline: Duration,
     ) -> Result<Option<Arc<Auth>>> {
@@ -124,7 +123,7 @@ pub(crate) fn expired() -> Error {
 ///
 /// # Errors
 /// `unauthorized` for a header with that scheme and without one token.
-pub(crate) fn bearer(headers: &BTreeMap<String, String>) -> Result<Option<String>> {
+pub(crate) fn bearer(headers: &RequestHeaders) -> Result<Option<String>> {
     let Some(header) = headers.get("authorization") else { return Ok(None) };
     let (scheme, token) = header.trim().split_once(' ').unwrap_or((header.trim(), ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
@@ -144,8 +143,8 @@ mod tests {
 
     #[test]
     fn only_bearer_headers_carry_tokens() {
-        let token = |value: &str| bearer(&[("authorization".to_owned(), value.to_owned())].into());
-        assert_eq!(bearer(&BTreeMap::new()).unwrap(), None);
+        let token = |value: &str| bearer(&[("authorization", value)].into_iter().collect());
+        assert_eq!(bearer(&RequestHeaders::default()).unwrap(), None);
         assert_eq!(token("Bearer abc.def").unwrap().as_deref(), Some("abc.def"));
         assert_eq!(token("bearer  abc ").unwrap().as_deref(), Some("abc"));
         assert_eq!(token("Basic dTpw").unwrap(), None);

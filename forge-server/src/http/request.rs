@@ -1,11 +1,9 @@
 //! What requests bring: arguments, headers, the caller.
 
-use std::collections::BTreeMap;
-
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
-use forge_core::Error;
+use forge_core::{Error, RequestHeaders};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
@@ -80,19 +78,9 @@ pub(crate) fn query_arguments(
     }
 }
 
-/// The headers by name. Values that are not text are left out; of several values of one name, all count.
-pub(crate) fn texts(headers: &HeaderMap) -> BTreeMap<String, String> {
-    let mut map = BTreeMap::<String, String>::new();
-    for (name, value) in headers {
-        let Ok(value) = value.to_str() else { continue };
-        map.entry(name.as_str().to_owned())
-            .and_modify(|old| {
-                old.push_str(", ");
-                old.push_str(value);
-            })
-            .or_insert_with(|| value.to_owned());
-    }
-    map
+/// The headers as text. Values that are not text are left out.
+pub(crate) fn texts(headers: &HeaderMap) -> RequestHeaders {
+    headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect()
 }
 
 #[cfg(test)]

@@ -83,8 +83,8 @@ fn longer(id: SubId, by: u64) -> More {
 }
 
 fn caller(socket: u64, language: &str) -> Caller {
-    let headers = [("lang".to_owned(), language.to_owned()), ("key".to_owned(), socket.to_string())];
-    Caller { headers: Arc::new(headers.into()), ..Caller::default() }
+    let headers = [("lang", language), ("key", &socket.to_string())].into_iter().collect();
+    Caller { headers, ..Caller::default() }
 }
 
 impl World {
@@ -137,7 +137,7 @@ impl World {
     }
 
     fn start(&mut self, run: RunId, wanted: Wanted, caller: &Caller, before: Option<Data>) {
-        let language = LANGUAGES.into_iter().find(|known| *known == caller.headers["lang"]).unwrap();
+        let language = LANGUAGES.into_iter().find(|known| caller.headers.get("lang") == Some(known)).unwrap();
         let look = Look { language, more: caller.more.total() };
         // Those that look at their caller are served by several entries.
         let looks = ["spoken", "windowed"].contains(&&*wanted.query);

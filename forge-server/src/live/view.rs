@@ -14,7 +14,7 @@ pub(crate) fn view(caller: &Caller, seen: &Seen) -> Option<Arc<str>> {
         return None;
     }
     let mut facts = Map::new();
-    let headers = seen.headers.iter().map(|name| (name.clone(), caller.headers.get(name).cloned().into()));
+    let headers = seen.headers.iter().map(|name| (name.clone(), caller.headers.get(name).into()));
     facts.insert("headers".into(), Value::Object(headers.collect()));
     facts.insert("auth".into(), identity(caller.auth.as_deref(), &seen.auth).into());
     if seen.window {
@@ -83,8 +83,7 @@ mod tests {
     use forge_core::DateTime;
 
     fn caller(pairs: &[(&str, &str)]) -> Caller {
-        let headers = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Caller { headers: Arc::new(headers), ..Caller::default() }
+        Caller { headers: pairs.iter().copied().collect(), ..Caller::default() }
     }
 
     fn signed_in(auth: Auth) -> Caller {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use forge_core::{Auth, Db};
+use forge_core::{Auth, Db, RequestHeaders};
 use futures_util::FutureExt as _;
 
 use super::answer::Answer;
@@ -79,7 +79,7 @@ impl Services {
     pub(super) async fn identify(
         &self,
         token: String,
-        headers: &Arc<BTreeMap<String, String>>,
+        headers: &RequestHeaders,
         db: &Db,
     ) -> ServiceResult<Option<Arc<Auth>>> {
         let Tokens { authenticator, deadline } = &self.0.tokens;
