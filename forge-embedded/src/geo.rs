@@ -2,6 +2,7 @@
 
 use bson::{Bson, RawBsonRef, RawDocument};
 use forge_core::ir::{Area, Geometry};
+use forge_core::matcher::geo_point;
 use forge_core::{GeoPoint, GeoPolygon, order};
 
 use crate::keys::{self, class};
@@ -25,22 +26,6 @@ pub(crate) fn value_at<'a>(document: &'a RawDocument, path: &str) -> Option<RawB
     }
 }
 
-/// The point in a GeoJSON `Point` or a legacy `[longitude, latitude]` pair.
-pub(crate) fn point_of(value: RawBsonRef<'_>) -> Option<GeoPoint> {
-    let coordinates = match value {
-        RawBsonRef::Document(document) => {
-            if document.get_str("type").ok()? != "Point" {
-                return None;
-            }
-            document.get_array("coordinates").ok()?
-        }
-        RawBsonRef::Array(array) => array,
-        _ => return None,
-    };
-    let mut numbers = coordinates.into_iter().map_while(|value| order::as_f64(value.ok()?));
-    GeoPoint::new(numbers.next()?, numbers.next()?).ok()
-}
-
 /// The pair of numbers that a list begins with, or that the first fields of a document are.
 pub(crate) fn pair_of(value: &Bson) -> Option<[f64; 2]> {
     let number = |value: &Bson| keys::with_raw(value, order::as_f64).filter(|number| number.is_finite());
@@ -54,12 +39,6 @@ pub(crate) fn pair_of(value: &Bson) -> Option<[f64; 2]> {
     }
 }
 
-/// The GeoJSON polygon in a value.
-pub(crate) fn polygon_of(value: RawBsonRef<'_>) -> Option<GeoPolygon> {
-    value.as_document()?.get_str("type").ok().filter(|kind| *kind == "Polygon")?;
-    forge_core::value::from_raw(value).ok()
-}
-
 /// What a `2d` index holds of a pair of numbers.
 pub(crate) fn planar_key(value: RawBsonRef<'_>) -> Option<Vec<u8>> {
     let number = |value: RawBsonRef<'_>| order::as_f64(value).is_some_and(f64::is_finite);
@@ -68,7 +47,7 @@ pub(crate) fn planar_key(value: RawBsonRef<'_>) -> Option<Vec<u8>> {
         RawBsonRef::Document(pair) => pair.iter().flatten().take(2).map(|(_, value)| number(value)).collect(),
         _ => return None,
     };
-    let cell = || point_of(value).map_or_else(|| vec![class::SHAPE], cell_key);
+    let cell = || geo_point(value).map_or_else(|| vec![class::SHAPE], cell_key);
     (pair == [true, true]).then(cell)
 }
 
@@ -130,6 +109,10 @@ fn merged(mut spans: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
 pub(crate) fn cover_area(area: &Area) -> Option<Vec<(u64, u64)>> {
     match area {
         Area::Polygon(polygon) => cover_polygon(polygon),
+        Area::Polygons(polygons) => {
+            let covers = polygons.iter().map(cover_polygon).collect::<Option<Vec<_>>>()?;
+            Some(merged(covers.concat()))
+        }
         Area::Box { west, south, east, north } if west <= east => {
             let mut spans = Vec::new();
             cover_box(*west, *east, *south, *north, &mut spans);
@@ -168,15 +151,19 @@ fn cover_rectangle(low: [f64; 2], high: [f64; 2]) -> Vec<(u64, u64)> {
 pub(crate) fn cover_geometry(geometry: &Geometry) -> Option<Vec<(u64, u64)>> {
     match geometry {
         Geometry::Point(point) => Some(cover(*point, 0.0)),
+        Geometry::Line(points) => cover_edges(points),
         Geometry::Polygon(polygon) => cover_polygon(polygon),
         _ => None,
     }
 }
 
+fn cover_polygon(polygon: &GeoPolygon) -> Option<Vec<(u64, u64)>> {
+    cover_edges(polygon.rings().first()?)
+}
+
 /// The circle around the middle of the corners that holds them all holds the edges as well: shorter lines than half
 /// around the Earth do not leave it.
-fn cover_polygon(polygon: &GeoPolygon) -> Option<Vec<(u64, u64)>> {
-    let outline = polygon.rings().first()?;
+fn cover_edges(outline: &[GeoPoint]) -> Option<Vec<(u64, u64)>> {
     let (mut x, mut y, mut z) = (0.0, 0.0, 0.0);
     for corner in outline {
         let (longitude, latitude) = (corner.longitude().to_radians(), corner.latitude().to_radians());

@@ -1,6 +1,7 @@
 //! The fields of indexes, and what an index holds of each.
 
 use bson::{Bson, RawBsonRef, RawDocument};
+use forge_core::matcher::{geo_point, geometries};
 use forge_core::{Error, Result, order};
 
 use crate::collation;
@@ -111,16 +112,16 @@ impl IndexKey {
             None | Some(RawBsonRef::Null) => return Ok((vec![vec![class::NULL]], false, false)),
             Some(value) => value,
         };
-        let Some(point) = geo::point_of(value) else {
-            if geo::polygon_of(value).is_some() {
-                return Ok((vec![vec![class::SHAPE]], true, false));
-            }
-            return Err(Error::bad_request(format!(
-                "index {index}: `{}` is neither a GeoJSON point ({{type: \"Point\", coordinates: [longitude, latitude]}}) nor a polygon",
-                self.path
-            )));
-        };
-        Ok((vec![geo::cell_key(point)], true, false))
+        if let Some(point) = geo_point(value) {
+            return Ok((vec![geo::cell_key(point)], true, false));
+        }
+        if geometries(value).is_some() {
+            return Ok((vec![vec![class::SHAPE]], true, false));
+        }
+        Err(Error::bad_request(format!(
+            "index {index}: `{}` is no GeoJSON geometry, as {{type: \"Point\", coordinates: [longitude, latitude]}}",
+            self.path
+        )))
     }
 }
 

@@ -10,16 +10,16 @@
 //! | | |
 //! |---|---|
 //! | commands | find, aggregate, count, distinct, insert (ordered or not), update, delete, findAndModify |
-//! | filters | equality, `$eq` `$ne` `$gt` `$gte` `$lt` `$lte` `$in` `$nin` `$exists` `$type` `$mod` `$bitsAllSet` and its like `$regex` + `$options` `$size` `$all` `$elemMatch` (on documents and on values) `$not` `$and` `$or` `$nor` `$expr` `$jsonSchema` `$sampleRate` `$near` / `$nearSphere` (GeoJSON points in metres, pairs on a plane or in radians; `$maxDistance`, `$minDistance`) `$geoWithin` + `$centerSphere` / `$center` / `$box` / `$polygon` / `$geometry` (polygons) `$geoIntersects` (points, polygons, several of them) `$text` (at the top, and in `$or` beside alternatives with indexes) |
+//! | filters | equality, `$eq` `$ne` `$gt` `$gte` `$lt` `$lte` `$in` `$nin` `$exists` `$type` `$mod` `$bitsAllSet` and its like `$regex` + `$options` `$size` `$all` `$elemMatch` (on documents and on values) `$not` `$and` `$or` `$nor` `$expr` `$jsonSchema` `$sampleRate` `$near` / `$nearSphere` (GeoJSON points in metres, pairs on a plane or in radians; `$maxDistance`, `$minDistance`) `$geoWithin` + `$centerSphere` / `$center` / `$box` / `$polygon` / `$geometry` `$geoIntersects` (every GeoJSON geometry, stored and asked for) `$text` (at the top, and in `$or` beside alternatives with indexes) |
 //! | projections | paths by 1 or 0, `$` (the element that the filter met), `$elemMatch`, `$slice`, expressions |
 //! | updates | `$set` `$unset` `$inc` `$mul` `$min` `$max` `$rename` `$currentDate` `$setOnInsert` `$bit` `$push` (`$each` `$position` `$slice` `$sort`) `$addToSet` `$pull` `$pullAll` `$pop`; paths with positions, `$`, `$[]` and `$[name]`; replacements; pipelines |
 //! | stages | `$match` `$sort` `$skip` `$limit` `$project` `$addFields` / `$set` `$unset` `$group` `$count` `$sortByCount` `$bucket` `$bucketAuto` (every `granularity`) `$unwind` `$lookup` `$graphLookup` `$unionWith` `$replaceRoot` / `$replaceWith` `$redact` `$sample` `$geoNear` `$facet` `$fill` `$densify` `$setWindowFields` `$vectorSearch` (exact) `$rankFusion` `$listSearchIndexes` `$indexStats`; `$out` and `$merge` at the end |
 //! | accumulators | all of MongoDB 8.0 but `$accumulator` |
 //! | expressions | all of MongoDB 8.0 but `$function`, `$toHashedIndexKey`, and those of encrypted fields |
-//! | indexes | ascending, descending, compound, text (with weights, stems and stop words of 15 languages), vector, `2dsphere` (points and polygons), `2d`, hashed (as ascending), wildcard with a projection, also among fields; unique, sparse, partial, TTL, hidden, with a collation |
+//! | indexes | ascending, descending, compound, text (with weights, stems and stop words of 15 languages), vector, `2dsphere` (every GeoJSON geometry), `2d`, hashed (as ascending), wildcard with a projection, also among fields; unique, sparse, partial, TTL, hidden, with a collation |
 //! | collections | validators (`$jsonSchema` with every keyword of MongoDB but those of encryption, and conditions; strict or moderate, error or warn), views, results of pipelines |
 //! | collations | of every language and strength, in every reading command and in indexes; not in updates |
-//! | missing | `$search`, `$where`, lines of GeoJSON, functions of doubles on Decimal128 |
+//! | missing | `$search`, `$where`, functions of doubles on Decimal128 |
 //!
 //! Values compare as [`forge_core::order`] says: numbers by value whatever their type, every type in its bracket.
 //! Patterns are linear-time.

@@ -169,6 +169,8 @@ impl Comparison {
 pub enum Area {
     /// Inside of edges that are shortest lines.
     Polygon(GeoPolygon),
+    /// Each part of a geometry inside of one of several such areas.
+    Polygons(Vec<GeoPolygon>),
     /// Between two parallels and two meridians, the edges included. Where `west` is larger than `east` it reaches
     /// across the date line.
     Box {
@@ -206,6 +208,8 @@ pub enum Area {
 pub enum Geometry {
     /// A point: in areas that hold it.
     Point(GeoPoint),
+    /// The shortest ways from point to point, at least two of them.
+    Line(Vec<GeoPoint>),
     /// An area.
     Polygon(GeoPolygon),
 }

@@ -207,11 +207,9 @@ fn field(path: &Path, predicate: &Predicate, depth: usize, folding: Option<&Fold
             least: distance(path, min.unwrap_or(0.0))?,
             most: distance(path, max.unwrap_or(f64::INFINITY))?,
         })),
-        Predicate::WithinCircle { centre: point, metres: radius } => at(Test::Within(Zone {
-            centre: centre(path, *point)?,
-            least: 0.0,
-            most: distance(path, *radius)?,
-        })),
+        Predicate::WithinCircle { centre, metres } => {
+            at(Test::Meets(Shape::Round(place(path, *centre)?, distance(path, *metres)?)))
+        }
         Predicate::Within(area) => at(Test::Meets(Shape::inside_of(area))),
         Predicate::Intersects(geometry) => at(Test::Meets(Shape::touching(geometry))),
     })
@@ -266,9 +264,13 @@ fn one_of(path: &Path, values: &[Bson], folding: Option<&Folding>) -> Result<Nod
     Ok(Node::Or(vec![values, at(Test::OneOf(Choices::new(Vec::new(), patterns)))]))
 }
 
-fn centre(path: &str, [longitude, latitude]: [f64; 2]) -> Result<Centre> {
+fn centre(path: &str, point: [f64; 2]) -> Result<Centre> {
+    place(path, point).map(Centre::Sphere)
+}
+
+fn place(path: &str, [longitude, latitude]: [f64; 2]) -> Result<GeoPoint> {
     let point = GeoPoint::new(longitude, latitude);
-    point.map(Centre::Sphere).map_err(|error| error.context(format_args!("the point near `{path}`")))
+    point.map_err(|error| error.context(format_args!("the point near `{path}`")))
 }
 
 fn distance(path: &str, distance: f64) -> Result<f64> {

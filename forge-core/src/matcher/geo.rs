@@ -1,14 +1,16 @@
-//! Places: GeoJSON points and polygons, and legacy coordinate pairs, on the sphere or on a plane.
+//! Places: GeoJSON geometries and legacy coordinate pairs, on the sphere or on a plane.
 
 use std::ops::ControlFlow;
 
-use bson::{RawArray, RawBsonRef, RawDocument};
+use bson::{RawBsonRef, RawDocument};
 
+use super::geojson::{geo_point, geometries};
 use super::plane::{self, Figure, Pair, each_pair, each_place};
 use crate::ir::{Area, Geometry};
 use crate::order::{self, Found};
+use crate::types::GeoPoint;
+use crate::types::part::{Part, corners};
 use crate::types::sphere::Region;
-use crate::types::{GeoPoint, GeoPolygon};
 
 /// From where distances are measured, and how.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,7 +31,9 @@ impl Centre {
     /// Calls `visit` with the distance of the place that `value` is, or of those that it holds as an array.
     fn each_distance(self, value: RawBsonRef<'_>, visit: &mut impl FnMut(f64)) {
         match self {
-            Centre::Sphere(centre) => each_point(value, &mut |point| visit(centre.distance_to(point))),
+            Centre::Sphere(centre) => {
+                each_place(value, stored, &mut |stored: Stored| visit(stored.distance_to(centre)));
+            }
             Centre::Plane(centre) => each_pair(value, &mut |pair: Pair| visit(plane::distance(centre, pair))),
         }
     }
@@ -59,11 +63,13 @@ impl Zone {
 /// What a stored geometry has to be inside of, or to touch.
 #[derive(Debug)]
 pub(super) enum Shape {
-    Within(Region),
+    Within(Vec<Region>),
     /// West, south, east, north.
     Between([f64; 4]),
+    /// All of it within metres of a centre.
+    Round(GeoPoint, f64),
     Around(GeoPoint),
-    Meeting(Region),
+    Meeting(Part),
     /// On the plane, where there are points alone.
     Flat(Figure),
 }
@@ -71,13 +77,27 @@ pub(super) enum Shape {
 /// A geometry in a document.
 enum Stored {
     Point(GeoPoint),
-    Area(GeoPolygon),
+    Parts(Vec<Geometry>),
+}
+
+impl Stored {
+    /// The distance of its nearest point in metres.
+    fn distance_to(&self, centre: GeoPoint) -> f64 {
+        match self {
+            Self::Point(point) => centre.distance_to(*point),
+            Self::Parts(parts) => {
+                let distances = parts.iter().map(|part| Part::from(part).distance_to(centre));
+                distances.fold(f64::INFINITY, f64::min)
+            }
+        }
+    }
 }
 
 impl Shape {
     pub(super) fn inside_of(area: &Area) -> Self {
         match area {
-            Area::Polygon(polygon) => Shape::Within(Region::new(polygon)),
+            Area::Polygon(polygon) => Shape::Within(vec![Region::new(polygon)]),
+            Area::Polygons(polygons) => Shape::Within(polygons.iter().map(Region::new).collect()),
             Area::Box { west, south, east, north } => Shape::Between([*west, *south, *east, *north]),
             Area::Circle { centre, radius } => {
                 Shape::Flat(Figure::Circle { centre: *centre, radius: *radius })
@@ -90,7 +110,7 @@ impl Shape {
     pub(super) fn touching(geometry: &Geometry) -> Self {
         match geometry {
             Geometry::Point(point) => Shape::Around(*point),
-            Geometry::Polygon(polygon) => Shape::Meeting(Region::new(polygon)),
+            other => Shape::Meeting(other.into()),
         }
     }
 
@@ -101,27 +121,38 @@ impl Shape {
             each_pair(value, &mut |pair: Pair| inside |= figure.contains(pair));
             return inside;
         }
-        match (stored(value), value) {
-            (Some(stored), _) => self.fits(&stored),
-            (None, RawBsonRef::Array(array)) => {
-                array.into_iter().flatten().filter_map(stored).any(|stored| self.fits(&stored))
-            }
-            _ => false,
-        }
+        let mut fits = false;
+        each_place(value, stored, &mut |stored: Stored| fits = fits || self.fits(&stored));
+        fits
     }
 
     fn fits(&self, stored: &Stored) -> bool {
-        match (self, stored) {
-            (Shape::Within(region) | Shape::Meeting(region), Stored::Point(point)) => region.contains(*point),
-            (Shape::Within(region), Stored::Area(area)) => region.covers(&Region::new(area)),
-            (Shape::Between(limits), Stored::Point(point)) => between(limits, *point),
-            (Shape::Between(limits), Stored::Area(area)) => {
-                area.rings().iter().flatten().all(|point| between(limits, *point))
+        let parts = match stored {
+            Stored::Point(point) => return self.fits_point(*point),
+            Stored::Parts(parts) => parts,
+        };
+        let mut ready = parts.iter().map(Part::from);
+        match self {
+            Shape::Within(regions) => ready.all(|part| regions.iter().any(|region| part.is_inside(region))),
+            Shape::Between(limits) => parts.iter().flat_map(corners).all(|point| between(limits, point)),
+            Shape::Round(centre, metres) => ready.all(|part| part.reach_from(*centre) <= *metres),
+            Shape::Around(point) => {
+                let point = Part::from(&Geometry::Point(*point));
+                ready.any(|part| part.meets(&point))
             }
-            (Shape::Around(own), Stored::Point(point)) => own == point,
-            (Shape::Around(own), Stored::Area(area)) => area.contains(*own),
-            (Shape::Meeting(region), Stored::Area(area)) => region.intersects(&Region::new(area)),
-            (Shape::Flat(_), _) => false,
+            Shape::Meeting(own) => ready.any(|part| part.meets(own)),
+            Shape::Flat(_) => false,
+        }
+    }
+
+    fn fits_point(&self, point: GeoPoint) -> bool {
+        match self {
+            Shape::Within(regions) => regions.iter().any(|region| region.contains(point)),
+            Shape::Between(limits) => between(limits, point),
+            Shape::Round(centre, metres) => centre.distance_to(point) <= *metres,
+            Shape::Around(own) => *own == point,
+            Shape::Meeting(own) => own.meets(&Part::from(&Geometry::Point(point))),
+            Shape::Flat(_) => false,
         }
     }
 }
@@ -136,21 +167,9 @@ fn between([west, south, east, north]: &[f64; 4], point: GeoPoint) -> bool {
     columns && (*south..=*north).contains(&point.latitude())
 }
 
+/// The place that `value` is, or the parts of its geometry.
 fn stored(value: RawBsonRef<'_>) -> Option<Stored> {
-    point(value).map(Stored::Point).or_else(|| polygon(value).map(Stored::Area))
-}
-
-/// The GeoJSON polygon that `value` is.
-fn polygon(value: RawBsonRef<'_>) -> Option<GeoPolygon> {
-    let document = value.as_document()?;
-    if document.get_str("type").ok()? != "Polygon" {
-        return None;
-    }
-    let rings = document.get_array("coordinates").ok()?.into_iter().map(|ring| {
-        let points = ring.ok()?.as_array()?.into_iter();
-        points.map(|pair| pair_of(pair.ok()?.as_array()?.into_iter().flatten())).collect()
-    });
-    GeoPolygon::from_rings(rings.collect::<Option<_>>()?).ok()
+    geo_point(value).map(Stored::Point).or_else(|| geometries(value).map(Stored::Parts))
 }
 
 /// The distance from `centre` (a [`GeoPoint`] or a [`Centre`]) to the nearest place of `document` at `path`; none where
@@ -167,32 +186,4 @@ pub fn distance_at(document: &RawDocument, path: &str, centre: impl Into<Centre>
         ControlFlow::<()>::Continue(())
     });
     nearest
-}
-
-/// Calls `visit` with the point that `value` is, or with those that it holds as an array.
-fn each_point(value: RawBsonRef<'_>, visit: &mut impl FnMut(GeoPoint)) {
-    each_place(value, point, visit);
-}
-
-fn point(value: RawBsonRef<'_>) -> Option<GeoPoint> {
-    match value {
-        RawBsonRef::Array(pair) => pair_of(pair.into_iter().flatten()),
-        RawBsonRef::Document(document) => match document.get("type") {
-            Ok(Some(kind)) => geo_json(kind, document),
-            // A legacy pair may be spelt as a document: its first two fields, whatever their names.
-            _ => pair_of(document.iter().flatten().map(|(_, value)| value)),
-        },
-        _ => None,
-    }
-}
-
-fn geo_json(kind: RawBsonRef<'_>, document: &RawDocument) -> Option<GeoPoint> {
-    let coordinates: &RawArray = document.get("coordinates").ok()??.as_array()?;
-    if kind.as_str()? == "Point" { pair_of(coordinates.into_iter().flatten()) } else { None }
-}
-
-/// Longitude, then latitude. Coordinates out of range are no point.
-fn pair_of<'a>(values: impl Iterator<Item = RawBsonRef<'a>>) -> Option<GeoPoint> {
-    let [longitude, latitude] = plane::pair_of(values)?;
-    GeoPoint::new(longitude, latitude).ok()
 }

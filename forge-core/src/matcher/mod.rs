@@ -8,14 +8,14 @@
 //! not `Undefined`), comparisons reach into arrays one level deep and stay within a
 //! [type bracket](crate::order::type_bracket), NaN is only equal to NaN, a number in a path names a key or an index.
 //!
-//! Limits: distances are those of points, areas those of points and polygons; other geometries match no geographic
-//! condition. Patterns are those of a linear-time engine: what needs backtracking is refused as `unsupported`. A text
+//! Limits: patterns are those of a linear-time engine: what needs backtracking is refused as `unsupported`. A text
 //! condition holds for every document here: only an index knows better, and what changes may be among what it finds.
 
 mod compile;
 mod computed;
 mod eval;
 mod geo;
+mod geojson;
 mod kind;
 mod live;
 mod locate;
@@ -34,6 +34,7 @@ use crate::order::Folding;
 pub use computed::Computed;
 use eval::{Node, Subject};
 pub use geo::{Centre, distance_at};
+pub use geojson::{geo_point, geometries};
 pub use kind::{type_codes, type_name};
 pub use pattern::pattern;
 pub use schema::DocumentSchema;

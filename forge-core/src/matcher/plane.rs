@@ -67,14 +67,19 @@ pub(super) fn each_place<T>(
     }
 }
 
-/// The pair that an array begins with, that the first fields of a document are, or that a GeoJSON point holds.
-fn pair(value: RawBsonRef<'_>) -> Option<Pair> {
+/// The pair that an array begins with, that the first fields of a document are, or that a GeoJSON point holds. As on
+/// servers, a document whose first field is a number is a pair, whatever its other fields say.
+pub(super) fn pair(value: RawBsonRef<'_>) -> Option<Pair> {
     match value {
         RawBsonRef::Array(array) => pair_of(array.into_iter().flatten()),
-        RawBsonRef::Document(document) => match document.get_str("type") {
-            Ok(kind) => coordinates(document).filter(|_| kind == "Point"),
-            Err(_) => pair_of(document.iter().flatten().map(|(_, value)| value)),
-        },
+        RawBsonRef::Document(document) => {
+            let values = || document.iter().flatten().map(|(_, value)| value);
+            match values().next().and_then(order::as_f64) {
+                Some(_) => pair_of(values()),
+                None => coordinates(document)
+                    .filter(|_| document.get_str("type").is_ok_and(|kind| kind == "Point")),
+            }
+        }
         _ => None,
     }
 }

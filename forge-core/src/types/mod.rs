@@ -8,6 +8,7 @@ mod decimal;
 mod geo;
 mod id;
 mod int64;
+pub(crate) mod part;
 mod polygon;
 pub(crate) mod sphere;
 mod uuid;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bson::{Bson, Document, doc};
-use forge_core::matcher::{Centre, distance_at};
+use forge_core::matcher::{Centre, distance_at, geo_point};
 use forge_core::{Error, Result, order};
 
 use super::Rows;
@@ -53,21 +53,21 @@ impl<'f> Near<'f> {
     /// A condition that indexes can serve, for everything that is near enough.
     fn around(&self, path: &str) -> Option<Document> {
         let most = Some(self.most * MARGIN).filter(|most| most.is_finite())?;
-        let circle = match self.centre {
-            Centre::Plane([x, y]) => doc! { "$center": [[x, y], most] },
+        let condition = match self.centre {
+            Centre::Plane([x, y]) => doc! { "$geoWithin": { "$center": [[x, y], most] } },
+            // Lines and areas need not lie within the circle.
             Centre::Sphere(at) => {
-                let radians = most * self.unit / EARTH_RADIUS_METRES;
-                doc! { "$centerSphere": [[at.longitude(), at.latitude()], radians] }
+                doc! { "$nearSphere": { "$geometry": Bson::from(at), "$maxDistance": most * self.unit } }
             }
         };
-        Some(doc! { path: { "$geoWithin": circle } })
+        Some(doc! { path: condition })
     }
 }
 
 /// GeoJSON points measure in metres. Pairs do so in radians where the stage says `spherical`, else on a plane.
 fn centre(form: &Document) -> Result<(Centre, f64)> {
     let near = form.get("near").ok_or_else(|| wrong("`near`, a GeoJSON point or a pair"))?;
-    let point = keys::with_raw(near, geo::point_of);
+    let point = keys::with_raw(near, geo_point);
     if near.as_document().is_some_and(|near| near.contains_key("coordinates")) {
         let point = point.ok_or_else(|| wrong("`near`, a GeoJSON point"))?;
         return Ok((Centre::Sphere(point), 1.0));

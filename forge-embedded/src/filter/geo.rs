@@ -1,15 +1,16 @@
 //! Conditions on places.
 
-use bson::{Bson, Document, doc};
+use bson::{Bson, Document};
 use forge_core::ir::{Area, Filter, Geometry, Predicate};
-use forge_core::{Error, GeoPoint, GeoPolygon, Result};
+use forge_core::matcher::{geo_point, geometries};
+use forge_core::{Error, GeoPoint, Result};
 
 use super::{on, unsupported};
 use crate::geo::{self, EARTH_RADIUS_METRES};
 use crate::keys;
 
-/// How deep collections of geometries may be nested.
-const MAX_COLLECTIONS: usize = 8;
+/// What names the reference system in which the direction of a ring tells its inside: areas of more than half the Earth.
+const STRICT_WINDING: &str = "strictwinding";
 /// The server's code for operands that mean nothing.
 const BAD_VALUE: i32 = 2;
 
@@ -25,7 +26,7 @@ pub(super) fn near(path: &str, operator: &str, value: &Bson, siblings: &Document
         }
     };
     let on_sphere = |point: &Bson, limits: &Document, unit: f64| {
-        let point = keys::with_raw(point, geo::point_of).ok_or_else(|| bad_point(path, value))?;
+        let point = keys::with_raw(point, geo_point).ok_or_else(|| bad_point(path, value))?;
         Ok(Predicate::Near {
             point: [point.longitude(), point.latitude()],
             max_metres: distance(limits, "$maxDistance", unit)?,
@@ -62,12 +63,16 @@ pub(super) fn within(path: &str, value: &Bson) -> Result<Filter> {
             return sphere(path, circle, value).map(|circle| on(path, circle));
         }
         Some((name, geometry)) if name == "$geometry" => {
-            let areas =
-                geometries(path, "$geoWithin", geometry, 0)?.into_iter().map(|geometry| match geometry {
-                    Geometry::Polygon(polygon) => Ok(Predicate::Within(Area::Polygon(polygon))),
-                    _ => Err(unsupported(&format!("$geoWithin with what is no area (on `{path}`)"))),
-                });
-            return any(path, areas.collect::<Result<_>>()?);
+            let polygons = parts_of(path, geometry)?.into_iter().filter_map(|part| match part {
+                Geometry::Polygon(polygon) => Some(polygon),
+                _ => None,
+            });
+            let mut polygons: Vec<_> = polygons.collect();
+            match polygons.len() {
+                0 => return Err(no_area(path, geometry)),
+                1 => Area::Polygon(polygons.remove(0)),
+                _ => Area::Polygons(polygons),
+            }
         }
         Some((name, Bson::Array(circle))) if name == "$center" => {
             let [centre, radius] = circle.as_slice() else { return Err(bad_pair(path, value)) };
@@ -97,14 +102,6 @@ pub(super) fn within(path: &str, value: &Bson) -> Result<Filter> {
     Ok(on(path, Predicate::Within(area)))
 }
 
-/// A condition of which any will do.
-fn any(path: &str, predicates: Vec<Predicate>) -> Result<Filter> {
-    let any = predicates.into_iter().map(|predicate| on(path, predicate)).reduce(Filter::or);
-    any.ok_or_else(|| {
-        Error::bad_request(format!("the geometry on `{path}` is empty")).with_server_code(BAD_VALUE)
-    })
-}
-
 /// The corners of an area: a list of pairs, or a document of them.
 fn pairs(path: &str, corners: &Bson, value: &Bson) -> Result<Vec<[f64; 2]>> {
     let corners: Vec<&Bson> = match corners {
@@ -129,7 +126,7 @@ fn rectangle(corners: &[[f64; 2]], path: &str, value: &Bson) -> Result<Area> {
 fn sphere(path: &str, circle: &[Bson], value: &Bson) -> Result<Predicate> {
     let wrong = || bad_point(path, value);
     let [centre, radians] = circle else { return Err(wrong()) };
-    let centre: GeoPoint = keys::with_raw(centre, geo::point_of).ok_or_else(wrong)?;
+    let centre: GeoPoint = keys::with_raw(centre, geo_point).ok_or_else(wrong)?;
     let radians = number(radians).filter(|radians| *radians >= 0.0).ok_or_else(wrong)?;
     Ok(Predicate::WithinCircle {
         centre: [centre.longitude(), centre.latitude()],
@@ -142,48 +139,31 @@ pub(super) fn intersects(path: &str, value: &Bson) -> Result<Filter> {
     let geometry = value.as_document().and_then(|form| form.get("$geometry")).ok_or_else(|| {
         Error::bad_request(format!("`$geoIntersects` on `{path}` takes {{$geometry: {{…}}}}, not {value}"))
     })?;
-    let parts = geometries(path, "$geoIntersects", geometry, 0)?;
-    any(path, parts.into_iter().map(Predicate::Intersects).collect())
+    let parts = parts_of(path, geometry)?.into_iter().map(|part| on(path, Predicate::Intersects(part)));
+    Ok(parts.reduce(Filter::or).unwrap_or(Filter::Nothing))
 }
 
-/// The points and polygons that a GeoJSON geometry is made of.
-fn geometries(path: &str, operator: &str, geometry: &Bson, depth: usize) -> Result<Vec<Geometry>> {
-    let form = geometry.as_document();
-    let kind = form.and_then(|form| form.get_str("type").ok()).unwrap_or_default();
-    let list = |name: &str| {
-        let list = form.and_then(|form| form.get_array(name).ok());
-        list.map(Vec::as_slice).ok_or_else(|| bad_point(path, geometry))
-    };
-    let point = |coordinates: &Bson| {
-        let point = keys::with_raw(coordinates, geo::point_of).ok_or_else(|| bad_point(path, geometry));
-        point.map(Geometry::Point)
-    };
-    match kind {
-        "Point" => Ok(vec![point(geometry)?]),
-        "MultiPoint" => list("coordinates")?.iter().map(point).collect(),
-        "Polygon" => Ok(vec![Geometry::Polygon(polygon(path, geometry.clone())?)]),
-        "MultiPolygon" => {
-            let parts = list("coordinates")?.iter().map(|rings| {
-                let single = doc! { "type": "Polygon", "coordinates": rings.clone() };
-                polygon(path, single.into()).map(Geometry::Polygon)
-            });
-            parts.collect()
-        }
-        "GeometryCollection" if depth < MAX_COLLECTIONS => {
-            let parts = list("geometries")?.iter().map(|part| geometries(path, operator, part, depth + 1));
-            Ok(parts.collect::<Result<Vec<_>>>()?.concat())
-        }
-        kind => Err(unsupported(&format!("{operator} with a {kind} (on `{path}`)"))),
+/// The points, lines and polygons that a GeoJSON geometry is made of.
+fn parts_of(path: &str, geometry: &Bson) -> Result<Vec<Geometry>> {
+    let crs = geometry.as_document().and_then(|form| form.get_document("crs").ok());
+    if let Some(system) = crs.filter(|system| system.to_string().contains(STRICT_WINDING)) {
+        return Err(unsupported(&format!("the reference system {system} (on `{path}`)")));
     }
-}
-
-fn polygon(path: &str, geometry: Bson) -> Result<GeoPolygon> {
-    forge_core::value::from_bson(geometry)
-        .map_err(|error| Error::bad_request(format!("the area on `{path}` is no GeoJSON polygon: {error}")))
+    keys::with_raw(geometry, geometries).ok_or_else(|| {
+        let text = format!(
+            "the condition on `{path}` needs a GeoJSON geometry of longitudes within ±180 and latitudes within ±90: {geometry}"
+        );
+        Error::bad_request(text).with_server_code(BAD_VALUE)
+    })
 }
 
 fn number(value: &Bson) -> Option<f64> {
     keys::with_raw(value, forge_core::order::as_f64)
+}
+
+fn no_area(path: &str, geometry: &Bson) -> Error {
+    let text = format!("`$geoWithin` on `{path}` takes a polygon, or several of them, not {geometry}");
+    Error::bad_request(text).with_server_code(BAD_VALUE)
 }
 
 fn bad_pair(path: &str, value: &Bson) -> Error {

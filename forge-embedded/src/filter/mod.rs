@@ -299,8 +299,10 @@ mod tests {
             doc! { "$where": "1" },
             doc! { "a": { "$jsonSchema": {} } },
             doc! { "a": { "$geoWithin": { "$triangle": [[0, 0], [1, 1]] } } },
-            doc! { "a": { "$geoIntersects": { "$geometry": { "type": "LineString", "coordinates": [[0, 0], [1, 1]] } } } },
-            doc! { "a": { "$geoWithin": { "$geometry": { "type": "Point", "coordinates": [0, 0] } } } },
+            doc! { "a": { "$geoIntersects": { "$geometry": {
+                "type": "Polygon", "coordinates": [[[0, 0], [1, 0], [0, 1], [0, 0]]],
+                "crs": { "type": "name", "properties": { "name": "urn:x-mongodb:crs:strictwinding:EPSG:4326" } },
+            } } } },
         ] {
             let error = parse(&filter).unwrap_err();
             assert_eq!(error.code(), ErrorCode::Unsupported, "{filter}");
@@ -333,6 +335,9 @@ mod tests {
             doc! { "a": { "$near": ["x", 0] } },
             doc! { "a": { "$near": [1, 0], "$maxDistance": -1 } },
             doc! { "a": { "$geoWithin": { "$polygon": [[0, 0], [1, 1]] } } },
+            doc! { "a": { "$geoWithin": { "$geometry": { "type": "Point", "coordinates": [0, 0] } } } },
+            doc! { "a": { "$geoIntersects": { "$geometry": { "type": "Line", "coordinates": [[0, 0], [1, 1]] } } } },
+            doc! { "a": { "$geoIntersects": { "$geometry": { "type": "LineString", "coordinates": [[0, 0]] } } } },
             doc! { "a": { "$geoWithin": { "$box": [[0, 0]] } } },
             doc! { "a": { "$geoWithin": { "$center": [[0, 0], -1] } } },
         ] {

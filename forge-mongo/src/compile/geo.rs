@@ -2,7 +2,7 @@
 
 use bson::{Bson, Document, doc};
 use forge_core::ir::{Area, Geometry};
-use forge_core::{Error, Result};
+use forge_core::{Error, GeoPoint, GeoPolygon, Result};
 
 use super::filter::{Condition, operator};
 
@@ -13,6 +13,14 @@ const EARTH_RADIUS_METRES: f64 = 6_378_100.0;
 pub(super) fn within(area: &Area) -> Result<Condition> {
     Ok(match area {
         Area::Polygon(polygon) => operator("$geoWithin", geometry(polygon.clone())),
+        Area::Polygons(polygons) => {
+            let rings = |polygon: &GeoPolygon| {
+                let rings = polygon.rings().iter().map(|ring| Bson::Array(pairs(ring)));
+                Bson::Array(rings.collect())
+            };
+            let areas: Vec<Bson> = polygons.iter().map(rings).collect();
+            operator("$geoWithin", geometry(doc! { "type": "MultiPolygon", "coordinates": areas }))
+        }
         Area::Box { west, south, east, north } => {
             operator("$geoWithin", doc! { "$box": [[*west, *south], [*east, *north]] })
         }
@@ -61,9 +69,17 @@ pub(super) fn between(
 pub(super) fn intersects(with: &Geometry) -> Result<Condition> {
     Ok(match with {
         Geometry::Point(point) => operator("$geoIntersects", geometry(*point)),
+        Geometry::Line(points) => {
+            let line = doc! { "type": "LineString", "coordinates": pairs(points) };
+            operator("$geoIntersects", geometry(line))
+        }
         Geometry::Polygon(polygon) => operator("$geoIntersects", geometry(polygon.clone())),
         other => return Err(super::filter::unknown(other)),
     })
+}
+
+fn pairs(points: &[GeoPoint]) -> Vec<Bson> {
+    points.iter().map(|point| bson::bson!([point.longitude(), point.latitude()])).collect()
 }
 
 fn geometry(geometry: impl Into<Bson>) -> Document {

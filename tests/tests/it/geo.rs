@@ -166,4 +166,157 @@ conformance! {
         let all = doc! { "type": "GeometryCollection", "geometries": [points, areas] };
         assert_eq!(found(doc! { "$geoIntersects": { "$geometry": all } }).await?, ["a", "b", "c"]);
     }
+
+    async fn stored_geometries_of_every_kind_meet_lie_within_and_are_near(t) {
+        geometries(t).await?;
+        let geometry = |kind: &str, coordinates: Bson| doc! { "$geometry": { "type": kind, "coordinates": coordinates } };
+        let meets = |kind: &str, coordinates: Bson| doc! { "$geoIntersects": geometry(kind, coordinates) };
+        let within = |kind: &str, coordinates: Bson| doc! { "$geoWithin": geometry(kind, coordinates) };
+        for (condition, found) in [
+            (meets("Point", bson::bson!([0, 3])), &["line"][..]),
+            (meets("Point", bson::bson!([21, 1])), &["multipoint"]),
+            (meets("LineString", bson::bson!([[-1, 1], [1, 1]])), &["line"]),
+            (meets("LineString", bson::bson!([[9, 1], [13, 1]])), &["multiline", "polygon"]),
+            (meets("MultiLineString", bson::bson!([[[32.5, 0], [33.5, 0]], [[-1, 1], [1, 1]]])), &["collection", "line"]),
+            (meets("Polygon", bson::bson!([[[19, 0], [22, 0], [22, 2], [19, 2], [19, 0]]])), &["multipoint"]),
+            (within("Polygon", bson::bson!([[[-1, -1], [6, -1], [6, 6], [-1, 6], [-1, -1]]])), &["line"]),
+            (within("Polygon", bson::bson!([[[19, 0], [22, 0], [22, 2], [19, 2], [19, 0]]])), &[]),
+            (within("Polygon", bson::bson!([[[19, -1], [26, -1], [26, 2], [19, 2], [19, -1]]])), &["multipoint"]),
+            (within("Polygon", bson::bson!([[[8, -2], [50, -2], [50, 6], [8, 6], [8, -2]]])), &["collection", "multiline", "multipoint", "multipolygon", "polygon"]),
+        ] {
+            let found: Vec<_> = found.iter().filter(|id| !t.stand_in || **id != "collection").collect();
+            assert_eq!(places(t, condition.clone()).await?.iter().collect::<Vec<_>>(), found, "{condition}");
+        }
+        let parts = bson::bson!([
+            [[[19, 0], [22, 0], [22, 2], [19, 2], [19, 0]]],
+            [[[24, 0], [26, 0], [26, 2], [24, 2], [24, 0]]]
+        ]);
+        assert_eq!(places(t, within("MultiPolygon", parts)).await?, ["multipoint"], "each part in one of the areas");
+        if t.stand_in {
+            return forge_tests::engine::unsupported(t, "collections in areas, circles around lines and areas, and distances of them");
+        }
+        let collection = bson::bson!([{ "type": "Point", "coordinates": [0, 3] }, { "type": "LineString", "coordinates": [[9, 1], [10.5, 1]] }]);
+        let collection = doc! { "$geoIntersects": { "$geometry": { "type": "GeometryCollection", "geometries": collection } } };
+        assert_eq!(places(t, collection).await?, ["line", "polygon"]);
+        let circle = |at: [f64; 2], degrees: f64| doc! { "$geoWithin": { "$centerSphere": [[at[0], at[1]], degrees.to_radians()] } };
+        assert_eq!(places(t, circle([0.0, 2.5], 2.6)).await?, ["line"]);
+        assert_eq!(places(t, circle([0.0, 2.5], 2.4)).await?, [""; 0], "its ends are farther");
+        assert_eq!(places(t, circle([11.0, 1.0], 1.6)).await?, ["polygon"]);
+    }
+
+    async fn what_is_no_point_is_as_near_as_its_nearest_part(t) {
+        if t.stand_in {
+            return forge_tests::engine::unsupported(t, "distances of lines and areas");
+        }
+        geometries(t).await?;
+        let near = |at: [f64; 2], degrees: f64| {
+            let point = doc! { "type": "Point", "coordinates": [at[0], at[1]] };
+            doc! { "$nearSphere": { "$geometry": point, "$maxDistance": degrees.to_radians() * 6_378_100.0 } }
+        };
+        let order = async |condition: Document| -> Result<Vec<String>> {
+            let find = Command::Find { filter: doc! { "at": condition }, projection: None, sort: None, skip: None, limit: None };
+            let Reply::Documents(found) = t.send("shapes", find).await? else { panic!() };
+            found.iter().map(|shape| Ok(shape.get_str("_id")?.to_owned())).collect()
+        };
+        assert_eq!(order(near([4.0, 2.0], 6.1)).await?, ["line", "polygon"]);
+        assert_eq!(order(near([4.0, 2.0], 3.9)).await?, [""; 0]);
+        assert_eq!(order(near([11.0, 1.0], 5.0)).await?, ["polygon", "multiline"], "what holds the point is there");
+        let stage = doc! { "$geoNear": { "near": { "type": "Point", "coordinates": [4, 2] }, "distanceField": "far", "maxDistance": 500_000 } };
+        let Reply::Documents(rows) = t.send("shapes", Command::Aggregate { pipeline: vec![stage] }).await? else { panic!() };
+        assert_eq!(rows.len(), 1);
+        let metres = rows[0].get_f64("far")?;
+        let expected = 4_f64.to_radians() * 2_f64.to_radians().cos() * 6_378_100.0;
+        assert!((metres / expected - 1.0).abs() < 1e-3, "{metres} {expected}");
+    }
+
+    async fn areas_leave_out_their_holes(t) {
+        if t.stand_in {
+            return forge_tests::engine::unsupported(t, "holes in areas of conditions");
+        }
+        geometries(t).await?;
+        let rings = |hole: [f64; 2]| {
+            let [low, high] = hole;
+            bson::bson!([
+                [[9, -1], [13, -1], [13, 3], [9, 3], [9, -1]],
+                [[9.0 + low, low], [9.0 + low, high], [9.0 + high, high], [9.0 + high, low], [9.0 + low, low]]
+            ])
+        };
+        let area = |operator: &str, hole: [f64; 2]| doc! { operator: { "$geometry": { "type": "Polygon", "coordinates": rings(hole) } } };
+        // The stored area is [10, 12] × [0, 2].
+        assert_eq!(places(t, area("$geoWithin", [-0.9, -0.5])).await?, ["polygon"], "the hole is beside it");
+        assert_eq!(places(t, area("$geoWithin", [1.5, 1.6])).await?, [""; 0], "the hole is inside of it");
+        assert_eq!(places(t, area("$geoIntersects", [1.5, 1.6])).await?, ["multiline", "polygon"]);
+        assert_eq!(places(t, doc! { "$geoIntersects": { "$geometry": { "type": "Polygon", "coordinates": [
+            [[8, -3], [20, -3], [20, 3], [8, 3], [8, -3]],
+            [[9, -1], [19.5, -1], [19.5, 2.9], [9, 2.9], [9, -1]],
+        ] } } }).await?, ["multiline"], "all of the area is in the hole");
+    }
+
+    async fn a_document_that_begins_with_a_number_is_a_pair(t) {
+        if t.stand_in {
+            return forge_tests::engine::unsupported(t, "pairs in documents of any names");
+        }
+        t.seed("shapes", [
+            doc! { "_id": "pair", "at": { "x": 1, "y": 1, "type": "Point" } },
+            doc! { "_id": "typed", "at": { "type": 1, "y": 1 } },
+            doc! { "_id": "none", "at": { "type": true, "coordinates": [1, 1] } },
+            doc! { "_id": "point", "at": { "type": "Point", "coordinates": [1, 1, 500] } },
+        ]).await?;
+        assert_eq!(places(t, doc! { "$geoWithin": { "$centerSphere": [[1, 1], 0.01] } }).await?, ["pair", "point", "typed"]);
+        assert_eq!(places(t, doc! { "$geoWithin": { "$box": [[0, 0], [2, 2]] } }).await?, ["pair", "point", "typed"]);
+        let sphere = doc! { "key": { "at": "2dsphere" }, "name": "at" };
+        assert!(forge_mongo::Driver::create_index(&*t.driver, t.name(), "shapes", &sphere).await.is_err(), "`none` is nowhere");
+    }
+
+    async fn malformed_geometries_are_refused(t) {
+        for geometry in [
+            doc! { "type": "Line", "coordinates": [[0, 0], [1, 1]] },
+            doc! { "type": "LineString", "coordinates": [[0, 0]] },
+            doc! { "type": "MultiPoint", "coordinates": [] },
+            doc! { "type": "Polygon", "coordinates": [[[0, 0], [1, 1], [0, 0]]] },
+            doc! { "type": "Point", "coordinates": [0, 91] },
+        ] {
+            if t.stand_in {
+                return forge_tests::engine::unsupported(t, "checks of geometries");
+            }
+            let error = places(t, doc! { "$geoIntersects": { "$geometry": geometry.clone() } }).await.unwrap_err();
+            assert_eq!((error.code(), error.server_code()), (forge::ErrorCode::BadRequest, Some(2)), "{geometry}: {error}");
+        }
+    }
+}
+
+/// A geometry of each kind that is no point, some degrees apart, with an index over them.
+async fn geometries(t: &Fixture) -> Result<()> {
+    // SecantusDB cannot index geometries of several parts.
+    if !t.stand_in {
+        let index = doc! { "key": { "at": "2dsphere" }, "name": "at" };
+        forge_mongo::Driver::create_index(&*t.driver, t.name(), "shapes", &index).await?;
+    }
+    let square = |x: f64| bson::bson!([[[x, 0], [x + 2.0, 0], [x + 2.0, 2], [x, 2], [x, 0]]]);
+    let shape = |id: &str, kind: &str, coordinates: Bson| {
+        doc! { "_id": id, "at": { "type": kind, "coordinates": coordinates } }
+    };
+    let collection = bson::bson!([
+        { "type": "Point", "coordinates": [33, 0] }, { "type": "LineString", "coordinates": [[34, 0], [35, 1]] }
+    ]);
+    t.seed(
+        "shapes",
+        [
+            shape("line", "LineString", bson::bson!([[0, 0], [0, 5]])),
+            shape("polygon", "Polygon", square(10.0)),
+            shape("multiline", "MultiLineString", bson::bson!([[[12.5, 0], [12.5, 5]], [[15, 0], [15, 5]]])),
+            shape("multipoint", "MultiPoint", bson::bson!([[21, 1], [25, 1]])),
+            shape("multipolygon", "MultiPolygon", Bson::Array(vec![square(30.0), square(40.0)])),
+            doc! { "_id": "collection", "at": { "type": "GeometryCollection", "geometries": collection } },
+        ],
+    )
+    .await
+}
+
+/// The ids of the shapes that a condition finds, by name.
+async fn places(t: &Fixture, condition: Document) -> Result<Vec<String>> {
+    let (filter, sort) = (doc! { "at": condition }, Some(doc! { "_id": 1 }));
+    let find = Command::Find { filter, projection: None, sort, skip: None, limit: None };
+    let Reply::Documents(found) = t.send("shapes", find).await? else { panic!() };
+    found.iter().map(|shape| Ok(shape.get_str("_id")?.to_owned())).collect()
 }
