@@ -391,6 +391,21 @@ impl ModelDef {
         access
     }
 
+    /// Whether the field at a stored path is an `Option`. What is no declared field, such as a key of a map, counts as one.
+    pub fn is_optional_at(&self, path: &str) -> bool {
+        let mut fields = self.fields;
+        let mut parts = path.split('.').peekable();
+        while let Some(part) = parts.next() {
+            let Some(field) = fields.iter().find(|field| field.stored == part) else { return true };
+            match (parts.peek(), field.embed) {
+                (None, _) => return field.optional,
+                (Some(_), Some(embed)) => fields = embed().fields,
+                (Some(_), None) => return true,
+            }
+        }
+        true
+    }
+
     /// The id field.
     pub fn id_field(&self) -> &'static FieldDef {
         &self.fields[self.id]

@@ -128,7 +128,7 @@ pub(super) fn join_position(prefix: &'static str, position: u16) -> &'static str
 }
 
 /// `prefix.name`, made once for each distinct pair: the number of paths is that of the program's text.
-pub(super) fn join(prefix: &'static str, name: &'static str) -> &'static str {
+pub(crate) fn join(prefix: &'static str, name: &'static str) -> &'static str {
     static JOINED: RwLock<Option<HashMap<(&'static str, &'static str), &'static str>>> = RwLock::new(None);
     if prefix.is_empty() {
         return name;
@@ -148,7 +148,7 @@ pub(super) fn join(prefix: &'static str, name: &'static str) -> &'static str {
 }
 
 /// The fields of `E` below `prefix`, made at the first use. Lazy, so that an embed may hold itself.
-pub(super) fn fields_at<M: 'static, E: Embed>(prefix: &'static str) -> &'static E::Fields<M> {
+pub(crate) fn fields_at<M: 'static, E: Embed>(prefix: &'static str) -> &'static E::Fields<M> {
     type Made = HashMap<(TypeId, &'static str), &'static (dyn Any + Send + Sync)>;
     static MADE: RwLock<Option<Made>> = RwLock::new(None);
     let key = (TypeId::of::<E::Fields<M>>(), prefix);

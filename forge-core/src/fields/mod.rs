@@ -11,6 +11,7 @@ mod text;
 mod writable;
 
 pub use embed::{EmbedMany, EmbedOne};
+pub(crate) use embed::{fields_at, join};
 pub use field::{Comparable, Field};
 pub use filter::{Filter, all, any, none};
 pub use list::Element;

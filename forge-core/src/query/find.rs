@@ -90,9 +90,12 @@ impl<M: Model> Find<M> {
         self
     }
 
-    /// Reads the documents without these `Option` fields, which are none then. The database does not send them.
+    /// Reads the documents without these `Option` fields, which are none then; also those of embedded structs. The
+    /// database does not send them. An embedded struct that is no `Option` cannot be left out: a `bad_request`.
     pub fn omit<O: Omit<M>>(mut self, fields: impl FnOnce(&'static M::Fields) -> O) -> Self {
-        omit(&mut self.select.projection, fields(M::FIELDS).paths());
+        if let Err(error) = omit(M::def(), &mut self.select.projection, fields(M::FIELDS).paths()) {
+            self.fail(error);
+        }
         self
     }
 

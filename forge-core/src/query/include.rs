@@ -63,7 +63,8 @@ impl<M: Model, T: Model, K> Include<M, T, K> {
 
     /// Reads the related documents without these fields, which are none then.
     pub fn omit<O: Omit<T>>(mut self, fields: impl FnOnce(&'static T::Fields) -> O) -> Self {
-        omit(&mut self.select.projection, fields(T::FIELDS).paths());
+        let omitted = omit(T::def(), &mut self.select.projection, fields(T::FIELDS).paths());
+        self.error = self.error.or(omitted.err());
         self
     }
 

@@ -44,7 +44,7 @@ pub use include::{Counted, Include, IntoIncludes, SelectedInclude};
 pub use insert::{Insert, InsertMany, InsertManySkipping, Inserted};
 pub use live::Live;
 pub use nested::{Creates, IntoLinks, Nested, With};
-pub use omit::Omit;
+pub use omit::{Omit, Omitted};
 pub use page::{Page, Paged, Pages};
 pub use parts::{WholeDocument, whole};
 pub use pipeline::{Pipeline, asc, desc};

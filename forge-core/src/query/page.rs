@@ -202,7 +202,10 @@ impl Window {
             paths.extend(sort.iter().map(|key| key.path.clone()));
         }
         if let Projection::Except(paths) = &mut select.projection {
-            paths.retain(|path| !sort.iter().any(|key| key.path == *path));
+            let is_in = |key: &SortKey, path: &ir::Path| {
+                key.path.strip_prefix(&**path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            };
+            paths.retain(|path| !sort.iter().any(|key| is_in(key, path)));
         }
         Ok(Self { select, sort, start, backwards, turned, size: page.size })
     }

@@ -5,11 +5,15 @@ use forge::__private::schemars::{self, JsonSchema};
 use forge::Model;
 use forge::ir::Projection;
 use forge::prelude::whole;
+use forge::query::Page;
 use forge_tests::courses::{
     CourseCard, Enrolment, EnrolmentCard, Memo, NewCourse, NewEnrolment, NewMemo, NewStudent, NewTag,
     NoteCard, Place, Tag, TagName,
 };
-use forge_tests::models::{Author, Book, NewAuthor, NewBook, NewPerson, NewPublisher, Person, person};
+use forge_tests::models::{
+    Address, Author, Book, Country, NewAuthor, NewBook, NewPerson, NewPublisher, Person, person,
+};
+use forge_tests::schema_models::{Kinds, NewKinds};
 use forge_tests::{Fixture, Result, conformance};
 
 async fn notes(t: &Fixture) -> Result<()> {
@@ -145,6 +149,34 @@ conformance! {
             .include(|n| n.tags.omit(|g| g.weight)).one().await?;
         assert_eq!(note.secret, None);
         assert_eq!((note.tags.get()[0].weight, note.tags.get()[0].name.as_str()), (None, "green"));
+    }
+
+    async fn fields_of_embedded_structs_are_left_out(t) {
+        let address = |city: &str| Address { city: city.into(), zip: Some("97201".into()), country: Country { code: "US".into() } };
+        let kinds = |id| NewKinds {
+            id, code: None, rank: None, title: None, home: Some(address("Salem")),
+            past: Some(vec![address("Bend"), address("Eugene")]), spot: None, secret: Some("s".into()), more: None,
+        };
+        t.db.insert_many([kinds(1), kinds(2)]).await?;
+        let find = || t.db.find::<Kinds>().sort(|k| k.id.asc());
+        let sent = find().omit(|k| k.home.zip).one().await?;
+        assert_eq!(sent.home.as_ref().map(|home| (home.city.as_str(), home.zip.as_deref())), Some(("Salem", None)));
+        assert_eq!(sent.past[1].zip.as_deref(), Some("97201"), "that of others stays");
+        let without = find().omit(|k| (k.past.omit(|past| past.zip), k.secret)).await?;
+        for found in &without {
+            assert!(found.past.iter().all(|past| past.zip.is_none() && !past.city.is_empty()), "{found:?}");
+            assert_eq!((found.past.len(), &found.secret), (2, &None));
+            assert!(found.home.as_ref().is_some_and(|home| home.zip.is_some()));
+        }
+        let none = find().omit(|k| (k.home, k.home.zip)).one().await?;
+        assert_eq!((none.home, none.past.len()), (None, 2), "all of it");
+        let page = t.db.find::<Kinds>().omit(|k| k.home).sort(|k| k.home.city.asc()).page(Page::first(1)).await?;
+        assert_eq!(page.items[0].home.as_ref().map(|home| home.city.as_str()), Some("Salem"), "what a page goes by is read");
+        let error = find().omit(|k| k.past).await.unwrap_err();
+        assert_eq!(error.code(), forge::ErrorCode::BadRequest);
+        assert!(error.message().contains("`past`"), "{error}");
+        let error = find().omit(|k| k.home.country).await.unwrap_err();
+        assert!(error.message().contains("`home.country`"), "{error}");
     }
 
     async fn a_field_that_joins_is_not_left_out(t) {
