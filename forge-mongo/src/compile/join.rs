@@ -197,17 +197,8 @@ pub fn group_joined(op: Group, joined: &Joined) -> Result<MongoArtifact> {
 /// # Errors
 /// As [`filter`].
 pub fn distinct_joined(op: &Distinct, joined: &Joined) -> Result<MongoArtifact> {
-    let path = checked_path(&op.path)?;
     let mut pipeline = joined.stages()?;
-    // As `distinct` does: elements of lists one by one, null as a value, nothing of documents without the field.
-    let ends = path.match_indices('.').map(|(end, _)| end).chain([path.len()]);
-    pipeline.extend(ends.map(
-        |end| doc! { "$unwind": { "path": format!("${}", &path[..end]), "preserveNullAndEmptyArrays": true } },
-    ));
-    pipeline.extend([
-        doc! { "$match": { path: { "$exists": true } } },
-        doc! { "$group": { "_id": format!("${path}") } },
-    ]);
+    pipeline.extend(distinct_stages(&op.path)?);
     if op.counted {
         for (stage, number) in [("$skip", op.skip), ("$limit", op.limit)] {
             if let Some(number) = number.filter(|number| *number > 0) {
@@ -217,6 +208,20 @@ pub fn distinct_joined(op: &Distinct, joined: &Joined) -> Result<MongoArtifact> 
         pipeline.push(doc! { "$count": COUNTED });
     }
     Ok(artifact(&op.model, Command::Aggregate { pipeline }).with(&op.options))
+}
+
+/// The stages that do what `distinct` does: rows of `{_id: value}`.
+///
+/// # Errors
+/// `bad_request` for what is no path.
+pub fn distinct_stages(path: &str) -> Result<Vec<Document>> {
+    let path = checked_path(path)?;
+    // Elements of lists one by one, null as a value, nothing of documents without the field.
+    let ends = path.match_indices('.').map(|(end, _)| end).chain([path.len()]);
+    let unwound = |end| doc! { "$unwind": { "path": format!("${}", &path[..end]), "preserveNullAndEmptyArrays": true } };
+    let rest =
+        [doc! { "$match": { path: { "$exists": true } } }, doc! { "$group": { "_id": format!("${path}") } }];
+    Ok(ends.map(unwound).chain(rest).collect())
 }
 
 /// The pipeline of `artifact`, over what a condition with lookups finds.

@@ -27,8 +27,8 @@ use forge_core::{Error, Result};
 pub use filter::{Place, filter};
 pub use group::group;
 pub use join::{
-    COUNTED, Joined, Lookup, after, count_joined, distinct_joined, group_joined, ids_joined, keys_joined,
-    select_joined,
+    COUNTED, Joined, Lookup, after, count_joined, distinct_joined, distinct_stages, group_joined, ids_joined,
+    keys_joined, select_joined,
 };
 pub use pipeline::{begins_pipeline, pipeline, view};
 pub(crate) use search::filter_paths;

@@ -281,9 +281,7 @@ impl<'a> Run<'a> {
         }
         if !joined.lookups.is_empty() && op.limit != Some(0) {
             let found = self.documents(compile::distinct_joined(&op, &joined)?.into()).await?;
-            let value = |row: &RawDocumentBuf| Ok(row.get("_id")?.map_or(Ok(Bson::Null), Bson::try_from)?);
-            let values = found.iter().map(value).collect::<Result<_>>()?;
-            return Ok(Outcome::Values(window(in_bson_order(values)?, &op)));
+            return Ok(Outcome::Values(window(in_bson_order(values_in(&found)?)?, &op)));
         }
         let artifact = compile::distinct(&op)?;
         let asked = artifact.command.name();
@@ -310,11 +308,20 @@ impl<'a> Run<'a> {
     }
 }
 
+/// The values that a pipeline found, each as the `_id` of a row.
+fn values_in(found: &[RawDocumentBuf]) -> Result<Vec<Bson>> {
+    found.iter().map(|row| Ok(row.get("_id")?.map_or(Ok(Bson::Null), Bson::try_from)?)).collect()
+}
+
 /// What a pipeline counted.
 fn number_of(found: &[RawDocumentBuf]) -> Outcome {
+    Outcome::Count(number_in(found))
+}
+
+fn number_in(found: &[RawDocumentBuf]) -> u64 {
     let number = found.first().and_then(|row| row.get(compile::COUNTED).ok().flatten());
     let number = number.and_then(|n| n.as_i64().or_else(|| n.as_i32().map(i64::from)));
-    Outcome::Count(number.and_then(|n| u64::try_from(n).ok()).unwrap_or(0))
+    number.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)
 }
 
 /// The part of the distinct values that is wanted.

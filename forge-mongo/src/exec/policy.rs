@@ -12,7 +12,7 @@ use forge_core::{Error, Result};
 use futures_util::FutureExt;
 
 use super::keys::{Key, owned};
-use super::narrow::{Narrowing, narrow};
+use super::narrow::{Condition, Narrowing, can_join, narrow};
 use super::run::{Run, unexpected};
 use crate::artifact::{Command, Modification, MongoArtifact, Reply};
 use crate::compile::{self, Place};
@@ -55,11 +55,16 @@ impl<'a> Run<'a> {
                 })
                 .await
             }
-            _ => self.dispatch(self.readable(*artifact).await?.into()).await,
+            _ => {
+                let asked = artifact.command.name();
+                let reply = self.dispatch(self.readable(*artifact).await?.into()).await?;
+                joined_reply(asked, reply)
+            }
         }
     }
 
-    /// A reading command narrowed to what may be read.
+    /// A reading command narrowed to what may be read: a pipeline in its place where related documents are too many to
+    /// send their keys along, whose answer [`joined_reply`] reads.
     pub(super) async fn readable(&self, mut artifact: MongoArtifact) -> Result<MongoArtifact> {
         let conditions = self.conditions(&artifact).await?;
         if conditions.is_empty() {
@@ -76,7 +81,7 @@ impl<'a> Run<'a> {
             | Command::Count { filter, .. }
             | Command::Distinct { filter, .. } => {
                 if let Some(condition) = own {
-                    narrow(filter, condition);
+                    narrow(filter, &condition.filter);
                 }
             }
             other => {
@@ -84,27 +89,48 @@ impl<'a> Run<'a> {
                 return Err(Error::unsupported(format!("{name} cannot be narrowed by a policy")));
             }
         }
-        Ok(artifact)
+        match own.filter(|own| !own.related.is_empty()) {
+            Some(own) => joining(artifact, &own.related),
+            None => Ok(artifact),
+        }
     }
 
     /// The conditions on every collection with a policy that a command touches.
-    async fn conditions(&self, artifact: &MongoArtifact) -> Result<BTreeMap<String, Document>> {
-        let mut conditions = BTreeMap::new();
+    async fn conditions(&self, artifact: &MongoArtifact) -> Result<BTreeMap<String, Condition>> {
+        let (mut conditions, joins) = (BTreeMap::new(), can_join(&artifact.command));
         for collection in touched(artifact)? {
             let model = self.catalog.by_collection(&collection);
-            if let Some(condition) = self.condition(model).await? {
+            if let Some(condition) = self.condition(model, joins).await? {
                 conditions.insert(collection, condition);
             }
         }
         Ok(conditions)
     }
 
-    async fn condition(&self, model: Option<&ModelDef>) -> Result<Option<Document>> {
+    /// What may be read of a model; `joins`: related documents may be joined by stages.
+    async fn condition(&self, model: Option<&ModelDef>, joins: bool) -> Result<Option<Condition>> {
         let Some(model) = model else { return Ok(None) };
         let Some(filter) = self.exec.policy.readable(model)? else { return Ok(None) };
         let exec = self.lifted();
-        let filter = Run { exec: &exec, ..*self }.resolve(filter).boxed().await?;
-        compile::filter(&filter, Place::Elsewhere).map(Some)
+        let trusted = Run { exec: &exec, ..*self };
+        if !joins {
+            let filter = trusted.resolve(filter).boxed().await?;
+            return compile::filter(&filter, Place::Elsewhere).map(Condition::from).map(Some);
+        }
+        let mut joined = trusted.resolve_joined(filter).boxed().await?;
+        let stages = Command::Aggregate { pipeline: joined.related_stages()? };
+        // The door of tenants is behind them already.
+        let scoped = super::tenant::scoped(
+            self.catalog,
+            &self.exec.tenant,
+            MongoArtifact::new(model.collection, stages),
+        )?;
+        let related = match scoped.command {
+            Command::Aggregate { pipeline } if !joined.lookups.is_empty() => pipeline,
+            _ => Vec::new(),
+        };
+        let filter = compile::filter(&joined.take_own(), Place::Elsewhere)?;
+        Ok(Some(Condition { filter, related }))
     }
 
     /// The same surroundings, for trusted work.
@@ -159,11 +185,13 @@ impl<'a> Run<'a> {
             }
             _ => return Ok(Vec::new()),
         };
-        if let Some(condition) = self.condition(Some(model)).await? {
-            narrow(&mut filter, &condition);
-        }
+        let condition = self.condition(Some(model), can_join(&artifact.command)).await?.unwrap_or_default();
+        narrow(&mut filter, &condition.filter);
         let limit = if many { AT_MOST + 1 } else { 1 };
-        let found = self.found(artifact.collection.clone(), filter, sort, limit as u64).await?;
+        let limit = Some(limit as u64);
+        let find = Command::Find { filter, projection: None, sort, skip: None, limit };
+        let find = joining(MongoArtifact::new(artifact.collection.clone(), find), &condition.related)?;
+        let found = self.documents_of(find).await?;
         if found.len() > AT_MOST {
             return Err(Error::too_large(format!(
                 "a change of more than {AT_MOST} {0} cannot be shown to the policy of {0}: change fewer at once, or use \
@@ -182,11 +210,12 @@ impl<'a> Run<'a> {
         limit: u64,
     ) -> Result<Vec<RawDocumentBuf>> {
         let limit = Some(limit).filter(|limit| *limit > 0);
-        let find = MongoArtifact::new(
-            collection,
-            Command::Find { filter, projection: None, sort, skip: None, limit },
-        );
-        match self.dispatch(find.into()).await? {
+        let find = Command::Find { filter, projection: None, sort, skip: None, limit };
+        self.documents_of(MongoArtifact::new(collection, find)).await
+    }
+
+    async fn documents_of(&self, artifact: MongoArtifact) -> Result<Vec<RawDocumentBuf>> {
+        match self.dispatch(artifact.into()).await? {
             Reply::Documents(documents) => Ok(documents),
             other => Err(unexpected("find", &other)),
         }
@@ -267,6 +296,49 @@ impl<'a> Run<'a> {
         let exec = self.lifted();
         Run { exec: &exec, ..self }.cascade(op).await
     }
+}
+
+/// A reading command with stages behind its condition: a pipeline, where there are any.
+fn joining(artifact: MongoArtifact, related: &[Document]) -> Result<MongoArtifact> {
+    if related.is_empty() || matches!(artifact.command, Command::Aggregate { .. }) {
+        return Ok(artifact);
+    }
+    let matched = |filter: Document| (!filter.is_empty()).then(|| doc! { "$match": filter });
+    let amount = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let mut pipeline = Vec::new();
+    match artifact.command {
+        Command::Find { filter, projection, sort, skip, limit } => {
+            pipeline.extend(matched(filter));
+            // Joins keep the order.
+            pipeline.extend(sort.map(|order| doc! { "$sort": order }));
+            pipeline.extend_from_slice(related);
+            pipeline.extend(skip.filter(|skip| *skip > 0).map(|skip| doc! { "$skip": amount(skip) }));
+            pipeline.extend(limit.filter(|limit| *limit > 0).map(|limit| doc! { "$limit": amount(limit) }));
+            pipeline.extend(projection.filter(|form| !form.is_empty()).map(|form| doc! { "$project": form }));
+        }
+        Command::Count { filter, limit, .. } => {
+            pipeline.extend(matched(filter));
+            pipeline.extend_from_slice(related);
+            pipeline.extend(limit.map(|limit| doc! { "$limit": amount(limit.max(1)) }));
+            pipeline.push(doc! { "$count": compile::COUNTED });
+        }
+        Command::Distinct { key, filter } => {
+            pipeline.extend(matched(filter));
+            pipeline.extend_from_slice(related);
+            pipeline.extend(compile::distinct_stages(&key)?);
+        }
+        other => return Err(Error::internal(format!("{} cannot join", other.name()))),
+    }
+    Ok(MongoArtifact { command: Command::Aggregate { pipeline }, ..artifact })
+}
+
+/// The answer of a pipeline in the place of a command, as the command `asked` for would give it.
+fn joined_reply(asked: &str, reply: Reply) -> Result<Reply> {
+    Ok(match (asked, reply) {
+        ("count", Reply::Documents(found)) => Reply::Count(super::number_in(&found)),
+        ("distinct", Reply::Documents(found)) => Reply::Values(super::values_in(&found)?),
+        (_, reply) => reply,
+    })
 }
 
 fn writes(command: &Command) -> bool {

@@ -5,7 +5,7 @@ use forge_core::model::ModelDef;
 use forge_core::tenant::{TenantScope, foreign};
 use forge_core::{Catalog, Error, Result};
 
-use super::narrow::{Narrowing, narrow};
+use super::narrow::{Condition, Narrowing, narrow};
 use crate::artifact::{Command, Modification, MongoArtifact};
 
 /// The command as it may be sent for the tenant.
@@ -82,9 +82,9 @@ impl Guard<'_> {
         Ok(Some(command))
     }
 
-    fn condition(&self, collection: &str) -> Result<Option<Document>> {
+    fn condition(&self, collection: &str) -> Result<Option<Condition>> {
         let Some(model) = self.catalog.by_collection(collection) else { return Ok(None) };
-        Ok(self.scope.key(model)?.map(|(path, tenant)| doc! { path: tenant }))
+        Ok(self.scope.key(model)?.map(|(path, tenant)| doc! { path: tenant }.into()))
     }
 }
 

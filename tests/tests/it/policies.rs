@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forge::prelude::*;
+use forge::query::Page;
 use forge::server::auth::Credentials;
 use forge::watch::Event;
 use forge::{Auth, Caller, ErrorCode};
@@ -11,6 +12,7 @@ use forge_tests::policies::{Letter, LetterPatch, Mailbox, NewMailbox, Reply, SEA
 use forge_tests::server::TestServer;
 use forge_tests::socket::Socket;
 use forge_tests::{Engine, Fixture, Result, conformance};
+use futures_util::TryStreamExt;
 use serde_json::{Value, json};
 
 fn caller(name: &str) -> Caller {
@@ -94,6 +96,49 @@ conformance! {
         }
         ids.sort_unstable();
         assert_eq!(ids, [1, 3]);
+    }
+
+    async fn relations_of_policies_are_joined_by_the_server_where_their_keys_are_many(t) {
+        if !t.adapter.capabilities().lookup {
+            return forge_tests::engine::unsupported(t, "$lookup");
+        }
+        fill(t).await?;
+        let ann = t.joining_above(0).on_behalf_of(&caller("ann"));
+        t.driver.take();
+        let find = || ann.find::<Letter>().sort(|l| l.id.desc());
+        let found = find().include(|l| l.replies).await?;
+        assert_eq!(found.iter().map(|l| l.id).collect::<Vec<_>>(), [3, 1]);
+        assert!(found.iter().all(|l| l.replies.get().len() == 1), "{found:?}");
+        clean(&found);
+        let commands = t.driver.take();
+        let joined = commands.iter().filter(|c| c.collection == "letters" && format!("{c:?}").contains("$lookup"));
+        assert!(joined.count() > 0, "{commands:?}");
+        assert_eq!(find().limit(1).await?[0].id, 3);
+        assert_eq!(find().skip(1).limit(5).await?[0].id, 1);
+        assert_eq!(ann.get::<Letter>(2).await?, None);
+        assert_eq!((find().count().await?, find().limit(1).count().await?), (2, 1));
+        assert!(!ann.find::<Letter>().filter(|l| l.text.eq(SEALED)).exists().await?);
+        let mut texts = ann.find::<Letter>().distinct(|l| l.text).await?;
+        texts.sort();
+        assert_eq!(texts, ["hers", "shared"]);
+        assert_eq!(ann.find::<Letter>().distinct(|l| l.text).count().await?, 2);
+        assert_eq!(ann.group_by::<Letter, _>(|l| l.text).select(|l| l.stamps.sum()).await?.len(), 2);
+        assert_eq!(find().select(|l| l.text).await?, ["shared", "hers"]);
+        let streamed: Vec<Letter> = find().stream().try_collect().await?;
+        assert_eq!(streamed.len(), 2);
+        assert_eq!(find().page(Page::first(1)).await?.items[0].id, 3);
+        let boxes = ann.find::<Mailbox>().sort(|b| b.id.asc()).include(|b| b.letters.include(|l| l.replies)).await?;
+        clean(&boxes);
+        assert_eq!(boxes.iter().map(|b| b.letters.get().len()).collect::<Vec<_>>(), [1, 0, 1]);
+        assert_eq!(ann.find::<Mailbox>().filter(|b| b.letters.some(|l| l.text.eq(SEALED))).count().await?, 0);
+        let rows = ann.pipeline::<Letter>().match_(|l| l.text.ne("hers")).sort(|l| l.id.asc()).await?;
+        assert_eq!(rows.iter().map(|l| l.id).collect::<Vec<_>>(), [3]);
+        if has_transactions(t) {
+            assert_eq!(ann.update_many::<Letter>().filter(|l| l.id.lt(3)).set(|l| l.text, "changed").await?, 1);
+            let refused = ann.update_many::<Letter>().all().set(|l| l.text, "forged").await.unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::Forbidden);
+            assert_eq!(ann.find::<Letter>().filter(|l| l.text.eq("changed")).count().await?, 1);
+        }
     }
 
     async fn a_handle_that_speaks_for_nobody_is_refused(t) {
