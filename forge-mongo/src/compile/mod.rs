@@ -32,7 +32,7 @@ pub use join::{
 };
 pub use pipeline::{begins_pipeline, pipeline, view};
 pub(crate) use search::filter_paths;
-pub use search::{search_index_name, vector_index_name};
+pub use search::{can_join, search_index_name, search_joined, vector_index_name};
 pub use update::{replace, update, upsert_fixes_id};
 pub use window::{PerParent, count_per_parent, select_per_parent};
 

@@ -8,7 +8,7 @@ use forge_core::ir::{
 use forge_core::model::{DELETED_AT, ModelDef, ModelRef, VectorDef};
 use forge_core::{Error, Result};
 
-use super::{Place, artifact, checked_path, filter, is_nothing, mapped, nothing, projection, sort};
+use super::{Joined, Place, artifact, checked_path, filter, is_nothing, mapped, nothing, projection, sort};
 use crate::artifact::{Command, MongoArtifact};
 
 /// Candidates of an approximate search for each document that is wanted, and at least.
@@ -131,6 +131,25 @@ pub(super) fn stages(model: ModelRef, search: &Search, condition: &Filter) -> Re
         }
         other => Err(unknown(other)),
     }
+}
+
+/// Whether conditions stand behind a search, as any stages do: the others find by a condition that they know themselves.
+pub fn can_join(search: &Search) -> bool {
+    matches!(search, Search::Index(_))
+}
+
+/// A read that a search begins which [can join](can_join), by a condition with lookups; `op.filter` is its part without.
+///
+/// # Errors
+/// As [`select`](super::select).
+pub fn search_joined(op: &Select, joined: &Joined) -> Result<MongoArtifact> {
+    let mut artifact = super::select(op)?;
+    if let Command::Aggregate { pipeline } = &mut artifact.command {
+        let own = |stage: &&Document| stage.contains_key("$search") || stage.contains_key("$match");
+        let at = pipeline.iter().take_while(own).count();
+        pipeline.splice(at..at, joined.related_stages()?);
+    }
+    Ok(artifact)
 }
 
 /// `$vectorSearch`.

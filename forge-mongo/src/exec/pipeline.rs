@@ -11,9 +11,10 @@ use crate::compile;
 
 impl Run<'_> {
     pub(super) async fn pipeline(&self, mut op: Pipeline) -> Result<Outcome> {
-        match op.search {
+        match &op.search {
             None => self.resolve_source(&mut op.source).await?,
-            // What a search finds, it finds by a condition that it knows itself.
+            Some(search) if compile::can_join(search) => self.resolve_source(&mut op.source).await?,
+            // What the others find, they find by a condition that they know themselves.
             Some(_) => {
                 self.resolve_in_place(&mut op.source.filter).await?;
                 self.resolve_stages(&mut op.source.stages).await?;

@@ -43,18 +43,24 @@ impl Run<'_> {
     /// The command of a read, its relation filters resolved, and the read recorded, under the number.
     pub(super) async fn reading(&self, select: &mut Select) -> Result<(MongoArtifact, Option<usize>)> {
         let filter = std::mem::replace(&mut select.filter, Filter::All);
-        let mut joined = if select.search.is_some() {
+        if select.search.is_some() {
             self.check_search()?;
-            Joined { filter: Some(self.resolve(filter).await?), ..Joined::default() }
-        } else {
-            self.resolve_joined(filter).await?
+        }
+        let mut joined = match &select.search {
+            Some(search) if !compile::can_join(search) => {
+                Joined { filter: Some(self.resolve(filter).await?), ..Joined::default() }
+            }
+            _ => self.resolve_joined(filter).await?,
         };
         let is_plain = joined.lookups.is_empty();
         select.filter = joined.take_own();
         let recorded = self.record_under(&select.options, &select.model, &select.filter);
-        let artifact =
-            if is_plain { compile::select(select) } else { compile::select_joined(select, &joined) };
-        Ok((artifact?, recorded))
+        let artifact = match (is_plain, &select.search) {
+            (true, _) => compile::select(select)?,
+            (false, None) => compile::select_joined(select, &joined)?,
+            (false, Some(_)) => compile::search_joined(select, &joined)?,
+        };
+        Ok((artifact, recorded))
     }
 
     /// As [`reading`](Run::reading), of a select without relations and search.

@@ -5,8 +5,8 @@ use bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use forge_core::adapter::{Adapter, Exec, ReadLog, Written};
 use forge_core::error::Details;
 use forge_core::ir::{
-    Count, Delete, Filter, Include, Insert, Operation, Outcome, Predicate, Projection, Quantifier,
-    RelationFilter, Rows, Select, SortKey,
+    Count, Delete, Filter, Include, IndexSearch, Insert, Operation, Outcome, Predicate, Projection,
+    Quantifier, RelationFilter, Rows, Search, SearchOperator, Select, SortKey, VectorSearch,
 };
 use forge_core::model::{ModelDef, ModelRef};
 use forge_core::{Error, ErrorCode};
@@ -68,6 +68,39 @@ fn delete(model: &'static ModelDef, filter: Filter) -> Delete {
 async fn deleted(fake: Fake, op: Delete) -> (Result<Outcome, Error>, Arc<Fake>) {
     let (adapter, fake) = fake.adapter();
     (adapter.execute(&Exec::default(), Operation::Delete(op)).await, fake)
+}
+
+#[tokio::test]
+async fn an_index_search_is_joined_behind_what_it_finds_and_a_vector_search_not_at_all() {
+    let mut fake = Fake::new([airports(3), flights(7, 3)]);
+    (fake.capabilities.lookup, fake.capabilities.search) = (true, true);
+    let (adapter, fake) = fake.adapter();
+    let adapter = adapter.join_above(0);
+    let departs = related(&AIRPORT, "departures", Quantifier::Some, Filter::eq("destination_id", "A0"));
+    let operator = SearchOperator::Exists { path: "state".into() };
+    let search = Search::Index(IndexSearch { index: Some("own".to_owned()), operator });
+    let select = Select {
+        search: Some(Box::new(search)),
+        filter: departs.clone().and(Filter::eq("state", "S0")),
+        limit: Some(5),
+        ..Select::new(ModelRef(&AIRPORT))
+    };
+    rows(&adapter, &Exec::default(), select.clone()).await;
+    let stages = |artifact: &MongoArtifact| match &artifact.command {
+        Command::Aggregate { pipeline } => {
+            let names: Vec<_> = pipeline.iter().filter_map(|stage| stage.keys().next()).cloned().collect();
+            names.join(" ")
+        }
+        other => panic!("{other:?}"),
+    };
+    let sent = fake.take_log();
+    assert_eq!(stages(&sent.last().unwrap().0), "$search $match $lookup $match $unset $limit");
+    let vector =
+        VectorSearch { path: "v".into(), vector: vec![1.0], limit: 5, candidates: None, exact: false };
+    let select = Select { search: Some(Box::new(Search::Vector(vector))), filter: departs, ..select };
+    // The airports have no vectors: what counts is that the keys are asked for.
+    assert!(adapter.execute(&Exec::default(), Operation::Select(select)).await.is_err());
+    assert!(fake.take_names().iter().all(|name| name.ends_with("flights")));
 }
 
 #[tokio::test]
