@@ -1,6 +1,6 @@
 //! The shared state of a store: snapshots for reads, one writer at a time, the feed's positions.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 #[cfg(feature = "file")]
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,7 +43,7 @@ pub(crate) struct Engine {
     holder: watch::Sender<Option<String>>,
     /// Single writes that wait for the writer.
     pub(crate) queue: Queue,
-    positions: Mutex<HashMap<String, watch::Sender<u64>>>,
+    positions: Mutex<BTreeMap<String, watch::Sender<u64>>>,
 }
 
 /// What only the writer touches.
@@ -52,7 +52,7 @@ pub(crate) struct WriterState {
     /// The catalog as committed.
     pub(crate) catalog: Arc<Catalog>,
     /// The feeds as committed, by the number of the database.
-    feeds: HashMap<u32, Feed>,
+    feeds: BTreeMap<u32, Feed>,
     next_purge: DateTime,
 }
 
@@ -63,7 +63,7 @@ pub(crate) type Writer = OwnedMutexGuard<WriterState>;
 pub(crate) struct Prepared {
     txn: WriteTransaction,
     catalog: Option<Arc<Catalog>>,
-    feeds: HashMap<u32, Feed>,
+    feeds: BTreeMap<u32, Feed>,
 }
 
 impl Engine {
@@ -83,7 +83,7 @@ impl Engine {
         catalog.opened = Some(env.now());
         let catalog = Arc::new(catalog);
         let changes = snapshot.changes()?;
-        let (mut feeds, mut positions) = (HashMap::new(), HashMap::new());
+        let (mut feeds, mut positions) = (BTreeMap::new(), BTreeMap::new());
         for (name, entry) in catalog.databases() {
             let feed = Feed::load(&changes, entry.id)?;
             positions.insert(name.to_string(), watch::Sender::new(feed.last));
@@ -262,7 +262,7 @@ impl Engine {
         committed
     }
 
-    fn publish(&self, catalog: &Catalog, feeds: &HashMap<u32, Feed>) {
+    fn publish(&self, catalog: &Catalog, feeds: &BTreeMap<u32, Feed>) {
         let mut positions = lock(&self.positions);
         for (name, entry) in catalog.databases() {
             if let Some(feed) = feeds.get(&entry.id) {
@@ -305,7 +305,7 @@ impl WriterState {
         pending: Pending,
         now: DateTime,
     ) -> Result<(Prepared, Vec<Option<u64>>)> {
-        let mut feeds = HashMap::new();
+        let mut feeds = BTreeMap::new();
         let mut versions = Vec::with_capacity(units.len());
         {
             let mut table = txn.changes()?;

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
+use tracing::instrument::Instrumented;
 use tracing::{Instrument as _, Span};
 
 use crate::Limits;
@@ -179,10 +181,10 @@ impl Calls {
         let (name, deadline) = (handler.name, self.gates.deadline(handler));
         let until = Instant::now() + deadline;
         let _turn = self.gates.enter(handler, until).await?;
-        let run = async {
+        let run = pin!(async {
             let answer = self.runtime.query(name, raw(args)?, caller).await?;
             Ok(Answer { json: answer.data?.0, seen: answer.seen })
-        };
+        });
         match timeout_at(until, AssertUnwindSafe(run).catch_unwind()).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(panic)) => Err(panicked(name, panic.as_ref())),
@@ -208,7 +210,7 @@ impl Calls {
         let span =
             handler.map_or_else(Span::none, |handler| trace::call(HandlerKind::Mutation, handler.name));
         // In a box from here on: it is moved into another task where the caller goes away.
-        let work = work.instrument(span.clone()).boxed();
+        let work = work.boxed().instrument(span.clone());
         let answer = self.watched_mutation(name, handler, active, work).await;
         if !span.is_none() {
             trace::called(&span, &code(&answer));
@@ -230,7 +232,7 @@ impl Calls {
         name: &str,
         handler: Option<&'static HandlerDef>,
         active: Busy,
-        work: BoxFuture<'static, StoredAnswer>,
+        work: Instrumented<BoxFuture<'static, StoredAnswer>>,
     ) -> StoredAnswer {
         // After it is counted, so that a drain either waits for it or is seen here.
         if self.is_draining() {
@@ -367,12 +369,13 @@ impl Calls {
     ) -> Result<MutationAnswer> {
         let name = handler.name;
         let args = raw(args)?;
-        let run = async {
+        // Pinned before it is wrapped: what is wrapped is moved, and this is large.
+        let run = pin!(async {
             let Some(kept) = kept else { return self.runtime.mutation(name, args, caller).await };
             let find = async |tx: Db| Ok(kept.find(&tx).await?.map(|answer| Json(answer.body)));
             let keep = async |tx: Db, answer: Json| kept.keep(&tx, OK_STATUS, &answer.0).await;
             self.runtime.mutation_once(name, args, caller, find, keep).boxed().await
-        };
+        });
         let longest = self.limits.mutation_deadline.max(self.gates.deadline(handler) + Self::grace(handler));
         match tokio::time::timeout(longest, AssertUnwindSafe(run).catch_unwind()).await {
             Ok(Ok(answer)) => answer,

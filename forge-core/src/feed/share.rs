@@ -3,7 +3,7 @@
 //! There is no task behind it, so that it works wherever futures do. A reader that finds nothing new polls the feed under
 //! a waker that wakes all readers; what comes is kept until everybody has seen it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -210,10 +210,10 @@ impl Drop for Feed {
 
 /// Those who wait for news.
 #[derive(Default)]
-struct Wakers(Mutex<HashMap<u64, Waker>>);
+struct Wakers(Mutex<BTreeMap<u64, Waker>>);
 
 impl Wakers {
-    fn locked(&self) -> MutexGuard<'_, HashMap<u64, Waker>> {
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<u64, Waker>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -226,21 +226,21 @@ impl Wakers {
     }
 
     fn wake_but(&self, reader: u64) {
-        let others: Vec<Waker> = {
+        let others = {
             let mut wakers = self.locked();
             let own = wakers.remove(&reader);
-            let others = wakers.drain().map(|(_, waker)| waker).collect();
+            let others = std::mem::take(&mut *wakers);
             wakers.extend(own.map(|own| (reader, own)));
             others
         };
-        others.into_iter().for_each(Waker::wake);
+        others.into_values().for_each(Waker::wake);
     }
 }
 
 impl Wake for Wakers {
     fn wake(self: Arc<Self>) {
-        let all: Vec<Waker> = self.locked().drain().map(|(_, waker)| waker).collect();
-        all.into_iter().for_each(Waker::wake);
+        let all = std::mem::take(&mut *self.locked());
+        all.into_values().for_each(Waker::wake);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Services over HTTP: verbs, statuses and bodies as Feathers has them.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -86,7 +87,8 @@ pub(super) async fn bounded(
     let limits = calls.limits.clone();
     let too_slow = |_| ServiceError::from(Error::timeout("the call took too long; a change may yet happen"));
     if call.method.is_read() {
-        return timeout(limits.deadline, services.call(&service, call)).await.map_err(too_slow)?;
+        let work = pin!(services.call(&service, call));
+        return timeout(limits.deadline, work).await.map_err(too_slow)?;
     }
     let busy = calls.busy();
     if calls.is_draining() {
@@ -95,8 +97,9 @@ pub(super) async fn bounded(
     let longest = limits.mutation_deadline;
     let work = Carried::new(async move {
         let _busy = busy;
-        let work = AssertUnwindSafe(services.call(&service, call)).catch_unwind();
-        match timeout(longest, work).await {
+        // Pinned before it is wrapped: what is wrapped is moved, and this is large.
+        let work = pin!(services.call(&service, call));
+        match timeout(longest, AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(Error::internal(format!("the service {} panicked", service.path)).into()),
             Err(_) => Err(Error::internal("a call was cut off; it may or may not have happened").into()),
