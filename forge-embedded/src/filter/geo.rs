@@ -147,7 +147,9 @@ pub(super) fn intersects(path: &str, value: &Bson) -> Result<Filter> {
 fn parts_of(path: &str, geometry: &Bson) -> Result<Vec<Geometry>> {
     let crs = geometry.as_document().and_then(|form| form.get_document("crs").ok());
     if let Some(system) = crs.filter(|system| system.to_string().contains(STRICT_WINDING)) {
-        return Err(unsupported(&format!("the reference system {system} (on `{path}`)")));
+        return Err(Error::unsupported(format!(
+            "the embedded engine has no `$geometry` in the reference system {system} (on `{path}`)"
+        )));
     }
     keys::with_raw(geometry, geometries).ok_or_else(|| {
         let text = format!(
