@@ -335,7 +335,7 @@ impl Op {
             Action::SetOnInsert(_) if !inserting => Ok(()),
             _ => {
                 let mut slot = Slot::create(document, path)?;
-                match self.next(path, slot.get(), inserting, now).transpose()? {
+                match self.plain().map(|plain| plain.next(path, slot.get(), inserting, now)).transpose()? {
                     Some(Next::Value(new)) => slot.set(path, new),
                     _ => Ok(()),
                 }

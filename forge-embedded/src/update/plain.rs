@@ -6,7 +6,7 @@ use bson::raw::CString;
 use bson::{Bson, RawDocument, RawDocumentBuf};
 use forge_core::{DateTime, Result};
 
-use super::{Action, Op, Update, combine, current, number};
+use super::{Action, Arithmetic, Op, Update, combine, current, number};
 use crate::keys;
 
 /// What becomes of a field.
@@ -17,41 +17,61 @@ pub(super) enum Next {
     Gone,
 }
 
+/// An operator that does nothing but make of a field what becomes of it.
+pub(super) enum Plain<'o> {
+    Set(&'o Bson),
+    SetOnInsert(&'o Bson),
+    Unset,
+    Arithmetic(Arithmetic, &'o Bson),
+    /// The value, where it comes so before or after what is there.
+    Bounded(&'o Bson, Ordering),
+    CurrentDate {
+        timestamp: bool,
+    },
+}
+
 impl Op {
-    /// What becomes of the field at `path`, which is `old`; none for operators that do more than that.
-    pub(super) fn next(
-        &self,
-        path: &str,
-        old: Option<&Bson>,
-        inserting: bool,
-        now: DateTime,
-    ) -> Option<Result<Next>> {
-        let bounded = |value: &Bson, wanted: Ordering| {
-            let better = old.is_none_or(|old| keys::encoded(value).cmp(&keys::encoded(old)) == wanted);
-            if better { Next::Value(value.clone()) } else { Next::Same }
-        };
-        Some(Ok(match &self.action {
-            Action::Set(value) => Next::Value(value.clone()),
-            Action::SetOnInsert(value) if inserting => Next::Value(value.clone()),
-            Action::SetOnInsert(_) => Next::Same,
-            Action::Unset => Next::Gone,
-            Action::Arithmetic(kind, operand) => {
-                let new = match old {
-                    Some(old) => combine(*kind, old, operand),
-                    None => Ok(number::from_nothing(*kind, operand)),
-                };
-                return Some(new.map(Next::Value).map_err(|error| error.context(format!("`{path}`"))));
-            }
-            Action::Min(value) => bounded(value, Ordering::Less),
-            Action::Max(value) => bounded(value, Ordering::Greater),
-            Action::CurrentDate { timestamp } => Next::Value(current(*timestamp, now)),
+    /// The operator, where it is such a one.
+    pub(super) fn plain(&self) -> Option<Plain<'_>> {
+        Some(match &self.action {
+            Action::Set(value) => Plain::Set(value),
+            Action::SetOnInsert(value) => Plain::SetOnInsert(value),
+            Action::Unset => Plain::Unset,
+            Action::Arithmetic(kind, operand) => Plain::Arithmetic(*kind, operand),
+            Action::Min(value) => Plain::Bounded(value, Ordering::Less),
+            Action::Max(value) => Plain::Bounded(value, Ordering::Greater),
+            Action::CurrentDate { timestamp } => Plain::CurrentDate { timestamp: *timestamp },
             Action::Rename(_) | Action::Array(_) | Action::Bit(_) => return None,
-        }))
+        })
+    }
+}
+
+impl Plain<'_> {
+    /// What becomes of the field at `path`, which is `old`.
+    pub(super) fn next(self, path: &str, old: Option<&Bson>, inserting: bool, now: DateTime) -> Result<Next> {
+        Ok(match self {
+            Self::Set(value) => Next::Value(value.clone()),
+            Self::SetOnInsert(value) if inserting => Next::Value(value.clone()),
+            Self::SetOnInsert(_) => Next::Same,
+            Self::Unset => Next::Gone,
+            Self::Arithmetic(kind, operand) => {
+                let new = match old {
+                    Some(old) => combine(kind, old, operand),
+                    None => Ok(number::from_nothing(kind, operand)),
+                };
+                Next::Value(new.map_err(|error| error.context(format!("`{path}`")))?)
+            }
+            Self::Bounded(value, wanted) => {
+                let better = old.is_none_or(|old| keys::encoded(value).cmp(&keys::encoded(old)) == wanted);
+                if better { Next::Value(value.clone()) } else { Next::Same }
+            }
+            Self::CurrentDate { timestamp } => Next::Value(current(timestamp, now)),
+        })
     }
 
     /// Whether what becomes of the field depends on what it is.
     fn looks_at_old(&self) -> bool {
-        matches!(self.action, Action::Arithmetic(..) | Action::Min(_) | Action::Max(_))
+        matches!(self, Self::Arithmetic(..) | Self::Bounded(..))
     }
 }
 
@@ -67,11 +87,8 @@ impl Update {
         now: DateTime,
     ) -> Result<Option<RawDocumentBuf>> {
         let Self::Operators { ops, .. } = self else { return Ok(None) };
-        let is_plain = |op: &Op| {
-            let known = !matches!(op.action, Action::Rename(_) | Action::Array(_) | Action::Bit(_));
-            known && op.path != "_id" && !op.path.contains(['.', '\0'])
-        };
-        if !ops.iter().all(is_plain) {
+        let at_top = |op: &Op| op.path != "_id" && !op.path.contains(['.', '\0']);
+        if !ops.iter().all(|op| at_top(op) && op.plain().is_some()) {
             return Ok(None);
         }
         let mut out = RawDocumentBuf::new();
@@ -84,21 +101,22 @@ impl Update {
                 continue;
             };
             found[at] = true;
-            let old = if ops[at].looks_at_old() { Some(Bson::try_from(value)?) } else { None };
-            match ops[at].next(&ops[at].path, old.as_ref(), false, now) {
-                Some(Ok(Next::Value(new))) => out.append(key, keys::to_raw_value(new)?),
-                Some(Ok(Next::Same)) => out.append(key, value),
-                Some(Ok(Next::Gone)) => {}
-                Some(Err(_)) | None => return Ok(None),
+            let Some(plain) = ops[at].plain() else { return Ok(None) };
+            let old = if plain.looks_at_old() { Some(Bson::try_from(value)?) } else { None };
+            match plain.next(&ops[at].path, old.as_ref(), false, now) {
+                Ok(Next::Value(new)) => out.append(key, keys::to_raw_value(new)?),
+                Ok(Next::Same) => out.append(key, value),
+                Ok(Next::Gone) => {}
+                Err(_) => return Ok(None),
             }
         }
         for (op, _) in ops.iter().zip(found).filter(|(_, found)| !found) {
-            match op.next(&op.path, None, false, now) {
+            match op.plain().map(|plain| plain.next(&op.path, None, false, now)) {
                 Some(Ok(Next::Value(new))) => {
                     out.append(CString::try_from(op.path.as_str())?, keys::to_raw_value(new)?);
                 }
-                Some(Err(_)) => return Ok(None),
-                Some(Ok(Next::Same | Next::Gone)) | None => {}
+                Some(Ok(Next::Same | Next::Gone)) => {}
+                Some(Err(_)) | None => return Ok(None),
             }
         }
         Ok(Some(out))
