@@ -3,6 +3,7 @@
 //! In a file a table is redb's. In memory it is a map that shares its nodes with the snapshots taken of it: a write copies
 //! the nodes on the way to its row, once per transaction, and a snapshot is a pointer.
 
+use std::borrow::Borrow;
 use std::fmt::Debug;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -70,18 +71,24 @@ pub(crate) enum Table<'t, K: redb::Key + 'static, V: Value> {
     MemoryMut(&'t mut Map<V>),
 }
 
-/// A value that was found.
-pub(crate) enum Found<'r, V: Value> {
+/// A value of a table; in memory it is lent, or owned by now.
+pub(crate) enum Got<'r, V: Value, H> {
     File(AccessGuard<'r, V>),
-    Memory(&'r V::Held),
+    Memory(H),
 }
 
-impl<V: Value> Found<'_, V> {
+/// A value that was found.
+pub(crate) type Found<'r, V> = Got<'r, V, &'r <V as Value>::Held>;
+
+/// A value that is no longer there.
+pub(crate) type Removed<'r, V> = Got<'r, V, <V as Value>::Held>;
+
+impl<V: Value, H: Borrow<V::Held>> Got<'_, V, H> {
     /// The value.
     pub(crate) fn value(&self) -> V::SelfType<'_> {
         match self {
             Self::File(guard) => guard.value(),
-            Self::Memory(held) => V::show(held),
+            Self::Memory(held) => V::show(held.borrow()),
         }
     }
 }
@@ -181,19 +188,19 @@ fn of_file<'r, K: redb::Key, V: Value>(
     row: Result<FileRow<'r, K, V>, redb::StorageError>,
 ) -> Result<Row<'r, K, V>> {
     let (key, value) = row.map_err(storage)?;
-    Ok((Key::File(key), Found::File(value)))
+    Ok((Key::File(key), Got::File(value)))
 }
 
 fn of_memory<'r, K: redb::Key, V: Value>((key, value): (&'r KeyBytes, &'r V::Held)) -> Result<Row<'r, K, V>> {
-    Ok((Key::Memory(key.as_slice()), Found::Memory(value)))
+    Ok((Key::Memory(key.as_slice()), Got::Memory(value)))
 }
 
 impl<K: redb::Key + 'static, V: Value> Table<'_, K, V> {
     /// The value of a key.
     pub(crate) fn get(&self, key: K::SelfType<'_>) -> Result<Option<Found<'_, V>>> {
         Ok(match self {
-            Self::File(table) => ReadableTable::get(table, key).map_err(storage)?.map(Found::File),
-            Self::FileMut(table) => table.get(key).map_err(storage)?.map(Found::File),
+            Self::File(table) => ReadableTable::get(table, key).map_err(storage)?.map(Got::File),
+            Self::FileMut(table) => table.get(key).map_err(storage)?.map(Got::File),
             Self::Memory(map) => held::<K, V>(map, &key),
             Self::MemoryMut(map) => held::<K, V>(map, &key),
         })
@@ -214,8 +221,8 @@ impl<K: redb::Key + 'static, V: Value> Table<'_, K, V> {
     /// Removes a row. Answers with its value.
     pub(crate) fn remove(&mut self, key: K::SelfType<'_>) -> Result<Option<Removed<'_, V>>> {
         match self {
-            Self::FileMut(table) => Ok(table.remove(key).map_err(storage)?.map(Removed::File)),
-            Self::MemoryMut(map) => Ok(map.remove(K::as_bytes(&key).as_ref()).map(Removed::Memory)),
+            Self::FileMut(table) => Ok(table.remove(key).map_err(storage)?.map(Got::File)),
+            Self::MemoryMut(map) => Ok(map.remove(K::as_bytes(&key).as_ref()).map(Got::Memory)),
             Self::File(_) | Self::Memory(_) => Err(read_only()),
         }
     }
@@ -232,23 +239,7 @@ impl<K: redb::Key + 'static, V: Value> Table<'_, K, V> {
 }
 
 fn held<'r, K: redb::Key, V: Value>(map: &'r Map<V>, key: &K::SelfType<'_>) -> Option<Found<'r, V>> {
-    map.get(K::as_bytes(key).as_ref()).map(Found::Memory)
-}
-
-/// A value that is no longer there.
-pub(crate) enum Removed<'r, V: Value> {
-    File(AccessGuard<'r, V>),
-    Memory(V::Held),
-}
-
-impl<V: Value> Removed<'_, V> {
-    /// The value.
-    pub(crate) fn value(&self) -> V::SelfType<'_> {
-        match self {
-            Self::File(guard) => guard.value(),
-            Self::Memory(held) => V::show(held),
-        }
-    }
+    map.get(K::as_bytes(key).as_ref()).map(Got::Memory)
 }
 
 /// How many rows are stored one by one until it is looked again whether many of them go to the same place.
