@@ -216,14 +216,18 @@ fn standing(value: RawBsonRef<'_>, strings: Strings<'_>) -> Option<RawBson> {
 
 /// As [`keys::encode`], of the value as it compares.
 pub(crate) fn encode(value: RawBsonRef<'_>, strings: Strings<'_>, out: &mut Vec<u8>) {
-    let standing = standing(value, strings);
-    keys::encode(standing.as_ref().map_or(value, RawBson::as_raw_bson_ref), out);
+    match standing(value, strings) {
+        Some(standing) => keys::encode(standing.as_raw_bson_ref(), out),
+        None => keys::encode(value, out),
+    }
 }
 
 /// As [`keys::encode_field`], of the value as it compares.
 pub(crate) fn encode_field(name: &str, value: RawBsonRef<'_>, strings: Strings<'_>, out: &mut Vec<u8>) {
-    let standing = standing(value, strings);
-    keys::encode_field(name, standing.as_ref().map_or(value, RawBson::as_raw_bson_ref), out);
+    match standing(value, strings) {
+        Some(standing) => keys::encode_field(name, standing.as_raw_bson_ref(), out),
+        None => keys::encode_field(name, value, out),
+    }
 }
 
 /// As [`keys::encoded`], of the value as it compares.
@@ -236,6 +240,9 @@ pub(crate) fn encoded(value: &Bson, strings: Strings<'_>) -> Vec<u8> {
 
 /// The order of two values.
 pub(crate) fn compare(a: RawBsonRef<'_>, b: RawBsonRef<'_>, strings: Strings<'_>) -> Ordering {
+    if strings.is_none() {
+        return order::compare(a, b);
+    }
     let (own_a, own_b) = (standing(a, strings), standing(b, strings));
     let a = own_a.as_ref().map_or(a, RawBson::as_raw_bson_ref);
     order::compare(a, own_b.as_ref().map_or(b, RawBson::as_raw_bson_ref))
