@@ -8,6 +8,7 @@ use std::time::Duration;
 use forge_core::context::More;
 use forge_core::feed::News;
 use forge_core::{Caller, Error, Runtime};
+use futures_util::StreamExt as _;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
@@ -26,6 +27,8 @@ use crate::trace;
 
 /// Events that may wait for the hub; whoever brings more waits.
 const QUEUE: usize = 4_096;
+/// News of a feed that the hub looks at in one go.
+const TOGETHER: usize = 64;
 
 enum Command {
     Open { socket: SocketId, outbox: Arc<Outbox> },
@@ -33,7 +36,7 @@ enum Command {
     Event(Event),
     Look { answer: oneshot::Sender<Snapshot> },
     Report { answer: oneshot::Sender<LiveReport> },
-    News { database: Arc<str>, news: News },
+    News { database: Arc<str>, news: Vec<News> },
 }
 
 /// The live queries of a server. Cheap to clone; ends with its last clone, or by [`Hub::shut_down`].
@@ -357,7 +360,7 @@ impl Task {
                     self.handle(event);
                 }
             }
-            Command::News { database, news } => self.hear(database, news),
+            Command::News { database, news } => self.hear(&database, news),
             Command::Report { answer } => drop(answer.send(self.machine.report())),
             Command::Look { answer } => drop(answer.send(self.look())),
         }
@@ -387,21 +390,23 @@ impl Task {
         }
     }
 
-    fn hear(&mut self, database: Arc<str>, news: News) {
-        let counts = self.feeds.entry(database.clone()).or_default();
-        counts.hear(&news);
-        let down = counts.down;
-        let default = database == self.database;
-        if default {
-            self.health.set(down, matches!(news, News::Never(_)));
+    fn hear(&mut self, database: &Arc<str>, news: Vec<News>) {
+        let default = *database == self.database;
+        for news in news {
+            let counts = self.feeds.entry(database.clone()).or_default();
+            counts.hear(&news);
+            let down = counts.down;
+            if default {
+                self.health.set(down, matches!(news, News::Never(_)));
+            }
+            let database = database.clone();
+            self.handle(match news {
+                News::Up => Event::FeedUp { database },
+                News::Afresh => Event::HistoryLost { database },
+                News::Commit(commit) => Event::Commit { database, commit },
+                News::Down(error) | News::Never(error) => Event::FeedFailed { database, error },
+            });
         }
-        let event = match news {
-            News::Up => Event::FeedUp { database },
-            News::Afresh => Event::HistoryLost { database },
-            News::Commit(commit) => Event::Commit { database, commit },
-            News::Down(error) | News::Never(error) => Event::FeedFailed { database, error },
-        };
-        self.handle(event);
         if default {
             let version = self.machine.version(&self.database);
             self.version.send_if_modified(|known| std::mem::replace(known, version) != version);
@@ -433,7 +438,9 @@ impl Task {
     }
 
     fn follow(&mut self, database: Arc<str>) {
-        let (mut feed, commands) = (self.runtime.db().database(&database).feed(), self.commands.clone());
+        let feed = self.runtime.db().database(&database).feed();
+        // What was committed together is looked at together.
+        let (mut feed, commands) = (feed.ready_chunks(TOGETHER), self.commands.clone());
         self.tasks.spawn(async move {
             while let Some(news) = feed.next().await {
                 let Some(commands) = commands.upgrade() else { return };
