@@ -82,6 +82,7 @@ impl Collator {
             Filter::Field(path, predicate) => {
                 Some(Filter::Field(path.clone(), folded(&self.folding, predicate)?))
             }
+            Filter::All => Some(Filter::All),
             _ => None,
         };
         conditions.iter().filter_map(folded).collect()

@@ -5,7 +5,7 @@ use forge::ErrorCode;
 use forge::ir::{Collation, ReadOptions};
 use forge_mongo::Driver;
 use forge_mongo::artifact::{Command, MongoArtifact, Reply};
-use forge_tests::models::{NewPerson, Person, person};
+use forge_tests::models::{Author, NewAuthor, NewBook, NewPerson, NewPublisher, Person, person};
 use forge_tests::{Engine, Fixture, Result, conformance};
 
 fn strength(strength: u8) -> Collation {
@@ -72,6 +72,17 @@ conformance! {
         assert_eq!(pipeline.await?.len(), 3);
         let none = Collation { locale: "en".into(), strength: 0 };
         assert_eq!(t.db.group_by::<Person, _>(|p| p.name).collation(none).count().await.unwrap_err().code(), ErrorCode::BadRequest);
+        if t.stand_in {
+            return forge_tests::engine::unsupported(t, "limits per parent under a collation");
+        }
+        t.db.insert(NewAuthor { id: 1, name: "A".into(), country: None }).await?;
+        t.db.insert(NewPublisher { name: "P".into(), city: None }).await?;
+        for title in ["Zoe", "apple"] {
+            let book = NewBook { id: None, title: title.into(), year: 1, price: None, author_id: Some(1), publisher_id: "P".into() };
+            t.db.insert(book).await?;
+        }
+        let first = t.db.find::<Author>().include(|a| a.books.sort(|b| b.title.asc()).limit(1)).collation(letters());
+        assert_eq!(first.one().await?.books.get()[0].title, "apple", "also where each parent has its limit");
     }
 
     async fn distinct_values_and_groups_are_one_for_equal_strings(t) {
