@@ -45,6 +45,9 @@ impl<'a> FromIterator<(&'a str, &'a str)> for RequestHeaders {
     fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(headers: I) -> Self {
         let mut texts = Texts { text: String::with_capacity(ROOM), ends: Vec::with_capacity(COUNT) };
         headers.into_iter().for_each(|(name, value)| texts.add(name, value));
+        // Sockets keep theirs for as long as they are open.
+        texts.text.shrink_to_fit();
+        texts.ends.shrink_to_fit();
         if texts.ends.is_empty() { Self::default() } else { Self(Some(Arc::new(texts))) }
     }
 }
