@@ -7,10 +7,11 @@ mod own;
 use std::sync::Arc;
 
 use clap::Parser;
+use forge::adapter::Adapter;
 use forge::{Catalog, Db};
 use forge_benches::turns::Failure;
 use forge_benches::{Options, Report};
-use mongodb::Client;
+use forge_mongo::{MongoAdapter, OfficialDriver};
 
 const DATABASE: &str = "forge_bench_orm";
 /// Inserts go here, so that what is read stays the same.
@@ -23,9 +24,11 @@ async fn main() -> Result<(), Failure> {
         options.uri.clone().ok_or("orm compares on a server: give --uri, or run `cargo xtask bench orm`")?;
     let env = forge::system_env();
     let catalog = Arc::new(Catalog::collect()?);
-    let adapter = forge::connect(&uri, catalog.clone(), &env).await?;
+    let driver = Arc::new(OfficialDriver::connect(&uri).await?);
+    // One client for both sides: they take turns on the same connections.
+    let raw = driver.client().clone();
+    let adapter: Arc<dyn Adapter> = Arc::new(MongoAdapter::new(driver, catalog.clone()));
     adapter.push(DATABASE, &catalog, true).await?;
-    let raw = Client::with_uri_str(&uri).await?;
     for collection in ["bench_users", "bench_posts", "bench_comments"] {
         raw.database(DATABASE).collection::<bson::Document>(collection).delete_many(bson::doc! {}).await?;
     }
