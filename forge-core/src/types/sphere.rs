@@ -273,6 +273,10 @@ mod tests {
         assert!(arctic.contains(at(33.0, 90.0)) && !arctic.contains(at(45.0, 60.0)));
     }
 
+    /// An outline like the letter, open to the north.
+    const U: [(f64, f64); 8] =
+        [(0.0, 0.0), (9.0, 0.0), (9.0, 9.0), (6.0, 9.0), (6.0, 3.0), (3.0, 3.0), (3.0, 9.0), (0.0, 9.0)];
+
     #[test]
     fn edges_are_shortest_lines() {
         // The shortest way between two points of a northern parallel is north of it.
@@ -282,16 +286,7 @@ mod tests {
 
     #[test]
     fn concave_outlines_and_holes_leave_out() {
-        let u = polygon(&[
-            (0.0, 0.0),
-            (9.0, 0.0),
-            (9.0, 9.0),
-            (6.0, 9.0),
-            (6.0, 3.0),
-            (3.0, 3.0),
-            (3.0, 9.0),
-            (0.0, 9.0),
-        ]);
+        let u = polygon(&U);
         assert!(u.contains(at(1.0, 8.0)) && u.contains(at(8.0, 8.0)) && !u.contains(at(4.5, 8.0)));
         let hole = [at(4.0, 4.0), at(6.0, 4.0), at(6.0, 6.0), at(4.0, 6.0)];
         let ring = square(0.0, 0.0, 10.0).with_hole(hole).unwrap();
@@ -311,16 +306,7 @@ mod tests {
 
     #[test]
     fn lines_lie_in_areas_meet_them_and_keep_a_distance() {
-        let u = Region::new(&polygon(&[
-            (0.0, 0.0),
-            (9.0, 0.0),
-            (9.0, 9.0),
-            (6.0, 9.0),
-            (6.0, 3.0),
-            (3.0, 3.0),
-            (3.0, 9.0),
-            (0.0, 9.0),
-        ]));
+        let u = Region::new(&polygon(&U));
         let line =
             |points: &[(f64, f64)]| Line::new(&points.iter().map(|(x, y)| at(*x, *y)).collect::<Vec<_>>());
         assert!(u.covers_line(&line(&[(1.0, 8.0), (1.0, 1.0), (8.0, 1.0), (8.0, 8.0)])));

@@ -4,30 +4,13 @@ use bson::{Bson, Document};
 use forge_core::{Error, Result};
 
 use super::{
-    Apply, Named, Nulls, Operator, Value, argument, array, compare, is_nothing, length, number, whole,
+    Apply, Named, Nulls, Operator, Value, argument, array, compare, comparing, is_nothing, length, number,
+    operator, whole,
 };
 use crate::aggregate::accumulate;
 use crate::collation::{self, Strings};
 use crate::keys;
 use crate::query::sort_keys;
-
-const fn operator(
-    name: &'static str,
-    (least, most): (usize, usize),
-    nulls: Nulls,
-    apply: fn(&[Value]) -> Result<Value>,
-) -> Operator {
-    Operator { name, least, most, nulls, apply: Apply::Alone(apply) }
-}
-
-const fn comparing(
-    name: &'static str,
-    (least, most): (usize, usize),
-    nulls: Nulls,
-    apply: fn(&[Value], Strings<'_>) -> Result<Value>,
-) -> Operator {
-    Operator { name, least, most, nulls, apply: Apply::Comparing(apply) }
-}
 
 pub(super) static OPERATORS: [Operator; 18] = [
     operator("$size", (1, 1), Nulls::Asked, |values| Ok(Some(length(array(argument(values, 0))?.len())))),

@@ -79,6 +79,26 @@ pub(crate) struct Operator {
     apply: Apply,
 }
 
+/// An operator that does not compare values.
+const fn operator(
+    name: &'static str,
+    (least, most): (usize, usize),
+    nulls: Nulls,
+    apply: fn(&[Value]) -> Result<Value>,
+) -> Operator {
+    Operator { name, least, most, nulls, apply: Apply::Alone(apply) }
+}
+
+/// An operator that compares values.
+const fn comparing(
+    name: &'static str,
+    (least, most): (usize, usize),
+    nulls: Nulls,
+    apply: fn(&[Value], Strings<'_>) -> Result<Value>,
+) -> Operator {
+    Operator { name, least, most, nulls, apply: Apply::Comparing(apply) }
+}
+
 /// What an operator makes of its arguments.
 #[derive(Debug, Clone, Copy)]
 enum Apply {

@@ -3,17 +3,8 @@
 use bson::{Bson, Document, doc};
 use forge_core::{Error, Result};
 
-use super::{Apply, Nulls, Operator, Value, argument, is_nothing, length, text};
+use super::{Nulls, Operator, Value, argument, is_nothing, length, operator, text};
 use crate::keys;
-
-const fn operator(
-    name: &'static str,
-    (least, most): (usize, usize),
-    nulls: Nulls,
-    apply: fn(&[Value]) -> Result<Value>,
-) -> Operator {
-    Operator { name, least, most, nulls, apply: Apply::Alone(apply) }
-}
 
 pub(super) static OPERATORS: [Operator; 4] = [
     operator("$mergeObjects", (0, usize::MAX), Nulls::Asked, |values| {

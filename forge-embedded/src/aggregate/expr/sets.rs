@@ -5,17 +5,8 @@ use std::collections::BTreeMap;
 use bson::Bson;
 use forge_core::Result;
 
-use super::{Apply, Nulls, Operator, Value, argument, array};
+use super::{Nulls, Operator, Value, argument, array, comparing};
 use crate::collation::{self, Strings};
-
-const fn operator(
-    name: &'static str,
-    (least, most): (usize, usize),
-    nulls: Nulls,
-    apply: fn(&[Value], Strings<'_>) -> Result<Value>,
-) -> Operator {
-    Operator { name, least, most, nulls, apply: Apply::Comparing(apply) }
-}
 
 type Set = BTreeMap<Vec<u8>, Bson>;
 
@@ -28,7 +19,7 @@ fn list(set: Set) -> Result<Value> {
 }
 
 pub(super) static OPERATORS: [Operator; 5] = [
-    operator("$setUnion", (0, usize::MAX), Nulls::Null, |values, strings| {
+    comparing("$setUnion", (0, usize::MAX), Nulls::Null, |values, strings| {
         let mut union = Set::new();
         for value in values.iter().flatten() {
             for (key, item) in set(value, strings)? {
@@ -37,7 +28,7 @@ pub(super) static OPERATORS: [Operator; 5] = [
         }
         list(union)
     }),
-    operator("$setIntersection", (0, usize::MAX), Nulls::Null, |values, strings| {
+    comparing("$setIntersection", (0, usize::MAX), Nulls::Null, |values, strings| {
         let mut sets = values.iter().flatten().map(|value| set(value, strings));
         let mut common = sets.next().transpose()?.unwrap_or_default();
         for other in sets {
@@ -46,7 +37,7 @@ pub(super) static OPERATORS: [Operator; 5] = [
         }
         list(common)
     }),
-    operator("$setDifference", (2, 2), Nulls::Null, |values, strings| {
+    comparing("$setDifference", (2, 2), Nulls::Null, |values, strings| {
         let without = set(argument(values, 1), strings)?;
         let mut seen = Set::new();
         let mut kept = Vec::new();
@@ -58,7 +49,7 @@ pub(super) static OPERATORS: [Operator; 5] = [
         }
         Ok(Some(Bson::Array(kept)))
     }),
-    operator("$setEquals", (2, usize::MAX), Nulls::Asked, |values, strings| {
+    comparing("$setEquals", (2, usize::MAX), Nulls::Asked, |values, strings| {
         let first = set(argument(values, 0), strings)?;
         for position in 1..values.len() {
             if !set(argument(values, position), strings)?.keys().eq(first.keys()) {
@@ -67,7 +58,7 @@ pub(super) static OPERATORS: [Operator; 5] = [
         }
         Ok(Some(true.into()))
     }),
-    operator("$setIsSubset", (2, 2), Nulls::Asked, |values, strings| {
+    comparing("$setIsSubset", (2, 2), Nulls::Asked, |values, strings| {
         let whole = set(argument(values, 1), strings)?;
         Ok(Some(set(argument(values, 0), strings)?.keys().all(|key| whole.contains_key(key)).into()))
     }),

@@ -5,16 +5,7 @@ use forge_core::matcher::pattern;
 use forge_core::{Error, Result};
 
 use super::convert::text_of;
-use super::{Apply, Named, Nulls, Operator, Value, argument, is_nothing, length, text, whole};
-
-const fn operator(
-    name: &'static str,
-    (least, most): (usize, usize),
-    nulls: Nulls,
-    apply: fn(&[Value]) -> Result<Value>,
-) -> Operator {
-    Operator { name, least, most, nulls, apply: Apply::Alone(apply) }
-}
+use super::{Apply, Named, Nulls, Operator, Value, argument, is_nothing, length, operator, text, whole};
 
 fn string(text: impl Into<String>) -> Result<Value> {
     Ok(Some(Bson::String(text.into())))
