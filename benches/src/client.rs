@@ -144,9 +144,21 @@ impl Socket {
         if !head.starts_with(b"HTTP/1.1 101") {
             return Err(String::from_utf8_lossy(&head).into_owned().into());
         }
+        Ok(Self::over(stream, arrivals, count))
+    }
+
+    /// Opens one to a server that sends updates without a handshake.
+    ///
+    /// # Errors
+    /// What keeps it from being opened.
+    pub async fn open_bare(address: SocketAddr, arrivals: &Rc<Arrivals>) -> Result<Self, Failure> {
+        Ok(Self::over(TcpStream::connect(address).await?, arrivals, Count::Frames))
+    }
+
+    fn over(stream: TcpStream, arrivals: &Rc<Arrivals>, count: Count) -> Self {
         let (read, write) = stream.into_split();
         tokio::task::spawn_local(receive(read, arrivals.clone(), count));
-        Ok(Self(write))
+        Self(write)
     }
 
     /// Subscribes to the items of `boards`, one subscription each.

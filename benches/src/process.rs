@@ -110,8 +110,16 @@ impl Server {
         self.ask("count").map(drop)
     }
 
+    /// Tells it something that it does not answer.
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub fn tell(&mut self, line: &str) -> Result<(), Failure> {
+        Ok(writeln!(self.stdin.as_mut().ok_or("the server ended")?, "{line}")?)
+    }
+
     fn ask(&mut self, question: &str) -> Result<Look, Failure> {
-        writeln!(self.stdin.as_mut().ok_or("the server ended")?, "{question}")?;
+        self.tell(question)?;
         let mut line = String::new();
         self.stdout.read_line(&mut line)?;
         Ok(serde_json::from_str(&line)?)

@@ -1,12 +1,13 @@
-//! The WebSocket endpoint: one task that reads a socket, one that writes it, one for each call under way.
+//! The WebSocket endpoint: one task for a socket, which reads it and waits where it takes no more, and one for each call
+//! under way.
 
 mod extension;
 mod frames;
 pub(crate) mod handshake;
 mod identity;
-mod wire;
+mod incoming;
+pub(crate) mod wire;
 
-use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,13 +26,15 @@ use crate::calls::Calls;
 use crate::json;
 use crate::live::event::SubId;
 use crate::live::hub::{Start, Subscriber};
-use crate::live::outbox::{Closing, Outbox, Outgoing as Waiting};
+use crate::live::outbox::Outbox;
+use crate::live::queue::Closing;
 use crate::protocol::{self, Malformed, Request};
 use crate::services::{Message as Event, Services, Sink, SocketCall};
 use frames::{Frames, Message};
 use handshake::Connection;
 use identity::Known;
-use wire::{Incoming, Outgoing};
+use incoming::Incoming;
+use wire::Wire;
 
 /// For how long a client may go on sending after the server said that it is the end.
 const LINGER: Duration = Duration::from_secs(1);
@@ -40,41 +43,39 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(crate) async fn serve(connection: Connection, calls: Calls, services: Services, caller: Caller) {
     let Connection { read, write, early, deflate } = connection;
     let compress_from = if deflate { calls.limits.compress_from } else { usize::MAX };
-    let mut outgoing = Outgoing::new(write, compress_from);
+    let mut wire = Wire::new(write, compress_from);
     let subscriber = match calls.hub.open().await {
         Ok(subscriber) => Arc::new(subscriber),
         Err(error) => {
-            let _ = timeout(calls.limits.send, outgoing.refuse(CloseCode::Again, error.message())).await;
-            return outgoing.end().await;
+            let _ = timeout(calls.limits.send, wire.refuse(CloseCode::Again, error.message())).await;
+            return wire.end().await;
         }
     };
     let session: Arc<str> = calls.runtime.db().env().uuid().to_string().into();
     let outbox = subscriber.outbox.clone();
     outbox.text(protocol::ready(&session, calls.hub.version()));
+    outbox.attach(wire);
     let frames = Frames::new(&early, deflate, calls.limits.frame_bytes);
     let mut incoming = Incoming::new(read, frames, outbox.clone());
     // These bytes keep all of what the request was read into.
     drop(early);
-    let mut writer = tokio::spawn(send(outgoing, outbox.clone(), calls.clone()));
     let limits = calls.limits.clone();
     let joined = services.connect(caller.clone(), Events(outbox.clone()));
     let identity = Known::new(&calls, caller, session, subscriber.clone(), joined);
     let slots = Arc::new(Semaphore::new(calls.limits.calls));
+    let mut writing = pin!(send(&outbox, calls.clone()));
     let reader = Reader { calls, services, identity, subscriber, slots };
     let ended = tokio::select! {
         ended = reader.read(&mut incoming) => ended,
-        _ = &mut writer => return linger(incoming).await,
+        () = &mut writing => return linger(incoming).await,
     };
-    match ended {
-        Some(reason) => {
-            outbox.close(reason);
-            if timeout(limits.send + LINGER, &mut writer).await.is_ok() {
-                return linger(incoming).await;
-            }
-            writer.abort();
+    if let Some(reason) = ended {
+        outbox.close(reason);
+        if timeout(limits.send + LINGER, writing).await.is_ok() {
+            return linger(incoming).await;
         }
-        None => writer.abort(),
     }
+    drop(outbox.detach());
 }
 
 /// Lets the client see the end.
@@ -87,53 +88,60 @@ struct Events(Arc<Outbox>);
 
 impl Sink for Events {
     fn send(&self, event: &Event) {
-        self.0.text(event.frame());
+        self.0.shared(event.frame());
     }
 }
 
-/// Sends what waits, and pings, until the end.
-async fn send(mut outgoing: Outgoing, outbox: Arc<Outbox>, calls: Calls) {
-    let limits = &calls.limits;
-    let mut pings = interval_at(Instant::now() + limits.heartbeat, limits.heartbeat);
+/// Sends what `outbox` cannot send by itself, and pings, until the end.
+async fn send(outbox: &Outbox, calls: Calls) {
+    let heartbeat = calls.limits.heartbeat;
+    let mut pings = interval_at(Instant::now() + heartbeat, heartbeat);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let waiting = tokio::select! {
-            waiting = outbox.next() => Some(waiting),
-            _ = pings.tick() => None,
-        };
-        let sent = match waiting {
-            Some(Waiting::Text(text)) => in_time(limits.send, outgoing.text(&text)).await,
-            Some(Waiting::Reply(bytes)) => in_time(limits.send, outgoing.reply(&bytes)).await,
-            None => in_time(limits.send, outgoing.ping()).await,
-            Some(Waiting::Close(reason)) => Err(Some(reason)),
-        };
-        let Err(reason) = sent else { continue };
-        let farewell = async {
-            if reason == Some(Closing::GoingAway) {
-                let _ = outgoing.text(&protocol::closing(pause(&calls)).into()).await;
+        tokio::select! {
+            () = outbox.stuck() => {}
+            _ = pings.tick() => {
+                outbox.ping(wire::ping());
+                continue;
             }
-            if let Some(reason) = reason {
-                let _ = outgoing.close(reason).await;
-            }
-            outgoing.end().await;
-        };
-        let _ = timeout(limits.send, farewell).await;
-        return;
+        }
+        // In boxes of their own: a socket is idle most of the time.
+        if let Err(reason) = carry_on(outbox, calls.limits.send).boxed().await {
+            let _ = timeout(calls.limits.send, farewell(outbox, reason, &calls).boxed()).await;
+            return;
+        }
     }
 }
 
-/// Sends within `time`. Otherwise the socket ends: because the client is too slow, where it takes the frame at last, and
-/// without a word where it is gone.
-async fn in_time(time: Duration, send: impl Future<Output = io::Result<()>>) -> Result<(), Option<Closing>> {
-    let mut send = pin!(send);
-    match timeout(time, send.as_mut()).await {
-        Ok(sent) => sent.map_err(|_| None),
-        // Half a frame would make what comes behind it unreadable.
-        Err(_) => match timeout(time, send).await {
-            Ok(Ok(())) => Err(Some(Closing::TooSlow)),
-            _ => Err(None),
-        },
+/// Sends until nothing waits, each frame within `time`. Otherwise the socket ends: because the client is too slow, where it
+/// takes the frame at last, and without a word where it is gone.
+async fn carry_on(outbox: &Outbox, time: Duration) -> Result<(), Option<Closing>> {
+    loop {
+        let mut sending = pin!(outbox.send_next());
+        let sent = match timeout(time, sending.as_mut()).await {
+            Ok(sent) => sent?,
+            // Half a frame would make what comes behind it unreadable.
+            Err(_) => match timeout(time, sending).await {
+                Ok(Ok(_)) => return Err(Some(Closing::TooSlow)),
+                _ => return Err(None),
+            },
+        };
+        if !sent {
+            return Ok(());
+        }
     }
+}
+
+/// Says why this is the end, where there is a reason, and ends.
+async fn farewell(outbox: &Outbox, reason: Option<Closing>, calls: &Calls) {
+    let Some(mut wire) = outbox.detach() else { return };
+    if reason == Some(Closing::GoingAway) {
+        let _ = wire.text(protocol::closing(pause(calls)).into()).await;
+    }
+    if let Some(reason) = reason {
+        let _ = wire.close(reason).await;
+    }
+    wire.end().await;
 }
 
 /// After how long a client may connect again, so that those of a server that stops do not come all at once.

@@ -7,7 +7,7 @@ use forge_core::context::{More, Seen};
 use forge_core::{Caller, Error};
 
 use super::delta::{self, Delta};
-use super::outbox::Shared;
+use super::queue::Shared;
 
 /// A socket, or an in-process subscriber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -174,8 +174,8 @@ pub(crate) enum Content {
 
 impl Item {
     /// This item where `earlier`, of the same subscription, was not sent and is not going to be.
-    pub(crate) fn in_place_of(mut self, earlier: Item) -> Self {
-        self.content = match (self.content, earlier.content) {
+    pub(crate) fn in_place_of(mut self, earlier: Content) -> Self {
+        self.content = match (self.content, earlier) {
             (Content::Whole, _) | (Content::Patched(_), Content::Whole) => Content::Whole,
             (Content::Patched(steps), Content::Unchanged) => Content::Patched(steps),
             (Content::Unchanged, content) => content,

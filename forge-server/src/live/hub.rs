@@ -17,9 +17,11 @@ use tracing::Instrument as _;
 use super::event::{Action, Data, Event, RunId, SocketId, SubId, Wanted};
 use super::health::{FeedCounts, Health};
 use super::machine::{Config, LiveReport, Machine};
-use super::outbox::{Closing, Outbox};
+use super::outbox::Outbox;
+use super::queue::Closing;
 use super::run::run_query;
 use super::snapshot::{FeedSnapshot, Snapshot};
+use super::writers::Writers;
 use crate::Limits;
 use crate::gates::Gates;
 use crate::metrics::Metrics;
@@ -55,6 +57,7 @@ struct Inner {
     owed: Mutex<Option<(u64, Instant)>>,
     next_socket: AtomicU64,
     open: Arc<AtomicUsize>,
+    writers: Writers,
     stop: watch::Sender<bool>,
 }
 
@@ -115,6 +118,7 @@ impl Hub {
             owed: Mutex::default(),
             next_socket: AtomicU64::new(1),
             open: Arc::default(),
+            writers: Writers::start(),
             stop,
         }))
     }
@@ -125,7 +129,7 @@ impl Hub {
     /// `unavailable` where the server stops, or has as many sockets as it may.
     pub(crate) async fn open(&self) -> Result<Subscriber, Error> {
         let max = self.0.limits.sockets;
-        let outbox = Arc::new(Outbox::new(self.0.limits.queued_bytes));
+        let outbox = Arc::new(Outbox::new(self.0.limits.queued_bytes, self.0.writers.clone()));
         let id = SocketId(self.0.next_socket.fetch_add(1, Ordering::Relaxed));
         if self.0.open.fetch_add(1, Ordering::AcqRel) >= max {
             self.0.open.fetch_sub(1, Ordering::AcqRel);

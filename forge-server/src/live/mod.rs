@@ -11,6 +11,7 @@ pub(crate) mod hub;
 mod index;
 pub(crate) mod machine;
 pub(crate) mod outbox;
+pub(crate) mod queue;
 mod run;
 #[cfg(test)]
 mod scenarios;
@@ -19,3 +20,4 @@ mod simulation;
 pub(crate) mod snapshot;
 mod socket;
 mod view;
+mod writers;

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::event::{Action, Data, Event, Failure, Frame, Outcome, RunId, SocketId, SubId, Wanted};
 use super::machine::{Config, Machine};
-use super::outbox::Outgoing;
+use super::queue::Next;
 use client::{Client, ClientSub};
 pub(super) use queries::read;
 use queries::{Docs, Look, document, evaluate, reads, received, wants_delta};
@@ -183,7 +183,7 @@ impl World {
     fn send(&mut self, socket: u64, frame: Frame) {
         let delay = self.below(if socket == 3 { SLOW_READER } else { SLOW_READER / 10 });
         let client = self.clients.get_mut(&socket).expect("frames only go to open sockets");
-        client.outbox.frame(frame);
+        client.queue.frame(frame);
         let connection = client.connection;
         if !std::mem::replace(&mut client.reads, true) {
             self.at(self.now + delay, Happening::Read { socket, connection });
@@ -196,7 +196,8 @@ impl World {
             return;
         }
         client.reads = false;
-        while let Some(Outgoing::Text(text)) = self.clients[&socket].outbox.try_next() {
+        while let Some(Next::Text(text)) = self.clients.get_mut(&socket).and_then(|client| client.queue.pop())
+        {
             self.receive(socket, &serde_json::from_str(&text.pieces().concat()).unwrap());
         }
     }

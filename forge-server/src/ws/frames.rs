@@ -6,7 +6,7 @@ use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
 use crate::deflate::{self, Unreadable};
-use crate::live::outbox::Closing;
+use crate::live::queue::Closing;
 
 /// What an idle socket keeps for reading, in bytes. A longer frame gets the room it needs.
 pub(super) const IDLE: usize = 512;

@@ -1,127 +1,174 @@
-//! The two directions of a WebSocket. What the protocol answers by itself, and everything else, is written by the writer
-//! alone, so that reading and writing share nothing and a frame leaves from where it stands.
+//! The direction from the server to the client: frames (RFC 6455, 5), made of what is a socket's own and what it shares.
 
-use std::io;
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use bytes::{Buf, BufMut as _};
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tungstenite::protocol::frame::{CloseFrame, Frame, FrameHeader};
 
-use super::frames::{Frames, IDLE, Message};
 use crate::deflate;
-use crate::live::outbox::{Closing, Outbox, Text};
+use crate::live::queue::{Closing, Shared, Text};
+
+/// A ping without a payload (RFC 6455, 5.5.2).
+const PING: [u8; 2] = [0x89, 0];
 
 /// The longest header of a frame without a mask, in bytes (RFC 6455, 5.2).
 const HEADER: usize = 10;
 
-/// What a client says.
-pub(super) struct Incoming {
-    read: Box<dyn AsyncRead + Send + Unpin>,
-    frames: Frames,
-    outbox: Arc<Outbox>,
-}
+/// Up to how many bytes a frame is put together before it is sent: the system sends one piece by a shorter way than
+/// several. A longer one leaves from where its pieces stand.
+const GATHERED: usize = 16 * 1024;
 
-impl Incoming {
-    /// The messages from `read`. Answers of the protocol go to `outbox`.
-    pub(super) fn new(read: Box<dyn AsyncRead + Send + Unpin>, frames: Frames, outbox: Arc<Outbox>) -> Self {
-        Self { read, frames, outbox }
-    }
-
-    /// The next message. Nothing is lost where waiting for it is given up.
-    ///
-    /// # Errors
-    /// How the socket ends; none where there is nobody to tell.
-    pub(super) async fn next(&mut self) -> Result<Message, Option<Closing>> {
-        loop {
-            if let Some(message) = self.frames.next()? {
-                self.answer(&message)?;
-                return Ok(message);
-            }
-            if !matches!(self.read.read_buf(self.frames.room()).await, Ok(1..)) {
-                return Err(None);
-            }
-        }
-    }
-
-    /// What the protocol asks for (RFC 6455, 5.5.1 and 5.5.2).
-    fn answer(&self, message: &Message) -> Result<(), Option<Closing>> {
-        let frame = match message {
-            Message::Ping(payload) => Frame::pong(payload.clone()),
-            Message::Close(code) => Frame::close(code.map(|code| CloseFrame { code, reason: "".into() })),
-            Message::Text(_) | Message::Binary | Message::Pong => return Ok(()),
-        };
-        self.outbox.reply(&written(frame).map_err(|_| None)?);
-        Ok(())
-    }
-
-    /// Reads and forgets. A connection that is dropped while something waits to be read is reset, and the client might
-    /// never see what was written last.
-    pub(super) async fn drain(mut self) {
-        let mut buffer = [0; IDLE];
-        while matches!(self.read.read(&mut buffer).await, Ok(1..)) {}
-    }
+thread_local! {
+    /// Where frames are put together, one after the other.
+    static GATHER: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(GATHERED));
 }
 
 /// The frames that a client is sent.
-pub(super) struct Outgoing {
+pub(crate) struct Wire {
     write: Box<dyn AsyncWrite + Send + Unpin>,
     /// From how many bytes on texts are compressed.
     compress_from: usize,
+    /// The frame that was begun and has not gone in full.
+    begun: Option<Box<Begun>>,
 }
 
-impl Outgoing {
-    pub(super) fn new(write: Box<dyn AsyncWrite + Send + Unpin>, compress_from: usize) -> Self {
-        Self { write, compress_from }
+/// A frame on its way.
+struct Begun {
+    /// The header, and what is the socket's own.
+    first: Vec<u8>,
+    /// What is sent to others as well, compressed or not.
+    shared: Option<(Arc<Shared>, bool)>,
+    last: Cow<'static, [u8]>,
+    sent: usize,
+}
+
+impl Begun {
+    /// A frame as it is.
+    fn bytes(first: Vec<u8>) -> Self {
+        Self { first, shared: None, last: Cow::default(), sent: 0 }
     }
 
-    /// Sends a text frame.
-    pub(super) async fn text(&mut self, text: &Text) -> io::Result<()> {
-        if text.len() >= self.compress_from {
-            return self.compressed(text).await;
+    /// A text frame.
+    fn text(text: Text, compress: bool) -> io::Result<Self> {
+        let (head, shared, tail) = text.into_pieces();
+        let length = |own: usize| own + shared.as_ref().map_or(0, |shared| shared.len());
+        if !compress {
+            let first = header(false, length(head.len() + tail.len()), head.as_bytes())?;
+            let last = Cow::Borrowed(tail.as_bytes());
+            return Ok(Self { first, shared: shared.map(|shared| (shared, false)), last, sent: 0 });
         }
-        let [head, result, tail] = text.pieces();
-        self.pieces(false, head.as_bytes(), result.as_bytes(), tail.as_bytes()).await
-    }
-
-    /// Sends a text frame, compressed. What is shared was compressed once for all; what is the socket's own stands around
-    /// it as it is, where it is little.
-    async fn compressed(&mut self, text: &Text) -> io::Result<()> {
-        let [head, _, tail] = text.pieces();
-        let Some(shared) = text.shared() else {
+        let Some(shared) = shared else {
             let whole = deflate::deflate(head.as_bytes()).map_err(io::Error::other)?;
             let end = whole.len() - deflate::FLUSHED.len();
-            return self.pieces(true, &[], &whole[..end], &[]).await;
+            return Ok(Self::bytes(header(true, end, &whole[..end])?));
         };
+        // What is shared is compressed once for all; what is the socket's own stands around it as it is, since it is little.
         let (mut before, mut after) = (Vec::new(), Vec::new());
         deflate::store(head.as_bytes(), &mut before);
         deflate::store(tail.as_bytes(), &mut after);
         after.push(deflate::END);
-        self.pieces(true, &before, shared.deflated().map_err(io::Error::other)?, &after).await
+        let deflated = shared.deflated().map_err(io::Error::other)?.len();
+        let first = header(true, before.len() + deflated + after.len(), &before)?;
+        Ok(Self { first, shared: Some((shared, true)), last: Cow::Owned(after), sent: 0 })
     }
 
-    async fn pieces(&mut self, rsv1: bool, head: &[u8], result: &[u8], tail: &[u8]) -> io::Result<()> {
-        let header = FrameHeader { opcode: OpCode::Data(Data::Text), rsv1, ..FrameHeader::default() };
-        let mut first = Vec::with_capacity(HEADER + head.len());
-        let length = head.len() + result.len() + tail.len();
-        header.format(length as u64, &mut first).map_err(io::Error::other)?;
-        first.extend_from_slice(head);
-        if result.is_empty() {
-            return self.write.write_all(&first).await;
+    fn pieces(&self) -> io::Result<[&[u8]; 3]> {
+        let shared = match &self.shared {
+            None => &[],
+            Some((shared, false)) => shared.as_bytes(),
+            Some((shared, true)) => shared.deflated().map_err(io::Error::other)?,
+        };
+        Ok([&self.first, shared, &self.last])
+    }
+
+    fn poll(&mut self, write: &mut (dyn AsyncWrite + Unpin), cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let [first, shared, last] = self.pieces()?;
+            let mut left = Buf::chain(first, shared).chain(last);
+            left.advance(self.sent);
+            if !left.has_remaining() {
+                return Poll::Ready(Ok(()));
+            }
+            let mut write = Pin::new(&mut *write);
+            let sent = if left.remaining() <= GATHERED {
+                GATHER.with_borrow_mut(|gathered| {
+                    gathered.clear();
+                    gathered.put(left);
+                    write.as_mut().poll_write(cx, gathered)
+                })
+            } else {
+                let mut slices = [IoSlice::new(&[]); 3];
+                let filled = left.chunks_vectored(&mut slices);
+                write.as_mut().poll_write_vectored(cx, &slices[..filled])
+            };
+            match ready!(sent)? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                sent => self.sent += sent,
+            }
         }
-        let mut frame = Buf::chain(first.as_slice(), result).chain(tail);
-        self.write.write_all_buf(&mut frame).await
+    }
+}
+
+/// The header of a text frame whose payload has `length` bytes, and the first of these.
+fn header(rsv1: bool, length: usize, payload: &[u8]) -> io::Result<Vec<u8>> {
+    let header = FrameHeader { opcode: OpCode::Data(Data::Text), rsv1, ..FrameHeader::default() };
+    let mut first = Vec::with_capacity(HEADER + payload.len());
+    header.format(length as u64, &mut first).map_err(io::Error::other)?;
+    first.extend_from_slice(payload);
+    Ok(first)
+}
+
+impl Wire {
+    /// The frames to `write`; texts are compressed from `compress_from` bytes on.
+    pub(crate) fn new(write: Box<dyn AsyncWrite + Send + Unpin>, compress_from: usize) -> Self {
+        Self { write, compress_from, begun: None }
     }
 
-    /// Sends bytes as they are.
-    pub(super) async fn reply(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.write.write_all(bytes).await
+    /// Whether a frame was begun and has not gone in full.
+    pub(crate) fn is_at_a_frame(&self) -> bool {
+        self.begun.is_some()
     }
 
-    /// Asks whether the client is there.
-    pub(super) async fn ping(&mut self) -> io::Result<()> {
-        self.frame(Frame::ping(Bytes::new())).await
+    /// Sends the rest of the frame that was begun.
+    pub(crate) fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(begun) = &mut self.begun else { return Poll::Ready(Ok(())) };
+        let sent = ready!(begun.poll(&mut self.write, cx));
+        self.begun = None;
+        Poll::Ready(sent)
+    }
+
+    /// Begins a text frame, where none is begun: what cannot go at once is the rest.
+    pub(crate) fn poll_text(&mut self, text: Text, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let compress = text.len() >= self.compress_from;
+        self.begin(Begun::text(text, compress)?, cx)
+    }
+
+    /// Begins to send bytes as they are, where no frame is begun.
+    pub(crate) fn poll_bytes(&mut self, bytes: Vec<u8>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.begin(Begun::bytes(bytes), cx)
+    }
+
+    fn begin(&mut self, mut frame: Begun, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let sent = frame.poll(&mut self.write, cx);
+        if sent.is_pending() {
+            self.begun = Some(Box::new(frame));
+        }
+        sent
+    }
+
+    /// Sends a text frame.
+    pub(super) async fn text(&mut self, text: Text) -> io::Result<()> {
+        poll_fn(|cx| self.poll_rest(cx)).await?;
+        self.begun = Some(Box::new(Begun::text(text, false)?));
+        poll_fn(|cx| self.poll_rest(cx)).await
     }
 
     /// Says why this is the end.
@@ -141,20 +188,22 @@ impl Outgoing {
     pub(super) async fn refuse(&mut self, code: CloseCode, reason: &str) -> io::Result<()> {
         // What follows the code has at most 123 bytes (RFC 6455, 5.5).
         let reason = &reason[..reason.floor_char_boundary(123)];
-        self.frame(Frame::close(Some(CloseFrame { code, reason: reason.into() }))).await
+        let frame = Frame::close(Some(CloseFrame { code, reason: reason.into() }));
+        self.write.write_all(&written(frame)?).await
     }
 
     /// Ends this direction.
     pub(super) async fn end(&mut self) {
         let _ = self.write.shutdown().await;
     }
-
-    async fn frame(&mut self, frame: Frame) -> io::Result<()> {
-        self.write.write_all(&written(frame)?).await
-    }
 }
 
-fn written(frame: Frame) -> io::Result<Vec<u8>> {
+/// A frame that asks whether the client is there.
+pub(super) fn ping() -> Vec<u8> {
+    PING.to_vec()
+}
+
+pub(super) fn written(frame: Frame) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(frame.len());
     frame.format(&mut bytes).map_err(io::Error::other)?;
     Ok(bytes)

@@ -1,6 +1,7 @@
 //! Live queries and mutations under load: the server in a process of its own, the load generator in this one.
 
 mod app;
+mod bare;
 mod scenarios;
 mod serve;
 
@@ -13,9 +14,13 @@ use forge_benches::{Options, Report};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<(), Failure> {
-    let is_server = std::env::args().nth(1).is_some_and(|argument| argument == SERVE);
-    if is_server {
-        return tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve::run());
+    let mut arguments = std::env::args().skip(1);
+    match arguments.next().as_deref() {
+        Some(SERVE) => {
+            return tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve::run());
+        }
+        Some(bare::BARE) => return bare::run(arguments.next().unwrap_or_default().parse()?),
+        _ => {}
     }
     let options = Options::parse();
     let mut report = Report::new(&options, "Live: server and load generator on the same processors (memory)");

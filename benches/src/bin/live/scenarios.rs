@@ -1,5 +1,6 @@
 //! What is measured, and how.
 
+use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::Failure;
+use crate::bare::{BARE, WRITE};
 
 /// Far enough apart that no two changes share a refresh.
 const APART: Duration = Duration::from_millis(300);
@@ -66,7 +68,7 @@ async fn fan_out(label: &str, n: usize, bar: f64, rounds: usize, report: &mut Re
     let before = server.look()?;
     let span = Span::start();
     let open = async || Socket::open(server.address, &arrivals, Count::Frames).await;
-    let _sockets = crowd(&arrivals, std::iter::repeat_n(0, n), open).await?;
+    let sockets = crowd(&arrivals, std::iter::repeat_n(0, n), open).await?;
     let rate = span.rate(n);
     sleep(APART).await;
     let idle = server.look()?.bytes_each(before, n);
@@ -79,14 +81,38 @@ async fn fan_out(label: &str, n: usize, bar: f64, rounds: usize, report: &mut Re
     arrivals.all().await?;
     let reads = server.look()?.reads as f64;
 
+    drop((sockets, http, server));
+    let bare = bare(n, arrivals.bytes() / n, &arrivals, rounds).await?;
+
     let name = |what: &str| format!("{label} on one query: {what}");
     report.figure(&name("database reads"), reads, "", Some(Bar::AtMost(1.0)));
     report.figure(&name("last socket"), median(&last), "ms", Some(Bar::AtMost(bar)));
     report.figure(&name("median socket"), median(&middle), "ms", None);
     report.figure(&name("server CPU a socket"), median(&cpu), "us", Some(Bar::AtMost(10.0)));
+    report.figure(&name("server CPU a socket, by writes alone"), bare, "us", None);
     report.figure(&name("memory of an idle one"), idle / 1024.0, "KiB", Some(Bar::AtMost(8.0)));
     report.figure(&name("connections, one by one"), rate, "a second", None);
     Ok(())
+}
+
+/// Processor time a socket of a server that does nothing but write `length` bytes to each of `n`.
+async fn bare(n: usize, length: usize, arrivals: &Rc<Arrivals>, rounds: usize) -> Result<f64, Failure> {
+    let program = std::env::current_exe()?;
+    let mut server = Server::start_as(Command::new(program).args([BARE, &length.to_string()]))?;
+    let mut sockets = Vec::with_capacity(n);
+    for _ in 0..n {
+        sockets.push(Socket::open_bare(server.address, arrivals).await?);
+    }
+    let mut each = Vec::with_capacity(rounds);
+    for _ in 0..rounds {
+        sleep(APART).await;
+        let before = server.look()?;
+        arrivals.expect(n);
+        server.tell(WRITE)?;
+        arrivals.all().await?;
+        each.push(server.look()?.cpu_micros_each(before, n));
+    }
+    Ok(median(&each))
 }
 
 /// A socket on each of the boards, once all have its result.

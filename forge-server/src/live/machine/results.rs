@@ -40,7 +40,7 @@ impl Machine {
                     let version = self.feeds.version(&entry.key.wanted.database);
                     let complete = entry.stale_from.map_or(version, |from| from.saturating_sub(1));
                     let item = match state.pending.remove(&sub_id) {
-                        Some(earlier) => item.in_place_of(earlier),
+                        Some(earlier) => item.in_place_of(earlier.content),
                         None => item,
                     };
                     state.pending.insert(sub_id, item);

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use super::queries::Look;
 use crate::live::event::SubId;
-use crate::live::outbox::Outbox;
+use crate::live::queue::Queue;
 
 /// A client, and what it made of what came.
 pub(super) struct Client {
     pub(super) language: &'static str,
     /// How often it connected.
     pub(super) connection: u64,
-    pub(super) outbox: Outbox,
+    pub(super) queue: Queue,
     /// Whether it is about to read.
     pub(super) reads: bool,
     /// Subscriptions that it ended, without having read so.
@@ -35,8 +35,8 @@ pub(super) struct ClientSub {
 
 impl Client {
     pub(super) fn new(language: &'static str, connection: u64) -> Self {
-        let (outbox, subs, ended) = (Outbox::new(usize::MAX), HashMap::new(), HashMap::new());
-        Self { language, connection, outbox, reads: false, ended, version: 0, awaits: 0, subs }
+        let (queue, subs, ended) = (Queue::new(usize::MAX), HashMap::new(), HashMap::new());
+        Self { language, connection, queue, reads: false, ended, version: 0, awaits: 0, subs }
     }
 
     pub(super) fn look(&self, sub: &ClientSub) -> Look {

@@ -8,7 +8,7 @@ use forge_core::{Auth, Caller};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::live::outbox::Shared;
+use crate::live::queue::Shared;
 use crate::protocol;
 
 /// Sends events to one socket. It must not wait.
