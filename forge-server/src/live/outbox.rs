@@ -85,6 +85,15 @@ impl Outbox {
         self.flush();
     }
 
+    /// Sends the answer to the client's end, and nothing behind it.
+    pub(crate) fn answer_end(&self, bytes: Vec<u8>) {
+        let mut queue = self.queue();
+        queue.reply(bytes);
+        queue.close(Closing::ByClient);
+        drop(queue);
+        self.flush();
+    }
+
     /// Asks whether the client is there, unless it is answered just now.
     pub(crate) fn ping(&self, bytes: Vec<u8>) {
         self.queue().ping(bytes);
@@ -162,7 +171,9 @@ impl Outbox {
         let sent = if wire.is_at_a_frame() {
             ready!(wire.poll_rest(cx))
         } else {
-            match self.queue().pop() {
+            // Others may go on adding while this is sent.
+            let next = self.queue().pop();
+            match next {
                 Some(Next::Text(text)) => ready!(wire.poll_text(text, cx)),
                 Some(Next::Reply(bytes)) => ready!(wire.poll_bytes(bytes, cx)),
                 Some(Next::Close(reason)) => return Poll::Ready(Err(Some(reason))),
@@ -183,7 +194,7 @@ impl Outbox {
 mod tests {
     use std::time::Duration;
 
-    use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
+    use tokio::io::{AsyncReadExt as _, BufWriter, DuplexStream, duplex};
     use tokio::time::timeout;
 
     use super::*;
@@ -259,6 +270,28 @@ mod tests {
         // From now on the task is not needed again.
         outbox.text("fourth".to_owned());
         assert_eq!(frame(&mut client).await, "fourth");
+    }
+
+    #[tokio::test]
+    async fn nothing_comes_behind_the_answer_to_the_clients_end() {
+        let (outbox, mut client) = connected(1_000);
+        outbox.shared("waits for a writer".to_owned());
+        outbox.answer_end(b"end".to_vec());
+        outbox.text("late".to_owned());
+        assert_eq!(carry_on(outbox.clone()).await, Some(Closing::ByClient));
+        drop(outbox.detach());
+        let mut all = Vec::new();
+        client.read_to_end(&mut all).await.unwrap();
+        assert_eq!(all, b"end");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_keeps_back_what_is_written_to_it_is_flushed() {
+        let outbox = Arc::new(Outbox::new(usize::MAX, Writers::start()));
+        let (ours, mut client) = duplex(1_000);
+        outbox.attach(Wire::new(Box::new(BufWriter::new(ours)), usize::MAX));
+        outbox.text("now".to_owned());
+        assert_eq!(timeout(Duration::from_secs(5), frame(&mut client)).await.unwrap(), "now");
     }
 
     #[tokio::test]

@@ -41,12 +41,16 @@ impl Incoming {
 
     /// What the protocol asks for (RFC 6455, 5.5.1 and 5.5.2).
     fn answer(&self, message: &Message) -> Result<(), Option<Closing>> {
-        let frame = match message {
-            Message::Ping(payload) => Frame::pong(payload.clone()),
-            Message::Close(code) => Frame::close(code.map(|code| CloseFrame { code, reason: "".into() })),
-            Message::Text(_) | Message::Binary | Message::Pong => return Ok(()),
-        };
-        self.outbox.reply(written(frame).map_err(|_| None)?);
+        match message {
+            Message::Ping(payload) => {
+                self.outbox.reply(written(Frame::pong(payload.clone())).map_err(|_| None)?);
+            }
+            Message::Close(code) => {
+                let frame = Frame::close(code.map(|code| CloseFrame { code, reason: "".into() }));
+                self.outbox.answer_end(written(frame).map_err(|_| None)?);
+            }
+            Message::Text(_) | Message::Binary | Message::Pong => {}
+        }
         Ok(())
     }
 

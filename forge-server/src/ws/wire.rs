@@ -94,10 +94,11 @@ impl Begun {
             let [first, shared, last] = self.pieces()?;
             let mut left = Buf::chain(first, shared).chain(last);
             left.advance(self.sent);
-            if !left.has_remaining() {
-                return Poll::Ready(Ok(()));
-            }
             let mut write = Pin::new(&mut *write);
+            if !left.has_remaining() {
+                // Of a connection that keeps back what is written to it.
+                return write.poll_flush(cx);
+            }
             let sent = if left.remaining() <= GATHERED {
                 GATHER.with_borrow_mut(|gathered| {
                     gathered.clear();
