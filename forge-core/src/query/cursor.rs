@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
 
 use crate::error::{Error, Result};
-use crate::ir::{Filter, Path, Predicate, SortKey};
+use crate::ir::{Collation, Filter, Path, Predicate, SortKey};
 use crate::model::{Access, CREATED_AT, DELETED_AT, ModelDef, UPDATED_AT};
 use crate::order;
 use schemars::SchemaGenerator;
@@ -71,8 +71,25 @@ impl Place {
     }
 
     /// The opaque form, for this model and order.
-    pub(crate) fn encode(&self, model: &ModelDef, sort: &[SortKey]) -> Result<String> {
-        let document = doc! { "v": VERSION, "o": fingerprint(model, sort), "k": self.0.clone() };
+    ///
+    /// # Errors
+    /// `unsupported` where ties are to be broken by texts that the collation may find equal.
+    pub(crate) fn encode(
+        &self,
+        model: &ModelDef,
+        sort: &[SortKey],
+        collation: Option<&Collation>,
+    ) -> Result<String> {
+        let is_text = || {
+            sort.iter().zip(&self.0).any(|(key, value)| key.path == "_id" && matches!(value, Bson::String(_)))
+        };
+        if collation.is_some_and(|collation| collation.strength < 3) && is_text() {
+            return Err(Error::unsupported(
+                "pages by cursor under a collation that ignores case need ids that are no text, since different ids may be \
+                 equal under it; use a collation of strength 3, or page with skip and limit",
+            ));
+        }
+        let document = doc! { "v": VERSION, "o": fingerprint(model, sort, collation), "k": self.0.clone() };
         let raw = RawDocumentBuf::try_from(&document)?;
         Ok(URL_SAFE_NO_PAD.encode(raw.as_bytes()))
     }
@@ -81,7 +98,12 @@ impl Place {
     ///
     /// # Errors
     /// `bad_request`: it is malformed, of another version, or of another model or order.
-    pub(crate) fn decode(text: &str, model: &ModelDef, sort: &[SortKey]) -> Result<Self> {
+    pub(crate) fn decode(
+        text: &str,
+        model: &ModelDef,
+        sort: &[SortKey],
+        collation: Option<&Collation>,
+    ) -> Result<Self> {
         let malformed = || Error::bad_request("the cursor is malformed; pass one on exactly as it was given");
         if text.len() > MAX_LENGTH {
             return Err(malformed());
@@ -98,7 +120,7 @@ impl Place {
             }
             _ => return Err(malformed()),
         }
-        if document.get("o") != Some(&Bson::Int64(fingerprint(model, sort))) {
+        if document.get("o") != Some(&Bson::Int64(fingerprint(model, sort, collation))) {
             return Err(Error::bad_request(
                 "the cursor belongs to another order; start from the first page, or ask in the order that it was made in",
             ));
@@ -191,7 +213,7 @@ fn beyond(sort: &[SortKey], values: &[Bson]) -> Filter {
 }
 
 /// A number that differs between orders and between models.
-fn fingerprint(model: &ModelDef, sort: &[SortKey]) -> i64 {
+fn fingerprint(model: &ModelDef, sort: &[SortKey], collation: Option<&Collation>) -> i64 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     let mut eat = |bytes: &[u8]| {
         for byte in bytes {
@@ -202,6 +224,10 @@ fn fingerprint(model: &ModelDef, sort: &[SortKey]) -> i64 {
     for key in sort {
         eat(if key.descending { b"\0-" } else { b"\0+" });
         eat(key.path.as_bytes());
+    }
+    if let Some(Collation { locale, strength }) = collation {
+        eat(&[b'\0', b'~', *strength]);
+        eat(locale.as_bytes());
     }
     hash.cast_signed()
 }
@@ -418,20 +444,20 @@ mod tests {
     fn a_cursor_is_opaque_and_comes_back() {
         let keys = sort(&[("a", false), ("_id", false)]);
         let place = Place(vec![Bson::String("x".into()), Bson::Int64(7)]);
-        let text = place.encode(&MODEL, &keys).unwrap();
+        let text = place.encode(&MODEL, &keys, None).unwrap();
         assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{text}");
-        assert_eq!(Place::decode(&text, &MODEL, &keys).unwrap(), place);
+        assert_eq!(Place::decode(&text, &MODEL, &keys, None).unwrap(), place);
     }
 
     #[test]
     fn what_is_no_cursor_of_this_order_is_a_bad_request() {
         let keys = sort(&[("a", false), ("_id", false)]);
         let place = Place(vec![Bson::Null, Bson::Int64(7)]);
-        let good = place.encode(&MODEL, &keys).unwrap();
+        let good = place.encode(&MODEL, &keys, None).unwrap();
         let encode = |document: Document| {
             URL_SAFE_NO_PAD.encode(RawDocumentBuf::try_from(&document).unwrap().as_bytes())
         };
-        let o = fingerprint(&MODEL, &keys);
+        let o = fingerprint(&MODEL, &keys, None);
         let bad = [
             String::new(),
             "!".to_owned(),
@@ -442,14 +468,39 @@ mod tests {
             encode(doc! { "v": 1, "o": o, "k": [1] }),
             encode(doc! { "v": 1, "o": o, "k": [1, [2]] }),
             encode(doc! { "v": 1, "o": o }),
-            place.encode(&MODEL, &sort(&[("a", true), ("_id", false)])).unwrap(),
+            place.encode(&MODEL, &sort(&[("a", true), ("_id", false)]), None).unwrap(),
         ];
         for text in bad {
             assert_eq!(
-                Place::decode(&text, &MODEL, &keys).unwrap_err().code(),
+                Place::decode(&text, &MODEL, &keys, None).unwrap_err().code(),
                 ErrorCode::BadRequest,
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_cursor_holds_under_its_collation_alone() {
+        let keys = sort(&[("a", false), ("_id", false)]);
+        let collations = [None, Some(Collation::letters("en")), Some(Collation::ignore_case("en"))];
+        let place = Place(vec![Bson::Null, Bson::Int64(7)]);
+        for (made, one) in collations.iter().enumerate() {
+            let text = place.encode(&MODEL, &keys, one.as_ref()).unwrap();
+            for (read, other) in collations.iter().enumerate() {
+                assert_eq!(Place::decode(&text, &MODEL, &keys, other.as_ref()).is_ok(), made == read);
+            }
+        }
+    }
+
+    #[test]
+    fn ids_that_a_collation_may_find_equal_do_not_break_ties() {
+        let keys = sort(&[("a", false), ("_id", false)]);
+        let encode = |id: Bson, strength| {
+            let collation = Collation { locale: "en".into(), strength };
+            Place(vec!["x".into(), id]).encode(&MODEL, &keys, Some(&collation)).map_err(|error| error.code())
+        };
+        assert_eq!(encode("a".into(), 2), Err(ErrorCode::Unsupported));
+        assert!(encode("a".into(), 3).is_ok());
+        assert!(encode(1.into(), 1).is_ok());
     }
 }

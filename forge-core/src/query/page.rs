@@ -190,7 +190,8 @@ impl Window {
             (None, Some(before)) => (Some(before), true),
             (after, None) => (after.as_ref(), false),
         };
-        let start = text.map(|text| Place::decode(text, &select.model, &sort)).transpose()?;
+        let collation = select.options.collation.as_ref();
+        let start = text.map(|text| Place::decode(text, &select.model, &sort, collation)).transpose()?;
         select.sort.clone_from(&sort);
         // Upwards a list stands where its smallest element does, downwards where its largest does: the opposite order is
         // not the same order from the other side.
@@ -254,7 +255,8 @@ impl Window {
     fn cursors(&self, rows: &Rows, more: bool, page: &Page) -> Result<(Option<String>, Option<String>)> {
         let at = |document: Option<&RawDocumentBuf>| {
             let place = document.map(|document| Place::of(&self.sort, document)).transpose()?;
-            place.map(|place| place.encode(&self.select.model, &self.sort)).transpose()
+            let collation = self.select.options.collation.as_ref();
+            place.map(|place| place.encode(&self.select.model, &self.sort, collation)).transpose()
         };
         let (mut first, mut last) = (rows.documents.first(), rows.documents.last());
         let (mut has_previous, mut has_next) = (self.start.is_some(), more);
