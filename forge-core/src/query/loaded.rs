@@ -1,5 +1,7 @@
 //! Documents that were read: what optimistic locking compares, and how they are checked before they are written back.
 
+use std::mem;
+
 use bson::raw::RawBsonRef;
 use bson::{Bson, RawDocument, RawDocumentBuf};
 use serde::{Deserialize, Deserializer};
@@ -131,7 +133,8 @@ fn check_as<M: Model, R: Record + Validate>(document: &RawDocument, operation: &
 ///
 /// # Errors
 /// As [`check`].
-pub(crate) fn check_changes<M: Model>(changes: &[Change], operation: &str) -> Result<()> {
+pub(crate) fn check_changes<M: Model>(changes: &mut [Change], operation: &str) -> Result<()> {
+    changes.iter_mut().for_each(leave_out::<M>);
     if let Some(version) = M::def().version
         && changes.iter().any(|change| touches(change, version))
     {
@@ -153,6 +156,19 @@ pub(crate) fn check_changes<M: Model>(changes: &[Change], operation: &str) -> Re
         }
     }
     if document.is_empty() { Ok(()) } else { check_as::<M, M::Patch>(&document, operation) }
+}
+
+/// An `Option` that is none is not stored: setting one to none takes it away. Elements of lists stay where they are.
+fn leave_out<M: Model>(change: &mut Change) {
+    let Change::Set(path, Bson::Null) = change else { return };
+    let is_position = |part: &&str| part.starts_with('$') || part.bytes().all(|byte| byte.is_ascii_digit());
+    if path.rsplit('.').next().is_some_and(|last| is_position(&last)) {
+        return;
+    }
+    let declared: Vec<_> = path.split('.').filter(|part| !is_position(part)).collect();
+    if M::def().is_optional_at(&declared.join(".")) {
+        *change = Change::Unset(mem::take(path));
+    }
 }
 
 fn touches(change: &Change, path: &str) -> bool {

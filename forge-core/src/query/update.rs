@@ -43,11 +43,11 @@ impl<M: Model> Draft<M> {
     }
 
     fn into_ir(self) -> Result<(Handle, ir::Update)> {
-        let Recorder { changes, elements, error, .. } = self.recorder;
+        let Recorder { mut changes, elements, error, .. } = self.recorder;
         if let Some(error) = error {
             return Err(error);
         }
-        loaded::check_changes::<M>(&changes, "update")?;
+        loaded::check_changes::<M>(&mut changes, "update")?;
         let model = ModelRef(M::def());
         let mut update = ir::Update::new(model, self.filter);
         (update.changes, update.elements) = (changes, elements);

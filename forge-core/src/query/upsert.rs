@@ -147,7 +147,7 @@ impl<M: Model> Upsert<M> {
             filter.narrow(same(M::def().name, &document, &path)?);
         }
         let mut changes = self.recorder.changes;
-        loaded::check_changes::<M>(&changes, "upsert")?;
+        loaded::check_changes::<M>(&mut changes, "upsert")?;
         if self.overwrite {
             overwrite(M::def(), &document, &mut changes)?;
         }

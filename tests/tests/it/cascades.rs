@@ -164,6 +164,7 @@ conformance! {
         t.db.delete::<Author>(1).await?;
         assert_eq!(counts(t).await?, BTreeMap::from([("books", 1), ("publishers", 1), ("reviews", 2)]));
         assert_eq!(t.db.get::<Book>(book.id).await?.unwrap().author_id, None);
+        assert!(!t.stored("books").await?[0].contains_key("author_id"), "null would be a key of unique indexes");
         assert_eq!(t.db.find::<Book>().filter(|b| b.author_id.is_null()).count().await?, 1);
     }
 

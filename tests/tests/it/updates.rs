@@ -5,7 +5,7 @@ use forge::adapter::Exec;
 use forge::ir::{Change, End, Filter, Operation, Outcome, Returning, Update};
 use forge::model::ModelRef;
 use forge::{ErrorCode, Model};
-use forge_tests::models::{Item, NewPerson, Person, PersonPatch, person};
+use forge_tests::models::{Address, Country, Item, NewPerson, Person, PersonPatch, person};
 use forge_tests::{Fixture, Result, conformance};
 
 async fn apply(t: &Fixture, filter: Filter, changes: Vec<Change>, many: bool) -> Result<Outcome> {
@@ -39,6 +39,10 @@ fn v() -> std::borrow::Cow<'static, str> {
     "v".into()
 }
 
+fn home() -> Address {
+    Address { city: "Here".into(), zip: Some("1".into()), country: Country { code: "DE".into() } }
+}
+
 /// No value at all.
 const MISSING: Bson = Bson::Undefined;
 
@@ -47,6 +51,25 @@ async fn ann(t: &Fixture) -> Result<Person> {
 }
 
 conformance! {
+    async fn what_is_set_to_none_is_not_stored(t) {
+        let people = [("Ann", "a"), ("Bob", "b")];
+        for (name, nickname) in people {
+            t.db.insert(NewPerson { nickname: Some(nickname.into()), address: Some(home()), ..person(name) }).await?;
+        }
+        // Null would be a value of the unique index, which only one may have.
+        let all = t.db.update_many::<Person>().all();
+        let changed = all.set(|p| p.nickname, None::<String>).set(|p| p.address.zip, None::<String>).await?;
+        assert_eq!(changed, 2);
+        for stored in t.stored("people").await? {
+            assert!(!stored.contains_key("nickname"), "{stored}");
+            assert_eq!(stored.get_document("address")?, &doc! { "city": "Here", "country": { "code": "DE" } });
+        }
+        let cid = NewPerson { nickname: Some("c".into()), ..person("Cid") };
+        t.db.insert(cid.clone()).await?;
+        let cid = t.db.upsert(cid).by(|p| p.email).set(|p| p.nickname, None::<String>).await?;
+        assert_eq!(cid.document.nickname, None);
+    }
+
     async fn numbers_are_raised_multiplied_and_bounded(t) {
         for (before, change, after) in [
             (bson!(1), Change::Inc(v(), 2.into()), bson!(3)),

@@ -183,7 +183,7 @@ impl<'a> Run<'a> {
         let (model, path) = (ModelRef(referrer.model), Path::Borrowed(referrer.relation.local()));
         let mut changes = vec![match referrer.relation.kind {
             RelationKind::ReferencesMany => Change::Pull(path, keys.to_vec()),
-            _ => Change::Set(path, Bson::Null),
+            _ => Change::Unset(path),
         }];
         if model.timestamps {
             changes.push(Change::Set(UPDATED_AT.into(), now.into()));
