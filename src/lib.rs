@@ -49,7 +49,7 @@ pub use platform::{App, Machine};
 /// What a program that uses Forge imports: `use forge::prelude::*;`.
 pub mod prelude {
     pub use forge_core::query::{
-        Ranked, Scored, Search, TextQuery, TimeUnit, all, any, count, none, score, whole,
+        Ranked, Scored, Search, TextQuery, TimeUnit, all, any, count, none, score, text, whole,
     };
     pub use forge_core::traits::NewRecord as _;
     pub use forge_core::{

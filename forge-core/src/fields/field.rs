@@ -44,6 +44,16 @@ impl<M, T> Field<M, T> {
         self.path
     }
 
+    /// What is stored at a path below, as a `V`: for values whose parts have no fields of their own, such as enums with data,
+    /// tuples and [`Any`](crate::types::Any). Nothing checks that it is there and of this type.
+    ///
+    /// ```ignore
+    /// let by_card = db.find::<Order>().filter(|o| o.payment.at_path::<String>("kind").eq("card")).await?;
+    /// ```
+    pub fn at_path<V>(self, path: &'static str) -> Field<M, V> {
+        Field::new(join(self.path, path))
+    }
+
     /// Sorts from small to large.
     pub fn asc(self) -> Order<M> {
         Order::new(self.path, false)

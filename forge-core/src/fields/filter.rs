@@ -3,7 +3,7 @@ use std::marker::PhantomData;
 use std::ops::{BitAnd, BitOr, Not};
 
 use crate::error::Error;
-use crate::ir::{self, Predicate};
+use crate::ir::{self, Predicate, TextQuery};
 use crate::traits::Model;
 
 /// A condition on documents of `M`. Combine with `&`, `|` and `!`.
@@ -120,4 +120,15 @@ pub fn any<M>(filters: impl IntoIterator<Item = Filter<M>>) -> Filter<M> {
 /// Documents that match none of `filters`; every document, where there are none.
 pub fn none<M>(filters: impl IntoIterator<Item = Filter<M>>) -> Filter<M> {
     !Filter::any(filters)
+}
+
+/// Documents with the words of `query` in the fields that the model marks with `#[model(text)]`: what
+/// [`Find::text`](crate::query::Find::text) finds, as a condition of updates, deletes, groups and pipelines too. It stands beside
+/// conditions that all hold, not inside of "or" or "not".
+///
+/// ```ignore
+/// db.update_many::<Post>().filter(|_| text("coffee -instant")).set(|p| p.topic, "coffee").await?;
+/// ```
+pub fn text<M>(query: impl Into<TextQuery>) -> Filter<M> {
+    Filter::new(ir::Filter::Text(query.into()))
 }

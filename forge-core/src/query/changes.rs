@@ -11,20 +11,11 @@ use crate::value::to_bson;
 /// Numbers that fields can be raised by.
 #[diagnostic::on_unimplemented(message = "`{Self}` is not a number", label = "only number fields have this")]
 pub trait Number: Serialize + 'static {}
-impl Number for i32 {}
-impl Number for i64 {}
-impl Number for f64 {}
-impl Number for u32 {}
-impl Number for f32 {}
-impl Number for Decimal {}
-impl Number for Int64 {}
-impl Number for Option<i32> {}
-impl Number for Option<i64> {}
-impl Number for Option<f64> {}
-impl Number for Option<u32> {}
-impl Number for Option<f32> {}
-impl Number for Option<Decimal> {}
-impl Number for Option<Int64> {}
+
+macro_rules! numbers {
+    ($($type:ty),*) => { $(impl Number for $type {} impl Number for Option<$type> {})* };
+}
+numbers!(i32, i64, f64, u32, f32, i8, i16, u8, u16, u64, Decimal, Int64);
 
 /// Whole numbers, whose bits can be changed.
 #[diagnostic::on_unimplemented(

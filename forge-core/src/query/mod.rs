@@ -59,7 +59,7 @@ pub use upsert::{Key, Upsert, Upserted};
 
 pub use crate::fields::{
     Comparable, Element, EmbedMany, EmbedOne, Field, Filter, IntoSort, Order, Place, Score, Shaped, Text,
-    ToMany, ToOne, all, any, none, score,
+    ToMany, ToOne, all, any, none, score, text,
 };
 pub use crate::ir::TextQuery;
 pub use crate::value::IntoValue;

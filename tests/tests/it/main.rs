@@ -24,6 +24,7 @@ mod nested;
 mod observe;
 mod operators;
 mod pages;
+mod parts;
 mod pipeline;
 mod plane;
 mod policies;

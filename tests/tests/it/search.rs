@@ -131,6 +131,14 @@ conformance! {
         t.db.delete::<Article>(2).await?;
         assert_eq!(find().count().await?, 2, "what is deleted is not found");
         assert_eq!(find().with_deleted().count().await?, 3);
+        let changed = t.db.update_many::<Article>().filter(|a| text("coffee") & a.year.lt(2000)).set(|a| a.year, 1998).await?;
+        assert_eq!(changed, 1);
+        let years = t.db.group_by::<Article, _>(|a| a.year).filter(|_| text("coffee")).select(|_| count());
+        assert_eq!(years.await?.len(), 2);
+        let misplaced = t.db.find::<Article>().filter(|a| text("coffee") | a.year.gt(0)).await.unwrap_err();
+        assert_eq!(misplaced.code(), ErrorCode::Unsupported, "{misplaced}");
+        assert_eq!(t.db.delete_many::<Article>().filter(|_| text("coffee")).await?, 2);
+        assert_eq!(find().count().await?, 0);
     }
 
     async fn the_index_follows_every_change(t) {
