@@ -19,8 +19,10 @@ use crate::peer;
 
 /// Connections that ask at the same time.
 const CALLERS: usize = 16;
-/// Documents that are there from the start.
+/// Documents that are there from the start, in memory.
 const PEOPLE: usize = 1_000;
+/// The same on a server: so few that its sorting them is not what is waited for, which would let caches run cold on both sides.
+const FEW_PEOPLE: usize = 100;
 /// How much less Feathers is to be outdone: at most this much of its processor time.
 const OF_FEATHERS: f64 = 1.0 / 8.0;
 
@@ -48,7 +50,7 @@ struct Target {
 
 /// Runs everything that is wanted: on the embedded engine, then, where there is a server, on that beside Feathers.
 pub(crate) async fn all(options: &Options, report: &mut Report) -> Result<(), Failure> {
-    let mut memory = Target::of("memory:").await?;
+    let mut memory = Target::of("memory:", PEOPLE).await?;
     for (name, request, bar) in REQUESTS {
         if options.wants(name) {
             let each = memory.cpu(request, 4_000, options.rounds.min(7)).await?;
@@ -62,7 +64,7 @@ pub(crate) async fn all(options: &Options, report: &mut Report) -> Result<(), Fa
     let Some(uri) = &options.uri else { return Ok(()) };
     let name = format!("bench_services_{}", std::process::id());
     let database = with_database(uri, &name);
-    let mut ours = Target::of(&database).await?;
+    let mut ours = Target::of(&database, FEW_PEOPLE).await?;
     let mut feathers = match peer::start(uri, &name) {
         Ok(server) => Some(Target { server, ids: ours.ids.clone() }),
         Err(error) => {
@@ -102,11 +104,11 @@ fn person(n: usize) -> Value {
 
 impl Target {
     /// Forge over a database, with people in it.
-    async fn of(database: &str) -> Result<Self, Failure> {
+    async fn of(database: &str, people: usize) -> Result<Self, Failure> {
         let server = Server::start_as(Command::new(std::env::current_exe()?).args([SERVE, database]))?;
         let mut http = Http::open(server.address).await?;
         let mut ids = Vec::new();
-        for from in (0..PEOPLE).step_by(100) {
+        for from in (0..people).step_by(100) {
             let people: Vec<_> = (from..from + 100).map(person).collect();
             http.send("POST", "/people", Some(&people.into())).await?;
             let made = http.answer();
@@ -179,7 +181,7 @@ impl Request {
 /// One create that 500 sockets hear of.
 async fn fan_out(rounds: usize, report: &mut Report) -> Result<(), Failure> {
     const SOCKETS: usize = 500;
-    let mut target = Target::of("memory:").await?;
+    let mut target = Target::of("memory:", PEOPLE).await?;
     let arrivals = Rc::new(Arrivals::default());
     let mut sockets = Vec::with_capacity(SOCKETS);
     for _ in 0..SOCKETS {
