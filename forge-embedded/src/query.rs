@@ -89,6 +89,11 @@ impl Query {
         Ok(self)
     }
 
+    /// The same, which reads by the index of this name.
+    pub(crate) fn hinted(self, index: Option<&str>) -> Self {
+        Self { hint: index.map(str::to_owned), ..self }
+    }
+
     /// The same, with strings that compare as `strings` says.
     pub(crate) fn collated(mut self, strings: Strings<'_>) -> Self {
         self.collator = strings.cloned();

@@ -92,7 +92,7 @@ impl View<'_, '_> {
                 format!("{name} is a view, which has the collation that it was made with and no other");
             return Err(Error::bad_request(text).with_server_code(OPTION_NOT_SUPPORTED_ON_VIEW));
         }
-        crate::aggregate::run(self, &view.on, &view.pipeline, None).map(Some)
+        crate::aggregate::run(self, &view.on, &view.pipeline, None, None).map(Some)
     }
 
     /// Sorts in memory; what the plan has settled of the order already lets a limit end the scan early.
@@ -178,7 +178,9 @@ impl View<'_, '_> {
                 .map(Reply::Values),
             Command::Aggregate { pipeline } => {
                 let collator = Collator::of_options(&artifact.options)?;
-                crate::aggregate::run(self, collection, pipeline, collator.as_ref()).map(Reply::Documents)
+                let hint = artifact.options.hint.as_deref();
+                crate::aggregate::run(self, collection, pipeline, collator.as_ref(), hint)
+                    .map(Reply::Documents)
             }
             other => Err(Error::internal(format!("`{}` is no reading command", other.name()))),
         }

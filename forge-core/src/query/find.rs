@@ -1,13 +1,13 @@
 use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 
 use super::distinct::Distinct;
 use super::omit::{Omit, omit};
+use super::options::read_options;
 use super::page::{Page, Pages};
 use super::reading::{Lenient, Reading, Results};
 use super::selection::{As, Asked, Projection, Selection, read_selected};
@@ -16,7 +16,7 @@ use crate::adapter::Explanation;
 use crate::db::Handle;
 use crate::error::{Error, Result};
 use crate::fields::{Field, Filter, IntoSort};
-use crate::ir::{self, Collation, Operation, Outcome, ReadConcern};
+use crate::ir::{self, Operation, Outcome};
 use crate::model::ModelRef;
 use crate::traits::Model;
 
@@ -133,39 +133,6 @@ impl<M: Model> Find<M> {
         Selected { reading: Reading { handle, select, error, decode: Arc::new(decode) }, _model: PhantomData }
     }
 
-    /// The longest that the database may work on one command.
-    pub fn max_time(mut self, limit: Duration) -> Self {
-        self.select.options.max_time = Some(limit);
-        self
-    }
-
-    /// How strings compare, in conditions and in the order. A strength that is not 1 to 5 is a `bad_request`.
-    pub fn collation(mut self, collation: Collation) -> Self {
-        if let Err(error) = collation.check() {
-            self.fail(error);
-        }
-        self.select.options.collation = Some(collation);
-        self
-    }
-
-    /// The index to use, by its name, whatever the planner thinks. An unknown name is a `bad_request`.
-    pub fn hint(mut self, index: impl Into<String>) -> Self {
-        self.select.options.hint = Some(index.into());
-        self
-    }
-
-    /// Which state of a replica set is read.
-    pub fn read_concern(mut self, level: ReadConcern) -> Self {
-        self.select.options.read_concern = Some(level);
-        self
-    }
-
-    /// A text for the logs and profiles of the server.
-    pub fn comment(mut self, comment: impl Into<String>) -> Self {
-        self.select.options.comment = Some(comment.into());
-        self
-    }
-
     /// The first document, where there is one.
     ///
     /// # Errors
@@ -271,6 +238,10 @@ impl<M: Model> Find<M> {
     }
 
     /// Keeps the first error for when it runs.
+    fn options(&mut self) -> &mut ir::ReadOptions {
+        &mut self.select.options
+    }
+
     fn fail(&mut self, error: Error) {
         self.error = self.error.take().or(Some(error));
     }
@@ -320,6 +291,8 @@ async fn explain(handle: &Handle, select: ir::Select, error: Option<Error>) -> R
         None => handle.explain(Operation::Select(select)).await,
     }
 }
+
+read_options!([M: Model] Find<M>, "How strings compare, in conditions and in the order.");
 
 impl<M: Model> IntoFuture for Find<M> {
     type Output = Result<Vec<M>>;

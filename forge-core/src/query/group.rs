@@ -1,6 +1,5 @@
 use std::future::IntoFuture;
 use std::marker::PhantomData;
-use std::time::Duration;
 
 use bson::RawDocument;
 use bson::raw::RawBsonRef;
@@ -9,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::aggregate::{Agg, GroupFilter, GroupOrder, SLOTS};
 use super::expr::Expr;
+use super::options::read_options;
 use super::{narrow, wrong_outcome};
 use crate::adapter::Explanation;
 use crate::db::Handle;
@@ -229,25 +229,19 @@ impl<M: Model, K, V> GroupBy<M, K, V> {
         self
     }
 
-    /// The longest that the database may work on it.
-    pub fn max_time(mut self, limit: Duration) -> Self {
-        self.group.options.max_time = Some(limit);
-        self
-    }
-
-    /// How strings compare, in conditions, keys and orders: equal ones share a group, which has the key of the first. A
-    /// strength that is not 1 to 5 is a `bad_request`.
-    pub fn collation(mut self, collation: ir::Collation) -> Self {
-        self.error = self.error.or(collation.check().err());
-        self.group.options.collation = Some(collation);
-        self
-    }
-
     /// Lets the server use its disk for groups that do not fit its memory. The embedded engine has no such place: it
     /// refuses what is too large, whatever this says.
     pub fn allow_disk_use(mut self) -> Self {
         self.group.options.allow_disk_use = true;
         self
+    }
+
+    fn options(&mut self) -> &mut ir::ReadOptions {
+        &mut self.group.options
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.error.get_or_insert(error);
     }
 
     /// How many groups there are; the database counts them. `skip` and `limit` count.
@@ -280,6 +274,11 @@ impl<M: Model, K, V> GroupBy<M, K, V> {
         }
     }
 }
+
+read_options!(
+    [M: Model, K, V] GroupBy<M, K, V>,
+    "How strings compare, in conditions, keys and orders: equal ones share a group, which has the key of the first."
+);
 
 impl<M: Model, K: KeySet, V: AggregateSet> GroupBy<M, K, V> {
     /// Only groups whose values match.

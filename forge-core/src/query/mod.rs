@@ -18,6 +18,7 @@ mod live;
 mod loaded;
 mod nested;
 mod omit;
+mod options;
 mod page;
 mod parts;
 pub mod pipeline;

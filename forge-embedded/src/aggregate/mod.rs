@@ -53,12 +53,14 @@ pub(crate) fn head(pipeline: &[Document]) -> Option<(&Document, Option<&Document
     Some((filter, pipeline.get(1).and_then(|stage| stage.get_document("$sort").ok())))
 }
 
-/// Runs a pipeline over a collection, where strings compare as `strings` says.
+/// Runs a pipeline over a collection, where strings compare as `strings` says. Its first conditions are looked for by the index
+/// that `hint` names.
 pub(crate) fn run(
     view: &View<'_, '_>,
     collection: &str,
     pipeline: &[Document],
     strings: Strings<'_>,
+    hint: Option<&str>,
 ) -> Result<Vec<RawDocumentBuf>> {
     let cx = Context::new(view, strings);
     if let Some((rows, rest)) = search::begin(&cx, collection, pipeline)? {
@@ -66,6 +68,7 @@ pub(crate) fn run(
     }
     let pipeline = near::prepared(&cx, collection, pipeline)?;
     let (query, rest) = start(&cx, &pipeline)?;
+    let query = query.hinted(hint);
     if query.carries_scores() {
         let rows = view.select(collection, &query, &|_, document| Ok(Document::try_from(document)?))?;
         return through(&cx, rows, rest)?.into_iter().map(bare).collect();

@@ -43,7 +43,7 @@ impl Writing<'_, '_> {
         clock: &Clock,
         strings: Strings<'_>,
     ) -> Result<()> {
-        let rows = aggregate::run(&self.view(database, clock), source, stages, strings)?;
+        let rows = aggregate::run(&self.view(database, clock), source, stages, strings, None)?;
         let database = target.database.as_deref().unwrap_or(database);
         match &target.merge {
             None => self.replace_all(database, &target.name, rows, clock),

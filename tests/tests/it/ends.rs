@@ -5,6 +5,7 @@ use std::time::Duration;
 use bson::doc;
 use forge::ErrorCode;
 use forge::ir::{Collation, ReadConcern};
+use forge::query::count;
 use forge_tests::courses::{Memo, NewMemo, NewTag, Tag};
 use forge_tests::engine::done;
 use forge_tests::models::{Author, Item, NewAuthor, NewBook, NewPerson, NewPublisher, Person, person};
@@ -187,6 +188,23 @@ conformance! {
         assert_eq!(t.db.find::<Person>().filter(|p| p.age.gt(3)).sort(|p| p.age.asc()).hint("email_1").await?.len(), 16);
         assert_eq!(t.db.find::<Person>().filter(|p| p.age.gt(3)).hint("_id_").count().await?, 16);
         let error = t.db.find::<Person>().hint("nonsense").await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::BadRequest, "{error}");
+    }
+
+    async fn groups_and_pipelines_take_the_options_of_reads(t) {
+        authors(t, 3).await?;
+        let seconds = Duration::from_secs(9);
+        let groups = t.db.group_by::<Author, _>(|a| a.country).max_time(seconds).hint("_id_").comment("why").read_concern(ReadConcern::Local);
+        assert_eq!(groups.select(|_| count()).await?.len(), 1);
+        let pipeline = t.db.pipeline::<Author>().limit(2).max_time(seconds).hint("_id_").comment("why").read_concern(ReadConcern::Local);
+        assert_eq!(pipeline.await?.len(), 2);
+        let commands = t.driver.take();
+        assert_eq!(commands.len(), 2);
+        for options in commands.iter().map(|command| &command.options) {
+            assert_eq!((options.hint.as_deref(), options.comment.as_deref()), (Some("_id_"), Some("why")));
+            assert_eq!((options.max_time, options.read_concern), (Some(seconds), Some(ReadConcern::Local)));
+        }
+        let error = t.db.group_by::<Author, _>(|a| a.country).hint("nonsense").select(|_| count()).await.unwrap_err();
         assert_eq!(error.code(), ErrorCode::BadRequest, "{error}");
     }
 

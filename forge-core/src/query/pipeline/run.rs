@@ -1,6 +1,5 @@
 use std::future::IntoFuture;
 use std::marker::PhantomData;
-use std::time::Duration;
 
 use bson::Document;
 use futures_util::future::BoxFuture;
@@ -13,6 +12,7 @@ use crate::db::{CanWrite, Handle};
 use crate::error::{Error, Result};
 use crate::ir::{self, Operation, Outcome, Stage};
 use crate::model::ModelRef;
+use crate::query::options::read_options;
 use crate::query::wrong_outcome;
 use crate::schema;
 use crate::traits::Model;
@@ -49,31 +49,18 @@ impl<M: Model, A> Pipeline<Documents<M>, Whole<A>> {
     }
 }
 
+read_options!(
+    [R: Columns, A] Pipeline<R, Whole<A>>,
+    "How strings compare, in conditions, sorts, groups, joins and expressions."
+);
+
 impl<R: Columns, A> Pipeline<R, Whole<A>> {
-    /// The longest that the database may work on it.
-    pub fn max_time(mut self, limit: Duration) -> Self {
-        self.options.max_time = Some(limit);
-        self
+    fn options(&mut self) -> &mut ir::ReadOptions {
+        &mut self.options
     }
 
-    /// How strings compare, in conditions, sorts, groups, joins and expressions. A strength that is not 1 to 5 is a
-    /// `bad_request`.
-    pub fn collation(mut self, collation: ir::Collation) -> Self {
-        self.error = self.error.or(collation.check().err());
-        self.options.collation = Some(collation);
-        self
-    }
-
-    /// The name of the index to use for the first conditions.
-    pub fn hint(mut self, index: impl Into<String>) -> Self {
-        self.options.hint = Some(index.into());
-        self
-    }
-
-    /// A text for logs and profiles of the server.
-    pub fn comment(mut self, comment: impl Into<String>) -> Self {
-        self.options.comment = Some(comment.into());
-        self
+    fn fail(&mut self, error: Error) {
+        self.error.get_or_insert(error);
     }
 
     /// Lets the server use its disk for what does not fit its memory. The embedded engine has no such place: it refuses
