@@ -1,5 +1,7 @@
 //! Single properties of the live-query machine, one scenario each.
 
+mod databases;
+
 use std::sync::Arc;
 
 use bson::Bson;

@@ -1,5 +1,6 @@
 //! Generated interleavings: a model database, a feed and runs with random delays, and clients that check what they get.
 
+mod abroad;
 mod client;
 mod queries;
 
@@ -16,17 +17,21 @@ use serde_json::Value;
 use super::event::{Action, Data, Event, Failure, Frame, Outcome, RunId, SocketId, SubId, Wanted};
 use super::machine::{Config, Machine};
 use super::queue::Next;
+use abroad::Abroad;
 use client::{Client, ClientSub};
 pub(super) use queries::read;
-use queries::{Docs, Look, document, evaluate, reads, received, wants_delta};
+use queries::{Docs, Look, document, evaluate, halves, reads, received, wants_delta};
 
 pub(super) const CONFIG: Config =
     Config { refresh_min: 50, refresh_max: 250, hold: 100, subscriptions: 50, window: 100 };
 const LONGEST_RUN: u64 = 60;
 /// The longest that a slow client leaves frames unread.
 const SLOW_READER: u64 = 150;
-/// A run in flight, the throttle, a run that is withheld, one that is not, the wait for related results, and the reader.
-const BOUND: u64 = LONGEST_RUN + 2 * LONGEST_RUN + 2 * LONGEST_RUN + CONFIG.hold + SLOW_READER;
+/// The longest that a change feed takes to open.
+const OPENING: u64 = 30;
+/// A feed that opens, and the run that knew of it; a run in flight, the throttle, a run that is withheld, one that is not, the wait for related results, and the reader.
+const BOUND: u64 =
+    OPENING + LONGEST_RUN + LONGEST_RUN + 2 * LONGEST_RUN + 2 * LONGEST_RUN + CONFIG.hold + SLOW_READER;
 const LANGUAGES: [&str; 2] = ["de", "en"];
 
 #[derive(Debug, Clone)]
@@ -38,6 +43,7 @@ pub(super) enum Op {
     Close { socket: u64 },
     Reconnect { socket: u64 },
     Write { socket: Option<u64>, changes: Vec<(usize, i32, i32)>, pre_images: bool },
+    WriteAbroad { id: usize, value: i32 },
     LoseHistory,
 }
 
@@ -45,10 +51,12 @@ pub(super) enum Op {
 pub(super) enum Happening {
     Op(Op),
     Deliver(Arc<Commit>),
+    Opened,
+    DeliverAbroad(Arc<Commit>),
     HistoryLost,
     Step(RunId),
     Read { socket: u64, connection: u64 },
-    Check { version: u64, since: u64 },
+    Check { version: u64, abroad: usize, since: u64 },
 }
 
 struct Job {
@@ -65,6 +73,7 @@ pub(super) struct World {
     random: u64,
     /// The state after each version.
     history: Vec<Docs>,
+    abroad: Abroad,
     queue: BTreeMap<(u64, u64), Happening>,
     next: u64,
     delivered_until: u64,
@@ -95,7 +104,8 @@ impl World {
             machine,
             now: 0,
             random: seed | 1,
-            history: vec![vec![(0, 0); 5]],
+            history: vec![Docs { items: vec![(0, 0); 5], abroad: vec![0; 3] }],
+            abroad: Abroad::default(),
             queue: BTreeMap::new(),
             next: 0,
             delivered_until: 0,
@@ -130,7 +140,7 @@ impl World {
             match action {
                 Action::Run { run, wanted, caller, before } => self.start(run, wanted, &caller, before),
                 Action::Cancel { run } => drop(self.jobs.remove(&run)),
-                Action::OpenFeed { database } => panic!("the feed of {database} is open"),
+                Action::OpenFeed { database } => self.open_feed(&database),
                 Action::Send { socket, frame } => self.send(socket.0, frame),
             }
         }
@@ -231,7 +241,7 @@ impl World {
         for (id, sub) in &self.clients[&socket].subs {
             let Some((result, look)) = &sub.result else { continue };
             assert!(
-                self.is_from(sub, *look, result, version),
+                self.is_from(sub, *look, result, version, 0),
                 "{}({}) of {socket}/{id} is {result:?} at {version}, which lacks an earlier commit",
                 sub.query,
                 sub.arg
@@ -239,8 +249,21 @@ impl World {
         }
     }
 
-    /// Whether `result` is what the query answers in some state from `version` on.
-    fn is_from(&self, sub: &ClientSub, look: Look, result: &Result<String, String>, version: u64) -> bool {
+    /// Whether `result` is what the query answers in some state from `version` on, and of the other database from `abroad`.
+    fn is_from(
+        &self,
+        sub: &ClientSub,
+        look: Look,
+        result: &Result<String, String>,
+        version: u64,
+        abroad: usize,
+    ) -> bool {
+        if sub.query == "abroad" {
+            let (own, other) = halves(result);
+            let group = |docs: &Docs| evaluate("group", sub.arg, look, docs, docs).unwrap() == own;
+            return self.history[version as usize..].iter().any(group)
+                && self.abroad.had(abroad, sub.arg as usize, other);
+        }
         let mut states = self.history[version as usize..].iter();
         let single = sub.query != "follow";
         // What was on its way when a longer window was asked for has the shorter one.
@@ -257,14 +280,14 @@ impl World {
         let mut docs = self.docs().clone();
         let mut events = Vec::new();
         for &(id, group, value) in changes {
-            let before = std::mem::replace(&mut docs[id], (group, value));
+            let before = std::mem::replace(&mut docs.items[id], (group, value));
             let touched = [(before.0 != group, "group"), (before.1 != value, "value")];
             events.push(ChangeEvent {
                 collection: "items".into(),
                 kind: ChangeKind::Update,
                 id: Bson::Int32(id as i32),
                 before: pre_images.then(|| document(id, before)),
-                after: Some(document(id, docs[id])),
+                after: Some(document(id, docs.items[id])),
                 touched: Some(
                     touched.iter().filter(|(yes, _)| *yes).map(|(_, name)| (*name).to_owned()).collect(),
                 ),
@@ -284,13 +307,13 @@ impl World {
         }
     }
 
-    fn check(&self, version: u64, since: u64) {
+    fn check(&self, version: u64, abroad: usize, since: u64) {
         for (socket, client) in &self.clients {
             for sub in client.subs.values().filter(|sub| sub.since < since) {
                 let (result, _) = sub.result.as_ref().expect("subscribed long ago, and not answered");
                 assert!(
-                    self.is_from(sub, client.look(sub), result, version),
-                    "{}({}) of {socket} is {result:?}, without version {version} of {since}, at {}",
+                    self.is_from(sub, client.look(sub), result, version, abroad),
+                    "{}({}) of {socket} is {result:?}, without version {version} ({abroad} abroad) of {since}, at {}",
                     sub.query,
                     sub.arg,
                     self.now
@@ -306,10 +329,12 @@ impl World {
             Happening::Deliver(commit) => {
                 let version = commit.version;
                 self.feed(Event::Commit { database: "db".into(), commit });
-                self.at(self.now + BOUND, Happening::Check { version, since: self.now });
+                self.at(self.now + BOUND, Happening::Check { version, abroad: 0, since: self.now });
             }
+            Happening::Opened => self.opened(),
+            Happening::DeliverAbroad(commit) => self.deliver_abroad(commit),
             Happening::HistoryLost => self.feed(Event::HistoryLost { database: "db".into() }),
-            Happening::Check { version, since } => self.check(version, since),
+            Happening::Check { version, abroad, since } => self.check(version, abroad, since),
             Happening::Op(op) => self.operate(op),
         }
     }
@@ -368,6 +393,7 @@ impl World {
             }
             Op::Reconnect { socket } => self.reconnect(socket),
             Op::Write { socket, changes, pre_images } => self.write(socket, &changes, pre_images),
+            Op::WriteAbroad { id, value } => self.write_abroad(id, value),
             Op::LoseHistory => {
                 self.queue.retain(|_, what| !matches!(what, Happening::Deliver(_)));
                 let time = self.now + self.below(40);
@@ -446,7 +472,8 @@ impl World {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    let query = prop::sample::select(vec!["group", "doc", "all", "follow", "spoken", "windowed", "fussy"]);
+    let query =
+        prop::sample::select(vec!["group", "doc", "all", "follow", "spoken", "windowed", "fussy", "abroad"]);
     let change = (0..5_usize, 0..3, 0..5);
     prop_oneof![
         4 => (0..4_u64, 0..6_u64, query, 0..3).prop_map(|(socket, id, query, arg)| Op::Subscribe { socket, id, query, arg }),
@@ -457,6 +484,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0..4_u64).prop_map(|socket| Op::Reconnect { socket }),
         8 => (prop::option::of(0..4_u64), prop::collection::vec(change, 1..4), any::<bool>())
             .prop_map(|(socket, changes, pre_images)| Op::Write { socket, changes, pre_images }),
+        4 => (0..3_usize, 0..5).prop_map(|(id, value)| Op::WriteAbroad { id, value }),
         1 => Just(Op::LoseHistory),
     ]
 }

@@ -64,7 +64,8 @@ impl Machine {
             if commit.changes.iter().any(|change| entry.is_affected_by(database, change)) {
                 entry.cost.affected += 1;
                 self.counts.entry(entry.key.wanted.query.clone()).or_default().affected += 1;
-                self.mark_stale(id, self.version_of(id, database, commit));
+                let version = self.version_of(id, database, commit);
+                self.mark_stale(id, version);
             }
         }
     }
@@ -83,11 +84,12 @@ impl Machine {
         self.entries.get(&id).map_or(0, |entry| self.feeds.version(&entry.key.wanted.database))
     }
 
-    /// A commit's version as the entry's subscribers know it: other databases count at the moment they are heard of.
-    pub(super) fn version_of(&self, id: EntryId, database: &str, commit: &Commit) -> u64 {
+    /// The version of a commit that was just heard of, as the entry's subscribers know it. Those of other databases count
+    /// with the next commit of their own: the newest version may have been told already.
+    fn version_of(&self, id: EntryId, database: &str, commit: &Commit) -> u64 {
         match self.entries.get(&id) {
             Some(entry) if *entry.key.wanted.database == *database => commit.version,
-            _ => self.clock(id),
+            _ => self.clock(id) + 1,
         }
     }
 

@@ -38,7 +38,8 @@ impl Machine {
             Ok(data) => {
                 if let Some(item) = sub.take(sub_id, data) {
                     let version = self.feeds.version(&entry.key.wanted.database);
-                    let complete = entry.stale_from.map_or(version, |from| from.saturating_sub(1));
+                    // A fresh one has what came of other databases since: that counts with the next version.
+                    let complete = entry.stale_from.map_or(version + 1, |from| from.saturating_sub(1));
                     let item = match state.pending.remove(&sub_id) {
                         Some(earlier) => item.in_place_of(earlier.content),
                         None => item,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use forge_core::adapter::{Commit, Read};
+use forge_core::adapter::Read;
 use forge_core::context::Seen;
 use forge_core::feed::Affects;
 use forge_core::{Caller, Error};
@@ -143,12 +143,20 @@ impl Machine {
     fn missed(&self, id: EntryId, run: &Run) -> Option<u64> {
         let entry = self.entries.get(&id)?;
         let commits = self.feeds.since(run.seq).filter(|_| !run.tainted);
-        let Some(mut commits) = commits else { return Some(run.version + 1) };
-        let affecting = |database: &str, commit: &Commit| {
-            commit.changes.iter().any(|change| entry.is_affected_by(database, change))
-        };
-        let (database, commit) = commits.find(|(database, commit)| affecting(database, commit))?;
-        Some(self.version_of(id, database, commit))
+        let Some(commits) = commits else { return Some(run.version + 1) };
+        let own = &entry.key.wanted.database;
+        let mut version = run.version;
+        for (database, commit) in commits {
+            let is_own = database == own;
+            if is_own {
+                version = version.max(commit.version);
+            }
+            if commit.changes.iter().any(|change| entry.is_affected_by(database, change)) {
+                // As when it was heard of: what came later may be missed as well.
+                return Some(if is_own { commit.version } else { version + 1 });
+            }
+        }
+        None
     }
 
     /// Takes note of what the handler saw of its caller: whoever shares the entry and differs in that moves to another.

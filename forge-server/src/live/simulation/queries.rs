@@ -10,8 +10,14 @@ use serde_json::{Value, json};
 
 use crate::live::event::Data;
 
-/// Each document: its group and its value.
-pub(super) type Docs = Vec<(i32, i32)>;
+/// What there is.
+#[derive(Debug, Clone)]
+pub(super) struct Docs {
+    /// Each document: its group and its value.
+    pub(super) items: Vec<(i32, i32)>,
+    /// The values in the other database.
+    pub(super) abroad: Vec<i32>,
+}
 
 /// What a client is to the queries that look.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,14 +35,16 @@ pub(super) fn evaluate(
     then: &Docs,
 ) -> Result<String, String> {
     let group = |docs: &Docs, arg| {
-        docs.iter().enumerate().filter(|(_, d)| d.0 == arg).map(|(i, d)| (i, d.1)).collect::<Vec<_>>()
+        let items = docs.items.iter().enumerate();
+        items.filter(|(_, d)| d.0 == arg).map(|(i, d)| (i, d.1)).collect::<Vec<_>>()
     };
     match query {
         "group" => Ok(rows(&group(docs, arg))),
-        "doc" => Ok(rows(&[(arg as usize, docs[arg as usize].1)])),
-        "all" => Ok(rows(&docs.iter().map(|d| d.1).enumerate().collect::<Vec<_>>())),
+        "doc" => Ok(rows(&[(arg as usize, docs.items[arg as usize].1)])),
+        "all" => Ok(rows(&docs.items.iter().map(|d| d.1).enumerate().collect::<Vec<_>>())),
         // The second read depends on the first.
-        "follow" => Ok(rows(&group(then, docs[arg as usize].0))),
+        "follow" => Ok(rows(&group(then, docs.items[arg as usize].0))),
+        "abroad" => Ok(format!("[{},{}]", rows(&group(docs, arg)), then.abroad[arg as usize])),
         "windowed" => {
             let mut window = by_value(docs);
             window.truncate(1 + look.more as usize);
@@ -51,9 +59,15 @@ pub(super) fn evaluate(
     }
 }
 
+/// What "abroad" answered of each database.
+pub(super) fn halves(result: &Result<String, String>) -> (&str, &str) {
+    let text = result.as_ref().unwrap();
+    text[1..text.len() - 1].rsplit_once(',').unwrap()
+}
+
 /// All documents, the smallest values first.
 fn by_value(docs: &Docs) -> Vec<(usize, i32)> {
-    let mut all: Vec<_> = docs.iter().map(|doc| doc.1).enumerate().collect();
+    let mut all: Vec<_> = docs.items.iter().map(|doc| doc.1).enumerate().collect();
     all.sort_by_key(|(id, value)| (*value, *id));
     all
 }
@@ -97,12 +111,13 @@ pub(super) fn reads(query: &str, arg: i32, look: Look, docs: &Docs) -> Vec<Read>
         "doc" => vec![read(Filter::eq("_id", arg))],
         "all" => vec![read(Filter::All)],
         "windowed" => {
-            let last = by_value(docs).get(look.more as usize).map(|(id, _)| document(*id, docs[*id]));
+            let last = by_value(docs).get(look.more as usize).map(|(id, _)| document(*id, docs.items[*id]));
             let key = |path: &'static str| SortKey { path: path.into(), descending: false };
             let window = last.map(|last| Window::new(vec![key("value"), key("_id")], &last));
             vec![Read { window: window.map(Arc::new), ..read(Filter::All) }]
         }
-        "follow" => vec![read(Filter::eq("_id", arg)), group(docs[arg as usize].0)],
+        "abroad" => vec![group(arg), Read::new("abroad", "items", Filter::eq("_id", arg))],
+        "follow" => vec![read(Filter::eq("_id", arg)), group(docs.items[arg as usize].0)],
         _ => vec![group(arg)],
     }
 }
