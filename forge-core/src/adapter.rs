@@ -345,19 +345,29 @@ impl ReadLog {
     }
 }
 
-/// The version of the last commit that was made through an [`Exec`].
-#[derive(Debug, Default)]
-pub struct Written(AtomicU64);
+/// The version of the last commit that a call made in its own database: those of other databases do not compare with it.
+#[derive(Debug)]
+pub struct Written {
+    database: Arc<str>,
+    version: AtomicU64,
+}
 
 impl Written {
-    /// Records a commit.
-    pub fn record(&self, version: u64) {
-        self.0.fetch_max(version, Ordering::AcqRel);
+    /// Nothing was committed in `database` so far.
+    pub fn new(database: &str) -> Self {
+        Self { database: database.into(), version: AtomicU64::new(0) }
+    }
+
+    /// Records a commit of `database`.
+    pub fn record(&self, database: &str, version: u64) {
+        if *self.database == *database {
+            self.version.fetch_max(version, Ordering::AcqRel);
+        }
     }
 
     /// The newest commit recorded; 0 without any.
     pub fn version(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
+        self.version.load(Ordering::Acquire)
     }
 }
 

@@ -202,7 +202,7 @@ impl Runtime {
             caller,
             seen,
             reads: Arc::new(ReadLog::default()),
-            written: Arc::new(Written::default()),
+            written: Arc::new(Written::new(db.name())),
             db,
             depth: 0,
         }

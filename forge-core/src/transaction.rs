@@ -392,7 +392,7 @@ impl<A> Db<A> {
             Ok(value) => {
                 let version = transaction.commit().await?;
                 if let (Some(version), Some(written)) = (version, &self.handle.exec.written) {
-                    written.record(version);
+                    written.record(self.handle.database(), version);
                 }
                 Ok(value)
             }

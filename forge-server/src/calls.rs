@@ -350,10 +350,11 @@ impl Calls {
         caller: Caller,
         kept: Option<&Kept>,
     ) -> StoredAnswer {
-        let before = self.hub.version();
+        let database = self.hub.database_of(&caller);
+        let before = self.hub.followed(&database);
         match self.run_mutation(handler, args, caller, kept).await {
             Ok(answer) => {
-                let version = self.hub.version_of_write(answer.version, before).await;
+                let version = self.hub.version_of_write(&database, answer.version, before).await;
                 StoredAnswer { status: OK_STATUS, body: answer.data.0, version }
             }
             Err(error) => refusal(&error),

@@ -45,6 +45,8 @@ mod ws;
 #[cfg(test)]
 mod ws_auth_tests;
 #[cfg(test)]
+mod ws_tenant_tests;
+#[cfg(test)]
 mod ws_tests;
 #[cfg(test)]
 mod ws_wire_tests;

@@ -12,7 +12,9 @@ use forge_core::adapter::{
     ResumeToken, Transaction,
 };
 use forge_core::ir::{Change, Filter, Operation, Outcome, Predicate, Rows};
-use forge_core::{Auth, Catalog, DateTime, Db, Env, Error, MutationCtx, QueryCtx, Registry, Result, Runtime};
+use forge_core::{
+    Auth, Catalog, DateTime, Db, Env, Error, MutationCtx, QueryCtx, Registry, RequestHeaders, Result, Runtime,
+};
 use forge_macros::{Model, mutation, query};
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt as _;
@@ -21,6 +23,7 @@ use futures_util::stream;
 use tokio::sync::mpsc;
 
 use crate::auth::{AuthResolver, Authenticator, Credentials};
+use crate::databases::Databases;
 use crate::idempotency::MemoryStore;
 use crate::origin::Origins;
 use crate::server::Parts;
@@ -200,7 +203,9 @@ fn start(
         limits,
         store,
         durable: false,
-        databases: crate::databases::Databases::default(),
+        databases: Databases(Some(Arc::new(async |headers: RequestHeaders| {
+            Ok(headers.get("x-database").map(str::to_owned))
+        }))),
         auth,
         metrics: true,
         origins,
@@ -229,7 +234,10 @@ pub(crate) struct FakeAdapter {
     /// Pings fail.
     pub(crate) unreachable: AtomicBool,
     script: Mutex<VecDeque<Script>>,
-    state: Mutex<State>,
+    /// By database.
+    state: Mutex<BTreeMap<String, State>>,
+    /// Writes do not tell their versions: only the feed knows them.
+    pub(crate) silent: AtomicBool,
 }
 
 #[derive(Default)]
@@ -252,7 +260,9 @@ impl FakeAdapter {
 
     /// Adds to a counter, as one commit.
     fn add(&self, exec: &Exec, id: i32, by: i32) {
-        let mut state = self.state.lock().unwrap();
+        let database = exec.database.as_deref().unwrap_or("db");
+        let mut states = self.state.lock().unwrap();
+        let state = states.entry(database.to_owned()).or_default();
         let value = state.counters.entry(id).or_default();
         let before = counter_document(id, *value);
         *value += by;
@@ -269,8 +279,8 @@ impl FakeAdapter {
         };
         let commit = Commit { changes: vec![change], ..commit(state.version) };
         state.watchers.retain(|watcher| watcher.send(commit.clone()).is_ok());
-        if let Some(written) = &exec.written {
-            written.record(state.version);
+        if let Some(written) = exec.written.as_ref().filter(|_| !self.silent.load(Ordering::SeqCst)) {
+            written.record(database, state.version);
         }
     }
 }
@@ -290,9 +300,15 @@ impl Adapter for FakeAdapter {
         match operation {
             Operation::Select(select) => {
                 let id = id_in(&select.filter);
-                exec.record_read("db", "counters", || Filter::eq("_id", id));
+                let database = exec.database.as_deref().unwrap_or("db");
+                exec.record_read(database, "counters", || Filter::eq("_id", id));
                 self.reads.fetch_add(1, Ordering::SeqCst);
-                let n = self.state.lock().unwrap().counters.get(&id).copied();
+                let n = self
+                    .state
+                    .lock()
+                    .unwrap()
+                    .get(database)
+                    .and_then(|state| state.counters.get(&id).copied());
                 let documents = n.map(|n| counter_document(id, n)).into_iter().collect();
                 Ok(Outcome::Rows(Rows { documents, included: Vec::new() }))
             }
@@ -315,7 +331,7 @@ impl Adapter for FakeAdapter {
     }
     async fn watch(
         &self,
-        _: &str,
+        database: &str,
         resume: Option<ResumeToken>,
     ) -> Result<BoxStream<'static, Result<Commit>>> {
         self.tokens.lock().unwrap().push(resume);
@@ -323,7 +339,8 @@ impl Adapter for FakeAdapter {
             Some(script) => Ok(stream::iter(script?).boxed()),
             None => {
                 let (sender, receiver) = mpsc::unbounded_channel();
-                self.state.lock().unwrap().watchers.push(sender);
+                let mut states = self.state.lock().unwrap();
+                states.entry(database.to_owned()).or_default().watchers.push(sender);
                 let commits =
                     stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
                 Ok(commits.map(Ok).boxed())

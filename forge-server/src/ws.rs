@@ -53,7 +53,7 @@ pub(crate) async fn serve(connection: Connection, calls: Calls, services: Servic
     };
     let session: Arc<str> = calls.runtime.db().env().uuid().to_string().into();
     let outbox = subscriber.outbox.clone();
-    outbox.text(protocol::ready(&session, calls.hub.version()));
+    outbox.text(protocol::ready(&session, calls.hub.version(&calls.hub.database_of(&caller))));
     outbox.attach(wire);
     let frames = Frames::new(&early, deflate, calls.limits.frame_bytes);
     let mut incoming = Incoming::new(read, frames, outbox.clone());

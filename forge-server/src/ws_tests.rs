@@ -65,6 +65,17 @@ impl Client {
         running: &Running,
         headers: &[(&'static str, &str)],
     ) -> Result<Self, u16> {
+        let mut client = Self::open(running, headers).await?;
+        assert_eq!(client.next().await["op"], "ready");
+        Ok(client)
+    }
+
+    /// The first frame of a connection with headers.
+    pub(crate) async fn greeting(running: &Running, headers: &[(&'static str, &str)]) -> Value {
+        Self::open(running, headers).await.unwrap().next().await
+    }
+
+    async fn open(running: &Running, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
         let mut request = format!("ws://{}/ws", running.address).into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
@@ -74,9 +85,7 @@ impl Client {
             Err(Error::Http(response)) => return Err(response.status().as_u16()),
             Err(other) => panic!("{other}"),
         };
-        let mut client = Self(socket);
-        assert_eq!(client.next().await["op"], "ready");
-        Ok(client)
+        Ok(Self(socket))
     }
 
     pub(crate) async fn send(&mut self, frame: Value) {

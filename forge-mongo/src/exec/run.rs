@@ -199,7 +199,7 @@ impl<'a> Run<'a> {
 
     pub(super) fn written(&self, version: u64) {
         if let Some(written) = &self.exec.written {
-            written.record(version);
+            written.record(self.database(), version);
         }
     }
 

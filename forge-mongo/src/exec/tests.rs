@@ -353,7 +353,7 @@ async fn a_transaction_of_its_own_is_tried_again_and_the_callers_is_not() {
     let fake = Fake::new([airports(1)]);
     fake.conflicts.store(2, Ordering::Relaxed);
     let (adapter, fake) = fake.adapter();
-    let written = Arc::new(Written::default());
+    let written = Arc::new(Written::new(adapter.default_database()));
     let exec = Exec { written: Some(written.clone()), ..Exec::default() };
     let op = || Operation::Delete(delete(&AIRPORT, Filter::eq("_id", "A0")));
     adapter.execute(&exec, op()).await.unwrap();

@@ -307,7 +307,7 @@ fn feed_is_down(hub: &Hub) -> String {
 
 /// What `/readyz` tells of the feed.
 fn readiness(hub: &Hub) -> String {
-    let (feed, version) = (if hub.has_feed() { "open" } else { "none" }, hub.version());
+    let (feed, version) = (if hub.has_feed() { "open" } else { "none" }, hub.version(hub.database()));
     let lag = hub.feed_lag().as_secs_f64();
     format!(r#"{{"status":"ready","feed":"{feed}","version":{version},"lag":{lag:.3}}}"#)
 }

@@ -47,6 +47,8 @@ pub(crate) struct FeedCounts {
     pub(crate) commits: u64,
     /// How often what it missed was lost.
     pub(crate) lost: u64,
+    /// Whether it is open.
+    pub(crate) up: bool,
     /// Since when it is down; none where it is open, or there is none to open.
     pub(crate) down: Option<Instant>,
 }
@@ -59,6 +61,7 @@ impl FeedCounts {
             News::Afresh => self.lost += 1,
             _ => {}
         }
+        self.up = !matches!(news, News::Down(_) | News::Never(_));
         self.down = match news {
             News::Down(_) => self.down.or_else(|| Some(Instant::now())),
             _ => None,

@@ -1,8 +1,8 @@
 //! The tasks around the live-query machine: feeds, runs, sockets.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use forge_core::context::More;
@@ -21,6 +21,7 @@ use super::outbox::Outbox;
 use super::queue::Closing;
 use super::run::run_query;
 use super::snapshot::{FeedSnapshot, Snapshot};
+use super::versions::Versions;
 use super::writers::Writers;
 use crate::Limits;
 use crate::gates::Gates;
@@ -50,11 +51,7 @@ struct Inner {
     database: Arc<str>,
     limits: Limits,
     health: Arc<Health>,
-    versions: watch::Receiver<u64>,
-    /// Whether the engine has ever said at which version a write committed.
-    knows_versions: AtomicBool,
-    /// The first write of this process that the feed had not brought when it was answered, and when that was.
-    owed: Mutex<Option<(u64, Instant)>>,
+    versions: Arc<Versions>,
     next_socket: AtomicU64,
     open: Arc<AtomicUsize>,
     writers: Writers,
@@ -86,7 +83,7 @@ impl Hub {
     /// Starts the hub and opens the change feed of the default database.
     pub(crate) fn start(runtime: Runtime, limits: Limits, metrics: Metrics, gates: Gates) -> Self {
         let (commands, inbox) = mpsc::channel(QUEUE);
-        let (version, versions) = watch::channel(0);
+        let versions = Arc::new(Versions::default());
         let (stop, stopped) = watch::channel(false);
         let database: Arc<str> = runtime.db().name().into();
         let health = Arc::new(Health::default());
@@ -104,7 +101,7 @@ impl Hub {
             tasks: JoinSet::new(),
             runs: HashMap::new(),
             health: health.clone(),
-            version,
+            versions: versions.clone(),
             feeds: HashMap::new(),
         };
         tokio::spawn(task.run(inbox, stopped));
@@ -114,8 +111,6 @@ impl Hub {
             limits,
             health,
             versions,
-            knows_versions: AtomicBool::new(false),
-            owed: Mutex::default(),
             next_socket: AtomicU64::new(1),
             open: Arc::default(),
             writers: Writers::start(),
@@ -142,9 +137,24 @@ impl Hub {
         }
     }
 
-    /// The newest version of the default database.
-    pub(crate) fn version(&self) -> u64 {
-        *self.0.versions.borrow()
+    /// The name of the default database.
+    pub(crate) fn database(&self) -> &Arc<str> {
+        &self.0.database
+    }
+
+    /// The database that a caller means.
+    pub(crate) fn database_of(&self, caller: &Caller) -> Arc<str> {
+        caller.database.as_ref().unwrap_or(&self.0.database).clone()
+    }
+
+    /// The newest version that the feed of `database` brought; 0 where it is not followed.
+    pub(crate) fn version(&self, database: &str) -> u64 {
+        self.followed(database).unwrap_or_default()
+    }
+
+    /// As [`Hub::version`]; none where `database` is not followed.
+    pub(crate) fn followed(&self, database: &str) -> Option<u64> {
+        self.0.versions.of(database)
     }
 
     /// Whether the change feed of the default database is open, or the engine has none.
@@ -157,44 +167,39 @@ impl Hub {
         !self.0.health.is_never()
     }
 
-    /// The version to answer a mutation with, which began when the feed stood at `before`.
+    /// The version to answer a mutation in `database` with, which began when its feed stood at `before`.
     ///
     /// An engine that numbers its commits knows it (`committed`); where such an engine says nothing, nothing was
     /// written. For others only the feed knows: the answer waits a moment ([`Limits::version_wait`]) for the feed to
     /// move beyond `before`, and carries where it then stands. That may be another client's commit, or, when nothing
     /// arrives in time, `before` itself: such an answer can name a version below the one that includes the write. The
-    /// live results themselves arrive all the same.
-    pub(crate) async fn version_of_write(&self, committed: Option<u64>, before: u64) -> u64 {
-        if let Some(version) = committed {
-            self.0.knows_versions.store(true, Ordering::Relaxed);
-            self.owe(version);
-            return version;
-        }
-        if self.0.knows_versions.load(Ordering::Relaxed) || !self.0.health.is_up() {
-            return self.version();
-        }
-        let mut versions = self.0.versions.clone();
-        let moved = versions.wait_for(|version| *version > before);
-        let _ = tokio::time::timeout(self.0.limits.version_wait, moved).await;
-        self.version()
-    }
-
-    /// Takes note of a write that the feed has not brought so far.
-    fn owe(&self, version: u64) {
-        let known = self.version();
-        if version > known {
-            let mut owed = self.0.owed.lock().unwrap_or_else(PoisonError::into_inner);
-            if owed.is_none_or(|(first, _)| first <= known) {
-                *owed = Some((version, Instant::now()));
+    /// live results themselves arrive all the same. Where nobody follows the database, nobody waits for a version.
+    pub(crate) async fn version_of_write(
+        &self,
+        database: &str,
+        committed: Option<u64>,
+        before: Option<u64>,
+    ) -> u64 {
+        let versions = &self.0.versions;
+        match (committed, before) {
+            (Some(version), before) => {
+                versions.commits_have_numbers();
+                if before.is_some() {
+                    versions.owe(database, version);
+                }
+                version
+            }
+            (None, None) => self.version(database),
+            (None, Some(before)) => {
+                versions.moved(database, before, self.0.limits.version_wait).await;
+                self.version(database).max(before)
             }
         }
     }
 
-    /// For how long the feed of the default database owes a write of this process.
+    /// For how long a feed owes a write of this process, at most.
     pub(crate) fn feed_lag(&self) -> Duration {
-        let known = self.version();
-        let owed = *self.0.owed.lock().unwrap_or_else(PoisonError::into_inner);
-        owed.filter(|(version, _)| *version > known).map_or(Duration::ZERO, |(_, since)| since.elapsed())
+        self.0.versions.lag()
     }
 
     /// The state of the live queries; an empty one once they have ended.
@@ -239,7 +244,7 @@ impl Subscriber {
     pub(crate) async fn subscribe(&self, query: &str, args: String, caller: Caller, start: Start) {
         let Start { id, hash, delta, more } = start;
         let caller = Caller { more, ..caller };
-        let database = caller.database.clone().unwrap_or_else(|| self.hub.0.database.clone());
+        let database = self.hub.database_of(&caller);
         let wanted = Wanted { database, query: query.into(), args: args.into() };
         let hash = hash.map(Into::into);
         self.send(Event::Subscribe { socket: self.id, id, wanted, caller, hash, delta }).await;
@@ -312,7 +317,7 @@ struct Task {
     tasks: JoinSet<()>,
     runs: HashMap<RunId, AbortHandle>,
     health: Arc<Health>,
-    version: watch::Sender<u64>,
+    versions: Arc<Versions>,
     feeds: HashMap<Arc<str>, FeedCounts>,
 }
 
@@ -411,10 +416,8 @@ impl Task {
                 News::Down(error) | News::Never(error) => Event::FeedFailed { database, error },
             });
         }
-        if default {
-            let version = self.machine.version(&self.database);
-            self.version.send_if_modified(|known| std::mem::replace(known, version) != version);
-        }
+        let up = self.feeds.get(database).is_some_and(|counts| counts.up);
+        self.versions.hear(database, up, self.machine.version(database));
     }
 
     fn handle(&mut self, event: Event) {

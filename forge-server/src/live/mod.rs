@@ -19,5 +19,6 @@ mod scenarios;
 mod simulation;
 pub(crate) mod snapshot;
 mod socket;
+mod versions;
 mod view;
 mod writers;

@@ -22,7 +22,7 @@ pub(crate) struct Snapshot {
     pub(crate) queued_bytes: usize,
     /// Mutations under way.
     pub(crate) mutations: usize,
-    /// For how long the feed of the default database owes a write of this process.
+    /// For how long a feed owes a write of this process.
     pub(crate) feed_lag: Duration,
     /// The change feeds.
     pub(crate) feeds: Vec<FeedSnapshot>,

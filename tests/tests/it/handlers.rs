@@ -161,6 +161,25 @@ async fn tenants_in_databases_of_their_own_never_meet() {
 }
 
 #[tokio::test]
+async fn a_tenants_mutation_answers_the_version_of_its_own_database() {
+    let server = TestServer::with_tenants().await;
+    let note = json!({ "note": { "board": "b", "title": "one" } });
+    for _ in 0..5 {
+        assert_eq!(server.http().call("mutation", "add_note", &note).await.status, 200);
+    }
+    let mut socket = Socket::open_with(server.address, "x-tenant", "small").await;
+    socket.follow(1, "notes", json!({ "board": "b" })).await;
+    socket.send(json!({ "op": "mutate", "id": 2, "mutation": "add_note", "args": note })).await;
+    let (mut answered, mut reached) = (0, 0);
+    while answered == 0 || reached == 0 {
+        let frame = socket.find(|frame| frame["version"].is_u64()).await;
+        let place = if frame["op"] == "result" { &mut answered } else { &mut reached };
+        *place = frame["version"].as_u64().unwrap();
+    }
+    assert!(answered <= reached && reached < 5, "{answered} is answered, {reached} is reached");
+}
+
+#[tokio::test]
 async fn keys_and_jobs_belong_to_their_database() {
     let server = TestServer::with_tenants().await;
     let later = json!({ "board": "jobs", "title": "later", "millis": 1 });
