@@ -52,6 +52,12 @@ pub struct Limits {
     pub auth_recheck: Duration,
     /// Live queries that run at the same time, over all sockets. Default: 64.
     pub live_runs: usize,
+    /// Databases, beside the default one, whose changes live queries follow at the same time; a subscription that needs
+    /// one more has an `unavailable` in place of its result until there is room. On MongoDB each keeps a connection of the
+    /// pool busy, of which there are 50 by default (`maxPoolSize`). Default: 32.
+    pub feeds: usize,
+    /// For how long the changes of such a database are followed after the last live query that read it. Default: 60 s.
+    pub feed_idle: Duration,
     /// The shortest time between two runs of one live query. Default: 50 ms. A query that takes longer itself
     /// waits twice its own time, up to [`refresh_max`](Limits::refresh_max).
     pub refresh_min: Duration,
@@ -103,6 +109,8 @@ impl Default for Limits {
             dead: Duration::from_secs(60),
             auth_recheck: Duration::from_secs(60),
             live_runs: 64,
+            feeds: 32,
+            feed_idle: Duration::from_secs(60),
             refresh_min: Duration::from_millis(50),
             refresh_max: Duration::from_millis(250),
             hold: Duration::from_millis(100),

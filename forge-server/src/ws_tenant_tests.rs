@@ -77,3 +77,61 @@ async fn a_mutation_waits_for_the_feed_of_its_own_database_alone() {
     assert_eq!(add(&mut client, 4).await, 2);
     assert!(started.elapsed() < Duration::from_secs(10));
 }
+
+/// Waits until this is all that the metrics tell of open feeds.
+async fn until_open(router: &axum::Router, databases: &[&str]) {
+    let mut open = Vec::new();
+    for _ in 0..250 {
+        let metrics = text(router, "/metrics").await;
+        let lines = metrics.lines().filter_map(|line| line.strip_prefix("forge_feed_up{database=\""));
+        open = lines.map(|line| line.split('"').next().unwrap_or_default().to_owned()).collect();
+        open.sort_unstable();
+        if open == databases {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the feeds of {open:?} are open");
+}
+
+#[tokio::test]
+async fn databases_that_nobody_reads_any_more_are_not_followed() {
+    let limits = Limits { feeds: 4, feed_idle: Duration::from_millis(50), ..Limits::default() };
+    let server = server(Arc::default(), limits);
+    let probe = server.router();
+    let running = start_server(server).await;
+    for round in 0..3 {
+        for n in 0..20 {
+            let name = format!("tenant{n}");
+            let mut client = Client::connect_with(&running, &[("x-database", &name)]).await.unwrap();
+            client.send(subscribe(4)).await;
+            let first = client.next().await;
+            assert_eq!(first["results"][0]["data"], round, "{first}");
+            // The feed tells of changes however often it was closed.
+            client
+                .send(json!({ "op": "mutate", "id": 2, "mutation": "add", "args": { "id": 4, "by": 1 } }))
+                .await;
+            assert_eq!(client.until("update").await.0["results"][0]["data"], round + 1);
+        }
+    }
+    until_open(&probe, &["db"]).await;
+}
+
+#[tokio::test]
+async fn a_socket_whose_database_is_one_too_many_is_told_and_served_when_there_is_room() {
+    let limits = Limits { feeds: 1, ..Limits::default() };
+    let running = start_server(server(Arc::default(), limits)).await;
+    let mut first = Client::connect_with(&running, TENANT).await.unwrap();
+    first.send(subscribe(4)).await;
+    first.next().await;
+    let mut second = Client::connect_with(&running, &[("x-database", "another")]).await.unwrap();
+    second.send(subscribe(4)).await;
+    let refused = second.next().await;
+    assert_eq!(
+        (&refused["op"], &refused["error"]["code"]),
+        (&json!("error"), &json!("unavailable")),
+        "{refused}"
+    );
+    first.send(json!({ "op": "unsubscribe", "id": 1 })).await;
+    assert_eq!(second.next().await["results"][0]["data"], 0);
+}

@@ -1,6 +1,6 @@
 //! One live query: who wants it, what it read, and when it runs next.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use forge_core::adapter::{ChangeEvent, Read};
@@ -114,6 +114,8 @@ pub(crate) struct Entry {
     pub(crate) due: Option<u64>,
     /// It waits for a change feed to open.
     pub(crate) blocked: bool,
+    /// It has an error in place of a result, since a change feed cannot be had.
+    pub(crate) refused: bool,
     /// The last run's result was withheld.
     pub(crate) withheld: bool,
     /// When the last run started, in milliseconds.
@@ -155,6 +157,7 @@ impl Entry {
             stale_since: 0,
             due: None,
             blocked: false,
+            refused: false,
             withheld: false,
             last_start: None,
             duration: 0,
@@ -182,6 +185,13 @@ impl Entry {
         self.reads.iter().any(|(read, affects)| {
             *read.database == *database && *read.collection == *change.collection && affects.by(change)
         })
+    }
+
+    /// The databases that it reads beside its own.
+    pub(crate) fn others(&self) -> BTreeSet<Arc<str>> {
+        let own = &self.key.wanted.database;
+        let others = self.reads.iter().map(|(read, _)| &read.database).filter(|database| *database != own);
+        others.cloned().collect()
     }
 
     /// Every database whose changes matter.

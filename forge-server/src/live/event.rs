@@ -131,6 +131,8 @@ pub(crate) enum Action {
     Cancel { run: RunId },
     /// Open the change feed of a database and report [`Event::FeedUp`] or [`Event::FeedFailed`].
     OpenFeed { database: Arc<str> },
+    /// Nobody has read a database for a while: close its change feed. Nothing that it told is reported from here on.
+    CloseFeed { database: Arc<str> },
     /// Send a frame.
     Send { socket: SocketId, frame: Frame },
 }

@@ -16,13 +16,35 @@ pub(crate) struct Feed {
     pub(crate) state: FeedState,
     /// The newest version it brought.
     pub(crate) version: u64,
+    /// How many live queries read the database.
+    pub(crate) readers: usize,
+    /// When it is closed, in milliseconds, where nobody reads the database.
+    pub(crate) idle: Option<u64>,
+    /// When it opened, as a number between those of the runs before and after.
+    pub(crate) opened: u64,
+}
+
+impl Feed {
+    /// Whether it was asked for, and not closed since.
+    pub(crate) fn is_followed(&self) -> bool {
+        !matches!(self.state, FeedState::Closed)
+    }
+
+    /// Takes note that it is open, at `next`.
+    pub(crate) fn open(&mut self, next: u64) {
+        if !matches!(self.state, FeedState::Up) {
+            (self.state, self.opened) = (FeedState::Up, next);
+        }
+    }
 }
 
 /// Where a change feed stands.
 #[derive(Debug, Default)]
 pub(crate) enum FeedState {
-    /// Asked for.
+    /// Nobody asked for it, or nobody reads it any more.
     #[default]
+    Closed,
+    /// Asked for.
     Opening,
     /// Open. It stays so while it reconnects: a resumed feed brings what was missed, and one that cannot be resumed
     /// reports its lost history.
@@ -44,19 +66,34 @@ pub(crate) struct Feeds {
 }
 
 impl Feeds {
-    /// The feed of `database`, if it was ever asked for.
+    /// The feed of `database`, if somebody reads it or it is known where it stood.
     pub(crate) fn get(&self, database: &str) -> Option<&Feed> {
         self.feeds.get(database)
     }
 
-    /// All feeds that were ever asked for.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Feed)> {
-        self.feeds.iter()
+    /// Whether the feed of `database` is followed.
+    pub(crate) fn is_followed(&self, database: &str) -> bool {
+        self.feeds.get(database).is_some_and(Feed::is_followed)
+    }
+
+    /// All feeds that are followed.
+    pub(crate) fn followed(&self) -> impl Iterator<Item = (&Arc<str>, &Feed)> {
+        self.feeds.iter().filter(|(_, feed)| feed.is_followed())
+    }
+
+    /// Forgets where closed feeds stood whose databases nobody reads, but for those of `known`.
+    pub(crate) fn forget(&mut self, known: impl Fn(&str) -> bool) {
+        self.feeds.retain(|database, feed| feed.is_followed() || feed.readers > 0 || known(database));
     }
 
     /// The feed of `database`.
     pub(crate) fn entry(&mut self, database: &Arc<str>) -> &mut Feed {
         self.feeds.entry(database.clone()).or_default()
+    }
+
+    /// Forgets the feed of `database`.
+    pub(crate) fn remove(&mut self, database: &str) {
+        self.feeds.remove(database);
     }
 
     /// The newest version that the feed of `database` brought; 0 before any.

@@ -39,7 +39,7 @@ enum Command {
     Event(Event),
     Look { answer: oneshot::Sender<Snapshot> },
     Report { answer: oneshot::Sender<LiveReport> },
-    News { database: Arc<str>, news: Vec<News> },
+    News { database: Arc<str>, feed: u64, news: Vec<News> },
 }
 
 /// The live queries of a server. Cheap to clone; ends with its last clone, or by [`Hub::shut_down`].
@@ -88,7 +88,7 @@ impl Hub {
         let database: Arc<str> = runtime.db().name().into();
         let health = Arc::new(Health::default());
         let task = Task {
-            machine: Machine::new(config(&limits)),
+            machine: Machine::new(config(&limits), database.clone()),
             started: Instant::now(),
             runtime,
             slots: Arc::new(Semaphore::new(limits.live_runs)),
@@ -103,6 +103,8 @@ impl Hub {
             health: health.clone(),
             versions: versions.clone(),
             feeds: HashMap::new(),
+            opened: 0,
+            following: HashMap::new(),
         };
         tokio::spawn(task.run(inbox, stopped));
         Self(Arc::new(Inner {
@@ -300,6 +302,8 @@ fn config(limits: &Limits) -> Config {
         hold: millis(limits.hold),
         subscriptions: limits.subscriptions,
         window: limits.window,
+        feeds: limits.feeds,
+        feed_idle: millis(limits.feed_idle),
     }
 }
 
@@ -319,6 +323,10 @@ struct Task {
     health: Arc<Health>,
     versions: Arc<Versions>,
     feeds: HashMap<Arc<str>, FeedCounts>,
+    /// How many feeds were opened so far.
+    opened: u64,
+    /// The number of each feed that is open, and its task.
+    following: HashMap<Arc<str>, (u64, AbortHandle)>,
 }
 
 impl Task {
@@ -369,7 +377,12 @@ impl Task {
                     self.handle(event);
                 }
             }
-            Command::News { database, news } => self.hear(&database, news),
+            Command::News { database, feed, news } => {
+                // What a feed told just before it was closed must not pass for news of one that was opened since.
+                if self.following.get(&database).is_some_and(|(current, _)| *current == feed) {
+                    self.hear(&database, news);
+                }
+            }
             Command::Report { answer } => drop(answer.send(self.machine.report())),
             Command::Look { answer } => drop(answer.send(self.look())),
         }
@@ -435,6 +448,7 @@ impl Task {
                         self.follow(database);
                     }
                 }
+                Action::CloseFeed { database } => self.unfollow(&database),
                 Action::Send { socket, frame } => {
                     if let Some(outbox) = self.sockets.get(&socket) {
                         outbox.frame(frame);
@@ -447,15 +461,26 @@ impl Task {
     fn follow(&mut self, database: Arc<str>) {
         let feed = self.runtime.db().database(&database).feed();
         // What was committed together is looked at together.
-        let (mut feed, commands) = (feed.ready_chunks(TOGETHER), self.commands.clone());
-        self.tasks.spawn(async move {
-            while let Some(news) = feed.next().await {
+        let (mut all, commands) = (feed.ready_chunks(TOGETHER), self.commands.clone());
+        self.opened += 1;
+        let (name, feed) = (database.clone(), self.opened);
+        let task = self.tasks.spawn(async move {
+            while let Some(news) = all.next().await {
                 let Some(commands) = commands.upgrade() else { return };
-                if commands.send(Command::News { database: database.clone(), news }).await.is_err() {
+                if commands.send(Command::News { database: database.clone(), feed, news }).await.is_err() {
                     return;
                 }
             }
         });
+        self.following.insert(name, (feed, task));
+    }
+
+    fn unfollow(&mut self, database: &str) {
+        if let Some((_, task)) = self.following.remove(database) {
+            task.abort();
+        }
+        self.feeds.remove(database);
+        self.versions.forget(database);
     }
 
     fn start_run(&mut self, run: RunId, wanted: Wanted, caller: Caller, before: Option<Data>) {

@@ -76,7 +76,7 @@ fn results_are_shared_among_callers_who_look_the_same() {
 
 #[test]
 fn one_commit_changes_everything_on_a_socket_in_one_frame() {
-    let mut machine = Machine::new(CONFIG);
+    let mut machine = Machine::new(CONFIG, "db".into());
     let socket = SocketId(1);
     machine.handle(0, Event::FeedUp { database: "db".into() });
     let mut runs = Vec::new();
@@ -121,7 +121,7 @@ fn deleted(version: u64, ids: std::ops::Range<i32>) -> Event {
 
 #[test]
 fn a_result_that_lacks_what_the_socket_was_told_is_not_sent() {
-    let mut machine = Machine::new(CONFIG);
+    let mut machine = Machine::new(CONFIG, "db".into());
     machine.handle(0, Event::FeedUp { database: "db".into() });
     let subscribe = |machine: &mut Machine, now, id: SubId| {
         let (wanted, caller) = (wanted("doc", id as i32), Caller::default());
@@ -144,7 +144,7 @@ fn a_result_that_lacks_what_the_socket_was_told_is_not_sent() {
 
 #[test]
 fn the_most_expensive_and_the_least_selective_come_first() {
-    let mut machine = Machine::new(CONFIG);
+    let mut machine = Machine::new(CONFIG, "db".into());
     machine.handle(0, Event::FeedUp { database: "db".into() });
     let subscribe = |machine: &mut Machine, id: SubId, filter: Filter| {
         let (wanted, caller) = (wanted("doc", id as i32), Caller::default());
@@ -197,7 +197,7 @@ fn finished(run: RunId, arg: i32, text: &str) -> Event {
 
 #[test]
 fn a_known_hash_is_answered_with_unchanged() {
-    let mut machine = Machine::new(CONFIG);
+    let mut machine = Machine::new(CONFIG, "db".into());
     machine.handle(0, Event::FeedUp { database: "db".into() });
     let hash = Some(Data::new("same").hash);
     let event = Event::Subscribe {
@@ -219,7 +219,7 @@ fn a_known_hash_is_answered_with_unchanged() {
 
 #[test]
 fn the_difference_is_sent_to_those_who_asked_and_have_what_it_is_from() {
-    let mut machine = Machine::new(CONFIG);
+    let mut machine = Machine::new(CONFIG, "db".into());
     machine.handle(0, Event::FeedUp { database: "db".into() });
     let text = |n: i32| json!({ "n": n, "pad": "x".repeat(99) }).to_string();
     let (old, new) = (text(1), text(2));
@@ -251,7 +251,7 @@ fn the_difference_is_sent_to_those_who_asked_and_have_what_it_is_from() {
 
 #[test]
 fn the_last_subscriber_takes_the_query_along() {
-    let mut machine = Machine::new(CONFIG);
+    let mut machine = Machine::new(CONFIG, "db".into());
     machine.handle(0, Event::FeedUp { database: "db".into() });
     let socket = SocketId(1);
     let event = Event::Subscribe {
@@ -271,7 +271,7 @@ fn the_last_subscriber_takes_the_query_along() {
 
 #[test]
 fn nothing_runs_before_the_feed_is_open_and_a_second_database_opens_its_own() {
-    let mut machine = Machine::new(CONFIG);
+    let mut machine = Machine::new(CONFIG, "db".into());
     let event = Event::Subscribe {
         socket: SocketId(1),
         id: 1,

@@ -22,8 +22,15 @@ use client::{Client, ClientSub};
 pub(super) use queries::read;
 use queries::{Docs, Look, document, evaluate, halves, reads, received, wants_delta};
 
-pub(super) const CONFIG: Config =
-    Config { refresh_min: 50, refresh_max: 250, hold: 100, subscriptions: 50, window: 100 };
+pub(super) const CONFIG: Config = Config {
+    refresh_min: 50,
+    refresh_max: 250,
+    hold: 100,
+    subscriptions: 50,
+    window: 100,
+    feeds: 2,
+    feed_idle: 40,
+};
 const LONGEST_RUN: u64 = 60;
 /// The longest that a slow client leaves frames unread.
 const SLOW_READER: u64 = 150;
@@ -51,8 +58,8 @@ pub(super) enum Op {
 pub(super) enum Happening {
     Op(Op),
     Deliver(Arc<Commit>),
-    Opened,
-    DeliverAbroad(Arc<Commit>),
+    Opened { feed: u64 },
+    DeliverAbroad { feed: u64, commit: Arc<Commit> },
     HistoryLost,
     Step(RunId),
     Read { socket: u64, connection: u64 },
@@ -98,7 +105,7 @@ fn caller(socket: u64, language: &str) -> Caller {
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
-        let mut machine = Machine::new(CONFIG);
+        let mut machine = Machine::new(CONFIG, "db".into());
         machine.handle(0, Event::FeedUp { database: "db".into() });
         Self {
             machine,
@@ -141,6 +148,7 @@ impl World {
                 Action::Run { run, wanted, caller, before } => self.start(run, wanted, &caller, before),
                 Action::Cancel { run } => drop(self.jobs.remove(&run)),
                 Action::OpenFeed { database } => self.open_feed(&database),
+                Action::CloseFeed { database } => self.close_feed(&database),
                 Action::Send { socket, frame } => self.send(socket.0, frame),
             }
         }
@@ -331,8 +339,8 @@ impl World {
                 self.feed(Event::Commit { database: "db".into(), commit });
                 self.at(self.now + BOUND, Happening::Check { version, abroad: 0, since: self.now });
             }
-            Happening::Opened => self.opened(),
-            Happening::DeliverAbroad(commit) => self.deliver_abroad(commit),
+            Happening::Opened { feed } => self.opened(feed),
+            Happening::DeliverAbroad { feed, commit } => self.deliver_abroad(feed, commit),
             Happening::HistoryLost => self.feed(Event::HistoryLost { database: "db".into() }),
             Happening::Check { version, abroad, since } => self.check(version, abroad, since),
             Happening::Op(op) => self.operate(op),

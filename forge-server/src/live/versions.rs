@@ -38,6 +38,11 @@ impl Versions {
         }
     }
 
+    /// `database` is not followed any more.
+    pub(crate) fn forget(&self, database: &str) {
+        self.feeds.write().unwrap_or_else(PoisonError::into_inner).remove(database);
+    }
+
     /// The newest version of `database`; none where it is not followed.
     pub(crate) fn of(&self, database: &str) -> Option<u64> {
         self.look(database, |feed| *feed.version.borrow())

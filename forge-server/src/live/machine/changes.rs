@@ -13,7 +13,8 @@ use crate::live::index::EntryId;
 
 impl Machine {
     pub(super) fn feed_up(&mut self, database: &Arc<str>) {
-        self.feeds.entry(database).state = FeedState::Up;
+        self.next += 1;
+        self.feeds.entry(database).open(self.next);
         for id in self.reading(database, |entry| entry.blocked) {
             self.start(id);
         }
@@ -32,11 +33,13 @@ impl Machine {
     }
 
     pub(super) fn history_lost(&mut self, database: &Arc<str>) {
-        self.feeds.entry(database).state = FeedState::Up;
+        self.next += 1;
+        self.feeds.entry(database).open(self.next);
         for id in self.reading(database, |_| true) {
             let Some(entry) = self.entries.get_mut(&id) else { continue };
             match &mut entry.run {
                 Some(run) => run.tainted = true,
+                None if entry.blocked => self.start(id),
                 None => {
                     let version = self.clock(id);
                     self.mark_stale(id, version);
@@ -57,7 +60,7 @@ impl Machine {
         for id in candidates {
             let Some(entry) = self.entries.get_mut(&id) else { continue };
             // What is in flight is held against the commits it may have missed when it ends.
-            if entry.run.is_some() || entry.stale_from.is_some() {
+            if entry.run.is_some() || entry.stale_from.is_some() || entry.refused {
                 continue;
             }
             entry.cost.tested += 1;

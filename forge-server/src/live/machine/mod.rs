@@ -9,6 +9,7 @@
 
 mod callers;
 mod changes;
+mod following;
 mod report;
 mod results;
 mod runs;
@@ -39,12 +40,17 @@ pub(crate) struct Config {
     pub(crate) subscriptions: usize,
     /// By how many items a window may be longer than the handler made it.
     pub(crate) window: u64,
+    /// Feeds that are open at the same time, beside that of the default database.
+    pub(crate) feeds: usize,
+    /// How long a feed stays open that nobody needs.
+    pub(crate) feed_idle: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     Entry(EntryId),
     Socket(SocketId),
+    Feeds,
 }
 
 /// What happened to the live queries of one handler, since the start.
@@ -60,6 +66,8 @@ pub(crate) struct Counts {
 #[derive(Debug)]
 pub(crate) struct Machine {
     config: Config,
+    /// The default database, which is always followed.
+    database: Arc<str>,
     now: u64,
     next: u64,
     feeds: Feeds,
@@ -73,6 +81,10 @@ pub(crate) struct Machine {
     /// By query.
     counts: HashMap<Arc<str>, Counts>,
     timers: BTreeSet<(u64, Timer)>,
+    /// Live queries that were refused since too many databases are followed.
+    crowded: BTreeSet<EntryId>,
+    /// Whether one of those may be followed now.
+    has_room: bool,
     touched: BTreeSet<SocketId>,
     awaiting: BTreeSet<SocketId>,
     actions: Vec<Action>,
@@ -80,9 +92,10 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// A machine without subscribers.
-    pub(crate) fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Config, database: Arc<str>) -> Self {
         Self {
             config,
+            database,
             now: 0,
             next: 0,
             feeds: Feeds::default(),
@@ -94,6 +107,8 @@ impl Machine {
             seen: HashMap::new(),
             counts: HashMap::new(),
             timers: BTreeSet::new(),
+            crowded: BTreeSet::new(),
+            has_room: false,
             touched: BTreeSet::new(),
             awaiting: BTreeSet::new(),
             actions: Vec::new(),
@@ -124,6 +139,7 @@ impl Machine {
             Event::RunFinished { run, outcome } => self.finish(run, outcome),
             Event::Tick => {}
         }
+        self.admit();
         for socket in std::mem::take(&mut self.touched) {
             self.flush(socket);
         }
@@ -145,10 +161,10 @@ impl Machine {
         self.sockets.values().map(|state| state.subs.len()).sum()
     }
 
-    /// The change feeds: database, whether it is open, and the newest version it brought.
+    /// The change feeds that are followed: database, whether it is open, and the newest version it brought.
     pub(crate) fn feeds(&self) -> impl Iterator<Item = (&Arc<str>, bool, u64)> {
         self.feeds
-            .iter()
+            .followed()
             .map(|(database, feed)| (database, matches!(feed.state, FeedState::Up), feed.version))
     }
 
@@ -171,6 +187,7 @@ impl Machine {
                 }
                 Timer::Socket(id) => drop(self.touched.insert(id)),
                 Timer::Entry(_) => {}
+                Timer::Feeds => self.close_idle(),
             }
         }
     }

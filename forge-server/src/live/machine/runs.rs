@@ -59,6 +59,7 @@ impl Machine {
             self.timers.remove(&(due, Timer::Entry(id)));
         }
         entry.blocked = !matches!(readiness, Readiness::Open);
+        entry.refused = matches!(readiness, Readiness::Failed(_));
         match readiness {
             Readiness::Waiting => return,
             Readiness::Failed(error) => return self.fail(id, error),
@@ -82,12 +83,17 @@ impl Machine {
     /// Whether the feeds of everything that the entry reads are open; asks for those that nobody asked for.
     fn readiness(&mut self, id: EntryId) -> Readiness {
         let Some(entry) = self.entries.get(&id) else { return Readiness::Waiting };
+        let unasked: Vec<_> =
+            entry.databases().filter(|database| !self.feeds.is_followed(database)).cloned().collect();
+        for database in unasked {
+            if let Err(error) = self.ask_for(&database) {
+                self.crowded.insert(id);
+                return Readiness::Failed(error);
+            }
+        }
+        let Some(entry) = self.entries.get(&id) else { return Readiness::Waiting };
         let mut readiness = Readiness::Open;
         for database in entry.databases() {
-            if self.feeds.get(database).is_none() {
-                self.feeds.entry(database);
-                self.actions.push(Action::OpenFeed { database: database.clone() });
-            }
             match self.feeds.get(database).map(|feed| &feed.state) {
                 Some(FeedState::Up) => {}
                 Some(FeedState::Failed(error)) => return Readiness::Failed(error.clone()),
@@ -116,10 +122,16 @@ impl Machine {
             return;
         }
         match self.readiness(id) {
-            Readiness::Open => self.conclude(id, &run, outcome.result, missed),
-            // It read a database whose changes were not followed yet: it runs again once they are.
-            Readiness::Waiting | Readiness::Failed(_) => self.start(id),
+            Readiness::Open if self.followed(id, &run) => self.conclude(id, &run, outcome.result, missed),
+            // It read a database whose changes were not followed all the time: it runs again once they are.
+            _ => self.start(id),
         }
+    }
+
+    /// Whether everything that the entry reads was followed since the run began.
+    fn followed(&self, id: EntryId, run: &Run) -> bool {
+        let opened = |database: &Arc<str>| self.feeds.get(database).map_or(u64::MAX, |feed| feed.opened);
+        self.entries.get(&id).is_some_and(|entry| entry.databases().all(|name| opened(name) < run.id.0))
     }
 
     /// Takes note of what a run read.
@@ -128,6 +140,7 @@ impl Machine {
         entry.duration = duration;
         entry.cost.runs += 1;
         entry.cost.millis += duration;
+        let before = entry.others();
         self.index.remove(id, &entry.postings);
         entry.postings = self.index.insert(id, &reads);
         entry.reads = reads
@@ -137,6 +150,9 @@ impl Machine {
                 (read, affects)
             })
             .collect();
+        let others = entry.others();
+        others.iter().for_each(|database| self.gain(database));
+        before.iter().for_each(|database| self.lose(database));
     }
 
     /// The version of the first commit that the run may have missed.

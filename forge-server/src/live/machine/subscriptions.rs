@@ -66,6 +66,7 @@ impl Machine {
         self.next += 1;
         let id = EntryId(self.next);
         self.keys.insert(key.clone(), id);
+        self.gain(&key.wanted.database);
         self.entries.insert(id, Entry::new(key, seen));
         id
     }
@@ -94,6 +95,9 @@ impl Machine {
 
     pub(super) fn drop_entry(&mut self, id: EntryId) {
         let Some(entry) = self.entries.remove(&id) else { return };
+        entry.others().iter().for_each(|database| self.lose(database));
+        self.lose(&entry.key.wanted.database);
+        self.crowded.remove(&id);
         self.keys.remove(&entry.key);
         self.index.remove(id, &entry.postings);
         if let Some(due) = entry.due {

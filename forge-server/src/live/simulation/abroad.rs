@@ -14,6 +14,8 @@ pub(super) struct Abroad {
     /// The values after each commit.
     history: Vec<Vec<i32>>,
     state: Feed,
+    /// How often its feed was opened.
+    feed: u64,
     delivered_until: u64,
 }
 
@@ -39,11 +41,21 @@ impl World {
         assert_eq!(database, "abroad", "the feed of {database} is open");
         assert!(self.abroad.state == Feed::Closed, "it was asked for already");
         self.abroad.state = Feed::Opening;
-        let time = self.now + self.below(OPENING);
-        self.at(time, Happening::Opened);
+        self.abroad.feed += 1;
+        let (feed, time) = (self.abroad.feed, self.now + self.below(OPENING));
+        self.at(time, Happening::Opened { feed });
     }
 
-    pub(super) fn opened(&mut self) {
+    pub(super) fn close_feed(&mut self, database: &str) {
+        assert_eq!(database, "abroad", "the feed of {database} stays open");
+        assert!(self.abroad.state != Feed::Closed, "it is closed already");
+        self.abroad.state = Feed::Closed;
+    }
+
+    pub(super) fn opened(&mut self, feed: u64) {
+        if self.abroad.state != Feed::Opening || self.abroad.feed != feed {
+            return;
+        }
         self.abroad.state = Feed::Open;
         self.feed(Event::FeedUp { database: "abroad".into() });
     }
@@ -68,10 +80,16 @@ impl World {
         let version = self.abroad.history.len() as u64;
         let commit = Commit { version, token: ResumeToken(Bson::Null), changes: vec![change] };
         self.abroad.delivered_until = self.abroad.delivered_until.max(self.now + self.below(30));
-        self.at(self.abroad.delivered_until, Happening::DeliverAbroad(Arc::new(commit)));
+        self.at(
+            self.abroad.delivered_until,
+            Happening::DeliverAbroad { feed: self.abroad.feed, commit: Arc::new(commit) },
+        );
     }
 
-    pub(super) fn deliver_abroad(&mut self, commit: Arc<Commit>) {
+    pub(super) fn deliver_abroad(&mut self, feed: u64, commit: Arc<Commit>) {
+        if self.abroad.state != Feed::Open || self.abroad.feed != feed {
+            return;
+        }
         let abroad = commit.version as usize;
         self.feed(Event::Commit { database: "abroad".into(), commit });
         self.at(self.now + BOUND, Happening::Check { version: 0, abroad, since: self.now });
