@@ -258,6 +258,16 @@ impl FakeAdapter {
         self.script.lock().unwrap().push_back(Err(error));
     }
 
+    /// The databases whose changes are watched, once for each stream.
+    pub(crate) fn watched(&self) -> Vec<String> {
+        let states = self.state.lock().unwrap();
+        let open = states.iter().map(|(database, state)| {
+            let streams = state.watchers.iter().filter(|watcher| !watcher.is_closed());
+            streams.map(|_| database.clone()).collect::<Vec<_>>()
+        });
+        open.flatten().collect()
+    }
+
     /// Adds to a counter, as one commit.
     fn add(&self, exec: &Exec, id: i32, by: i32) {
         let database = exec.database.as_deref().unwrap_or("db");

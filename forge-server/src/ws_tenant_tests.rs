@@ -97,7 +97,8 @@ async fn until_open(router: &axum::Router, databases: &[&str]) {
 #[tokio::test]
 async fn databases_that_nobody_reads_any_more_are_not_followed() {
     let limits = Limits { feeds: 4, feed_idle: Duration::from_millis(50), ..Limits::default() };
-    let server = server(Arc::default(), limits);
+    let adapter = Arc::new(FakeAdapter::default());
+    let server = server(adapter.clone(), limits);
     let probe = server.router();
     let running = start_server(server).await;
     for round in 0..3 {
@@ -115,6 +116,14 @@ async fn databases_that_nobody_reads_any_more_are_not_followed() {
         }
     }
     until_open(&probe, &["db"]).await;
+    // Streams end with the task that reads them.
+    for _ in 0..250 {
+        if adapter.watched() == ["db"] {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{:?} are watched", adapter.watched());
 }
 
 #[tokio::test]
