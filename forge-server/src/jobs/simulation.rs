@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::machine::{Action, Candidate, Config, End, Event, Failure, Machine, Moment};
+use crate::testing::interleavings;
 
 const CAPACITY: usize = 2;
 const LEASE: Moment = 900;
@@ -223,7 +224,7 @@ fn config() -> Config {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: interleavings(2_000), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_job_ends_and_takes_effect_once_whatever_dies(seed: u64, jobs in 1_u32..12, crashes in 0_u32..6) {
