@@ -308,6 +308,15 @@ async fn add_later_and_fail(ctx: &MutationCtx, board: String) -> Result<String> 
     Err(Error::conflict("changed my mind"))
 }
 
+/// Adds a note later, and takes the program down with it as soon as the job is there to stay, where the title asks for it.
+#[mutation(transaction)]
+async fn add_later_and_go(ctx: &MutationCtx, board: String, title: String) -> Result<String> {
+    let goes = title == "last words";
+    let id = ctx.schedule_in(std::time::Duration::ZERO, "add_late", LateNote { board, title }).await?;
+    ctx.after_commit(move || async move { if goes { std::process::exit(9) } else { Ok(()) } });
+    Ok(id)
+}
+
 #[mutation]
 async fn cancel_later(ctx: &MutationCtx, id: String) -> Result<bool> {
     ctx.cancel_scheduled(&id).await

@@ -126,34 +126,35 @@ impl Jobs {
         let runner = self.state().runners.get(database).cloned();
         match runner {
             Some(runner) => drop(runner.send(due)),
-            None => {
-                self.announce(database);
-                self.follow(database, Crons::none());
-            }
+            None => self.follow(database, Crons::none()),
         }
     }
 
-    /// Lets every process know that a database has jobs.
-    fn announce(&self, database: &str) {
-        let Some(runtime) = self.state().runtime.clone() else { return };
-        if runtime.db().name() == database {
-            return;
-        }
-        let (db, name) = (runtime.db().clone(), database.to_owned());
-        // Not waited for: the caller may hold a transaction that this write has to wait for.
-        tokio::spawn(async move {
-            if let Err(error) =
-                db.insert_many([NewJobDatabase { name: name.clone() }]).skip_duplicates().await
-            {
-                tracing::warn!(%error, database = name, "other processes do not know that a database has jobs");
+    /// Lets every process know that a database has jobs, before it has one: whoever dies next, the others find the job.
+    /// In a transaction of `db` it is part of that, since engines with one writer could not do it beside.
+    async fn announce(&self, db: &Db) -> Result<()> {
+        let default = match &*self.state() {
+            // Whoever has a runner is the default database, or was read from there, or announced in a commit.
+            state if state.runners.contains_key(db.name()) => return Ok(()),
+            State { runtime: Some(runtime), .. } if runtime.db().name() != db.name() => {
+                runtime.db().name().to_owned()
             }
-        });
+            _ => return Ok(()),
+        };
+        let default = db.database(&default);
+        // Not left to the duplicate: servers give a transaction up for one.
+        if default.get::<JobDatabase>(db.name()).await?.is_none() {
+            let name = db.name().to_owned();
+            default.insert_many([NewJobDatabase { name }]).skip_duplicates().await?;
+        }
+        Ok(())
     }
 }
 
 #[async_trait]
 impl Scheduler for Jobs {
     async fn schedule(&self, db: &Db, later: Later) -> Result<String> {
+        self.announce(db).await.map_err(|error| error.context("announcing the jobs of a database"))?;
         let job = db.insert(store::new_job(db, later.handler, later.args.get(), later.due)).await?;
         let (jobs, database, due) = (self.clone(), db.name().to_owned(), later.due);
         // Before the commit nobody would find it.

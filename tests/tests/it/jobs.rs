@@ -139,6 +139,53 @@ async fn clients_are_not_told_of_jobs_and_cannot_run_cron_mutations() {
     assert_eq!(server.http().call("mutation", "celebrate", &json!({})).await.status, 404);
 }
 
+const OF_TENANT: [(&str, &str); 2] = [("content-type", "application/json"), ("x-tenant", "a")];
+
+#[tokio::test]
+async fn the_name_of_a_tenants_database_is_kept_before_its_first_job_and_once() {
+    let server = TestServer::with_tenants().await;
+    let args = json!({ "board": "b", "title": "t", "millis": 60_000 }).to_string();
+    let asked = async || {
+        let http = server.http();
+        let answer = http.send("POST", "/api/mutation/add_later", &OF_TENANT, args.as_bytes()).await.unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let commands = server.driver.take();
+        let inserts = commands.iter().filter(|command| command.command.name() == "insert");
+        inserts.map(|command| command.collection.to_string()).collect::<Vec<_>>()
+    };
+    // What comes round is planted first.
+    while server.db.find::<Job>().count().await.unwrap() == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    server.driver.take();
+    assert_eq!(asked().await, ["forge_job_databases", "forge_jobs"]);
+    assert_eq!(asked().await, ["forge_jobs"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_of_a_tenants_database_outlives_the_process_that_took_it_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("embedded:{}", folder.path().display());
+    let first = Program::start(PROBE, &url).await;
+    let args = json!({ "board": "b", "title": "last words" }).to_string();
+    let going =
+        first.http().send("POST", "/api/mutation/add_later_and_go", &OF_TENANT, args.as_bytes()).await;
+    assert!(going.is_err(), "it should have gone before it answered: {going:?}");
+    drop(first);
+    let second = Program::start(PROBE, &url).await;
+    let (http, board) = (second.http(), json!({ "board": "b" }).to_string());
+    let begin = Instant::now();
+    loop {
+        let count =
+            http.send("POST", "/api/query/note_count", &OF_TENANT, board.as_bytes()).await.unwrap().json();
+        if count == json!(1) {
+            return;
+        }
+        assert!(begin.elapsed() < PATIENCE, "nobody runs it: {count}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// One process takes the job and is killed in the middle of it; the other runs it, and it takes effect once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_job_of_a_killed_process_is_run_by_another() {
