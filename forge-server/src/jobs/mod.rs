@@ -7,12 +7,14 @@ mod runner;
 #[cfg(test)]
 mod simulation;
 mod store;
+mod strangers;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use forge_core::handler::HandlerKind;
 use forge_core::schedule::{Later, Scheduler};
 use forge_core::{DateTime, Db, Result, Runtime};
 use forge_macros::Model;
@@ -23,6 +25,8 @@ use cron::Crons;
 pub use job::{Job, JobState};
 use machine::Config;
 use runner::Runner;
+use store::Names;
+use strangers::Strangers;
 
 /// How often the databases that have jobs are looked up.
 const LEARN: Duration = Duration::from_secs(60);
@@ -101,7 +105,8 @@ impl Jobs {
         state.runners.insert(database.to_owned(), sender);
         let db = runtime.db().database(database);
         let owner = db.env().uuid().to_string();
-        let runner = Runner { runtime, db, owner, crons };
+        let known = mutations(&runtime);
+        let runner = Runner { runtime, db, owner, crons, known, strangers: Strangers::default() };
         state.tasks.spawn(runner.run(self.0.config.clone(), scheduled, self.0.stop.subscribe()));
     }
 
@@ -172,6 +177,12 @@ impl Scheduler for Jobs {
     async fn cancel(&self, db: &Db, id: &str) -> Result<bool> {
         store::cancel(db, store::parse_id(id)?).await
     }
+}
+
+/// The mutations that jobs can run here.
+fn mutations(runtime: &Runtime) -> Arc<Names> {
+    let mutations = runtime.registry().iter().filter(|handler| handler.kind == HandlerKind::Mutation);
+    mutations.map(|handler| handler.name).collect()
 }
 
 /// How long to wait after a failed attempt, in milliseconds: 1 s, doubled each time, at most 10 minutes.

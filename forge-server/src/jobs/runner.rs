@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use forge_core::context::Caller;
@@ -15,7 +16,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::job::Job;
 use super::machine::{Action, Candidate, Config, End, Event, Failure, Machine, Moment};
-use super::{cron::Crons, store};
+use super::store::{self, Names};
+use super::{cron::Crons, strangers::Strangers};
 
 type JobId = Id<Job>;
 /// What the machine asked for, under way. With the event comes the job that was taken.
@@ -28,7 +30,13 @@ pub(super) struct Runner {
     /// Who holds a job.
     pub(super) owner: String,
     pub(super) crons: Crons,
+    /// The mutations of the program. Jobs of others are left to other versions of it.
+    pub(super) known: Arc<Names>,
+    pub(super) strangers: Strangers,
 }
+
+/// How often is looked for jobs that this program cannot run.
+const ASK: Duration = Duration::from_secs(60);
 
 struct State {
     machine: Machine<JobId>,
@@ -53,6 +61,8 @@ impl Runner {
             running: HashMap::new(),
         };
         let mut planting = Instant::now();
+        // Not at once: while programs are replaced, the new version is seldom far.
+        let mut asking = Instant::now() + ASK;
         let mut stopping = false;
         self.tell(&mut state, Event::Tick);
         while !(stopping && state.machine.is_idle()) {
@@ -67,6 +77,13 @@ impl Runner {
                     let due = self.plant().await;
                     planting = self.instant(due.millis());
                     Event::Scheduled(due.millis())
+                }
+                () = sleep_until(asking), if !stopping => {
+                    asking = Instant::now() + ASK;
+                    let (strangers, db, known) = (self.strangers.clone(), self.db.clone(), self.known.clone());
+                    let ask = async move { strangers.ask(&db, &known).await };
+                    state.work.push(ask.map(|()| alone(Event::Tick)).boxed());
+                    Event::Tick
                 }
                 () = sleep_until(tick) => Event::Tick,
                 () = stopped(&mut stop), if !stopping => {
@@ -111,7 +128,7 @@ impl Runner {
     fn perform(&self, state: &mut State, action: Action<JobId>) {
         let db = self.db.clone();
         let work = match action {
-            Action::Look { limit } => look(db, limit).map(alone).boxed(),
+            Action::Look { limit } => look(db, self.known.clone(), limit).map(alone).boxed(),
             Action::Take { job, until } => take(db, job, self.owner.clone(), until).boxed(),
             Action::Run { id, attempt } => match state.taken.remove(&id) {
                 Some(job) => self.begin(state, job, attempt).map(alone).boxed(),
@@ -153,8 +170,8 @@ fn alone(event: Event<JobId>) -> (Event<JobId>, Option<Job>) {
     (event, None)
 }
 
-async fn look(db: Db, limit: usize) -> Event<JobId> {
-    match store::look(&db, limit).await {
+async fn look(db: Db, known: Arc<Names>, limit: usize) -> Event<JobId> {
+    match store::look(&db, &known, limit).await {
         Ok(jobs) => Event::Found(jobs),
         Err(error) => {
             tracing::warn!(%error, "the jobs could not be read; trying again");

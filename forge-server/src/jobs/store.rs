@@ -1,7 +1,9 @@
 //! Jobs in a database. Every change is a compare-and-set on the attempt, so that processes cannot get in each other's way.
 
+use std::time::Duration;
+
 use forge_core::DateTime;
-use forge_core::query::Update;
+use forge_core::query::{Update, count};
 use forge_core::{Db, Error, ErrorCode, Id, Model, Result};
 
 use super::job::{Job, JobState, NewJob};
@@ -11,6 +13,8 @@ type Fields = <Job as Model>::Fields;
 
 /// How often a job is tried.
 const MAX_ATTEMPTS: i32 = 10;
+/// The longest that counting may take.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// The longest error text that is kept, in bytes.
 const MAX_ERROR: usize = 2_000;
 
@@ -33,16 +37,40 @@ pub(super) fn new_job(db: &Db, handler: &str, args: &str, due: DateTime) -> NewJ
     }
 }
 
-/// The jobs that are free first.
-pub(super) async fn look(db: &Db, limit: usize) -> Result<Vec<Candidate<Id<Job>>>> {
+/// The names of mutations.
+pub(super) type Names = [&'static str];
+
+/// The jobs that are free first, of the mutations `known`.
+pub(super) async fn look(db: &Db, known: &Names, limit: usize) -> Result<Vec<Candidate<Id<Job>>>> {
     let limit = limit as u64;
-    let waiting =
-        db.find::<Job>().filter(|j| j.state.eq(JobState::Waiting)).sort(|j| j.due.asc()).limit(limit);
-    let running =
-        db.find::<Job>().filter(|j| j.state.eq(JobState::Running)).sort(|j| j.lease.asc()).limit(limit);
+    let of = |state| move |j: &'static Fields| j.state.eq(state) & j.handler.is_in(known.iter().copied());
+    let waiting = db.find::<Job>().filter(of(JobState::Waiting)).sort(|j| j.due.asc()).limit(limit);
+    let running = db.find::<Job>().filter(of(JobState::Running)).sort(|j| j.lease.asc()).limit(limit);
     let mut jobs: Vec<_> = waiting.await?.iter().chain(&running.await?).map(candidate).collect();
     jobs.sort_by_key(|job| job.free_at);
     Ok(jobs)
+}
+
+/// How many jobs of a mutation wait for their turn, and since when the first was due.
+pub(super) struct Overdue {
+    pub(super) handler: String,
+    pub(super) jobs: i64,
+    pub(super) oldest: DateTime,
+}
+
+/// The jobs that are due, of mutations that are not `known`.
+pub(super) async fn strangers(db: &Db, known: &Names) -> Result<Vec<Overdue>> {
+    let now = db.env().now();
+    let due = db
+        .group_by::<Job, _>(|j| j.handler)
+        .filter(|j| j.state.eq(JobState::Waiting) & j.due.lte(now) & j.handler.not_in(known.iter().copied()));
+    let due = due.select(|j| (count(), j.due.smallest())).max_time(PATIENCE).await?;
+    let overdue = |(handler, (jobs, oldest)): (_, (_, Option<_>))| Overdue {
+        handler,
+        jobs,
+        oldest: oldest.unwrap_or(now),
+    };
+    Ok(due.into_iter().map(overdue).collect())
 }
 
 fn candidate(job: &Job) -> Candidate<Id<Job>> {

@@ -131,6 +131,32 @@ async fn the_next_cron_job_waits_once_and_runs_when_it_is_due() {
     assert_eq!(notes(&server, "calendar").await, 1);
 }
 
+/// A job as another program may have left it.
+async fn left_behind(server: &TestServer, handler: &str, due: DateTime, attempts: i32) -> Job {
+    let id = later(server, "b", "t", 600_000).await;
+    let update = server.db.update::<Job>(job(server, &id).await.id).set(|j| j.handler, handler);
+    let key = format!("cron:{handler}:{attempts}");
+    update.set(|j| j.due, due).set(|j| j.attempts, attempts).set(|j| j.key, key).await.unwrap()
+}
+
+/// As while the processes of a new version take the place of the old ones.
+#[tokio::test]
+async fn a_job_that_this_program_cannot_run_is_left_to_others_and_holds_nothing_up() {
+    let mut limits = limits();
+    limits.jobs = 2;
+    let server = TestServer::with(limits).await;
+    let mut strange = Vec::new();
+    for n in 0..10 {
+        strange.push(left_behind(&server, "of_the_next_version", DateTime::from_millis(n.into()), n).await);
+    }
+    let id = later(&server, "b", "t", 0).await;
+    assert_eq!(ended(&server, &id).await.state, JobState::Done);
+    for job in strange {
+        let now = server.db.get::<Job>(job.id).await.unwrap().unwrap();
+        assert_eq!((now.state, now.attempts), (JobState::Waiting, job.attempts));
+    }
+}
+
 #[tokio::test]
 async fn clients_are_not_told_of_jobs_and_cannot_run_cron_mutations() {
     let server = TestServer::start().await;
