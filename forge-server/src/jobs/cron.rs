@@ -55,12 +55,14 @@ impl Crons {
         for (handler, cron) in &self.0 {
             let Some(due) = next(cron, now) else { continue };
             let (key, name) = (format!("cron:{}:{}", handler.name, due.millis()), handler.name);
-            // A job that an older expression left behind, or that a clock put far off.
+            // A job that an older expression left behind, or that a clock put far off. One that was begun stays, however
+            // late its next attempt is: the job of another time does not make up for it.
             let stale = db.delete_many::<Job>().filter(move |j| {
                 j.handler.eq(name)
                     & j.state.eq(JobState::Waiting)
                     & j.key.starts_with("cron:")
                     & j.due.gt(due)
+                    & j.attempts.eq(0)
             });
             stale.await?;
             let mut job = store::new_job(db, handler.name, "{}", due);

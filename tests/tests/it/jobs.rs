@@ -139,6 +139,23 @@ async fn left_behind(server: &TestServer, handler: &str, due: DateTime, attempts
     update.set(|j| j.due, due).set(|j| j.attempts, attempts).set(|j| j.key, key).await.unwrap()
 }
 
+/// As with a mutation that comes round more often than its failed runs are tried again.
+#[tokio::test]
+async fn a_failed_cron_job_is_tried_again_after_the_next_ones_time() {
+    let server = TestServer::with(limits()).await;
+    let far: DateTime = "2999-06-01T00:00:00.000Z".parse().unwrap();
+    let retry = left_behind(&server, "celebrate", far, 1).await;
+    let stale = left_behind(&server, "celebrate", far, 0).await;
+    // It plants as it starts.
+    let _other = server.beside(limits()).await;
+    let begin = Instant::now();
+    while server.db.get::<Job>(stale.id).await.unwrap().is_some() {
+        assert!(begin.elapsed() < PATIENCE, "what an older expression left behind is still there");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(server.db.get::<Job>(retry.id).await.unwrap().map(|job| job.due), Some(far));
+}
+
 /// As while the processes of a new version take the place of the old ones.
 #[tokio::test]
 async fn a_job_that_this_program_cannot_run_is_left_to_others_and_holds_nothing_up() {
