@@ -29,7 +29,7 @@ use crate::live::hub::Hub;
 use crate::operators::Operators;
 use crate::origin::Origins;
 use crate::services::Services;
-use crate::{json, ws};
+use crate::{jobs, json, ws};
 use answer::ApiError;
 pub(crate) use front::Front;
 
@@ -37,6 +37,8 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Where operators read what live queries cost.
 pub(crate) const LIVE_REPORT: &str = "/doctor/live";
+/// Where operators read how jobs stand.
+const JOB_REPORT: &str = "/doctor/jobs";
 const QUERY: &str = "/api/query/{name}";
 const MUTATION: &str = "/api/mutation/{name}";
 /// What the paths of Forge's own routes begin with, beside `/` itself. They come before services.
@@ -134,7 +136,7 @@ impl Routes {
             false => open,
         };
         let open = match self.operators.token.is_some() {
-            true => open.route(LIVE_REPORT, get(get_live_report)),
+            true => open.route(LIVE_REPORT, get(get_live_report)).route(JOB_REPORT, get(get_job_report)),
             false => open,
         };
         let page = move |html: &'static str| get(move || async move { Html(html) });
@@ -288,11 +290,23 @@ async fn get_metrics(State(server): State<Routes>) -> Result<Response, ApiError>
 }
 
 async fn get_live_report(State(server): State<Routes>, headers: HeaderMap) -> Result<Response, ApiError> {
-    if !server.operators.admits(&headers) {
-        return Err(Error::unauthorized("this is for operators: send the operator's token").into());
-    }
+    only_operators(&server, &headers)?;
     let report = serde_json::to_vec(&server.calls.hub.report().await).map_err(Error::from)?;
     Ok(answer::json(report))
+}
+
+async fn get_job_report(State(server): State<Routes>, headers: HeaderMap) -> Result<Response, ApiError> {
+    only_operators(&server, &headers)?;
+    let report = timeout(server.calls.limits.deadline, jobs::report(&server.calls.runtime)).await;
+    let report = report.map_err(|_| Error::timeout("counting the jobs took too long"))??;
+    Ok(answer::json(serde_json::to_vec(&report).map_err(Error::from)?))
+}
+
+fn only_operators(server: &Routes, headers: &HeaderMap) -> Result<(), Error> {
+    match server.operators.admits(headers) {
+        true => Ok(()),
+        false => Err(Error::unauthorized("this is for operators: send the operator's token")),
+    }
 }
 
 /// Why live results stand still.

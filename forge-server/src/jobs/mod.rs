@@ -3,6 +3,7 @@
 mod cron;
 mod job;
 mod machine;
+mod report;
 mod runner;
 #[cfg(test)]
 mod simulation;
@@ -24,6 +25,7 @@ use tokio::task::JoinSet;
 use cron::Crons;
 pub use job::{Job, JobState};
 use machine::Config;
+pub(crate) use report::report;
 use runner::Runner;
 use store::Names;
 use strangers::Strangers;

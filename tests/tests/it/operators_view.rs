@@ -11,8 +11,44 @@ const TOKEN: &str = "0123456789abcdef-token";
 #[tokio::test]
 async fn without_a_token_there_is_nothing_to_see() {
     let server = TestServer::start().await;
-    let answer = server.http().get("/doctor/live").await;
-    assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"));
+    for path in ["/doctor/live", "/doctor/jobs"] {
+        let answer = server.http().get(path).await;
+        assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn operators_see_how_the_jobs_of_each_database_stand() {
+    let program = Program::with(PROBE, "memory:", &[("FORGE_OPERATOR_TOKEN", TOKEN)]).await;
+    let http = program.http();
+    let refused = http.send("GET", "/doctor/jobs", &[("authorization", "Bearer wrong")], b"").await.unwrap();
+    assert_eq!((refused.status, refused.code().as_str()), (401, "unauthorized"));
+    let later = json!({ "board": "b", "title": "t", "millis": 600_000 }).to_string();
+    let never = json!({ "board": "b", "title": "", "millis": 0 }).to_string();
+    let of_tenant = [("content-type", "application/json"), ("x-tenant", "a")];
+    for body in [&later, &later, &never] {
+        let answer = http.send("POST", "/api/mutation/add_later", &of_tenant, body.as_bytes()).await.unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    let bearer = format!("Bearer {TOKEN}");
+    let begin = std::time::Instant::now();
+    let jobs = loop {
+        let answer = http.send("GET", "/doctor/jobs", &[("authorization", &bearer)], b"").await.unwrap();
+        let report = answer.json();
+        assert_eq!((answer.status, &report["left_out"]), (200, &json!(0)), "{report}");
+        assert_eq!(report["databases"][0]["handlers"][0]["handler"], "celebrate", "{report}");
+        assert_eq!(report["databases"][1]["database"], "tenant_a", "{report}");
+        let jobs = report["databases"][1]["handlers"][0].clone();
+        if jobs["failed"] == 1 {
+            break jobs;
+        }
+        assert!(begin.elapsed().as_secs() < 20, "{report}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    let counts = ["waiting", "due", "late_ms", "running", "failed"].map(|name| jobs[name].as_i64().unwrap());
+    assert_eq!(counts, [2, 0, 0, 0, 1], "{jobs}");
+    assert_eq!((&jobs["handler"], &jobs["known"]), (&json!("add_late"), &json!(true)));
+    assert!(jobs["next_due"].is_string() && jobs.get("oldest_due").is_none(), "{jobs}");
 }
 
 #[tokio::test]

@@ -97,9 +97,17 @@ async fn no_page_for_people_or_machines_holds_it() {
     ann.done("query", "accounts", json!({ "least": 0 })).await;
     let mut socket = ann.socket().await;
     socket.follow(1, "accounts", json!({ "least": 0 })).await;
-    for path in
-        ["/", "/api/manifest", "/openapi.json", "/metrics", "/doctor/live", "/healthz", "/readyz", "/nowhere"]
-    {
+    for path in [
+        "/",
+        "/api/manifest",
+        "/openapi.json",
+        "/metrics",
+        "/doctor/live",
+        "/doctor/jobs",
+        "/healthz",
+        "/readyz",
+        "/nowhere",
+    ] {
         let answer = server.http().get(path).await;
         assert_clean(path, &format!("{answer:?}"));
     }
