@@ -208,19 +208,36 @@ async fn the_name_of_a_tenants_database_is_kept_before_its_first_job_and_once() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_of_a_tenants_database_outlives_the_process_that_took_it_in() {
     let folder = tempfile::tempdir().unwrap();
-    let url = format!("embedded:{}", folder.path().display());
-    let first = Program::start(PROBE, &url).await;
+    outlives(&format!("embedded:{}", folder.path().display())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_of_a_tenants_database_on_a_server_outlives_the_process_that_took_it_in() {
+    let Ok(uri) = std::env::var(URI_VARIABLE) else { return skip_without_server() };
+    outlives(&own_database(&uri)).await;
+}
+
+/// The URL of a database of the test's own.
+fn own_database(uri: &str) -> String {
+    let (base, query) = uri.split_once('?').map_or((uri, String::new()), |(a, b)| (a, format!("?{b}")));
+    format!("{}/tjobs_{:08x}{query}", base.trim_end_matches('/'), random() as u32)
+}
+
+async fn outlives(url: &str) {
+    let tenant = format!("{:08x}", random() as u32);
+    let of_tenant = [OF_TENANT[0], ("x-tenant", tenant.as_str())];
+    let first = Program::start(PROBE, url).await;
     let args = json!({ "board": "b", "title": "last words" }).to_string();
     let going =
-        first.http().send("POST", "/api/mutation/add_later_and_go", &OF_TENANT, args.as_bytes()).await;
+        first.http().send("POST", "/api/mutation/add_later_and_go", &of_tenant, args.as_bytes()).await;
     assert!(going.is_err(), "it should have gone before it answered: {going:?}");
     drop(first);
-    let second = Program::start(PROBE, &url).await;
+    let second = Program::start(PROBE, url).await;
     let (http, board) = (second.http(), json!({ "board": "b" }).to_string());
     let begin = Instant::now();
     loop {
         let count =
-            http.send("POST", "/api/query/note_count", &OF_TENANT, board.as_bytes()).await.unwrap().json();
+            http.send("POST", "/api/query/note_count", &of_tenant, board.as_bytes()).await.unwrap().json();
         if count == json!(1) {
             return;
         }
@@ -233,8 +250,7 @@ async fn a_job_of_a_tenants_database_outlives_the_process_that_took_it_in() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_job_of_a_killed_process_is_run_by_another() {
     let Ok(uri) = std::env::var(URI_VARIABLE) else { return skip_without_server() };
-    let (base, query) = uri.split_once('?').map_or((&*uri, String::new()), |(a, b)| (a, format!("?{b}")));
-    let url = format!("{}/tjobs_{:08x}{query}", base.trim_end_matches('/'), random() as u32);
+    let url = own_database(&uri);
     let first = Program::start(PROBE, &url).await;
     let args = json!({ "board": "b", "title": "slow", "millis": 0 });
     first.http().mutate("add_later", args).await;
