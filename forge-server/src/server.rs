@@ -170,6 +170,10 @@ impl Server {
         while self.calls.hub.open_sockets() > 0 && Instant::now() < deadline {
             sleep(POLL).await;
         }
+        // Whoever closes a database with an open feed leaves its cursor behind on the server.
+        if timeout_at(deadline, self.calls.hub.ended()).await.is_err() {
+            tracing::warn!("live queries that are still open are cut off");
+        }
         let _ = timeout_at(deadline.max(Instant::now() + POLL), self.db().adapter().close()).await;
     }
 }

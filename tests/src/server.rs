@@ -11,7 +11,7 @@ use forge::server::databases::RequestHeaders;
 use forge::server::{App, Limits, Platform};
 use forge::{Catalog, Db, Env, Result};
 use forge_embedded::EmbeddedDriver;
-use forge_mongo::MongoAdapter;
+use forge_mongo::{Driver, MongoAdapter};
 use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -84,6 +84,12 @@ impl TestServer {
     /// A server in memory that `configure` sets up.
     pub async fn configured(configure: impl FnOnce(App<Counted>) -> App<Counted>) -> Self {
         Self::set_up(Self::memory(), configure).await
+    }
+
+    /// A server on `driver`.
+    pub async fn on(driver: Arc<dyn Driver>) -> Self {
+        let database = driver.default_database().to_owned();
+        Self::set_up(Arc::new(Counting::new(driver, database)), |app| app).await
     }
 
     fn memory() -> Arc<Counting> {

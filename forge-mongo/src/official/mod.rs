@@ -25,12 +25,16 @@ use forge_core::{Error, Result};
 use futures_core::stream::BoxStream;
 use futures_util::future::BoxFuture;
 use mongodb::{Client, Collection};
+use tokio::time::timeout;
 
 use crate::artifact::{MongoArtifact, Reply};
 use crate::driver::Driver;
 use collections::Collections;
 use connect::{Connected, Deployment};
 use session::Session;
+
+/// How long a close waits for cursors to be killed.
+const CURSORS: Duration = Duration::from_millis(500);
 
 /// A connection pool to a MongoDB deployment.
 ///
@@ -217,6 +221,9 @@ impl Driver for OfficialDriver {
     }
 
     async fn close(&self) {
-        self.client.clone().shutdown().immediate(true).await;
+        // The driver kills the cursors that were dropped, and waits for those that somebody still holds as well.
+        if timeout(CURSORS, self.client.clone().shutdown()).await.is_err() {
+            self.client.clone().shutdown().immediate(true).await;
+        }
     }
 }

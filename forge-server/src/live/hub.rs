@@ -229,6 +229,13 @@ impl Hub {
         self.0.stop.send_replace(true);
     }
 
+    /// Waits until feeds and runs have ended, after [`Hub::shut_down`].
+    pub(crate) async fn ended(&self) {
+        // What sends them lives as long as the hub's task.
+        let mut versions = self.0.versions.clone();
+        while versions.changed().await.is_ok() {}
+    }
+
     /// Becomes true when [`Hub::shut_down`] is called.
     #[cfg(feature = "socketio")]
     pub(crate) fn stops(&self) -> watch::Receiver<bool> {

@@ -7,6 +7,7 @@ mod collations;
 mod compares;
 mod deletes;
 mod depends;
+mod drains;
 mod ends;
 mod feed;
 mod filters;
