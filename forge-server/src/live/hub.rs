@@ -231,9 +231,8 @@ impl Hub {
 
     /// Waits until feeds and runs have ended, after [`Hub::shut_down`].
     pub(crate) async fn ended(&self) {
-        // What sends them lives as long as the hub's task.
-        let mut versions = self.0.versions.clone();
-        while versions.changed().await.is_ok() {}
+        // The other end lives as long as the hub's task.
+        self.0.commands.closed().await;
     }
 
     /// Becomes true when [`Hub::shut_down`] is called.
