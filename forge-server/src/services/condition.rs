@@ -9,7 +9,7 @@ use forge_core::ir::{Filter, Predicate};
 use serde_json::{Map, Value, json};
 
 use super::error::{ServiceError, ServiceResult};
-use super::fields::{QueryFields, Rule};
+use super::fields::{Inside, QueryFields, Rule};
 use super::kind::Kind;
 
 /// Operators that every field takes.
@@ -227,7 +227,11 @@ impl Grammar {
             return self.operators(&rule, object, at, depth + 1);
         }
         // Of sub-documents only the fields that clients read: what they ask for tells what is there.
-        let fields = self.fields.as_ref().and_then(|fields| fields.inside(&rule.stored));
+        let fields = match self.fields.as_ref().map(|fields| fields.inside(rule)) {
+            None | Some(Inside::Anything) => None,
+            Some(Inside::Fields(fields)) => Some(fields),
+            Some(Inside::Nothing) => return Err(mismatch(at, "type", "must be operators")),
+        };
         let inner = Grammar { fields, objectify: false, ..self.clone() };
         inner.object(object, Level::Or, at, depth + 1)
     }

@@ -22,6 +22,17 @@ pub(super) struct Rule {
     pub(super) operators: Vec<String>,
 }
 
+/// What may be asked about the sub-documents of a list.
+#[derive(Debug)]
+pub(super) enum Inside {
+    /// Anything: they hold any values.
+    Anything,
+    /// These fields.
+    Fields(QueryFields),
+    /// Nothing: there are none, or nothing is known of them.
+    Nothing,
+}
+
 /// The fields that queries may name, by the names that clients use. Others are refused.
 ///
 /// ```
@@ -35,6 +46,8 @@ pub(super) struct Rule {
 #[derive(Debug, Clone, Default)]
 pub struct QueryFields {
     rules: BTreeMap<String, Rule>,
+    /// What sub-documents are whose fields stand at no rules of their own.
+    whole: Option<Kind>,
     /// Whether fields that are not listed may be sorted by.
     pub(super) any_sort: bool,
 }
@@ -42,7 +55,7 @@ pub struct QueryFields {
 impl QueryFields {
     /// No fields yet.
     pub fn new() -> Self {
-        Self { rules: BTreeMap::new(), any_sort: true }
+        Self { any_sort: true, ..Self::default() }
     }
 
     /// A field, or the dotted path of one inside a sub-document.
@@ -106,7 +119,7 @@ impl QueryFields {
         }
     }
 
-    /// The rule of a path; below a field of any value every path is allowed.
+    /// The rule of a path, and of one below a field whose kind knows it.
     pub(super) fn find(&self, path: &str) -> Option<Rule> {
         if let Some(rule) = self.rules.get(path) {
             return Some(rule.clone());
@@ -115,15 +128,29 @@ impl QueryFields {
         while let Some(dot) = path[..end].rfind('.') {
             if let Some(rule) = self.rules.get(&path[..dot]) {
                 let stored = format!("{}{}", rule.stored, &path[dot..]);
-                return (*rule.kind.element() == Kind::Any).then(|| Rule { stored, ..rule.clone() });
+                let kind = rule.kind.below(&path[dot + 1..])?;
+                return Some(Rule { stored, kind, operators: rule.operators.clone() });
             }
             end = dot;
         }
-        None
+        let kind = self.whole.as_ref()?.below(path)?;
+        Some(Rule { stored: path.to_owned(), kind, operators: Vec::new() })
     }
 
-    /// The fields of the sub-documents at a stored path, where they are known.
-    pub(super) fn inside(&self, stored: &str) -> Option<Self> {
+    /// What may be asked about the sub-documents that a rule stands for.
+    pub(super) fn inside(&self, rule: &Rule) -> Inside {
+        match rule.kind.element() {
+            Kind::Any => Inside::Anything,
+            Kind::Nested => self.nested(&rule.stored).map_or(Inside::Nothing, Inside::Fields),
+            whole @ (Kind::Parts(_) | Kind::List(_) | Kind::Element(_)) => {
+                Inside::Fields(Self { whole: Some(whole.clone()), ..Self::default() })
+            }
+            _ => Inside::Nothing,
+        }
+    }
+
+    /// The fields below a stored path that have rules of their own.
+    fn nested(&self, stored: &str) -> Option<Self> {
         let (client, _) =
             self.rules.iter().find(|(_, rule)| rule.stored == stored && rule.kind == Kind::Nested)?;
         let below = |path: &str, of: &str| {
@@ -134,7 +161,7 @@ impl QueryFields {
             let stored = below(&rule.stored, stored)?;
             Some((below(name, client)?, Rule { stored, ..rule.clone() }))
         });
-        Some(Self { rules: inner.collect(), any_sort: false })
+        Some(Self { rules: inner.collect(), ..Self::default() })
     }
 
     /// The fields and their kinds, in the order of their names.

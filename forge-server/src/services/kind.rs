@@ -1,11 +1,16 @@
 //! What values of a field are, and what the text of a query string becomes as one.
 
+use std::collections::BTreeMap;
+
 use bson::Bson;
 use forge_core::types::{Any, Bytes, Date, DateTime, Decimal, Id, Int64, Time, Uuid};
 use forge_core::value::to_bson;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+
+/// Why sub-documents are no values.
+const BY_PATHS: &str = "is a sub-document: ask for its fields by their paths";
 
 /// The type of a field's values: what the text in a query string is read as.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +41,23 @@ pub enum Kind {
     /// A sub-document: its fields are asked for by their paths.
     #[doc(hidden)]
     Nested,
+    /// A sub-document as its schema describes it.
+    #[doc(hidden)]
+    Parts(Box<Parts>),
+}
+
+/// What is known of the fields of sub-documents.
+#[doc(hidden)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parts {
+    /// The fields that clients read.
+    pub(super) fields: BTreeMap<String, Kind>,
+    /// What other fields are, of maps.
+    pub(super) rest: Option<Kind>,
+    /// Whether there may be fields that clients do not read.
+    pub(super) partial: bool,
+    /// Whether values may be scalars as well: of enums.
+    pub(super) scalars: bool,
 }
 
 /// A type that travels as text.
@@ -54,58 +76,6 @@ impl Kind {
     /// A list of values of this kind.
     pub fn list(of: Kind) -> Self {
         Self::List(Box::new(of))
-    }
-
-    /// The kind of what a JSON Schema describes; `definitions` are those that it refers to.
-    pub(super) fn of_schema(schema: &Value, definitions: &Map<String, Value>) -> Self {
-        Self::described(schema, definitions, 0)
-    }
-
-    fn described(schema: &Value, definitions: &Map<String, Value>, depth: u8) -> Self {
-        if depth > 8 {
-            return Kind::Any;
-        }
-        let below = |schema: &Value| Self::described(schema, definitions, depth + 1);
-        if let Some(name) = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
-            return definitions.get(name).map_or(Kind::Any, below);
-        }
-        let is_null = |schema: &&Value| schema["type"] != "null";
-        if let Some(list) = schema["anyOf"].as_array() {
-            let mut known = list.iter().filter(is_null);
-            return match (known.next(), known.next()) {
-                (Some(only), None) => below(only),
-                _ => Kind::Any,
-            };
-        }
-        let kind = match &schema["type"] {
-            Value::Array(list) => list.iter().filter_map(Value::as_str).find(|kind| *kind != "null"),
-            kind => kind.as_str(),
-        };
-        match kind {
-            Some("integer" | "number") => Kind::Number,
-            Some("boolean") => Kind::Boolean,
-            Some("array") => Kind::Element(Box::new(below(&schema["items"]))),
-            Some("object") if schema.get("properties").is_some() => Kind::Nested,
-            Some("string") => Self::of_text(schema),
-            _ => Kind::Any,
-        }
-    }
-
-    fn of_text(schema: &Value) -> Self {
-        match schema["format"].as_str() {
-            Some("date-time") => return Kind::Date,
-            Some("date") => return Kind::Text(Form::Calendar),
-            Some("time") => return Kind::Text(Form::Clock),
-            Some("uuid") => return Kind::Text(Form::Uuid),
-            Some("decimal") => return Kind::Text(Form::Decimal),
-            Some("int64") => return Kind::Text(Form::Long),
-            _ => {}
-        }
-        match (schema["pattern"].as_str(), schema["contentEncoding"].as_str()) {
-            (Some("^[0-9a-fA-F]{24}$"), _) => Kind::ObjectId,
-            (_, Some("base64")) => Kind::Text(Form::Base64),
-            _ => Kind::String,
-        }
     }
 
     /// The value that `value` is meant as.
@@ -135,7 +105,40 @@ impl Kind {
                 one => of.coerce(one),
             },
             Kind::Text(form) => form.read(value),
-            Kind::Nested => Err("is a sub-document: ask for its fields by their paths"),
+            Kind::Nested => Err(BY_PATHS),
+            Kind::Parts(parts) => match value {
+                Value::Object(object) if !self.hides() => parts.coerce(object),
+                Value::Object(_) | Value::Array(_) => Err(BY_PATHS),
+                scalar if parts.scalars => as_is(scalar),
+                _ => Err(BY_PATHS),
+            },
+        }
+    }
+
+    /// The kind of what is at a path below; below any value every path is.
+    pub(super) fn below(&self, path: &str) -> Option<Kind> {
+        match self {
+            Kind::Any => Some(Kind::Any),
+            Kind::List(of) | Kind::Element(of) => of.below(path),
+            Kind::Parts(parts) => {
+                let (name, rest) =
+                    path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+                let kind = parts.fields.get(name).or(parts.rest.as_ref())?;
+                rest.map_or_else(|| Some(kind.clone()), |rest| kind.below(rest))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether values may hold fields that clients do not read: as a whole they would tell of them.
+    pub(super) fn hides(&self) -> bool {
+        match self {
+            Kind::Nested => true,
+            Kind::List(of) | Kind::Element(of) => of.hides(),
+            Kind::Parts(parts) => {
+                parts.partial || !parts.fields.is_empty() || parts.rest.as_ref().is_some_and(Kind::hides)
+            }
+            _ => false,
         }
     }
 
@@ -145,6 +148,19 @@ impl Kind {
             Kind::List(of) | Kind::Element(of) => of,
             other => other,
         }
+    }
+}
+
+impl Parts {
+    fn coerce(&self, object: &Map<String, Value>) -> Result<Bson, &'static str> {
+        let of = self.rest.as_ref().unwrap_or(&Kind::Any);
+        let fields = object.iter().map(|(name, value)| {
+            if name.starts_with('$') {
+                return Err("must be a value without operators");
+            }
+            Ok((name.clone(), of.coerce(value)?))
+        });
+        fields.collect::<Result<bson::Document, _>>().map(Bson::Document)
     }
 }
 

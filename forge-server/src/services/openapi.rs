@@ -207,7 +207,7 @@ impl Kind {
     /// The JSON Schema of one value.
     fn schema(&self) -> Value {
         match self {
-            Kind::Any | Kind::Nested => json!({}),
+            Kind::Any | Kind::Nested | Kind::Parts(_) => json!({}),
             Kind::Key => json!({ "type": "string" }),
             Kind::String => json!({ "type": "string" }),
             Kind::Number => json!({ "type": "number" }),

@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 
 use super::condition::{Grammar, mismatch};
 use super::error::{ServiceError, ServiceResult};
-use super::kind::Kind;
 
 /// A query, read.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,7 +96,7 @@ impl Grammar {
             Some(fields) if fields.any_sort && fields.find(name).is_none() => name.clone(),
             // The order of whole sub-documents would tell of the fields that clients do not read.
             _ => match self.rule(name, &at)? {
-                rule if rule.kind == Kind::Nested => {
+                rule if rule.kind.hides() => {
                     let message = "is a sub-document: sort by its fields, by their paths";
                     return Err(mismatch(&at, "type", message));
                 }

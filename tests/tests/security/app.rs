@@ -1,7 +1,9 @@
 //! Accounts of organizations, with something to hide in each.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use forge::__private::schemars::{self, JsonSchema};
 use forge::prelude::*;
 use forge::query::{Page, Paged};
 use forge::server::auth::Jwt;
@@ -11,6 +13,7 @@ use forge_tests::http::Answer;
 use forge_tests::server::{Counted, TestServer};
 use forge_tests::socket::Socket;
 use jsonwebtoken::{EncodingKey, Header, encode};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// What every account keeps in its private fields. It must never leave the server.
@@ -34,6 +37,13 @@ pub(crate) struct Account {
     pub home: Option<Home>,
     #[model(embed_many)]
     pub cards: Vec<Card>,
+    /// Embeds that no attribute names.
+    #[model(default)]
+    pub homes: BTreeMap<String, Home>,
+    #[model(default)]
+    pub past: Vec<Home>,
+    #[model(default)]
+    pub place: Place,
     #[model(private, default = CANARY)]
     pub secret: String,
     #[model(readonly, default)]
@@ -45,6 +55,13 @@ pub(crate) struct Home {
     pub city: String,
     #[model(private)]
     pub door: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) enum Place {
+    #[default]
+    Nowhere,
+    At(Home),
 }
 
 #[derive(Debug, Clone, PartialEq, Embed)]
@@ -106,7 +123,10 @@ async fn hide(ctx: &MutationCtx, id: Id<Account>) -> Result<()> {
     let db = ctx.db.tenant(ctx.auth.require()?.to_owned());
     let home = Home { city: "Salem".to_owned(), door: Some(CANARY.to_owned()) };
     let card = Card { label: "gold".to_owned(), digits: Some(CANARY.to_owned()) };
-    db.update::<Account>(id).set(|a| a.home, home).set(|a| a.cards, vec![card]).await.map(drop)
+    let homes = BTreeMap::from([("rome".to_owned(), home.clone())]);
+    let update = db.update::<Account>(id).set(|a| a.homes, homes).set(|a| a.past, vec![home.clone()]);
+    let update = update.set(|a| a.place, Place::At(home.clone()));
+    update.set(|a| a.home, home).set(|a| a.cards, vec![card]).await.map(drop)
 }
 
 #[query]

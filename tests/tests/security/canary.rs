@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::app::{Account, CANARY, Caller, account_of, server, server_with_events};
 
 /// Ways to ask about private fields. Each would tell one guess from another, or one order from another.
-const GUESSES: [&str; 16] = [
+const GUESSES: [&str; 29] = [
     "secret=canary-5d21e8b7",
     "secret[$ne]=x",
     "secret[$gte]=c",
@@ -22,6 +22,19 @@ const GUESSES: [&str; 16] = [
     "cards[$elemMatch][$or][0][digits]=x",
     "$sort[home]=1",
     "$sort[cards]=1",
+    "homes.rome.door=canary-5d21e8b7",
+    "homes.rome.door[$gt]=c",
+    "homes[$elemMatch][door][$gt]=c",
+    "$sort[homes.rome.door]=1",
+    "$sort[homes.rome]=1",
+    "$sort[homes]=1",
+    "place.At.door[$gt]=c",
+    "$sort[place.At]=1",
+    "$sort[place]=1",
+    "past.door[$gt]=c",
+    "past[$elemMatch][door][$gt]=c",
+    "cards[$elemMatch][$elemMatch][digits][$gt]=c",
+    "$sort[past]=1",
 ];
 
 async fn hidden(caller: &Caller<'_>) -> Value {
@@ -32,6 +45,7 @@ async fn hidden(caller: &Caller<'_>) -> Value {
     assert_eq!(stored.secret, CANARY, "it is there to be found");
     assert_eq!(stored.home.unwrap().door.as_deref(), Some(CANARY));
     assert_eq!(stored.cards[0].digits.as_deref(), Some(CANARY));
+    assert_eq!(stored.homes["rome"].door.as_deref(), Some(CANARY));
     made["id"].clone()
 }
 
@@ -168,6 +182,11 @@ async fn no_event_of_a_service_and_no_call_by_a_socket_holds_it() {
         json!({ "secret": CANARY }),
         json!({ "secret": { "$ne": "x" } }),
         json!({ "$sort": { "home": 1 } }),
+        json!({ "homes": { "rome": { "city": "Salem", "door": CANARY } } }),
+        json!({ "homes": { "$gt": {} } }),
+        json!({ "homes.rome": { "$gt": { "city": "Salem", "door": "c" } } }),
+        json!({ "past": [{ "city": "Salem", "door": CANARY }] }),
+        json!({ "place": { "$gte": { "At": { "city": "Salem", "door": "c" } } } }),
         json!({ "cards": { "$elemMatch": { "digits": { "$gt": "c" } } } }),
     ]
     .into_iter()
@@ -204,6 +223,8 @@ async fn it_cannot_be_guessed() {
             assert_eq!(other.status, 400, "{method} {guess}");
         }
     }
-    let seen = ann.ask("GET", "accounts?cards[$elemMatch][label]=gold&home.city=Salem", Value::Null).await;
+    let readable = "cards[$elemMatch][label]=gold&home.city=Salem&homes.rome.city=Salem&place.At.city=Salem\
+                    &past[$elemMatch][city]=Salem&$sort[homes.rome.city]=1";
+    let seen = ann.ask("GET", &format!("accounts?{readable}"), Value::Null).await;
     assert_eq!(seen.json().as_array().map(Vec::len), Some(1), "what clients read they may ask for: {seen:?}");
 }
