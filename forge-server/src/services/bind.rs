@@ -18,6 +18,7 @@ use super::kind::Kind;
 use super::options::Options;
 use super::realtime::Realtime;
 use super::registry::{Bound, Services, Tokens};
+use super::rows::Views;
 use super::service::Draft;
 
 impl Draft {
@@ -26,7 +27,12 @@ impl Draft {
         self.form.is_none().then_some((self.collection.as_str(), self.unique.as_slice()))
     }
 
-    fn bind(self, raw: &BTreeMap<String, &'static ModelDef>, outer: &Hooks) -> Result<Bound> {
+    fn bind(
+        self,
+        raw: &BTreeMap<String, &'static ModelDef>,
+        views: &Arc<Views>,
+        outer: &Hooks,
+    ) -> Result<Bound> {
         let documents = match self.form {
             Some(form) => Documents::Typed(form),
             None => {
@@ -50,6 +56,7 @@ impl Draft {
             Grammar { fields, operators: self.operators, filters: self.filters, objectify: self.objectify };
         let options = Options {
             documents,
+            views: views.clone(),
             grammar,
             key,
             paginate: self.paginate,
@@ -149,7 +156,10 @@ pub(crate) fn bind(
         .into_iter()
         .map(|(collection, paths)| (collection.clone(), raw_model(collection, paths)))
         .collect();
-    let bound = drafts.into_iter().map(|draft| draft.bind(&raw, &outer)).collect::<Result<Vec<_>>>()?;
+    let own = drafts.iter().filter_map(|draft| draft.form.as_ref()).map(|form| form.model().0);
+    let views = Views::new(catalog.models().iter().copied().chain(own));
+    let bound =
+        drafts.into_iter().map(|draft| draft.bind(&raw, &views, &outer)).collect::<Result<Vec<_>>>()?;
     Ok((Services::new(&prefix, bound, realtime, tokens), raw.into_values().collect()))
 }
 

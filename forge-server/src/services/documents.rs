@@ -4,13 +4,14 @@ use bson::{Bson, RawDocument, RawDocumentBuf};
 use forge_core::Env;
 use forge_core::ir::Change;
 use forge_core::json_form::JsonForm;
-use forge_core::model::{Access, EmbedDef, FieldDef, ModelRef};
-use serde_json::{Map, Value, json};
+use forge_core::model::ModelRef;
+use serde_json::{Map, Value};
 
 use super::changes::{any, changes};
 use super::error::{ServiceError, ServiceResult};
 use super::order::Order;
 
+use super::rows::plain_document;
 /// What the documents of a service are.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Documents {
@@ -106,7 +107,7 @@ impl Documents {
     pub(super) fn show(&self, document: &RawDocument) -> ServiceResult<Value> {
         match self {
             Documents::Typed(form) => Ok(form.show(document)?),
-            Documents::Raw(_) => Ok(plain_document(document, None)?.into()),
+            Documents::Raw(_) => Ok(plain_document(document)?.into()),
         }
     }
 
@@ -115,20 +116,10 @@ impl Documents {
         match self {
             Documents::Typed(form) => Ok(form.write(document, out)?),
             Documents::Raw(_) => {
-                let shown = plain_document(document, None)?;
+                let shown = plain_document(document)?;
                 Ok(serde_json::to_writer(out, &shown).map_err(forge_core::Error::from)?)
             }
         }
-    }
-
-    /// What a client sees of a row that a pipeline made: fields of the model by their names, private ones left out,
-    /// and whatever else the stages added.
-    pub(super) fn show_row(&self, row: &RawDocument) -> ServiceResult<Value> {
-        let fields = match self {
-            Documents::Typed(form) => Some(form.model().fields),
-            Documents::Raw(_) => None,
-        };
-        Ok(plain_document(row, fields)?.into())
     }
 }
 
@@ -172,53 +163,4 @@ fn stored(id: Option<Bson>, data: &Map<String, Value>, order: &Order) -> Service
     let unstorable =
         |error: bson::error::Error| ServiceError::bad_request(format!("cannot be stored: {error}"));
     RawDocumentBuf::try_from(&document).map_err(unstorable)
-}
-
-fn plain_document(
-    document: &RawDocument,
-    fields: Option<&'static [FieldDef]>,
-) -> ServiceResult<Map<String, Value>> {
-    let mut out = Map::new();
-    for element in document {
-        let (name, value) = element.map_err(forge_core::Error::from)?;
-        let name = name.as_str();
-        let field = fields.and_then(|fields| fields.iter().find(|field| field.stored == name));
-        if field.is_some_and(|field| field.access == Access::Private) {
-            continue;
-        }
-        let shown = field.map_or(name, |field| field.client);
-        let embed = field.and_then(|field| field.embed).map(|embed| embed());
-        out.insert(shown.to_owned(), plain_raw(value, embed)?);
-    }
-    Ok(out)
-}
-
-fn plain_raw(value: bson::raw::RawBsonRef<'_>, embed: Option<&'static EmbedDef>) -> ServiceResult<Value> {
-    use bson::raw::RawBsonRef;
-    match value {
-        RawBsonRef::Document(document) => {
-            Ok(plain_document(document, embed.map(|embed| embed.fields))?.into())
-        }
-        RawBsonRef::Array(list) => {
-            let items = list.into_iter().map(|item| plain_raw(item.map_err(forge_core::Error::from)?, embed));
-            items.collect::<ServiceResult<Vec<_>>>().map(Value::Array)
-        }
-        scalar => Ok(plain(Bson::try_from(scalar).map_err(forge_core::Error::from)?)),
-    }
-}
-
-/// A stored value as clients read it: ids and dates as text.
-fn plain(value: Bson) -> Value {
-    match value {
-        Bson::ObjectId(id) => id.to_hex().into(),
-        Bson::DateTime(at) => json!(forge_core::DateTime::from(at)),
-        Bson::Int32(n) => n.into(),
-        Bson::Int64(n) => n.into(),
-        Bson::Double(n) => n.into(),
-        Bson::String(text) => text.into(),
-        Bson::Boolean(value) => value.into(),
-        Bson::Decimal128(number) => number.to_string().into(),
-        Bson::Null | Bson::Undefined => Value::Null,
-        other => serde_json::to_value(forge_core::types::Any(other)).unwrap_or(Value::Null),
-    }
 }

@@ -28,6 +28,7 @@ mod realtime;
 mod registry;
 mod resolver;
 mod rest;
+mod rows;
 mod schema;
 mod service;
 

@@ -1,7 +1,10 @@
 //! What a service allows.
 
+use std::sync::Arc;
+
 use super::condition::Grammar;
 use super::documents::{Documents, Key};
+use super::rows::Views;
 
 /// How many documents one answer holds. Without a `default`, answers are plain lists.
 ///
@@ -86,6 +89,8 @@ impl std::ops::BitOr for Multi {
 #[derive(Debug)]
 pub(super) struct Options {
     pub(super) documents: Documents,
+    /// What the models of the program show of their documents.
+    pub(super) views: Arc<Views>,
     pub(super) grammar: Grammar,
     pub(super) key: Key,
     pub(super) paginate: Paginate,

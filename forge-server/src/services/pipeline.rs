@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::error::ServiceResult;
 use super::methods::Run;
 use super::query::Query;
+use super::rows::Rows;
 
 /// Where the stages of the query go.
 const HERE: &str = "$feathers";
@@ -16,7 +17,9 @@ impl Run<'_> {
     /// What the query finds, sent through the stages of the call.
     pub(super) async fn piped(&self, query: &Query, limit: Option<u64>) -> ServiceResult<Vec<Value>> {
         let rows = self.aggregated(query, limit).await?;
-        rows.iter().map(|row| self.options.documents.show_row(row)).collect()
+        let stages = self.params.pipeline.as_deref().unwrap_or(&[]);
+        let shown = Rows::new(&self.options.documents, &self.options.views, stages);
+        rows.iter().map(|row| shown.show(row)).collect()
     }
 
     /// The same, as the database answers it.
