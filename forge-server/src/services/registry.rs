@@ -10,7 +10,7 @@ use forge_core::{Auth, Db, RequestHeaders};
 use futures_util::FutureExt as _;
 
 use super::answer::Answer;
-use super::context::{HookContext, Method};
+use super::context::{HookContext, Method, Provider};
 use super::error::{ErrorKind, ServiceError, ServiceResult};
 use super::handle::Handle;
 use super::hooks::{Core, Hook, Hooks};
@@ -154,7 +154,9 @@ impl Services {
         service: &Arc<Bound>,
         call: Box<HookContext>,
     ) -> ServiceResult<Box<HookContext>> {
-        if !service.methods.contains(&call.method) {
+        // What the program asks for itself is not for the list of clients to say.
+        let by_client = call.params.provider != Provider::Internal;
+        if by_client && !service.methods.contains(&call.method) {
             return Err(unsupported(call.method.name()));
         }
         if !service.hooks.are_for(&call.method) && !service.is_own(&call.method) {

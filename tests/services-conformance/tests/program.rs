@@ -161,3 +161,18 @@ async fn resolvers_make_fields_of_data_queries_results_and_what_leaves() {
     assert_eq!(send(&server, "GET", "/services/notes?owner=x", Value::Null).await.0, 400);
     assert_eq!(send(&server, "POST", "/services/notes", json!({ "owner": "x" })).await.0, 400);
 }
+
+#[tokio::test]
+async fn the_program_calls_methods_that_clients_may_not() {
+    let service = Service::<Account>::new().methods([Method::Find]);
+    let server = App::new().service(service).database("memory:").build().await.unwrap();
+    let account = json!({ "id": "ann", "balance": 5 });
+    assert_eq!(send(&server, "POST", "/services/accounts", account.clone()).await.0, 405);
+    let accounts = server.services().service("accounts", server.db()).unwrap();
+    accounts.create(account, Params::default()).await.unwrap();
+    accounts.patch(Some("ann".into()), json!({ "balance": 6 }), Params::default()).await.unwrap();
+    assert_eq!(send(&server, "GET", "/services/accounts", Value::Null).await.1[0]["balance"], 6);
+    assert_eq!(send(&server, "GET", "/services/accounts/ann", Value::Null).await.0, 405);
+    let unknown = accounts.call(Method::named("shout"), None, None, Params::default()).await;
+    assert!(unknown.is_err());
+}
