@@ -17,7 +17,7 @@ use super::hooks::Hooks;
 use super::kind::Kind;
 use super::options::Options;
 use super::realtime::Realtime;
-use super::registry::{Bound, Services, Tokens};
+use super::registry::{Bound, Services, Tokens, precedence};
 use super::rows::Views;
 use super::service::Draft;
 
@@ -158,6 +158,7 @@ pub(crate) fn bind(
         .collect();
     let own = drafts.iter().filter_map(|draft| draft.form.as_ref()).map(|form| form.model().0);
     let views = Views::new(catalog.models().iter().copied().chain(own));
+    drafts.sort_by_cached_key(|draft| precedence(&draft.path));
     let bound =
         drafts.into_iter().map(|draft| draft.bind(&raw, &views, &outer)).collect::<Result<Vec<_>>>()?;
     Ok((Services::new(&prefix, bound, realtime, tokens), raw.into_values().collect()))

@@ -224,6 +224,13 @@ fn decoded(segment: &str) -> Option<Cow<'_, str>> {
     percent_encoding::percent_decode_str(segment).decode_utf8().ok()
 }
 
+/// Where a path stands among others, so that the first that fits is the one that says most: parts of its own come before
+/// placeholders, and both before ids.
+pub(super) fn precedence(path: &str) -> Vec<u8> {
+    let parts = path.split('/').map(|part| u8::from(part.starts_with(':')));
+    parts.chain([2]).collect()
+}
+
 /// The route parameters and the id, where the segments are those of `path` with at most one more.
 fn fit(path: &str, segments: &[Cow<'_, str>]) -> Option<(BTreeMap<String, String>, Option<String>)> {
     let mut route = BTreeMap::new();
@@ -260,5 +267,13 @@ mod tests {
         assert_eq!(fits("people", "people/a/b"), None);
         let (route, id) = fits("users/:user/notes", "users/7/notes/x").unwrap();
         assert_eq!((route["user"].as_str(), id.as_deref()), ("7", Some("x")));
+    }
+
+    #[test]
+    fn paths_that_say_more_come_first() {
+        let mut paths = ["users", "users/:user", ":any", "users/:user/notes", "users/me", "users/me/notes"];
+        paths.sort_by_key(|path| precedence(path));
+        let expected = ["users/me/notes", "users/me", "users/:user/notes", "users/:user", "users", ":any"];
+        assert_eq!(paths, expected);
     }
 }

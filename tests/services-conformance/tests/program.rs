@@ -176,3 +176,31 @@ async fn the_program_calls_methods_that_clients_may_not() {
     let unknown = accounts.call(Method::named("shout"), None, None, Params::default()).await;
     assert!(unknown.is_err());
 }
+
+#[tokio::test]
+async fn a_path_names_the_service_that_says_most_whatever_was_declared_first() {
+    let says = |path: &str| {
+        let name = path.to_owned();
+        let hooks = Hooks::new().before([], move |mut call| {
+            call.result = Some(json!({ "by": name, "route": call.params.route, "id": call.id }));
+            async move { Ok(call) }
+        });
+        Service::raw("things").path(path).hooks(hooks)
+    };
+    let paths = ["people", "people/archived", "users/:user", "users/me", "users/:user/notes"];
+    let app = paths.into_iter().fold(App::new(), |app, path| app.service(says(path)));
+    let server = app.database("memory:").build().await.unwrap();
+    for (url, by, id) in [
+        ("people", "people", Value::Null),
+        ("people/archived", "people/archived", Value::Null),
+        ("people/archived/7", "people/archived", json!("7")),
+        ("people/7", "people", json!("7")),
+        ("users/me", "users/me", Value::Null),
+        ("users/7", "users/:user", Value::Null),
+        ("users/7/x", "users/:user", json!("x")),
+        ("users/7/notes", "users/:user/notes", Value::Null),
+    ] {
+        let found = send(&server, "GET", &format!("/services/{url}"), Value::Null).await.1;
+        assert_eq!((&found["by"], &found["id"]), (&json!(by), &id), "{url}: {found}");
+    }
+}
