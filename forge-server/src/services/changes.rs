@@ -3,18 +3,23 @@
 use std::collections::BTreeMap;
 
 use bson::Bson;
-use forge_core::ir::{BitOp, Change, End, Filter, Predicate, PushOptions, PushSort, SortKey};
+use forge_core::ir::{BitOp, Change, End, PushOptions, PushSort, SortKey};
 use forge_core::types::Any;
 use serde_json::{Map, Value};
 
+use super::condition::{Grammar, OBJECT_ID};
 use super::error::{ServiceError, ServiceResult};
 use super::order::Order;
 
-/// The changes that a patch asks for. `$rename` is left out, as by Feathers, whose default disables it.
+/// The changes that a patch asks for; conditions on elements may use the operators of `grammar`. `$rename` is left out, as by Feathers, whose default disables it.
 ///
 /// # Errors
 /// `BadRequest` for operators that do not exist, and for values that they do not take.
-pub(super) fn changes(patch: &Map<String, Value>, order: &Order) -> ServiceResult<Vec<Change>> {
+pub(super) fn changes(
+    patch: &Map<String, Value>,
+    order: &Order,
+    grammar: &Grammar,
+) -> ServiceResult<Vec<Change>> {
     // Plain fields and `$set` are one list, in which the later value of a path counts.
     let mut set = BTreeMap::new();
     let mut others = Vec::new();
@@ -28,7 +33,7 @@ pub(super) fn changes(patch: &Map<String, Value>, order: &Order) -> ServiceResul
             }
             operator if operator.starts_with('$') => {
                 for (path, value) in fields(name, value)? {
-                    others.push(change(operator, path, value, order.field(name).field(path))?);
+                    others.push(change(operator, path, value, (order.field(name).field(path), grammar))?);
                 }
             }
             path => {
@@ -40,7 +45,12 @@ pub(super) fn changes(patch: &Map<String, Value>, order: &Order) -> ServiceResul
     Ok(set.chain(others).collect())
 }
 
-fn change(operator: &str, path: &str, value: &Value, order: &Order) -> ServiceResult<Change> {
+fn change(
+    operator: &str,
+    path: &str,
+    value: &Value,
+    (order, grammar): (&Order, &Grammar),
+) -> ServiceResult<Change> {
     let to = || path.to_owned().into();
     let one = || Ok::<_, ServiceError>(order.arrange(any(value)?));
     Ok(match operator {
@@ -58,7 +68,7 @@ fn change(operator: &str, path: &str, value: &Value, order: &Order) -> ServiceRe
         "$push" => push(to(), value, order)?,
         "$addToSet" => Change::AddToSet(to(), each(value, order)?),
         "$pullAll" => Change::Pull(to(), list(operator, value)?),
-        "$pull" => pull(to(), value)?,
+        "$pull" => pull(to(), value, order, grammar)?,
         "$bit" => bit(to(), value)?,
         other => return Err(ServiceError::bad_request(format!("Invalid update operator {other}"))),
     })
@@ -101,25 +111,20 @@ fn sorting(value: &Value) -> ServiceResult<PushSort> {
     keys.collect::<ServiceResult<Vec<_>>>().map(PushSort::Paths)
 }
 
-/// Elements that are equal, or that `$in` lists.
-fn pull(path: forge_core::ir::Path, value: &Value) -> ServiceResult<Change> {
-    let condition = value.as_object().filter(|object| object.keys().any(|key| key.starts_with('$')));
-    let Some(condition) = condition else { return Ok(Change::Pull(path, vec![any(value)?])) };
-    let mut all = Filter::All;
-    for (name, value) in condition {
-        let predicate = match name.as_str() {
-            "$in" => Predicate::In(list(name, value)?),
-            "$nin" => Predicate::NotIn(list(name, value)?),
-            "$ne" => Predicate::Ne(any(value)?),
-            "$lt" => Predicate::Lt(any(value)?),
-            "$lte" => Predicate::Lte(any(value)?),
-            "$gt" => Predicate::Gt(any(value)?),
-            "$gte" => Predicate::Gte(any(value)?),
-            _ => return Err(refused("$pull", "a value, or $in, $nin, $ne, $lt, $lte, $gt and $gte")),
-        };
-        all.narrow(Filter::Field("".into(), predicate));
+/// Elements that are equal to a value, or that meet a condition: one on themselves, or on their fields.
+fn pull(
+    path: forge_core::ir::Path,
+    value: &Value,
+    order: &Order,
+    grammar: &Grammar,
+) -> ServiceResult<Change> {
+    match value {
+        Value::Object(object) if !object.contains_key(OBJECT_ID) => {
+            let at = format!("/$pull/{path}");
+            Ok(Change::PullWhere(path, grammar.of_element(object, &at)?))
+        }
+        value => Ok(Change::Pull(path, vec![order.arrange(any(value)?)])),
     }
-    Ok(Change::PullWhere(path, all))
 }
 
 fn bit(path: forge_core::ir::Path, value: &Value) -> ServiceResult<Change> {
@@ -169,12 +174,13 @@ fn refused(operator: &str, takes: &str) -> ServiceError {
 #[cfg(test)]
 mod tests {
     use bson::bson;
+    use forge_core::ir::{Filter, Predicate};
     use serde_json::json;
 
     use super::*;
 
     fn of(patch: &Value) -> ServiceResult<Vec<Change>> {
-        changes(patch.as_object().unwrap(), &Order::Unknown)
+        changes(patch.as_object().unwrap(), &Order::Unknown, &Grammar::default())
     }
 
     #[test]
@@ -196,6 +202,25 @@ mod tests {
     }
 
     #[test]
+    fn elements_are_pulled_by_value_and_by_conditions_on_themselves_and_their_fields() {
+        let field = |path: &str, predicate| Filter::Field(path.to_owned().into(), predicate);
+        let hex = "0123456789abcdef01234567";
+        for (value, expected) in [
+            (json!({ "score": 8 }), Err(field("score", Predicate::Eq(bson!(8))))),
+            (json!({ "score": { "$gte": 8 } }), Err(field("score", Predicate::Gte(bson!(8))))),
+            (json!({ "$gte": 8 }), Err(field("", Predicate::Gte(bson!(8))))),
+            (json!(8), Ok(bson!(8))),
+            (json!({ "$oid": hex }), Ok(bson::oid::ObjectId::parse_str(hex).unwrap().into())),
+        ] {
+            let expected = match expected {
+                Ok(value) => Change::Pull("list".into(), vec![value]),
+                Err(condition) => Change::PullWhere("list".into(), condition),
+            };
+            assert_eq!(of(&json!({ "$pull": { "list": value } })).unwrap(), [expected], "{value}");
+        }
+    }
+
+    #[test]
     fn what_is_no_update_is_refused() {
         for patch in [
             json!({ "$where": { "a": 1 } }),
@@ -203,6 +228,9 @@ mod tests {
             json!({ "$set": 1 }),
             json!({ "a": { "$gt": 1 } }),
             json!({ "$push": { "a": { "$each": 1 } } }),
+            json!({ "$pull": { "a": { "$where": "1" } } }),
+            json!({ "$pull": { "a": { "$regex": "x" } } }),
+            json!({ "$pull": { "a": {} } }),
         ] {
             assert!(of(&patch).is_err(), "{patch}");
         }

@@ -217,10 +217,18 @@ impl Grammar {
         Ok(field(rule, predicate))
     }
 
+    /// The condition on elements of a list of which nothing is known, as a change names them.
+    pub(super) fn of_element(&self, object: &Map<String, Value>, at: &str) -> ServiceResult<Filter> {
+        let of_any = Self { fields: None, objectify: false, ..self.clone() };
+        let rule = Rule { stored: String::new(), kind: Kind::Any, operators: Vec::new() };
+        of_any.element(&rule, &Value::Object(object.clone()), at, 0)
+    }
+
     /// The condition on one element: operators on plain values, or fields of sub-documents.
     fn element(&self, rule: &Rule, value: &Value, at: &str, depth: usize) -> ServiceResult<Filter> {
         let object = value.as_object().filter(|object| !object.is_empty());
-        let object = object.ok_or_else(|| mismatch(at, "type", "must be object"))?;
+        let object =
+            object.ok_or_else(|| mismatch(at, "type", "must be operators or conditions on fields"))?;
         if object.keys().all(|key| key.starts_with('$')) {
             let kind = rule.kind.element().clone();
             let rule = Rule { stored: String::new(), kind, operators: rule.operators.clone() };

@@ -8,10 +8,11 @@ use forge_core::model::ModelRef;
 use serde_json::{Map, Value};
 
 use super::changes::{any, changes};
+use super::condition::Grammar;
 use super::error::{ServiceError, ServiceResult};
 use super::order::Order;
-
 use super::rows::plain_document;
+
 /// What the documents of a service are.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Documents {
@@ -92,13 +93,14 @@ impl Documents {
         mut data: Map<String, Value>,
         order: &Order,
         key: &Key,
+        grammar: &Grammar,
     ) -> ServiceResult<Vec<Change>> {
         data.remove(&key.client);
         match self {
             Documents::Typed(form) => Ok(form.changes(data.into())?),
             Documents::Raw(_) => {
                 data.remove("_id");
-                changes(&data, order)
+                changes(&data, order, grammar)
             }
         }
     }

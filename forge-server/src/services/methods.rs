@@ -297,7 +297,7 @@ impl Run<'_> {
 
     fn changes(&self, data: Option<Value>) -> ServiceResult<Vec<Change>> {
         let data = object(data.unwrap_or_else(|| json!({})), "patch")?;
-        self.options.documents.changes(data, self.order, &self.options.key)
+        self.options.documents.changes(data, self.order, &self.options.key, &self.options.grammar)
     }
 
     fn change(&self, filter: Filter) -> Update {

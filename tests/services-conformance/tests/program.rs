@@ -204,3 +204,40 @@ async fn a_path_names_the_service_that_says_most_whatever_was_declared_first() {
         assert_eq!((&found["by"], &found["id"]), (&json!(by), &id), "{url}: {found}");
     }
 }
+
+#[tokio::test]
+async fn elements_are_pulled_by_what_their_fields_hold() {
+    let app = App::new().service(Service::raw("quizzes")).service(Service::<Account>::new());
+    let server = app.database("memory:").build().await.unwrap();
+    let result = |item: &str, score: i32| json!({ "item": item, "score": score });
+    let quiz = json!({ "results": [result("a", 5), result("b", 8), result("c", 8), result("d", 9)], "n": [1, 2, 3] });
+    let made = send(&server, "POST", "/services/quizzes", quiz).await.1;
+    let path = format!("/services/quizzes/{}", made["_id"].as_str().unwrap());
+    for (condition, left) in [
+        (json!({ "score": 7 }), vec!["a", "b", "c", "d"]),
+        (json!({ "score": 8, "item": "b" }), vec!["a", "c", "d"]),
+        (json!({ "score": 8 }), vec!["a", "d"]),
+        (json!({ "score": { "$gte": 8 } }), vec!["a"]),
+    ] {
+        let (status, quiz) =
+            send(&server, "PATCH", &path, json!({ "$pull": { "results": condition } })).await;
+        let items: Vec<_> =
+            quiz["results"].as_array().unwrap().iter().map(|item| item["item"].clone()).collect();
+        assert_eq!((status, items), (200, left.into_iter().map(Value::from).collect()), "{condition}");
+    }
+    let left = send(&server, "PATCH", &path, json!({ "$pull": { "n": { "$gt": 2 } } })).await.1;
+    assert_eq!(left["n"], json!([1, 2]));
+    assert_eq!(send(&server, "PATCH", &path, json!({ "$pull": { "n": 1 } })).await.1["n"], json!([2]));
+    for refused in [json!({ "score": { "$where": "1" } }), json!({ "$regex": "x" }), json!({})] {
+        let (status, error) = send(&server, "PATCH", &path, json!({ "$pull": { "results": refused } })).await;
+        assert_eq!(status, 400, "{refused}: {error}");
+    }
+    let ann = send(&server, "POST", "/services/accounts", json!({ "id": "ann", "balance": 5 })).await;
+    assert_eq!(ann.0, 201);
+    let pull = json!({ "$pull": { "balance": { "score": 8 } } });
+    assert_eq!(
+        send(&server, "PATCH", "/services/accounts/ann", pull).await.0,
+        400,
+        "models take no operators"
+    );
+}
