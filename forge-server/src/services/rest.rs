@@ -77,7 +77,8 @@ async fn run(calls: &Calls, services: Services, target: Target, request: Request
     Ok(text.map_or_else(|| status.into_response(), |text| body(status, text)))
 }
 
-/// Runs a call in bounded time. What writes goes on when its client goes away, so that nothing stops half-way.
+/// Runs a call in bounded time, and answers a panic. What writes goes on when its client goes away, so that nothing stops
+/// half-way.
 pub(super) async fn bounded(
     calls: &Calls,
     services: Services,
@@ -86,9 +87,13 @@ pub(super) async fn bounded(
 ) -> ServiceResult<Box<HookContext>> {
     let limits = calls.limits.clone();
     let too_slow = |_| ServiceError::from(Error::timeout("the call took too long; a change may yet happen"));
+    let panicked = |service: &Bound| {
+        ServiceError::from(Error::internal(format!("the service {} panicked", service.path)))
+    };
     if call.method.is_read() {
         let work = pin!(services.call(&service, call));
-        return timeout(limits.deadline, work).await.map_err(too_slow)?;
+        let done = timeout(limits.deadline, AssertUnwindSafe(work).catch_unwind()).await.map_err(too_slow)?;
+        return done.map_err(|_| panicked(&service))?;
     }
     let busy = calls.busy();
     if calls.is_draining() {
@@ -101,7 +106,7 @@ pub(super) async fn bounded(
         let work = pin!(services.call(&service, call));
         match timeout(longest, AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(Error::internal(format!("the service {} panicked", service.path)).into()),
+            Ok(Err(_)) => Err(panicked(&service)),
             Err(_) => Err(Error::internal("a call was cut off; it may or may not have happened").into()),
         }
     });

@@ -129,6 +129,31 @@ async fn sockets_call_every_method_and_failures_are_those_of_rest() {
 }
 
 #[tokio::test]
+async fn a_panic_is_answered_whatever_the_method() {
+    let broken = Hooks::new().before([], |call| async move {
+        assert!(call.params.query.is_empty(), "this hook breaks");
+        Ok(call)
+    });
+    let address = serve(App::new().service(Service::<Post>::new().hooks(broken))).await;
+    let mut client = Client::connect(&address, None).await;
+    let query = json!({ "text": "a" });
+    let (data, document) = (json!({ "text": "a" }), "0123456789abcdef01234567");
+    for (method, more) in [
+        ("find", json!({ "query": query })),
+        ("get", json!({ "query": query, "document": document })),
+        ("create", json!({ "query": query, "data": data })),
+    ] {
+        let answer = client.call("posts", method, more).await.0;
+        assert_eq!(
+            (&answer["op"], &answer["error"]["code"]),
+            (&json!("error"), &json!(500)),
+            "{method}: {answer}"
+        );
+    }
+    assert_eq!(client.call("posts", "find", json!({})).await.0["data"], json!([]), "the socket goes on");
+}
+
+#[tokio::test]
 async fn nothing_is_published_unless_a_publisher_says_to_whom() {
     let address = serve(everybody(App::new()).service(Service::<Post>::new())).await;
     let mut client = Client::connect(&address, None).await;
