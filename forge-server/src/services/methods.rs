@@ -116,10 +116,7 @@ impl Run<'_> {
         if many && !self.multi().create {
             return Err(ServiceError::not_allowed("Can not create multiple entries"));
         }
-        // The conditions of the query do not count; what to show of the documents does.
-        let select = self.params.query.get("$select").cloned();
-        let select = Map::from_iter(select.map(|select| ("$select".to_owned(), select)));
-        let query = self.options.grammar.query(&select, false)?;
+        let query = self.shown_of_new()?;
         let sent = match data {
             Some(Value::Array(sent)) => sent,
             one => vec![one.unwrap_or_else(|| json!({}))],
@@ -133,6 +130,17 @@ impl Run<'_> {
             return Ok(Found::List(items(documents)).showing(query.select));
         }
         one(documents.into_iter().next().ok_or_else(|| unexpected("create"))?, query)
+    }
+
+    /// What to show of new documents. The conditions of the query do not count, but where the fields are known they are
+    /// checked as everywhere.
+    fn shown_of_new(&self) -> ServiceResult<Query> {
+        let grammar = &self.options.grammar;
+        if grammar.fields.is_some() {
+            return grammar.query(&self.params.query, false);
+        }
+        let select = self.params.query.get("$select").cloned();
+        grammar.query(&Map::from_iter(select.map(|select| ("$select".to_owned(), select))), false)
     }
 
     /// A new document, the tenant's where it has one.

@@ -8,7 +8,7 @@ use forge::prelude::*;
 use forge::server::axum::body::{Body, to_bytes};
 use forge::server::axum::http::Request;
 use forge::services::{
-    Hooks, Method, Paginate, Params, RawDocuments, Resolver, Service, resolve_object_id,
+    Hooks, Kind, Method, Paginate, Params, QueryFields, RawDocuments, Resolver, Service, resolve_object_id,
     resolve_query_object_id,
 };
 use forge::{App, Error, server::Server};
@@ -240,4 +240,28 @@ async fn elements_are_pulled_by_what_their_fields_hold() {
         400,
         "models take no operators"
     );
+}
+
+#[tokio::test]
+async fn the_query_of_a_create_is_checked_where_the_fields_are_known() {
+    let fields = QueryFields::new().field("name", Kind::String).field("age", Kind::Number);
+    let app = App::new()
+        .service(Service::<Account>::new())
+        .service(Service::raw("people").query_fields(fields))
+        .service(Service::raw("notes"));
+    let server = app.database("memory:").build().await.unwrap();
+    let account = |id: &str| json!({ "id": id, "balance": 5 });
+    for (url, body, status) in [
+        ("accounts?foo=1", account("a"), 400),
+        ("accounts?balance=abc", account("a"), 400),
+        ("accounts?note=x", account("a"), 400),
+        ("accounts?balance=7", account("a"), 201),
+        ("people?foo=1", json!({ "name": "Ann" }), 400),
+        ("people?age=abc", json!({ "name": "Ann" }), 400),
+        ("people?name=Dave&$select[]=name", json!({ "name": "Ann" }), 201),
+        ("notes?foo=1", json!({ "name": "Ann" }), 201),
+    ] {
+        let answer = send(&server, "POST", &format!("/services/{url}"), body).await;
+        assert_eq!(answer.0, status, "{url}: {}", answer.1);
+    }
 }
