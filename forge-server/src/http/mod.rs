@@ -326,8 +326,13 @@ fn readiness(hub: &Hub) -> String {
     format!(r#"{{"status":"ready","feed":"{feed}","version":{version},"lag":{lag:.3}}}"#)
 }
 
-async fn missing() -> ApiError {
-    Error::not_found("there is nothing at this path").into()
+async fn missing(State(server): State<Routes>, request: Request) -> Response {
+    let path = request.uri().path();
+    let own = OWN_PATHS.iter().any(|own| path.starts_with(own)) || path == "/";
+    match server.services.missing(path).filter(|_| !own) {
+        Some(answer) => layers::guarded(&server, request, |_| Box::pin(async { answer })).await,
+        None => ApiError::from(Error::not_found("there is nothing at this path")).into_response(),
+    }
 }
 
 async fn wrong_method() -> ApiError {

@@ -69,6 +69,17 @@ impl Services {
         rest::answer(calls.clone(), self.clone(), target, request).boxed()
     }
 
+    /// The answer to a request for nothing, where services are: as Feathers words it.
+    pub(crate) fn missing(&self, path: &str) -> Option<Response> {
+        let below = path.strip_prefix(&self.base())?;
+        if self.is_empty() || !(below.is_empty() || below.starts_with('/')) {
+            return None;
+        }
+        let shown: String = path.chars().take(64).collect();
+        let error = ServiceError::new(ErrorKind::NotFound, format!("Path {shown} not found"));
+        Some(rest::refused(&error))
+    }
+
     /// What the path of a URL names, where that is a service.
     pub(crate) fn target(&self, path: &str) -> Option<Target> {
         if self.is_empty() { None } else { self.resolve(path) }

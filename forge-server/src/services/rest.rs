@@ -32,13 +32,15 @@ pub(super) async fn answer(calls: Calls, services: Services, target: Target, req
         Ok(response) => response,
         Err(error) => {
             error.log();
-            let status = StatusCode::from_u16(error.kind().status());
-            body(
-                status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-                error.to_json().to_string().into_bytes(),
-            )
+            refused(&error)
         }
     }
+}
+
+/// A failure as an answer.
+pub(super) fn refused(error: &ServiceError) -> Response {
+    let status = StatusCode::from_u16(error.kind().status());
+    body(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), error.to_json().to_string().into_bytes())
 }
 
 async fn run(calls: &Calls, services: Services, target: Target, request: Request) -> ServiceResult<Response> {

@@ -243,6 +243,27 @@ async fn elements_are_pulled_by_what_their_fields_hold() {
 }
 
 #[tokio::test]
+async fn a_path_without_a_service_is_answered_as_feathers_does() {
+    let server = accounts().await;
+    for (method, path) in
+        [("GET", "/services/nothing"), ("POST", "/services/accounts/a/b"), ("GET", "/services")]
+    {
+        let (status, error) = send(&server, method, path, Value::Null).await;
+        let expected = json!({
+            "name": "NotFound", "message": format!("Path {path} not found"), "code": 404, "className": "not-found",
+        });
+        assert_eq!((status, error), (404, expected), "{method} {path}");
+    }
+    for path in ["/servicesx", "/nothing", "/api/nothing"] {
+        assert_eq!(send(&server, "GET", path, Value::Null).await.1["code"], "not_found", "{path}");
+    }
+    let app = App::new().services_at("/").service(Service::raw("notes"));
+    let server = app.database("memory:").build().await.unwrap();
+    assert_eq!(send(&server, "GET", "/a/b/c", Value::Null).await.1["className"], "not-found");
+    assert_eq!(send(&server, "GET", "/api/nothing", Value::Null).await.1["code"], "not_found");
+}
+
+#[tokio::test]
 async fn the_query_of_a_create_is_checked_where_the_fields_are_known() {
     let fields = QueryFields::new().field("name", Kind::String).field("age", Kind::Number);
     let app = App::new()
