@@ -32,22 +32,23 @@ impl<P: Platform> App<P> {
         self
     }
 
-    /// What runs before, after and around the methods of every service, outside of their own hooks.
+    /// What runs before, after and around the methods of every service, outside of their own hooks. Those of a later call
+    /// run inside of those of an earlier one.
     #[must_use]
     pub fn service_hooks(mut self, hooks: Hooks) -> Self {
-        self.declared.hooks = hooks;
+        self.declared.hooks = hooks.within(&self.declared.hooks);
         self
     }
 
     /// What happens when a socket is opened, and when its caller becomes another: to put it into channels. A connection
-    /// whose caller changes has left its channels before.
+    /// whose caller changes has left its channels before. Several are called in the order in which they are given.
     ///
     /// ```ignore
     /// App::new().on_connection(|connection, channels| channels.channel("everybody").join(connection))
     /// ```
     #[must_use]
     pub fn on_connection(mut self, run: impl Fn(&Connection, &Channels) + Send + Sync + 'static) -> Self {
-        self.declared.realtime.on_connection = Some(Arc::new(run));
+        self.declared.realtime.on_connection.push(Arc::new(run));
         self
     }
 
@@ -55,7 +56,7 @@ impl<P: Platform> App<P> {
     /// signing in later.
     #[must_use]
     pub fn on_login(mut self, run: impl Fn(&Connection, &Channels) + Send + Sync + 'static) -> Self {
-        self.declared.realtime.on_login = Some(Arc::new(run));
+        self.declared.realtime.on_login.push(Arc::new(run));
         self
     }
 

@@ -118,7 +118,7 @@ impl Hooks {
     }
 
     /// These hooks inside of those of `outer`.
-    pub(super) fn within(self, outer: &Hooks) -> Hooks {
+    pub(crate) fn within(self, outer: &Hooks) -> Hooks {
         let joined = |first: &[(For, Hook)], second: Vec<(For, Hook)>| {
             first.iter().cloned().chain(second).collect::<Vec<_>>()
         };

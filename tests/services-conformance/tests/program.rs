@@ -264,6 +264,22 @@ async fn a_path_without_a_service_is_answered_as_feathers_does() {
 }
 
 #[tokio::test]
+async fn hooks_of_every_service_add_up() {
+    let mark = |name: &'static str| {
+        Hooks::new().before([], move |mut call| async move {
+            let marks = call.data.as_mut().and_then(|data| data["marks"].as_array_mut());
+            marks.into_iter().for_each(|marks| marks.push(name.into()));
+            Ok(call)
+        })
+    };
+    let notes = Service::raw("notes").hooks(mark("own"));
+    let app = App::new().service_hooks(mark("first")).service_hooks(mark("second")).service(notes);
+    let server = app.database("memory:").build().await.unwrap();
+    let made = send(&server, "POST", "/services/notes", json!({ "marks": [] })).await.1;
+    assert_eq!(made["marks"], json!(["first", "second", "own"]));
+}
+
+#[tokio::test]
 async fn the_query_of_a_create_is_checked_where_the_fields_are_known() {
     let fields = QueryFields::new().field("name", Kind::String).field("age", Kind::Number);
     let app = App::new()

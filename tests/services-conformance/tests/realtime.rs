@@ -154,6 +154,20 @@ async fn a_panic_is_answered_whatever_the_method() {
 }
 
 #[tokio::test]
+async fn what_happens_to_connections_adds_up() {
+    let app = everybody(App::new())
+        .on_connection(|connection, channels| channels.channel("others").join(connection))
+        .publish_event("created", |_, channels| channels.channel("everybody"))
+        .publish_event("removed", |_, channels| channels.channel("others"));
+    let address = serve(app.service(Service::<Post>::new())).await;
+    let mut client = Client::connect(&address, None).await;
+    let (created, events) = client.call("posts", "create", json!({ "data": { "text": "a" } })).await;
+    assert_eq!([names(&events), names(&client.heard().await)].concat(), ["created a"]);
+    let (_, events) = client.call("posts", "remove", json!({ "document": created["data"]["id"] })).await;
+    assert_eq!([names(&events), names(&client.heard().await)].concat(), ["removed a"]);
+}
+
+#[tokio::test]
 async fn nothing_is_published_unless_a_publisher_says_to_whom() {
     let address = serve(everybody(App::new()).service(Service::<Post>::new())).await;
     let mut client = Client::connect(&address, None).await;

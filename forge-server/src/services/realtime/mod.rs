@@ -31,9 +31,9 @@ pub(crate) struct Realtime {
     /// Who hears of the events of every service.
     pub(crate) publishers: Publishers,
     /// Called for every connection.
-    pub(crate) on_connection: Option<OnConnection>,
+    pub(crate) on_connection: Vec<OnConnection>,
     /// Called for those whose caller is known.
-    pub(crate) on_login: Option<OnConnection>,
+    pub(crate) on_login: Vec<OnConnection>,
 }
 
 impl fmt::Debug for Realtime {
@@ -72,7 +72,7 @@ impl Joined {
     fn admit(&self) {
         let Realtime { channels, on_connection, on_login, .. } = self.services.realtime();
         let known = self.connection.auth().is_some();
-        let login = on_login.as_ref().filter(|_| known);
+        let login = on_login.iter().filter(|_| known);
         for run in on_connection.iter().chain(login) {
             publish::guarded("a connection", || run(&self.connection, channels));
         }
