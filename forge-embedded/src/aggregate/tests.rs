@@ -52,7 +52,7 @@ fn aggregate(pipeline: &[Document]) -> Result<Vec<Document>> {
     let tables = Tables::read(&snapshot).unwrap();
     let clock = Clock::without_end(&env);
     let view = View { tables: &tables, catalog: &pending.catalog, database: "t", clock: &clock };
-    run(&view, "flights", pipeline, None)?.iter().map(|raw| Ok(Document::try_from(raw)?)).collect()
+    run(&view, "flights", pipeline, None, None)?.iter().map(|raw| Ok(Document::try_from(raw)?)).collect()
 }
 
 #[test]

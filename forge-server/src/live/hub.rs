@@ -1,11 +1,12 @@
 //! The tasks around the live-query machine: feeds, runs, sockets.
 
+mod subscriber;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use forge_core::context::More;
 use forge_core::feed::News;
 use forge_core::{Caller, Error, Runtime};
 use futures_util::StreamExt as _;
@@ -14,7 +15,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::event::{Action, Data, Event, RunId, SocketId, SubId, Wanted};
+use super::event::{Action, Data, Event, RunId, SocketId, Wanted};
 use super::health::{FeedCounts, Health};
 use super::machine::{Config, LiveReport, Machine};
 use super::outbox::Outbox;
@@ -27,6 +28,7 @@ use crate::Limits;
 use crate::gates::Gates;
 use crate::metrics::Metrics;
 use crate::trace;
+pub(crate) use subscriber::{Start, Subscriber};
 
 /// Events that may wait for the hub; whoever brings more waits.
 const QUEUE: usize = 4_096;
@@ -56,27 +58,6 @@ struct Inner {
     open: Arc<AtomicUsize>,
     writers: Writers,
     stop: watch::Sender<bool>,
-}
-
-/// A registered socket. Its subscriptions end when this is dropped.
-pub(crate) struct Subscriber {
-    hub: Hub,
-    id: SocketId,
-    /// What waits to be sent.
-    pub(crate) outbox: Arc<Outbox>,
-}
-
-/// How a subscription begins.
-#[derive(Debug)]
-pub(crate) struct Start {
-    /// The client's number for it.
-    pub(crate) id: SubId,
-    /// The hash of the result that the client has already.
-    pub(crate) hash: Option<String>,
-    /// Whether it takes differences.
-    pub(crate) delta: bool,
-    /// By how much its window is longer than the first page.
-    pub(crate) more: More,
 }
 
 impl Hub {
@@ -244,55 +225,6 @@ impl Hub {
     /// How many sockets are open.
     pub(crate) fn open_sockets(&self) -> usize {
         self.0.open.load(Ordering::Acquire)
-    }
-}
-
-impl Subscriber {
-    /// Starts a live query.
-    pub(crate) async fn subscribe(&self, query: &str, args: String, caller: Caller, start: Start) {
-        let Start { id, hash, delta, more } = start;
-        let caller = Caller { more, ..caller };
-        let database = self.hub.database_of(&caller);
-        let wanted = Wanted { database, query: query.into(), args: args.into() };
-        let hash = hash.map(Into::into);
-        self.send(Event::Subscribe { socket: self.id, id, wanted, caller, hash, delta }).await;
-    }
-
-    /// Makes the window of a live query longer.
-    pub(crate) async fn page(&self, id: SubId, more: More) {
-        self.send(Event::Page { socket: self.id, id, more }).await;
-    }
-
-    /// Goes on with another caller; with a `session`, the socket is told when that is so.
-    pub(crate) async fn identify(&self, caller: Caller, session: Option<Arc<str>>) {
-        self.send(Event::Identify { socket: self.id, caller, session }).await;
-    }
-
-    /// Ends a live query.
-    pub(crate) async fn unsubscribe(&self, id: SubId) {
-        self.send(Event::Unsubscribe { socket: self.id, id }).await;
-    }
-
-    /// Asks to be told when the results include the write with this version.
-    pub(crate) async fn wrote(&self, version: u64) {
-        self.send(Event::Wrote { socket: self.id, version }).await;
-    }
-
-    async fn send(&self, event: Event) {
-        if self.hub.0.commands.send(Command::Event(event)).await.is_err() {
-            self.outbox.close(Closing::GoingAway);
-        }
-    }
-}
-
-impl Drop for Subscriber {
-    fn drop(&mut self) {
-        self.hub.0.open.fetch_sub(1, Ordering::AcqRel);
-        let command = Command::Close { socket: self.id };
-        if let Err(mpsc::error::TrySendError::Full(command)) = self.hub.0.commands.try_send(command) {
-            let commands = self.hub.0.commands.clone();
-            tokio::spawn(async move { commands.send(command).await });
-        }
     }
 }
 
