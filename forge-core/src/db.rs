@@ -203,7 +203,7 @@ impl<A> Db<A> {
 
     /// The database with this name on the same server or in the same engine.
     ///
-    /// A handle inside a transaction stays inside it only for its own database: engines answer `unsupported` otherwise.
+    /// A handle inside a transaction stays inside it: it holds for all databases of the server.
     pub fn database(&self, name: &str) -> Self {
         let mut db = self.clone();
         db.handle.exec.database = Some(name.into());

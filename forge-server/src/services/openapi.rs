@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::condition::EVERYWHERE;
 use super::context::Method;
 use super::documents::Documents;
+use super::fields::QueryFields;
 use super::kind::{Form, Kind};
 use super::registry::{Bound, Services};
 
@@ -43,6 +44,8 @@ fn template(path: &str) -> String {
 /// The schemas of one service.
 struct Described<'a> {
     service: &'a Bound,
+    /// What the schemas refer to.
+    definitions: Map<String, Value>,
     shown: Value,
     new: Value,
     patch: Value,
@@ -50,7 +53,10 @@ struct Described<'a> {
 
 impl<'a> Described<'a> {
     fn new(service: &'a Bound, generator: &mut SchemaGenerator) -> Self {
-        let any = || json!({ "type": "object", "additionalProperties": true });
+        let fields = service.options.grammar.fields.iter().flat_map(QueryFields::kinds);
+        let fields = fields.filter(|(name, _)| !name.contains('.'));
+        let fields: Map<_, _> = fields.map(|(name, kind)| (name.to_owned(), kind.schema())).collect();
+        let any = || json!({ "type": "object", "properties": fields, "additionalProperties": true });
         let [shown, new, patch] = match &service.options.documents {
             Documents::Raw(_) => [any(), any(), any()],
             Documents::Typed(form) => [
@@ -59,11 +65,12 @@ impl<'a> Described<'a> {
                 form.patch_schema(generator).to_value(),
             ],
         };
-        Self { service, shown, new, patch }
+        Self { service, definitions: generator.definitions().clone(), shown, new, patch }
     }
 
     fn paths(&self, base: &str) -> [(String, Value); 2] {
         let (many, one) = (self.many(), self.one());
+        let place = self.place();
         let mut of_many = self.operations([("get", Method::Find), ("post", Method::Create)]);
         if self.service.options.multi.patch {
             of_many.extend(self.operations([("patch", Method::Patch)]));
@@ -91,12 +98,52 @@ impl<'a> Described<'a> {
                 operation["operationId"] = format!("{id}.one").into();
             }
         }
+        self.add_own_methods(&mut of_many);
+        if !place.is_empty() {
+            of_many.insert("parameters".into(), place.clone().into());
+        }
         let key = json!({
             "name": "id", "in": "path", "required": true, "schema": self.service.options.key.kind.schema(),
             "description": format!("The `{}` of the document.", self.service.options.key.client),
         });
-        of_one.insert("parameters".into(), json!([key]));
+        of_one.insert("parameters".into(), place.into_iter().chain([key]).collect());
         [(base.to_owned(), of_many.into()), (format!("{base}/{{id}}"), of_one.into())]
+    }
+
+    /// The placeholders of the path.
+    fn place(&self) -> Vec<Value> {
+        let names = self.service.path.split('/').filter_map(|part| part.strip_prefix(':'));
+        let parameter = |name| {
+            json!({
+                "name": name, "in": "path", "required": true, "schema": { "type": "string" },
+                "description": format!("What `:{name}` of the service's path stands for."),
+            })
+        };
+        names.map(parameter).collect()
+    }
+
+    /// Methods of the service's own are called by a header.
+    fn add_own_methods(&self, operations: &mut Map<String, Value>) {
+        let own = self.service.methods.iter().filter(|method| matches!(method, Method::Custom(_)));
+        let names: Vec<_> = own.clone().map(Method::name).collect();
+        let Some(first) = own.clone().next() else { return };
+        let creates = operations.contains_key("post");
+        let post = operations.entry("post").or_insert_with(|| {
+            let mut operation = self.operation(first);
+            operation["requestBody"] = json!({ "content": { "application/json": { "schema": {} } } });
+            operation
+        });
+        post["parameters"] = json!([{
+            "name": "X-Service-Method", "in": "header", "required": !creates, "schema": { "enum": names },
+            "description": "The method of the service's own that gets the body, in place of `create`.",
+        }]);
+        post["responses"]["200"] = json!({
+            "description": "What the method answers.", "content": { "application/json": { "schema": {} } },
+        });
+    }
+
+    fn example(&self, schema: &Value) -> Value {
+        example(schema, &self.definitions, 0)
     }
 
     /// The operations of those methods that the service has.
@@ -125,26 +172,30 @@ impl<'a> Described<'a> {
             let many = *method == Method::Create && self.service.options.multi.create;
             let list = json!({ "oneOf": [schema, { "type": "array", "items": schema }] });
             let content =
-                json!({ "schema": if many { &list } else { schema }, "example": example(schema, 0) });
+                json!({ "schema": if many { &list } else { schema }, "example": self.example(schema) });
             operation["requestBody"] =
                 json!({ "required": true, "content": { "application/json": content } });
         }
         if *method == Method::Create {
-            operation["responses"]["201"] = ok(&self.one());
+            let mut made = self.one();
+            if self.service.options.multi.create {
+                made["schema"] = json!({ "oneOf": [self.shown, { "type": "array", "items": self.shown }] });
+            }
+            operation["responses"]["201"] = ok(&made);
         }
         operation
     }
 
     /// What is answered for one document.
     fn one(&self) -> Value {
-        json!({ "schema": self.shown, "example": example(&self.shown, 0) })
+        json!({ "schema": self.shown, "example": self.example(&self.shown) })
     }
 
     /// What find answers.
     fn many(&self) -> Value {
         let paginate = self.service.options.paginate;
         let list = json!({ "type": "array", "items": self.shown });
-        let item = example(&self.shown, 0);
+        let item = self.example(&self.shown);
         if !paginate.pages() {
             return json!({ "schema": list, "example": [item] });
         }
@@ -162,25 +213,36 @@ impl<'a> Described<'a> {
         let count = json!({ "type": "integer", "minimum": 0 });
         let direction = json!({ "type": "object", "additionalProperties": { "enum": [1, -1] } });
         let names = json!({ "type": "array", "items": { "type": "string" } });
+        let conditions = json!({ "type": "array", "items": { "type": "object" } });
+        let grammar = &self.service.options.grammar;
+        let first = grammar.fields.iter().flat_map(QueryFields::names).next();
         let mut all = vec![
             parameter("$limit", &count, "At most how many.", Some(json!(10))),
             parameter("$skip", &count, "How many to pass over.", Some(json!(0))),
-            parameter("$sort", &direction, "In which order: `$sort[name]=-1`.", None),
-            parameter("$select[]", &names, "Which fields.", None),
+            parameter(
+                "$sort",
+                &direction,
+                "In which order: `$sort[name]=-1`.",
+                first.map(|name| json!({ name: -1 })),
+            ),
+            parameter("$select[]", &names, "Which fields.", first.map(|name| json!([name]))),
+            parameter("$or", &conditions, "One of these holds: `$or[0][name]=…&$or[1][age]=…`.", None),
+            parameter("$and", &conditions, "All of these hold.", None),
         ];
-        let grammar = &self.service.options.grammar;
-        for (name, kind) in grammar.fields.iter().flat_map(super::fields::QueryFields::kinds) {
+        for name in grammar.filters.keys() {
+            all.push(parameter(name, &json!({}), "A parameter of the service's own.", None));
+        }
+        for (name, kind) in grammar.fields.iter().flat_map(QueryFields::kinds) {
             let value = kind.schema();
-            let operators: Map<_, _> = EVERYWHERE
-                .into_iter()
-                .map(|operator| match operator {
-                    "$in" | "$nin" => (operator.to_owned(), json!({ "type": "array", "items": value })),
-                    _ => (operator.to_owned(), value.clone()),
-                })
-                .collect();
+            let everywhere = EVERYWHERE.into_iter().map(|operator| match operator {
+                "$in" | "$nin" => (operator.to_owned(), json!({ "type": "array", "items": value })),
+                _ => (operator.to_owned(), value.clone()),
+            });
+            let allowed = grammar.operators.iter().map(|operator| (operator.clone(), json!({})));
+            let operators: Map<_, _> = allowed.chain(everywhere).collect();
             let schema = json!({ "anyOf": [value, { "type": "object", "properties": operators }] });
             let docs = format!("A condition: `{name}=…`, or `{name}[$ne]=…` and the other operators.");
-            all.push(parameter(name, &schema, &docs, Some(example(&value, 0))));
+            all.push(parameter(name, &schema, &docs, Some(self.example(&value))));
         }
         all.into()
     }
@@ -228,26 +290,36 @@ impl Kind {
     }
 }
 
-/// A value that a schema allows, as far as it says so without references.
-fn example(schema: &Value, depth: usize) -> Value {
+/// A value that a schema allows.
+fn example(schema: &Value, definitions: &Map<String, Value>, depth: usize) -> Value {
     if let Some(value) =
         schema["enum"].get(0).or_else(|| schema.get("const")).or_else(|| schema.get("default"))
     {
         return value.clone();
+    }
+    if depth > MAX_DEPTH {
+        return Value::Null;
+    }
+    let named = schema["$ref"].as_str().and_then(|path| definitions.get(path.rsplit('/').next()?));
+    let one_of = ["anyOf", "oneOf", "allOf"].into_iter().find_map(|key| schema[key].as_array()?.first());
+    if let Some(other) = named.or(one_of) {
+        return example(other, definitions, depth + 1);
     }
     let kind = match &schema["type"] {
         Value::Array(kinds) => kinds.first().and_then(Value::as_str),
         kind => kind.as_str(),
     };
     match kind {
-        Some("object") if depth < MAX_DEPTH => {
+        Some("object") => {
             let properties = schema["properties"].as_object().into_iter().flatten();
-            let known =
-                properties.filter(|(_, of)| of.get("$ref").is_none() && of["items"].get("$ref").is_none());
-            known.map(|(name, of)| (name.clone(), example(of, depth + 1))).collect::<Map<_, _>>().into()
+            let known = properties.map(|(name, of)| (name.clone(), example(of, definitions, depth + 1)));
+            // What is too deep is left out.
+            known.filter(|(_, value)| !value.is_null()).collect::<Map<_, _>>().into()
         }
-        Some("array") if depth < MAX_DEPTH => json!([example(&schema["items"], depth + 1)]),
-        Some("array") => json!([]),
+        Some("array") => match example(&schema["items"], definitions, depth + 1) {
+            Value::Null => json!([]),
+            item => json!([item]),
+        },
         Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or(json!(1)),
         Some("boolean") => json!(true),
         Some("string") => text(schema).into(),

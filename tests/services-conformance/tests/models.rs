@@ -415,3 +415,36 @@ async fn every_service_is_described_with_examples() {
     assert_eq!(document["paths"].get("/services/notes/{id}"), None);
     assert!(document["components"]["schemas"]["ServiceError"].is_object());
 }
+
+#[tokio::test]
+async fn openapi_describes_placeholders_methods_of_the_services_own_and_what_queries_may_say() {
+    let app = App::new().database("memory:").service(
+        Service::<Member>::new()
+            .path("teams/:team/members")
+            .multi(Multi::CREATE)
+            .operators(["$regex"])
+            .method("promote", async |_| Ok(json!(true))),
+    );
+    let server = serve(app).await;
+    let request = Request::get("/openapi.json").header("host", "localhost").body(Body::empty()).unwrap();
+    let answer = server.router().oneshot(request).await.unwrap();
+    let document: Value =
+        serde_json::from_slice(&to_bytes(answer.into_body(), usize::MAX).await.unwrap()).unwrap();
+    let paths = &document["paths"];
+    let many = &paths["/services/teams/{team}/members"];
+    assert_eq!(many["parameters"][0]["name"], "team");
+    let one = &paths["/services/teams/{team}/members/{id}"]["parameters"];
+    assert_eq!((&one[0]["name"], &one[1]["name"]), (&json!("team"), &json!("id")));
+    let post = &many["post"];
+    assert_eq!(post["parameters"][0]["schema"]["enum"], json!(["promote"]));
+    assert_eq!(post["parameters"][0]["required"], json!(false), "create is without it");
+    assert!(
+        post["responses"]["201"]["content"]["application/json"]["schema"]["oneOf"][1]["items"].is_object()
+    );
+    let shown = &post["responses"]["201"]["content"]["application/json"]["example"];
+    assert!(shown["home"]["city"].is_string(), "what a schema refers to is in its example: {shown}");
+    let parameters = many["get"]["parameters"].as_array().unwrap();
+    let named = |name: &str| parameters.iter().find(|parameter| parameter["name"] == name).unwrap();
+    assert!(named("name")["schema"]["anyOf"][1]["properties"].get("$regex").is_some());
+    assert!(named("$sort")["example"].is_object() && named("$or")["schema"]["type"] == "array");
+}
