@@ -42,6 +42,7 @@ pub struct Upsert<M> {
     /// The paths of `by`.
     keys: Vec<ir::Path>,
     overwrite: bool,
+    with_deleted: bool,
     recorder: Recorder,
     _model: PhantomData<fn() -> M>,
 }
@@ -98,6 +99,7 @@ impl<M: Model> Upsert<M> {
             filter: ir::Filter::All,
             keys: Vec::new(),
             overwrite: false,
+            with_deleted: false,
             recorder: Recorder::default(),
             _model: PhantomData,
         }
@@ -123,6 +125,13 @@ impl<M: Model> Upsert<M> {
     /// A document that is there already gets all values of the new one that no other change is about.
     pub fn overwrite(mut self) -> Self {
         self.overwrite = true;
+        self
+    }
+
+    /// A soft-deleted document counts as there already, and stays deleted. Without this it is passed over, and a value of a
+    /// unique field that it holds is a [`unique_violation`](crate::ErrorCode::UniqueViolation).
+    pub fn with_deleted(mut self) -> Self {
+        self.with_deleted = true;
         self
     }
 
@@ -155,6 +164,7 @@ impl<M: Model> Upsert<M> {
             changes,
             elements: self.recorder.elements,
             upsert: Some(document),
+            with_deleted: self.with_deleted,
             returning: Returning::After,
             ..ir::Update::new(ModelRef(M::def()), filter)
         };

@@ -3,6 +3,7 @@
 use bson::doc;
 use forge::error::Details;
 use forge::{ErrorCode, Result};
+use forge_tests::courses::{NewTag, Tag};
 use forge_tests::models::{Book, NewBook, NewPublisher, Person, person};
 use forge_tests::orders::{NewOrder, NewTown, Order, Town, line, order};
 use forge_tests::{Fixture, conformance};
@@ -21,6 +22,18 @@ async fn book(t: &Fixture, year: i32) -> Result<Book> {
 }
 
 conformance! {
+    async fn deleted_documents_are_passed_over_unless_asked_for(t) {
+        let tag = |name: &str| NewTag { id: 1, name: name.into(), weight: None };
+        t.db.insert(tag("old")).await?;
+        t.db.delete::<Tag>(1).await?;
+        let error = t.db.upsert(tag("new")).by(|t| t.id).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::UniqueViolation, "{error}");
+        let changed = t.db.upsert(tag("new")).by(|t| t.id).overwrite().with_deleted().await?;
+        assert_eq!((changed.inserted, changed.document.name.as_str()), (false, "new"));
+        assert_eq!(t.db.find::<Tag>().count().await?, 0, "it stays deleted");
+        assert_eq!(t.db.find::<Tag>().with_deleted().one().await?.name, "new");
+    }
+
     async fn an_upsert_inserts_and_then_changes(t) {
         t.push().await?;
         let first = t.db.upsert(NewOrder { total: 5, note: Some("n".into()), ..order("1") }).by(|o| o.number).inc(|o| o.total, 3).await?;
