@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(missing_docs, reason = "names say what test models are")]
 
+mod support;
+
 use std::sync::{Arc, Mutex};
 
 use bson::doc;
@@ -12,6 +14,7 @@ use forge::server::axum::http::Request;
 use forge::services::{ErrorKind, Hooks, Method, Multi, Paginate, Params, Service};
 use forge::{App, server::Server};
 use serde_json::{Value, json};
+use support::ask;
 use tower::ServiceExt;
 
 const CANARY: &str = "canary-19ab";
@@ -86,14 +89,9 @@ async fn members() -> Server {
 }
 
 async fn send(server: &Server, method: &str, path: &str, body: Value) -> (u16, Value) {
-    let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
-    let request = Request::builder().method(method).uri(format!("/services/{path}"));
-    let request = request.header("content-type", "application/json").header("host", "localhost");
-    let answer = server.router().oneshot(request.body(body).unwrap()).await.unwrap();
-    let status = answer.status().as_u16();
-    let text = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
-    assert!(!String::from_utf8_lossy(&text).contains(CANARY), "a private field in {method} {path}");
-    (status, serde_json::from_slice(&text).unwrap_or(Value::Null))
+    let (status, text) = ask(server, method, path, body).await;
+    assert!(!text.contains(CANARY), "a private field in {method} {path}");
+    (status, serde_json::from_str(&text).unwrap_or(Value::Null))
 }
 
 async fn add(server: &Server, name: &str, joined: &str) -> Value {

@@ -3,16 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(missing_docs, reason = "names say what test models are")]
 
+mod support;
+
 use std::collections::BTreeMap;
 
 use bson::{Document, doc};
 use forge::prelude::*;
-use forge::server::axum::body::{Body, to_bytes};
-use forge::server::axum::http::Request;
 use forge::services::{Hooks, Method, Service};
 use forge::{App, server::Server};
 use serde_json::{Value, json};
-use tower::ServiceExt;
+use support::ask;
 
 const CANARY: &str = "canary-44c0";
 const DAY: &str = "2026-03-01";
@@ -75,13 +75,7 @@ async fn served(stages: Vec<Document>) -> Server {
 }
 
 async fn send(server: &Server, method: &str, path: &str, body: Value) -> Value {
-    let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
-    let request = Request::builder().method(method).uri(format!("/services/{path}"));
-    let request = request.header("content-type", "application/json").header("host", "localhost");
-    let answer = server.router().oneshot(request.body(body).unwrap()).await.unwrap();
-    let status = answer.status().as_u16();
-    let text = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
-    let text = String::from_utf8(text.to_vec()).unwrap();
+    let (status, text) = ask(server, method, path, body).await;
     assert!(status < 300, "{method} {path}: {text}");
     assert!(!text.contains(CANARY), "a private field in {method} {path}: {text}");
     serde_json::from_str(&text).unwrap()
