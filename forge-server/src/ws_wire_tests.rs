@@ -58,7 +58,7 @@ impl Bare {
 
     /// The first byte of a frame, and what it holds.
     async fn frame(&mut self) -> (u8, Vec<u8>) {
-        timeout(Duration::from_secs(5), async {
+        timeout(Duration::from_secs(30), async {
             let (first, length) = (self.0.read_u8().await.unwrap(), self.0.read_u8().await.unwrap());
             let length =
                 if length == 126 { self.0.read_u16().await.unwrap().into() } else { usize::from(length) };
@@ -77,7 +77,7 @@ impl Bare {
     /// That the connection ends, with nothing before it.
     async fn ends(mut self) {
         let mut rest = Vec::new();
-        timeout(Duration::from_secs(5), self.0.read_to_end(&mut rest)).await.expect("an end").unwrap();
+        timeout(Duration::from_secs(30), self.0.read_to_end(&mut rest)).await.expect("an end").unwrap();
         assert_eq!(rest, b"");
     }
 }
@@ -198,7 +198,7 @@ async fn a_request_that_is_none_for_a_websocket_is_refused() {
         let mut stream = TcpStream::connect(running.address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
-        timeout(Duration::from_secs(5), stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+        timeout(Duration::from_secs(30), stream.read_to_string(&mut answer)).await.unwrap().unwrap();
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{request} → {answer}");
         assert!(answer.contains(r#""code":"bad_request""#), "{answer}");
     }

@@ -55,7 +55,7 @@ async function delays(page) {
 
 function shows(page, id, delay) {
   const text = `${new Intl.NumberFormat("en-US").format(delay)} min`;
-  return page.locator(`[data-flight-id="${id}"]`).filter({ hasText: text }).waitFor({ timeout: 5_000 });
+  return page.locator(`[data-flight-id="${id}"]`).filter({ hasText: text }).waitFor({ timeout: 20_000 });
 }
 
 test("the board shows delayed flights, worst first", () =>
@@ -96,7 +96,7 @@ test("a flight that is on time again leaves the board", () =>
   onBoard(async (page) => {
     const id = (await ids(page))[0];
     await post(app, "mutation", "record_delay", { id, delay: 0 });
-    await page.locator(`[data-flight-id="${id}"]`).waitFor({ state: "detached", timeout: 5_000 });
+    await page.locator(`[data-flight-id="${id}"]`).waitFor({ state: "detached", timeout: 20_000 });
   }));
 
 test("the board follows the chosen state and minutes", () =>

@@ -203,11 +203,18 @@ async fn add_and_fail(ctx: &MutationCtx, board: String) -> Result<u64> {
 }
 
 static COUNTED: AtomicU64 = AtomicU64::new(0);
+static BEGUN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Whether a run of `count_runs` with this label has begun.
+pub fn begun(label: &str) -> bool {
+    BEGUN.lock().unwrap().iter().any(|begun| begun == label)
+}
 
 /// How often it was run. Slow enough for two calls to meet.
 #[mutation]
 async fn count_runs(_ctx: &MutationCtx, label: String) -> Result<String> {
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    BEGUN.lock().unwrap().push(label.clone());
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     Ok(format!("{label} {}", COUNTED.fetch_add(1, Ordering::SeqCst) + 1))
 }
 

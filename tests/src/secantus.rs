@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-use crate::engine::{skip, temporary_folder};
+use crate::engine::{random, skip, temporary_folder};
 
 /// The longest that a server may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -65,9 +65,13 @@ impl Secantus {
     }
 }
 
-/// A port that nobody listens on.
+/// A port that nobody listens on, and that no connection is given while its server is down: those are 32768 and above on
+/// Linux, where a client that looks for the server could even meet itself.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    let any = std::iter::repeat_with(|| 20_000 + u16::try_from(random() % 12_000).unwrap());
+    any.take(1_000)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a port should be free")
 }
 
 /// Waits until somebody listens on the port.

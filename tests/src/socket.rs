@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 /// The longest that a frame is waited for. Generous: these tests ask whether it comes, not when.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 /// How long nothing must come to count as "nothing comes".
 pub const SILENCE: Duration = Duration::from_millis(400);
 

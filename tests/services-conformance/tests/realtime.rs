@@ -59,7 +59,7 @@ impl Client {
 
     async fn next(&mut self) -> Value {
         loop {
-            let message = timeout(Duration::from_secs(5), self.0.next()).await.expect("a frame");
+            let message = timeout(Duration::from_secs(30), self.0.next()).await.expect("a frame");
             if let Message::Text(text) = message.unwrap().unwrap() {
                 assert!(!text.contains(CANARY), "a private field: {text}");
                 return serde_json::from_str(&text).unwrap();

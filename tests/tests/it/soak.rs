@@ -107,7 +107,10 @@ async fn soak(times: usize) {
         server.driver.take();
     }
     settle(&server, &start).await;
-    if let (Some(warm), Some(now)) = (warm, resident()) {
+    // Beside other tests, their memory would count as well.
+    if times > 3_000
+        && let (Some(warm), Some(now)) = (warm, resident())
+    {
         let more = now.saturating_sub(warm);
         assert!(more < SLACK, "{more} bytes more than before {times} subscriptions");
     }

@@ -1,7 +1,7 @@
 //! The WebSocket protocol over a real socket.
 
 use forge::server::Limits;
-use forge_tests::app::CANARY;
+use forge_tests::app::{CANARY, begun};
 use forge_tests::server::TestServer;
 use forge_tests::socket::Socket;
 use serde_json::json;
@@ -240,9 +240,11 @@ async fn a_drain_fails_readiness_first_and_closes_sockets_with_1001() {
     let http = server.http();
     let mut socket = server.socket().await;
     socket.follow(1, "note_count", json!({ "board": "b" })).await;
-    let args = json!({ "label": "slow" });
+    let args = json!({ "label": "drained" });
     let slow = tokio::spawn(async move { http.call("mutation", "count_runs", &args).await });
-    tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    while !begun("drained") {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
     server.stop();
     let readiness = async {
         loop {
