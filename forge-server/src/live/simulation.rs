@@ -2,13 +2,13 @@
 
 mod abroad;
 mod client;
+mod home;
 mod queries;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use bson::Bson;
-use forge_core::adapter::{ChangeEvent, ChangeKind, Commit, ResumeToken};
+use forge_core::adapter::Commit;
 use forge_core::context::{More, Seen};
 use forge_core::{Caller, Error};
 use proptest::prelude::*;
@@ -20,7 +20,7 @@ use super::queue::Next;
 use abroad::Abroad;
 use client::{Client, ClientSub};
 pub(super) use queries::read;
-use queries::{Docs, Look, document, evaluate, halves, reads, received, wants_delta};
+use queries::{Docs, Look, evaluate, halves, reads, received, wants_delta};
 
 pub(super) const CONFIG: Config = Config {
     refresh_min: 50,
@@ -34,11 +34,13 @@ pub(super) const CONFIG: Config = Config {
 const LONGEST_RUN: u64 = 60;
 /// The longest that a slow client leaves frames unread.
 const SLOW_READER: u64 = 150;
-/// The longest that a change feed takes to open.
+/// The longest that a change feed takes to open, once it has failed to or not.
 const OPENING: u64 = 30;
+/// What clients are told while a feed that was never open cannot be had.
+const DOWN: &str = "the feed is down";
 /// A feed that opens, and the run that knew of it; a run in flight, the throttle, a run that is withheld, one that is not, the wait for related results, and the reader.
 const BOUND: u64 =
-    OPENING + LONGEST_RUN + LONGEST_RUN + 2 * LONGEST_RUN + 2 * LONGEST_RUN + CONFIG.hold + SLOW_READER;
+    2 * OPENING + LONGEST_RUN + LONGEST_RUN + 2 * LONGEST_RUN + 2 * LONGEST_RUN + CONFIG.hold + SLOW_READER;
 const LANGUAGES: [&str; 2] = ["de", "en"];
 
 #[derive(Debug, Clone)]
@@ -52,15 +54,18 @@ pub(super) enum Op {
     Write { socket: Option<u64>, changes: Vec<(usize, i32, i32)>, pre_images: bool },
     WriteAbroad { id: usize, value: i32 },
     LoseHistory,
+    FailFeed { lasts: u64 },
 }
 
 #[derive(Debug)]
 pub(super) enum Happening {
     Op(Op),
     Deliver(Arc<Commit>),
+    Failed { feed: u64 },
     Opened { feed: u64 },
     DeliverAbroad { feed: u64, commit: Arc<Commit> },
     HistoryLost,
+    Back,
     Step(RunId),
     Read { socket: u64, connection: u64 },
     Check { version: u64, abroad: usize, since: u64 },
@@ -267,6 +272,9 @@ impl World {
         abroad: usize,
     ) -> bool {
         if sub.query == "abroad" {
+            if *result == Err(DOWN.to_owned()) {
+                return self.abroad.has_failed();
+            }
             let (own, other) = halves(result);
             let group = |docs: &Docs| evaluate("group", sub.arg, look, docs, docs).unwrap() == own;
             return self.history[version as usize..].iter().any(group)
@@ -284,41 +292,11 @@ impl World {
         !single || states.any(answers)
     }
 
-    fn write(&mut self, socket: Option<u64>, changes: &[(usize, i32, i32)], pre_images: bool) {
-        let mut docs = self.docs().clone();
-        let mut events = Vec::new();
-        for &(id, group, value) in changes {
-            let before = std::mem::replace(&mut docs.items[id], (group, value));
-            let touched = [(before.0 != group, "group"), (before.1 != value, "value")];
-            events.push(ChangeEvent {
-                collection: "items".into(),
-                kind: ChangeKind::Update,
-                id: Bson::Int32(id as i32),
-                before: pre_images.then(|| document(id, before)),
-                after: Some(document(id, docs.items[id])),
-                touched: Some(
-                    touched.iter().filter(|(yes, _)| *yes).map(|(_, name)| (*name).to_owned()).collect(),
-                ),
-                updated: None,
-            });
-        }
-        self.history.push(docs);
-        let version = self.version();
-        let commit = Commit { version, token: ResumeToken(Bson::Null), changes: events };
-        self.delivered_until = self.delivered_until.max(self.now + self.below(30));
-        self.at(self.delivered_until, Happening::Deliver(Arc::new(commit)));
-        if let Some(client) = socket.and_then(|socket| self.clients.get_mut(&socket))
-            && !client.subs.is_empty()
-        {
-            client.awaits = version;
-            self.feed(Event::Wrote { socket: SocketId(socket.unwrap()), version });
-        }
-    }
-
     fn check(&self, version: u64, abroad: usize, since: u64) {
         for (socket, client) in &self.clients {
             for sub in client.subs.values().filter(|sub| sub.since < since) {
                 let (result, _) = sub.result.as_ref().expect("subscribed long ago, and not answered");
+                assert_ne!(*result, Err(DOWN.to_owned()), "the feed is back");
                 assert!(
                     self.is_from(sub, client.look(sub), result, version, abroad),
                     "{}({}) of {socket} is {result:?}, without version {version} ({abroad} abroad) of {since}, at {}",
@@ -339,8 +317,10 @@ impl World {
                 self.feed(Event::Commit { database: "db".into(), commit });
                 self.at(self.now + BOUND, Happening::Check { version, abroad: 0, since: self.now });
             }
+            Happening::Failed { feed } => self.failed(feed),
             Happening::Opened { feed } => self.opened(feed),
             Happening::DeliverAbroad { feed, commit } => self.deliver_abroad(feed, commit),
+            Happening::Back => self.feed(Event::FeedUp { database: "db".into() }),
             Happening::HistoryLost => self.feed(Event::HistoryLost { database: "db".into() }),
             Happening::Check { version, abroad, since } => self.check(version, abroad, since),
             Happening::Op(op) => self.operate(op),
@@ -402,12 +382,8 @@ impl World {
             Op::Reconnect { socket } => self.reconnect(socket),
             Op::Write { socket, changes, pre_images } => self.write(socket, &changes, pre_images),
             Op::WriteAbroad { id, value } => self.write_abroad(id, value),
-            Op::LoseHistory => {
-                self.queue.retain(|_, what| !matches!(what, Happening::Deliver(_)));
-                let time = self.now + self.below(40);
-                self.delivered_until = self.delivered_until.max(time);
-                self.at(self.delivered_until, Happening::HistoryLost);
-            }
+            Op::LoseHistory => self.lose_history(),
+            Op::FailFeed { lasts } => self.fail_feed(lasts),
         }
     }
 
@@ -494,6 +470,7 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(socket, changes, pre_images)| Op::Write { socket, changes, pre_images }),
         4 => (0..3_usize, 0..5).prop_map(|(id, value)| Op::WriteAbroad { id, value }),
         1 => Just(Op::LoseHistory),
+        1 => (1..100_u64).prop_map(|lasts| Op::FailFeed { lasts }),
     ]
 }
 

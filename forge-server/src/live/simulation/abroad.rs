@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use bson::{Bson, rawdoc};
+use forge_core::Error;
 use forge_core::adapter::{ChangeEvent, ChangeKind, Commit, ResumeToken};
 
-use super::{BOUND, Happening, OPENING, World};
+use super::{BOUND, DOWN, Happening, OPENING, World};
 use crate::live::event::Event;
 
 /// The other database and its feed.
@@ -16,6 +17,7 @@ pub(super) struct Abroad {
     state: Feed,
     /// How often its feed was opened.
     feed: u64,
+    has_failed: bool,
     delivered_until: u64,
 }
 
@@ -28,6 +30,11 @@ enum Feed {
 }
 
 impl Abroad {
+    /// Whether its feed ever failed to open.
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
     /// Whether a value was this one after commit number `from` or later.
     pub(super) fn had(&self, from: usize, id: usize, value: &str) -> bool {
         let first = [vec![0; 3]];
@@ -42,8 +49,21 @@ impl World {
         assert!(self.abroad.state == Feed::Closed, "it was asked for already");
         self.abroad.state = Feed::Opening;
         self.abroad.feed += 1;
-        let (feed, time) = (self.abroad.feed, self.now + self.below(OPENING));
+        let (feed, mut time) = (self.abroad.feed, self.now + self.below(OPENING));
+        if self.below(3) == 0 {
+            self.at(time, Happening::Failed { feed });
+            time += self.below(OPENING);
+        }
         self.at(time, Happening::Opened { feed });
+    }
+
+    pub(super) fn failed(&mut self, feed: u64) {
+        if self.abroad.state != Feed::Opening || self.abroad.feed != feed {
+            return;
+        }
+        self.abroad.has_failed = true;
+        let (database, error) = ("abroad".into(), Arc::new(Error::unavailable(DOWN)));
+        self.feed(Event::FeedFailed { database, error });
     }
 
     pub(super) fn close_feed(&mut self, database: &str) {
