@@ -19,6 +19,7 @@ pub use crate::admin::{
     Severity,
 };
 use crate::catalog::Catalog;
+use crate::clusters;
 use crate::error::{Error, Result};
 use crate::ir::{Filter, Operation, Outcome, Rows, Select};
 use crate::matcher::Window;
@@ -294,7 +295,7 @@ impl Exec {
 /// One command that a query ran.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Read {
-    /// The database.
+    /// The database: its name or, of another cluster, `CLUSTER/NAME`; see [`Runtime::database`](crate::Runtime::database).
     pub database: Arc<str>,
     /// The collection.
     pub collection: Cow<'static, str>,
@@ -318,15 +319,28 @@ impl Read {
 
 /// What a query read, in the order it did.
 #[derive(Debug, Default)]
-pub struct ReadLog(Mutex<Vec<Read>>);
+pub struct ReadLog {
+    reads: Arc<Mutex<Vec<Read>>>,
+    /// Of a handle on another cluster: its name.
+    cluster: Option<Arc<str>>,
+}
 
 impl ReadLog {
+    /// The same log, for what is read of another cluster: databases there may have the names of those here.
+    #[must_use]
+    pub fn of_cluster(&self, name: &str) -> Self {
+        Self { reads: self.reads.clone(), cluster: Some(name.into()) }
+    }
+
     fn reads(&self) -> MutexGuard<'_, Vec<Read>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a read, and says its number.
-    pub fn push(&self, read: Read) -> usize {
+    pub fn push(&self, mut read: Read) -> usize {
+        if let Some(cluster) = &self.cluster {
+            read.database = clusters::key(cluster, &read.database).into();
+        }
         let mut reads = self.reads();
         reads.push(read);
         reads.len() - 1

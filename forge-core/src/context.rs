@@ -90,6 +90,14 @@ pub(crate) struct Call {
     pub(crate) depth: u8,
 }
 
+impl Call {
+    /// The default database of another cluster, for the same caller.
+    fn of_cluster(&self, name: &str) -> Result<Db> {
+        let (name, db) = self.runtime.cluster(name)?;
+        Ok(db.recording(Arc::new(self.reads.of_cluster(name))).for_caller_of(&self.db))
+    }
+}
+
 /// The request's headers. Looking at one makes it part of what the result depends on.
 #[derive(Clone)]
 pub struct Headers {
@@ -214,6 +222,15 @@ impl QueryCtx {
         self.db.database(name)
     }
 
+    /// The default database of another cluster, which the program knows by this name: by `App::cluster`, or the variable
+    /// `FORGE_DATABASE_URL_…`. A live query that reads it runs again when it changes.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`](crate::ErrorCode::NotFound) where no cluster has the name.
+    pub fn cluster(&self, name: &str) -> Result<Db<ReadOnly>> {
+        Ok(self.call.of_cluster(name)?.read_only())
+    }
+
     /// The client library's own handle of the database with this name: see [`Db::raw`], which says what it leaves out.
     ///
     /// # Errors
@@ -242,6 +259,15 @@ impl MutationCtx {
     /// The same server's database with this name.
     pub fn database(&self, name: &str) -> Db {
         self.db.database(name)
+    }
+
+    /// As [`QueryCtx::cluster`], to write as well. What is written there is outside of this mutation's transaction, and of
+    /// the version that its answer names.
+    ///
+    /// # Errors
+    /// As [`QueryCtx::cluster`].
+    pub fn cluster(&self, name: &str) -> Result<Db> {
+        self.query.call.of_cluster(name)
     }
 
     /// The client library's own handle of the database with this name: see [`Db::raw`], which says what it leaves out.

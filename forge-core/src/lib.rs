@@ -7,6 +7,7 @@ pub mod adapter;
 mod admin;
 pub mod auth;
 pub mod catalog;
+mod clusters;
 pub mod codec;
 pub mod context;
 mod databases;

@@ -268,6 +268,12 @@ impl<A> Db<A> {
         db
     }
 
+    /// For whom `other` reads and writes.
+    pub(crate) fn for_caller_of(mut self, other: &Self) -> Self {
+        self.handle.exec.policy = other.handle.exec.policy.clone();
+        self
+    }
+
     /// For whom this handle reads and writes models with a policy.
     pub fn policy_scope(&self) -> &PolicyScope {
         &self.handle.exec.policy

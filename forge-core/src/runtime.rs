@@ -1,12 +1,14 @@
 //! Runs handlers: what every transport calls.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 
 use serde_json::value::RawValue;
 
 use crate::adapter::{Read, ReadLog, Written};
+use crate::clusters::Clusters;
 use crate::context::{Call, Caller, Seen};
 use crate::db::Db;
 use crate::error::{Error, Result};
@@ -22,6 +24,7 @@ pub const MAX_CALL_DEPTH: u8 = 32;
 pub struct Runtime {
     registry: Arc<Registry>,
     db: Db,
+    clusters: Clusters,
     scheduler: Option<Arc<dyn Scheduler>>,
     extension: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -55,7 +58,8 @@ pub struct MutationAnswer {
 impl Runtime {
     /// Handlers on a database.
     pub fn new(registry: Registry, db: Db) -> Self {
-        Self { registry: Arc::new(registry), db, scheduler: None, extension: None }
+        let clusters = Clusters::default();
+        Self { registry: Arc::new(registry), db, clusters, scheduler: None, extension: None }
     }
 
     /// The same handlers, with somebody who keeps calls for later.
@@ -63,6 +67,27 @@ impl Runtime {
     pub fn with_scheduler(mut self, scheduler: Arc<dyn Scheduler>) -> Self {
         self.scheduler = Some(scheduler);
         self
+    }
+
+    /// The same handlers, which reach databases of other clusters by name: see [`QueryCtx::cluster`](crate::QueryCtx::cluster).
+    #[must_use]
+    pub fn with_clusters(mut self, databases: BTreeMap<String, Db>) -> Self {
+        self.clusters = Clusters::new(databases);
+        self
+    }
+
+    /// The default databases of the other clusters.
+    pub fn clusters(&self) -> impl Iterator<Item = &Db> {
+        self.clusters.iter()
+    }
+
+    pub(crate) fn cluster(&self, name: &str) -> Result<(&str, &Db)> {
+        self.clusters.get(name)
+    }
+
+    /// The database that the [reads](QueryAnswer::reads) of a query call so: one of another cluster, or of this one.
+    pub fn database(&self, key: &str) -> Db {
+        self.clusters.by_key(key).unwrap_or_else(|| self.db.database(key))
     }
 
     /// The same handlers, for which whoever runs them has something to offer.

@@ -1,5 +1,6 @@
 //! The program: commands, start-up, serving.
 
+mod clusters;
 mod declared;
 
 use std::marker::PhantomData;
@@ -14,10 +15,12 @@ use forge_core::{Catalog, Db, Env, Error, Registry, Result, Runtime};
 use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 
+pub(crate) use self::clusters::NamedCluster;
 use crate::auth::{AuthResolver, Authenticator};
 use crate::databases::{DatabaseResolver, Databases};
 use crate::idempotency::{IdempotencyStore, MemoryStore};
 use crate::jobs::Jobs;
+use crate::metrics::Metrics;
 use crate::operators::Operators;
 use crate::server::{Parts, Server};
 use crate::services::{self, Declared, Services, Tokens};
@@ -52,6 +55,7 @@ pub struct App<P> {
     banner: Option<fn(SocketAddr) -> String>,
     limits: Limits,
     database: Option<String>,
+    clusters: Vec<NamedCluster>,
     idempotency: Option<Arc<dyn IdempotencyStore>>,
     auth: Option<Arc<dyn AuthResolver>>,
     databases: Databases,
@@ -116,6 +120,7 @@ impl<P: Platform> App<P> {
             banner: None,
             limits: Limits::default(),
             database: None,
+            clusters: Vec::new(),
             idempotency: None,
             auth: None,
             databases: Databases::default(),
@@ -172,6 +177,16 @@ impl<P: Platform> App<P> {
     #[must_use]
     pub fn database(mut self, url: impl Into<String>) -> Self {
         self.database = Some(url.into());
+        self
+    }
+
+    /// Another cluster, whose databases handlers reach as `ctx.cluster(name)`, whatever the environment says: there the
+    /// variable `FORGE_DATABASE_URL_ARCHIVE` is the URL of the cluster `archive`. Names with the same URL share one connection.
+    ///
+    /// Live queries follow what they read of it. Its indexes are made by `push`, with its URL as `FORGE_DATABASE_URL`.
+    #[must_use]
+    pub fn cluster(mut self, name: &str, url: impl AsRef<str>) -> Self {
+        self.clusters.push(NamedCluster::new(name, url.as_ref()));
         self
     }
 
@@ -318,6 +333,8 @@ impl<P: Platform> App<P> {
 
     async fn start(mut self, settings: &Settings) -> Result<Server> {
         let runtime = self.connect(settings).await?;
+        let clusters = self.connect_clusters(runtime.db(), settings).await?;
+        let runtime = runtime.with_clusters(clusters);
         if runtime.registry().iter().next().is_none() && self.declared.is_empty() {
             tracing::warn!(
                 "no handlers are registered; if they are in a library crate, name it in the binary: use mylib as _;"
@@ -339,7 +356,8 @@ impl<P: Platform> App<P> {
             work(db.without_policies()).await?;
         }
         let limits = self.limits;
-        let jobs = Jobs::new(limits.jobs, limits.job_lease);
+        let metrics = Metrics::new(self.metrics.unwrap_or(settings.metrics));
+        let jobs = Jobs::new(limits.jobs, limits.job_lease, metrics.clone());
         let runtime = runtime.with_scheduler(Arc::new(jobs.clone())).with_extension(services.clone());
         jobs.start(runtime.clone())?;
         let durable = self.idempotency.is_none();
@@ -348,7 +366,6 @@ impl<P: Platform> App<P> {
             .unwrap_or_else(|| Arc::new(MemoryStore::new(limits.idempotency_keys, limits.idempotency_age)));
         let origins = settings.origins.clone();
         let operators = Operators { token: settings.operator.clone(), span_hook: self.span_hook };
-        let metrics = self.metrics.unwrap_or(settings.metrics);
         let (router, index) = (self.router, self.index);
         let parts = Parts {
             limits,
@@ -384,8 +401,8 @@ impl<P: Platform> App<P> {
         let database = &settings.database;
         let adapter = P::connect(database.url.clone(), catalog.clone(), env.clone())
             .await
-            .map_err(|error| error.context(database.variable))?;
-        adapter.ping().await.map_err(|error| error.context(database.variable))?;
+            .map_err(|error| error.context(&database.variable))?;
+        adapter.ping().await.map_err(|error| error.context(&database.variable))?;
         tracing::info!(adapter = adapter.name(), database = adapter.default_database(), "connected");
         let db = Db::new(adapter, catalog, env);
         if settings.slow.is_some() {

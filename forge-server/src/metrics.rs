@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use forge_core::handler::HandlerKind;
 use forge_core::{Error, Result};
@@ -38,6 +38,46 @@ struct Inner {
     live_seconds: Family<Query, Histogram, fn() -> Histogram>,
     live_errors: Family<Failed, Counter>,
     requests: Family<Status, Counter>,
+    jobs_running: Gauge,
+    job_attempts: Family<Attempt, Counter>,
+    job_seconds: Family<Job, Histogram, fn() -> Histogram>,
+    job_late_seconds: Family<Job, Histogram, fn() -> Histogram>,
+}
+
+/// An attempt at a job, which runs until this is dropped.
+pub(crate) struct RunningJob {
+    metrics: Metrics,
+    job: Job,
+    since: Instant,
+    ended: &'static str,
+}
+
+impl RunningJob {
+    /// How it ends; one that is cut off does not say so.
+    pub(crate) fn ends(&mut self, well: bool) {
+        self.ended = if well { "ok" } else { "error" };
+    }
+}
+
+impl Drop for RunningJob {
+    fn drop(&mut self) {
+        let Some(inner) = &self.metrics.0 else { return };
+        inner.jobs_running.dec();
+        inner.job_seconds.get_or_create(&self.job).observe(self.since.elapsed().as_secs_f64());
+        let attempt = Attempt { handler: self.job.handler.clone(), outcome: self.ended };
+        inner.job_attempts.get_or_create(&attempt).inc();
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Job {
+    handler: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Attempt {
+    handler: String,
+    outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -91,8 +131,12 @@ impl Named for Registry {
 }
 
 impl Metrics {
-    /// Metrics that count.
-    pub(crate) fn on() -> Self {
+    /// Metrics that count, or do not.
+    pub(crate) fn new(on: bool) -> Self {
+        if on { Self::on() } else { Self::default() }
+    }
+
+    fn on() -> Self {
         let mut registry = Registry::default();
         let mut inner = Inner {
             registry: Registry::default(),
@@ -101,6 +145,10 @@ impl Metrics {
             live_seconds: Family::new_with_constructor(histogram),
             live_errors: Family::default(),
             requests: Family::default(),
+            jobs_running: Gauge::default(),
+            job_attempts: Family::default(),
+            job_seconds: Family::new_with_constructor(histogram),
+            job_late_seconds: Family::new_with_constructor(histogram),
         };
         registry.add(
             "calls",
@@ -115,6 +163,18 @@ impl Metrics {
         );
         registry.add("live_errors", "Runs of live queries that ended with an error", &inner.live_errors);
         registry.add("http_requests", "Answers to HTTP requests, by status", &inner.requests);
+        registry.add("jobs_running", "Jobs that this process runs", &inner.jobs_running);
+        registry.add(
+            "job_attempts",
+            "Attempts at jobs, by how they ended: ok, error, or cut_off with the process or the lease",
+            &inner.job_attempts,
+        );
+        registry.add("job_seconds", "How long attempts at jobs took", &inner.job_seconds);
+        registry.add(
+            "job_late_seconds",
+            "How long after a job was due an attempt at it began",
+            &inner.job_late_seconds,
+        );
         inner.registry = registry;
         Self(Some(Arc::new(inner)))
     }
@@ -142,6 +202,16 @@ impl Metrics {
                 .get_or_create(&Failed { query: query.to_owned(), code: error.code().as_str() })
                 .inc();
         }
+    }
+
+    /// An attempt at a job of `handler` begins, so long after it was due.
+    pub(crate) fn runs_job(&self, handler: &str, late: Duration) -> RunningJob {
+        let job = Job { handler: handler.to_owned() };
+        if let Some(inner) = &self.0 {
+            inner.jobs_running.inc();
+            inner.job_late_seconds.get_or_create(&job).observe(late.as_secs_f64());
+        }
+        RunningJob { metrics: self.clone(), job, since: Instant::now(), ended: "cut_off" }
     }
 
     /// A request was answered.

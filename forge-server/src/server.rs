@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use forge_core::{Db, Error, Result, Runtime};
+use futures_util::future::join_all;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -36,8 +37,7 @@ pub(crate) struct Parts {
     /// Which database a request is about.
     pub(crate) databases: Databases,
     pub(crate) auth: Authenticator,
-    /// Whether `/metrics` answers.
-    pub(crate) metrics: bool,
+    pub(crate) metrics: Metrics,
     pub(crate) origins: Origins,
     pub(crate) operators: Operators,
     /// The program's own routes.
@@ -67,7 +67,7 @@ impl Server {
     /// # Errors
     /// `internal` where the handlers cannot be described.
     pub(crate) fn new(runtime: Runtime, parts: Parts) -> Result<Self> {
-        let metrics = if parts.metrics { Metrics::on() } else { Metrics::default() };
+        let metrics = parts.metrics;
         let gates = Gates::new(runtime.registry(), &parts.limits);
         let hub = Hub::start(runtime.clone(), parts.limits.clone(), metrics.clone(), gates.clone());
         let draining = watch::Sender::new(false);
@@ -174,6 +174,8 @@ impl Server {
         if timeout_at(deadline, self.calls.hub.ended()).await.is_err() {
             tracing::warn!("live queries that are still open are cut off");
         }
-        let _ = timeout_at(deadline.max(Instant::now() + POLL), self.db().adapter().close()).await;
+        let databases = std::iter::once(self.db()).chain(self.calls.runtime.clusters());
+        let closing = join_all(databases.map(|db| db.adapter().close()));
+        let _ = timeout_at(deadline.max(Instant::now() + POLL), closing).await;
     }
 }

@@ -1,11 +1,14 @@
 //! Settings from environment variables.
 
+use std::borrow::Cow;
+use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
 use forge_core::feed::FanOut;
 use forge_core::{Error, Result};
 
+use crate::app::NamedCluster;
 use crate::auth::Authenticator;
 use crate::operators::{self, OperatorToken};
 use crate::origin::Origins;
@@ -22,13 +25,15 @@ pub(crate) struct Database {
     /// The URL. It may hold a password: it is never printed.
     pub(crate) url: String,
     /// The variable that it is from, for messages.
-    pub(crate) variable: &'static str,
+    pub(crate) variable: Cow<'static, str>,
 }
 
 /// Everything that the environment says.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) database: Database,
+    /// The other clusters that the environment names.
+    pub(crate) clusters: Vec<NamedCluster>,
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) origins: Origins,
@@ -63,6 +68,7 @@ impl Settings {
         let origins = read("FORGE_ALLOWED_ORIGINS").unwrap_or_default();
         Ok(Self {
             database: database(&read, url)?,
+            clusters: Vec::new(),
             host: host(read("FORGE_HOST"))?,
             port: port(read("FORGE_PORT"))?,
             origins: Origins::parse(&origins, read("FORGE_PUBLIC_URL").as_deref())?,
@@ -80,7 +86,11 @@ impl Settings {
     /// As [`Settings::read`].
     pub(crate) fn from_env(url: Option<String>) -> Result<Self> {
         // Text that is not Unicode cannot be right; its replacement characters make it fail with the variable's name.
-        Self::read(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()), url)
+        let text = |value: OsString| value.to_string_lossy().into_owned();
+        let mut settings = Self::read(|name| std::env::var_os(name).map(text), url)?;
+        let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
+        settings.clusters = NamedCluster::of_environment(variables);
+        Ok(settings)
     }
 }
 
@@ -127,7 +137,15 @@ fn database(read: &impl Fn(&str) -> Option<String>, url: Option<String>) -> Resu
         Some(url) => ("the URL given to App::database", url),
         None => set().unwrap_or(("FORGE_DATABASE_URL", DEFAULT_URL.to_owned())),
     };
-    let (variable, url) = (variable, url.trim().to_owned());
+    let database = Database { url: url.trim().to_owned(), variable: variable.into() };
+    check_url(&database).map(|()| database)
+}
+
+/// Whether it begins like the URL of a database.
+///
+/// # Errors
+/// `bad_request` naming the variable, and what would be right.
+pub(crate) fn check_url(Database { url, variable }: &Database) -> Result<()> {
     if !SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
         let what = if url.is_empty() { "is empty" } else { "is no database URL" };
         return Err(Error::bad_request(format!(
@@ -139,7 +157,7 @@ fn database(read: &impl Fn(&str) -> Option<String>, url: Option<String>) -> Resu
             "{variable} names no folder; write it as in embedded:.forge"
         )));
     }
-    Ok(Database { url, variable })
+    Ok(())
 }
 
 fn host(value: Option<String>) -> Result<String> {
@@ -213,7 +231,7 @@ mod tests {
         let all = [mongo, ("MONGODB_URI", "mongodb://b"), ("FORGE_DATABASE_URL", "memory:")];
         assert_eq!(read(&all).unwrap().database.url, "memory:");
         let database = read(&all[..2]).unwrap().database;
-        assert_eq!((database.url.as_str(), database.variable), ("mongodb://b", "MONGODB_URI"));
+        assert_eq!((database.url.as_str(), &*database.variable), ("mongodb://b", "MONGODB_URI"));
         assert_eq!(read(&[mongo]).unwrap().database.variable, "MONGO_URI");
     }
 

@@ -25,6 +25,7 @@ use tokio::sync::mpsc;
 use crate::auth::{AuthResolver, Authenticator, Credentials};
 use crate::databases::Databases;
 use crate::idempotency::MemoryStore;
+use crate::metrics::Metrics;
 use crate::origin::Origins;
 use crate::server::Parts;
 use crate::services::Services;
@@ -207,7 +208,7 @@ fn start(
             Ok(headers.get("x-database").map(str::to_owned))
         }))),
         auth,
-        metrics: true,
+        metrics: Metrics::new(true),
         origins,
         operators: Default::default(),
         router: axum::Router::new(),

@@ -10,7 +10,8 @@ use tokio::process::{Child, Command};
 use crate::http::Client;
 
 /// Variables that a developer may have set and that would change what a program does.
-const OWN_VARIABLES: [&str; 11] = [
+const OWN_VARIABLES: [&str; 12] = [
+    "FORGE_DATABASE_URL_ARCHIVE",
     "FORGE_OPERATOR_TOKEN",
     "FORGE_FANOUT_URL",
     "FORGE_FANOUT_PREFIX",

@@ -81,6 +81,13 @@ impl TestServer {
         Self::set_up(Self::memory(), |app| app.databases(resolver)).await
     }
 
+    /// A server in memory, with another cluster in memory that handlers know as `archive`.
+    pub async fn with_archive() -> Self {
+        let url = format!("memory:{:016x}", random());
+        with_drivers(|drivers| drop(drivers.insert(url.clone(), Self::memory())));
+        Self::set_up(Self::memory(), |app| app.cluster("archive", url)).await
+    }
+
     /// A server in memory that `configure` sets up.
     pub async fn configured(configure: impl FnOnce(App<Counted>) -> App<Counted>) -> Self {
         Self::set_up(Self::memory(), configure).await

@@ -116,8 +116,10 @@ impl Socket {
         if let Some(at) = self.waiting.iter().position(&fits) {
             return self.waiting.remove(at).unwrap();
         }
+        // Pings come for ever.
+        let end = tokio::time::Instant::now() + PATIENCE;
         loop {
-            let frame = match tokio::time::timeout(PATIENCE, self.stream.next()).await {
+            let frame = match tokio::time::timeout_at(end, self.stream.next()).await {
                 Ok(Some(Ok(Message::Text(text)))) => serde_json::from_str(&text).unwrap(),
                 Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => continue,
                 Ok(other) => panic!("the socket ended with {other:?}; before that came {:?}", self.waiting),

@@ -30,6 +30,8 @@ use runner::Runner;
 use store::Names;
 use strangers::Strangers;
 
+use crate::metrics::Metrics;
+
 /// How often the databases that have jobs are looked up.
 const LEARN: Duration = Duration::from_secs(60);
 
@@ -48,6 +50,7 @@ pub(crate) struct Jobs(Arc<Shared>);
 
 struct Shared {
     config: Config,
+    metrics: Metrics,
     stop: watch::Sender<bool>,
     state: Mutex<State>,
 }
@@ -63,11 +66,12 @@ struct State {
 
 impl Jobs {
     /// A scheduler that runs nothing yet, and `jobs` at a time once it does, each held for `lease` at a time.
-    pub(crate) fn new(jobs: usize, lease: Duration) -> Self {
+    pub(crate) fn new(jobs: usize, lease: Duration, metrics: Metrics) -> Self {
         // A process runs what it scheduled itself without looking: what looks find are the jobs of others that died.
         let lease = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX).max(100);
         let config = Config { capacity: jobs, lease, poll: lease / 3 };
-        Self(Arc::new(Shared { config, stop: watch::Sender::new(false), state: Mutex::default() }))
+        let (stop, state) = (watch::Sender::new(false), Mutex::default());
+        Self(Arc::new(Shared { config, metrics, stop, state }))
     }
 
     /// Runs the jobs of the program's databases from now on.
@@ -108,7 +112,8 @@ impl Jobs {
         let db = runtime.db().database(database);
         let owner = db.env().uuid().to_string();
         let known = mutations(&runtime);
-        let runner = Runner { runtime, db, owner, crons, known, strangers: Strangers::default() };
+        let (strangers, metrics) = (Strangers::default(), self.0.metrics.clone());
+        let runner = Runner { runtime, db, owner, crons, known, strangers, metrics };
         state.tasks.spawn(runner.run(self.0.config.clone(), scheduled, self.0.stop.subscribe()));
     }
 

@@ -18,6 +18,7 @@ use super::job::Job;
 use super::machine::{Action, Candidate, Config, End, Event, Failure, Machine, Moment};
 use super::store::{self, Names};
 use super::{cron::Crons, strangers::Strangers};
+use crate::metrics::Metrics;
 
 type JobId = Id<Job>;
 /// What the machine asked for, under way. With the event comes the job that was taken.
@@ -33,6 +34,7 @@ pub(super) struct Runner {
     /// The mutations of the program. Jobs of others are left to other versions of it.
     pub(super) known: Arc<Names>,
     pub(super) strangers: Strangers,
+    pub(super) metrics: Metrics,
 }
 
 /// How often is looked for jobs that this program cannot run.
@@ -150,7 +152,14 @@ impl Runner {
     /// Runs a job in a task of its own, so that none delays another.
     fn begin(&self, state: &mut State, job: Job, attempt: i32) -> impl Future<Output = Event<JobId>> + use<> {
         let id = job.id;
-        let task = tokio::spawn(run(self.runtime.clone(), self.db.clone(), job, attempt));
+        let late = u64::try_from(self.now().saturating_sub(job.due.millis())).unwrap_or(0);
+        let mut running = self.metrics.runs_job(&job.handler, Duration::from_millis(late));
+        let attempt = run(self.runtime.clone(), self.db.clone(), job, attempt);
+        let task = tokio::spawn(async move {
+            let outcome = attempt.await;
+            running.ends(outcome.is_ok());
+            outcome
+        });
         state.running.insert(id, task.abort_handle());
         async move {
             let outcome = task.await.unwrap_or_else(|stopped| {

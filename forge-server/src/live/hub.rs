@@ -397,7 +397,7 @@ impl Task {
     }
 
     fn follow(&mut self, database: Arc<str>) {
-        let feed = self.runtime.db().database(&database).feed();
+        let feed = self.runtime.database(&database).feed();
         // What was committed together is looked at together.
         let (mut all, commands) = (feed.ready_chunks(TOGETHER), self.commands.clone());
         self.opened += 1;

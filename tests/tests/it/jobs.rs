@@ -12,7 +12,7 @@ use forge_tests::server::TestServer;
 use serde_json::{Value, json};
 
 const PROBE: &str = env!("CARGO_BIN_EXE_probe");
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn limits() -> Limits {
     let mut limits = Limits::default();
@@ -95,6 +95,30 @@ async fn a_call_that_can_never_succeed_fails_for_good() {
     let job = ended(&server, &id).await;
     assert_eq!((job.state, job.attempts), (JobState::Failed, 1));
     assert!(job.error.as_deref().is_some_and(|error| error.contains("title")), "{job:?}");
+}
+
+#[tokio::test]
+async fn metrics_tell_how_attempts_at_jobs_ended() {
+    let server = TestServer::with_metrics().await;
+    for title in ["t", ""] {
+        let id = later(&server, "b", title, 0).await;
+        ended(&server, &id).await;
+    }
+    let wanted = [
+        r#"forge_job_attempts_total{handler="add_late",outcome="ok"} 1"#,
+        r#"forge_job_attempts_total{handler="add_late",outcome="error"} 1"#,
+        r#"forge_job_late_seconds_count{handler="add_late"} 2"#,
+        "forge_jobs_running 0",
+    ];
+    let begin = Instant::now();
+    // An attempt is counted just after it has ended.
+    loop {
+        let metrics = server.http().get("/metrics").await.body;
+        let missing = wanted.iter().find(|line| !metrics.lines().any(|told| told == **line));
+        let Some(missing) = missing else { return };
+        assert!(begin.elapsed() < PATIENCE, "{missing} is not in {metrics}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]

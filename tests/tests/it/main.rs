@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod cascades;
+mod clusters;
 mod collations;
 mod compares;
 mod deletes;
