@@ -128,6 +128,17 @@ async fn send_reply(ctx: &MutationCtx, reply: NewReply) -> Result<Reply> {
     ctx.db.insert(reply).await
 }
 
+/// Replies in another cluster.
+#[query]
+async fn archived_replies(ctx: &QueryCtx) -> Result<Vec<Reply>> {
+    ctx.cluster("archive")?.find::<Reply>().await
+}
+
+#[mutation]
+async fn archive_reply(ctx: &MutationCtx, reply: NewReply) -> Result<Reply> {
+    ctx.cluster("archive")?.insert(reply).await
+}
+
 #[mutation]
 async fn change_reply(ctx: &MutationCtx, id: i64, patch: ReplyPatch) -> Result<Reply> {
     ctx.db.update::<Reply>(id).patch(patch).await

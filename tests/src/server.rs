@@ -81,11 +81,11 @@ impl TestServer {
         Self::set_up(Self::memory(), |app| app.databases(resolver)).await
     }
 
-    /// A server in memory, with another cluster in memory that handlers know as `archive`.
-    pub async fn with_archive() -> Self {
+    /// A server in memory that `configure` sets up, with another cluster in memory that handlers know as `archive`.
+    pub async fn with_archive(configure: impl FnOnce(App<Counted>) -> App<Counted>) -> Self {
         let url = format!("memory:{:016x}", random());
         with_drivers(|drivers| drop(drivers.insert(url.clone(), Self::memory())));
-        Self::set_up(Self::memory(), |app| app.cluster("archive", url)).await
+        Self::set_up(Self::memory(), |app| configure(app).cluster("archive", url)).await
     }
 
     /// A server in memory that `configure` sets up.

@@ -13,7 +13,7 @@ fn board() -> serde_json::Value {
 
 #[tokio::test]
 async fn live_queries_follow_what_they_read_of_another_cluster_and_not_its_namesake_here() {
-    let server = TestServer::with_archive().await;
+    let server = TestServer::with_archive(|app| app).await;
     let (mut here, mut there) = (server.socket().await, server.socket().await);
     assert_eq!(here.follow(1, "note_count", board()).await, json!(0));
     assert_eq!(there.follow(1, "archived_count", board()).await, json!(0));

@@ -270,7 +270,21 @@ async fn server() -> TestServer {
             .token
             .map(|name| if name == "ed" { Auth::new(name).role("editor") } else { Auth::new(name) }))
     };
-    TestServer::with_auth(names).await
+    TestServer::with_archive(|app| app.auth(names)).await
+}
+
+#[tokio::test]
+async fn policies_hold_in_other_clusters() {
+    let server = server().await;
+    let hers = json!({ "reply": { "id": 1, "author": "ann", "letter_id": 1, "text": SEALED } });
+    assert_eq!(server.http().signed("mutation", "archive_reply", "bob", &hers).await.status, 403);
+    assert_eq!(server.http().signed("mutation", "archive_reply", "ann", &hers).await.status, 200);
+    for (name, expected) in [("ann", vec![1]), ("bob", vec![])] {
+        // Live results of two callers are no more shared than those of this cluster.
+        let mut socket = sign_in(&server, name).await;
+        let data = socket.follow(1, "archived_replies", json!({})).await;
+        assert_eq!(ids(&data), expected, "{name}");
+    }
 }
 
 async fn sign_in(server: &TestServer, name: &str) -> Socket {
