@@ -99,7 +99,9 @@ fn doubles(name: &str, value: &Bson) -> Result<f64> {
 fn of_double(name: &str, value: &Bson, function: fn(f64) -> f64) -> Result<Value> {
     let x = doubles(name, value)?;
     let y = function(x);
-    if y.is_nan() && !x.is_nan() {
+    let undefined = y.is_nan() && !x.is_nan();
+    // Logarithms of 0 are errors too, where Rust has an infinity.
+    if undefined || (x == 0.0 && y.is_infinite()) {
         return Err(Error::bad_request(format!("it is not defined for {value}")));
     }
     Ok(Some(Bson::Double(y)))
