@@ -4,12 +4,12 @@ use super::{Expr, IntoExpr, Parts, lit};
 use crate::fields::Text;
 
 impl<T: Text> Expr<T> {
-    /// The text in small letters; of null it is empty.
+    /// The text in small letters; of null it is empty. Letters beyond ASCII stay as they are.
     pub fn lower(self) -> Expr<String> {
         self.apply("$toLower")
     }
 
-    /// The text in capital letters; of null it is empty.
+    /// The text in capital letters; of null it is empty. Letters beyond ASCII stay as they are.
     pub fn upper(self) -> Expr<String> {
         self.apply("$toUpper")
     }

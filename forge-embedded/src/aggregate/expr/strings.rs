@@ -11,15 +11,20 @@ fn string(text: impl Into<String>) -> Result<Value> {
     Ok(Some(Bson::String(text.into())))
 }
 
+// Servers change the case of ASCII letters alone.
 pub(super) static OPERATORS: [Operator; 12] = [
     operator("$concat", (0, usize::MAX), Nulls::Null, |values| {
         string(values.iter().flatten().map(text).collect::<Result<String>>()?)
     }),
-    operator("$toLower", (1, 1), Nulls::Asked, |values| string(text_of(values[0].as_ref())?.to_lowercase())),
-    operator("$toUpper", (1, 1), Nulls::Asked, |values| string(text_of(values[0].as_ref())?.to_uppercase())),
+    operator("$toLower", (1, 1), Nulls::Asked, |values| {
+        string(text_of(values[0].as_ref())?.to_ascii_lowercase())
+    }),
+    operator("$toUpper", (1, 1), Nulls::Asked, |values| {
+        string(text_of(values[0].as_ref())?.to_ascii_uppercase())
+    }),
     operator("$strcasecmp", (2, 2), Nulls::Asked, |values| {
         let [a, b] = [&values[0], &values[1]].map(|value| text_of(value.as_ref()));
-        Ok(Some(Bson::Int32(a?.to_uppercase().cmp(&b?.to_uppercase()) as i32)))
+        Ok(Some(Bson::Int32(a?.to_ascii_uppercase().cmp(&b?.to_ascii_uppercase()) as i32)))
     }),
     operator("$strLenBytes", (1, 1), Nulls::Asked, |values| {
         Ok(Some(length(text(argument(values, 0))?.len())))
