@@ -142,15 +142,12 @@ impl Update {
         let id = document.get("_id").cloned();
         match self {
             Self::Operators { ops, elements } => operate(ops, elements, document, inserting, env.now())?,
-            Self::Pipeline(stages) => *document = aggregate::reshaped(std::mem::take(document), stages, env)?,
-            Self::Replacement(new) => {
-                let mut replaced = Document::new();
-                if let Some(id) = &id {
-                    replaced.insert("_id", id.clone());
-                }
-                replaced.extend(new.clone());
-                *document = replaced;
+            Self::Pipeline(stages) => {
+                let computed = aggregate::reshaped(std::mem::take(document), stages, env)?;
+                // Stages that leave the `_id` out do not change it.
+                *document = with_id(id.as_ref(), computed);
             }
+            Self::Replacement(new) => *document = with_id(id.as_ref(), new.clone()),
         }
         if let Some(id) = id {
             let kept = document.get("_id").is_some_and(|now| keys::encoded(now) == keys::encoded(&id));
@@ -159,6 +156,16 @@ impl Update {
             }
         }
         Ok(())
+    }
+}
+
+/// `document` behind the `_id`, unless it has one.
+fn with_id(id: Option<&Bson>, document: Document) -> Document {
+    match id {
+        Some(id) if !document.contains_key("_id") => {
+            std::iter::once(("_id".to_owned(), id.clone())).chain(document).collect()
+        }
+        _ => document,
     }
 }
 
