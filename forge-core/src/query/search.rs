@@ -325,6 +325,28 @@ mod tests {
     }
 
     #[test]
+    fn every_operator_finds_its_place_in_a_compound() {
+        const YEAR: Field<M, i32> = Field::new("year");
+        let all = Search::compound()
+            .should(Search::autocomplete("co", TITLE).fuzzy(1).boost(2.0))
+            .should(Search::exists(YEAR))
+            .minimum_should_match(1)
+            .must_not(Search::text("b", TITLE))
+            .only(Search::equals(YEAR, 2000));
+        let SearchOperator::Compound(all) = all.into_ir().unwrap() else { panic!() };
+        let [SearchOperator::Boost { operator, factor: 2.0 }, SearchOperator::Exists { path }] =
+            &all.should[..]
+        else {
+            panic!("{:?}", all.should);
+        };
+        assert_eq!((&**path, all.minimum_should_match), ("year", Some(1)));
+        assert!(matches!(&**operator, SearchOperator::Autocomplete { fuzzy: 1, .. }));
+        assert!(matches!(&all.must_not[..], [SearchOperator::Text { .. }]));
+        assert!(matches!(&all.filter[..], [SearchOperator::Equals { value: bson::Bson::Int32(2000), .. }]));
+        assert!(Search::text("a", TITLE).minimum_should_match(1).into_ir().is_err());
+    }
+
+    #[test]
     fn what_does_not_fit_is_an_error() {
         assert!(Search::text("a", TITLE).must(Search::exists(TITLE)).into_ir().is_err());
         assert!(Search::phrase("a", TITLE).fuzzy(1).into_ir().is_err());

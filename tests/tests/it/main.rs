@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod accumulators;
 mod cascades;
 mod clusters;
 mod collations;
@@ -10,6 +11,7 @@ mod deletes;
 mod depends;
 mod drains;
 mod ends;
+mod expressions;
 mod feed;
 mod filters;
 mod generated;

@@ -2,6 +2,7 @@
 
 use bson::{Bson, bson, doc};
 use forge::ir::End;
+use forge::query::expr::{lit, object, root};
 use forge::{DateTime, ErrorCode};
 use forge_tests::orders::{NewOrder, Order, Parcel, Part, line, order};
 use forge_tests::{Fixture, Result, conformance};
@@ -74,6 +75,24 @@ conformance! {
         assert_eq!(quantities(&set), [0]);
     }
 
+    async fn lists_take_and_lose_several_elements_at_once(t) {
+        let order = lines(t).await?;
+        let update = || t.db.update::<Order>(order.id);
+        assert_eq!(update().push_all(|o| o.scores, [8, 8, 2]).await?.scores, [5, 1, 8, 8, 8, 2]);
+        assert_eq!(update().add_all_to_set(|o| o.scores, [2, 3, 3, 5, 4]).await?.scores, [5, 1, 8, 8, 8, 2, 3, 4]);
+        assert_eq!(update().pull_all(|o| o.scores, [8, 7, 5]).await?.scores, [1, 2, 3, 4]);
+        let none: [i32; 0] = [];
+        let same = update().push_all(|o| o.scores, none).add_all_to_set(|o| o.items, []).await?;
+        assert_eq!((same.scores, same.items.len()), (vec![1, 2, 3, 4], 3));
+        assert_eq!(update().pull_all(|o| o.scores, none).await?.scores, [1, 2, 3, 4]);
+        let grown = update().push_all(|o| o.items, [line("d", 2), line("e", 3)]).await?;
+        assert_eq!(quantities(&grown), [1, 6, 9, 2, 3]);
+        let grown = update().add_all_to_set(|o| o.items, [line("d", 2), line("f", 4)]).await?;
+        assert_eq!(quantities(&grown), [1, 6, 9, 2, 3, 4]);
+        let shorter = update().pull_all(|o| o.items, [line("a", 1), line("e", 3), line("f", 5)]).await?;
+        assert_eq!(quantities(&shorter), [6, 9, 2, 4]);
+    }
+
     async fn elements_go_by_condition(t) {
         let order = lines(t).await?;
         let left = t.db.update::<Order>(order.id).pull_where(|o| o.items, |item| item.qty.gt(5) & item.sku.ne("c")).await?;
@@ -108,6 +127,14 @@ conformance! {
             .each_value(|o| o.scores, |score| score.mul(2))
             .await?;
         assert_eq!((quantities(&changed), changed.scores), (vec![2, 7, 10], vec![10, 2, 16]));
+        let bounded = t.db.update::<Order>(order.id)
+            .each(|o| o.items, |item| item.min(|i| i.qty, 8).max(|i| i.sku, "b"))
+            .each_value(|o| o.scores, |score| score.min(12))
+            .await?;
+        let items: Vec<_> = bounded.items.iter().map(|item| (item.sku.as_str(), item.qty)).collect();
+        assert_eq!((items, bounded.scores), (vec![("b", 2), ("b", 7), ("c", 8)], vec![10, 2, 12]));
+        let raised = t.db.update::<Order>(order.id).each_value(|o| o.scores, |score| score.max(5)).await?;
+        assert_eq!(raised.scores, [10, 5, 12]);
         let changed = t.db.update::<Order>(order.id)
             .each(|o| o.items, |item| {
                 item.filter(|i| i.qty.gte(7))
@@ -202,6 +229,22 @@ conformance! {
         assert!(error.message().contains("$replaceWith"), "{error}");
         let both = t.db.update::<Order>(first.id).set(|o| o.total, 1).update_with(|u| u.set(|o| o.flags, |_| 1));
         assert_eq!(both.await.unwrap_err().code(), ErrorCode::BadRequest);
+    }
+
+    async fn a_computed_document_takes_the_place_of_the_one_before(t) {
+        let before = t.db.insert(NewOrder { note: Some("n".into()), flags: Some(2), ..order("1") }).await?;
+        let changed = t.db.update::<Order>(before.id)
+            .update_with(|u| u.replace_with(|o| {
+                root::<Order>().merge(object([(o.flags + 5).named("total"), lit(true).named("reviewed")]))
+            }))
+            .await?;
+        assert_eq!((changed.total, changed.flags, changed.reviewed, changed.note.as_deref()), (7, 2, true, Some("n")));
+        assert_eq!((changed.id, changed.version), (before.id, before.version + 1));
+        let replace = |u: forge::query::Stages<Order>| u.replace_with(|_| object([lit("2".to_owned()).named("number")])).set(|o| o.total, |_| 1);
+        let bare = t.db.update_many::<Order>().all().update_with(replace).await?;
+        let stored = t.stored("orders").await?.remove(0);
+        assert_eq!((bare, stored.get_str("number")?, stored.get_i32("total")?), (1, "2", 1));
+        assert!(stored.contains_key("_id") && !stored.contains_key("note") && !stored.contains_key("flags"), "{stored}");
     }
 
     async fn a_stage_replaces_the_document_but_its_id(t) {

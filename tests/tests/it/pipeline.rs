@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bson::doc;
+use bson::{Document, doc};
 use forge::adapter::{Exec, ReadLog};
 use forge::ir::Operation;
 use forge::prelude::*;
@@ -193,6 +193,15 @@ conformance! {
             .fetch()
             .await?;
         assert_eq!(kept, [("Bernhard", Some(1)), ("Bernhard", Some(0)), ("Camus", None)].map(|(name, at)| Row { name: s(name), at }));
+    }
+
+    async fn fields_are_left_out(t) {
+        fill(t).await?;
+        let emma = t.db.pipeline::<Book>().match_(|b| b.title.eq("Emma")).set(|b| [object::<Document>([b.year.named("y"), b.title.named("t")]).named("o")]);
+        let left: Option<Document> = emma.unset(["o.t", "year", "nowhere"]).fetch_one().await?;
+        let left = left.unwrap();
+        assert_eq!(left.get_document("o")?, &doc! { "y": 1815 });
+        assert!(left.contains_key("title") && !left.contains_key("year"), "{left}");
     }
 
     async fn facets_answer_several_questions_at_once(t) {

@@ -1,8 +1,8 @@
 //! Text search, vector search, and both at once. On servers only where they have them.
 
 use bson::doc;
-use forge::ErrorCode;
 use forge::prelude::*;
+use forge::{ErrorCode, ir};
 use forge_mongo::{Command, Reply};
 use forge_tests::search::{Article, NewArticle, article};
 use forge_tests::{Fixture, Result, conformance};
@@ -285,6 +285,19 @@ conformance! {
         assert_eq!(places[2].score, 0.5);
         t.db.delete::<Article>(1).await?;
         assert_eq!(ids(&near().limit(1).await?), [2], "what is deleted is not found");
+    }
+
+    async fn the_documents_of_a_pipeline_are_ranked_by_a_search(t) {
+        if !has_search(t) {
+            return Ok(());
+        }
+        vectors(t).await?;
+        let near = |limit| ir::Search::Vector(ir::VectorSearch {
+            path: "embedding".into(), vector: vec![1.0, 0.0, 0.0], limit, candidates: None, exact: true,
+        });
+        assert_eq!(ids(&t.db.pipeline::<Article>().ranked_by(near(2)).await?), [1, 2]);
+        let narrowed = t.db.pipeline::<Article>().match_(|a| a.year.gte(2010)).ranked_by(near(2));
+        assert_eq!(ids(&narrowed.await?), [2, 3], "conditions come before the search");
     }
 
     async fn vectors_that_do_not_fit_are_refused(t) {

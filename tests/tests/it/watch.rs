@@ -248,6 +248,48 @@ conformance! {
         end(second).await;
     }
 
+    async fn a_durable_watch_whose_place_is_lost_ends_or_starts_over(t) {
+        if lacks(t) {
+            return unsupported(t, "change streams");
+        }
+        let place = doc! { "_data": "82FFFFFFFF000000012B0229296E04" };
+        let long_ago = bson::DateTime::from_millis(0);
+        t.seed("forge_watch", [doc! { "_id": "lost", "owner": "nobody", "until": long_ago, "token": place.clone() }]).await?;
+        let watch = || t.db.watch::<Person>().durable("lost");
+        let ended = watch().run(async |_| Ok(()));
+        let ended = if t.engine == Engine::Server {
+            tokio::time::timeout(Duration::from_secs(2), ended).await
+        } else {
+            Ok(ended.await)
+        };
+        let Ok(ended) = ended else { return unsupported(t, "places that it has forgotten") };
+        let error = ended.unwrap_err();
+        assert!(is_history_lost(&error) && error.message().contains("\"lost\""), "{error:?}");
+        let (seen, over) = (Seen::default(), watch().start_over_when_lost());
+        let run = tokio::spawn({
+            let seen = seen.clone();
+            async move {
+                over.run(|change| {
+                    let seen = seen.clone();
+                    async move {
+                        seen.add(&change);
+                        Ok(())
+                    }
+                }).await
+            }
+        });
+        for _ in 0..500 {
+            let record = t.stored("forge_watch").await?.remove(0);
+            if record.get_document("token").is_ok_and(|token| *token != place) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        t.db.insert(person("Ann")).await?;
+        until("what comes from now on is handed over", || seen.names() == ["Ann"]).await;
+        end(run).await;
+    }
+
     async fn one_process_runs_a_durable_watch_and_others_stand_by(t) {
         if lacks(t) {
             return unsupported(t, "change streams");
