@@ -3,6 +3,7 @@
 //! `FORGE_TEST_CASES` says how many (300), `FORGE_TEST_SEED` repeats a run: a failure names its seed and the smallest case.
 
 mod allowed;
+mod stages;
 mod strategy;
 
 use bson::{Bson, Document, RawDocumentBuf, doc};

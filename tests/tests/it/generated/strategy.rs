@@ -7,6 +7,8 @@ use forge::ir::{
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::stages::pipeline;
+
 /// One step of a case.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
@@ -324,72 +326,6 @@ fn aggregate() -> impl Strategy<Value = Aggregate> {
         field().prop_map(|p| Aggregate::Min(p.into())),
         field().prop_map(|p| Aggregate::Max(p.into())),
     ]
-}
-
-/// Stages over documents in the order of their ids, so that everything has one answer.
-fn pipeline() -> impl Strategy<Value = Vec<Document>> {
-    let field = || prop::sample::select(vec!["$a", "$b", "$c", "$n", "$_id"]);
-    let accumulator = (
-        prop::sample::select(vec!["$first", "$last", "$push", "$min", "$max", "$sum", "$stdDevPop"]),
-        field(),
-    );
-    let accumulator = accumulator.prop_map(|(name, field)| doc! { name: field });
-    let test =
-        (prop::sample::select(vec!["$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$cmp"]), field(), field())
-            .prop_map(|(name, a, b)| doc! { name: [a, b] });
-    let expression = prop_oneof![
-        test.clone(),
-        field().prop_map(|f| doc! { "$type": f }),
-        field().prop_map(|f| doc! { "$ifNull": [f, "none"] }),
-        (test.clone(), field(), field()).prop_map(|(test, a, b)| doc! { "$cond": [test, a, b] }),
-        field().prop_map(|f| doc! { "$isArray": [f] }),
-        (field(), -3..4_i32).prop_map(|(f, at)| doc! { "$cond": [{ "$isArray": [f] }, { "$arrayElemAt": [f, at] }, "none"] }),
-        (field(), -2..3_i32).prop_map(|(f, n)| doc! { "$cond": [{ "$isArray": [f] }, { "$slice": [f, if n == 0 { 1 } else { n }] }, "none"] }),
-        field().prop_map(|f| doc! { "$cond": [{ "$isArray": [f] }, { "$reverseArray": f }, "none"] }),
-        (0..5_i32, 1..4_i32).prop_map(|(a, b)| doc! { "$add": ["$n", { "$multiply": ["$_id", a] }, { "$mod": ["$_id", b] }] }),
-        (1..4_i32).prop_map(|n| doc! { "$range": [0, "$_id", n] }),
-        (-2..9_i64).prop_map(|months| doc! { "$dateAdd": { "startDate": DateTime::from_millis(951_782_400_000), "unit": "month", "amount": months } }),
-        prop::sample::select(vec!["year", "month", "week", "day", "hour"]).prop_map(|unit| doc! { "$dateTrunc": { "date": DateTime::from_millis(951_827_696_789), "unit": unit } }),
-    ];
-    let bounds = (prop::option::of(-2..1_i32), prop::option::of(0..3_i32)).prop_map(|(from, to)| {
-        let bound = |bound: Option<i32>| bound.map_or(Bson::from("unbounded"), Bson::Int32);
-        Bson::Array(vec![bound(from), bound(to)])
-    });
-    let window = (prop::sample::select(vec!["$sum", "$min", "$max", "$push", "$first", "$last"]), field(), bounds, any::<bool>())
-        .prop_map(|(name, field, bounds, parts)| {
-            let mut form = doc! { "sortBy": { "_id": 1 }, "output": { "w": { name: field, "window": { "documents": bounds } } } };
-            if parts {
-                form.insert("partitionBy", "$n");
-            }
-            vec![doc! { "$setWindowFields": form }, doc! { "$sort": { "_id": 1 } }]
-        });
-    let stages = prop_oneof![
-        (accumulator.clone(), any::<bool>()).prop_map(|(accumulator, whole)| {
-            let key = if whole { Bson::Null } else { "$n".into() };
-            vec![doc! { "$group": { "_id": key, "v": accumulator } }, doc! { "$sort": { "_id": 1 } }]
-        }),
-        vec(expression, 1..3).prop_map(|list| {
-            let fields = list.into_iter().enumerate().map(|(i, e)| (format!("e{i}"), Bson::from(e)));
-            vec![doc! { "$set": fields.collect::<Document>() }]
-        }),
-        test.prop_map(|test| vec![doc! { "$match": { "$expr": test } }]),
-        prop::sample::select(vec!["a", "b", "c"]).prop_map(|f| {
-            vec![doc! { "$unwind": { "path": format!("${f}"), "includeArrayIndex": "at", "preserveNullAndEmptyArrays": true } }]
-        }),
-        accumulator.prop_map(|accumulator| {
-            vec![doc! { "$bucket": { "groupBy": "$_id", "boundaries": [0, 2, 5], "default": "more", "output": { "v": accumulator } } }]
-        }),
-        window,
-        Just(vec![doc! { "$lookup": { "from": "items", "localField": "n", "foreignField": "_id", "as": "same" } }]),
-        Just(vec![
-            doc! { "$lookup": { "from": "items", "let": { "n": "$n" }, "as": "same", "pipeline": [
-                { "$match": { "$expr": { "$eq": ["$_id", "$$n"] } } }, { "$project": { "a": 1 } },
-            ] } },
-        ]),
-        Just(vec![doc! { "$facet": { "first": [{ "$limit": 2 }], "rest": [{ "$skip": 1 }, { "$project": { "a": 1 } }] } }]),
-        (1..5_i64).prop_map(|limit| vec![doc! { "$unionWith": { "coll": "items", "pipeline": [{ "$sort": { "_id": -1 } }, { "$limit": limit }] } }]),
-    ];
-    stages.prop_map(|stages| std::iter::once(doc! { "$sort": { "_id": 1 } }).chain(stages).collect())
 }
 
 fn step() -> impl Strategy<Value = Step> {
