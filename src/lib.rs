@@ -21,8 +21,9 @@ mod system;
 pub use forge_core::traits::{NewRecord, PatchRecord};
 pub use forge_core::{
     Auth, BelongsTo, Bytes, Caller, Catalog, Date, DateTime, Db, Decimal, Embed, Env, Error, ErrorCode,
-    GeoPoint, GeoPolygon, HasMany, HasOne, Id, Int64, Model, MutationCtx, QueryCtx, ReadOnly, ReadWrite,
-    Registry, Result, Runtime, Time, Uuid,
+    GeoCollection, GeoLine, GeoMultiLine, GeoMultiPoint, GeoMultiPolygon, GeoPoint, GeoPolygon, GeoShape,
+    HasMany, HasOne, Id, Int64, Model, MutationCtx, QueryCtx, ReadOnly, ReadWrite, Registry, Result, Runtime,
+    Time, Uuid,
 };
 pub use forge_core::{
     adapter, env, error, feed, ir, model, observe, query, service, transaction, types, watch,
@@ -53,8 +54,9 @@ pub mod prelude {
     };
     pub use forge_core::traits::NewRecord as _;
     pub use forge_core::{
-        BelongsTo, Bytes, Date, DateTime, Db, Decimal, GeoPoint, GeoPolygon, HasMany, HasOne, Id, Int64,
-        MutationCtx, Policy, PolicyCtx, QueryCtx, ReadOnly, Result, Time, Uuid, Write,
+        BelongsTo, Bytes, Date, DateTime, Db, Decimal, GeoCollection, GeoLine, GeoMultiLine, GeoMultiPoint,
+        GeoMultiPolygon, GeoPoint, GeoPolygon, GeoShape, HasMany, HasOne, Id, Int64, MutationCtx, Policy,
+        PolicyCtx, QueryCtx, ReadOnly, Result, Time, Uuid, Write,
     };
     pub use forge_macros::{Embed, Model, Projection, cron, mutation, query};
     #[cfg(feature = "server")]

@@ -55,7 +55,10 @@ pub use policy::{Policy, PolicyCtx, Write};
 pub use relation::{BelongsTo, HasMany, HasOne};
 pub use runtime::Runtime;
 pub use traits::{Embed, Model};
-pub use types::{Bytes, Date, DateTime, Decimal, GeoPoint, GeoPolygon, Id, Int64, Time, Uuid};
+pub use types::{
+    Bytes, Date, DateTime, Decimal, GeoCollection, GeoLine, GeoMultiLine, GeoMultiPoint, GeoMultiPolygon,
+    GeoPoint, GeoPolygon, GeoShape, Id, Int64, Time, Uuid,
+};
 
 /// What expansions of the macros use. Not part of the public interface.
 #[doc(hidden)]

@@ -153,6 +153,10 @@ pub(crate) fn cover_geometry(geometry: &Geometry) -> Option<Vec<(u64, u64)>> {
         Geometry::Point(point) => Some(cover(*point, 0.0)),
         Geometry::Line(points) => cover_edges(points),
         Geometry::Polygon(polygon) => cover_polygon(polygon),
+        Geometry::Several(parts) => {
+            let covers = parts.iter().map(cover_geometry).collect::<Option<Vec<_>>>()?;
+            Some(merged(covers.concat()))
+        }
         _ => None,
     }
 }

@@ -17,7 +17,7 @@ pub use field::{Comparable, Field};
 pub use filter::{Filter, all, any, none, text};
 pub use list::Element;
 pub use order::{IntoSort, Order, Score, score};
-pub use place::{Place, Shaped};
+pub use place::Place;
 pub use relation::{ToMany, ToOne};
 pub use text::Text;
 pub(crate) use writable::element_fields;

@@ -1,27 +1,25 @@
 use super::{Field, Filter};
 use crate::error::Error;
 use crate::ir::{Area, Geometry, Predicate};
-use crate::types::{GeoPoint, GeoPolygon};
+use crate::types::{
+    GeoCollection, GeoLine, GeoMultiLine, GeoMultiPoint, GeoMultiPolygon, GeoPoint, GeoPolygon, GeoShape,
+};
 
-/// Types of fields that hold a place.
-#[diagnostic::on_unimplemented(message = "`{Self}` is not a place", label = "only GeoPoint fields have this")]
-pub trait Place {}
-impl Place for GeoPoint {}
-impl Place for Option<GeoPoint> {}
-
-/// Types of fields that hold a point or an area.
+/// Types of fields that hold a place: a point, a line, an area, or several of them.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a geometry",
-    label = "only GeoPoint and GeoPolygon fields have this"
+    message = "`{Self}` is not a place",
+    label = "only fields of GeoPoint and the other types of GeoJSON have this"
 )]
-pub trait Shaped {}
-impl Shaped for GeoPoint {}
-impl Shaped for Option<GeoPoint> {}
-impl Shaped for GeoPolygon {}
-impl Shaped for Option<GeoPolygon> {}
+pub trait Place {}
+
+macro_rules! places {
+    ($($type:ty),*) => { $(impl Place for $type {} impl Place for Option<$type> {})* };
+}
+places!(GeoPoint, GeoLine, GeoPolygon, GeoMultiPoint, GeoMultiLine, GeoMultiPolygon, GeoCollection, GeoShape);
 
 impl<M, T: Place> Field<M, T> {
-    /// Within `max_metres` of `point`, nearest first unless another order is asked for.
+    /// Within `max_metres` of `point`, nearest first unless another order is asked for. What is no point is as far away as
+    /// the nearest part of it.
     pub fn near(self, point: GeoPoint, max_metres: f64) -> Filter<M> {
         self.at_distance(point, None, Some(max_metres))
     }
@@ -44,7 +42,7 @@ impl<M, T: Place> Field<M, T> {
         Filter::field(self.path(), predicate)
     }
 
-    /// Within `metres` of `centre`, in no order.
+    /// Within `metres` of `centre`, all of it, in no order.
     pub fn within_circle(self, centre: GeoPoint, metres: f64) -> Filter<M> {
         let centre = [centre.longitude(), centre.latitude()];
         Filter::field(self.path(), Ok(Predicate::WithinCircle { centre, metres }))
@@ -55,10 +53,16 @@ fn not_a_distance(path: &str, metres: f64) -> Error {
     Error::bad_request(format!("the distance of `{path}` is {metres} metres; it must be at least 0"))
 }
 
-impl<M, T: Shaped> Field<M, T> {
-    /// Inside of `area`, its edge included.
+impl<M, T: Place> Field<M, T> {
+    /// Inside of `area`, all of it, the edge included.
     pub fn within_polygon(self, area: GeoPolygon) -> Filter<M> {
         Filter::field(self.path(), Ok(Predicate::Within(Area::Polygon(area))))
+    }
+
+    /// Inside of one of several areas, their edges included; of several points, lines or areas each in one of them.
+    pub fn within_polygons(self, areas: impl Into<GeoMultiPolygon>) -> Filter<M> {
+        let areas = areas.into().polygons().to_vec();
+        Filter::field(self.path(), Ok(Predicate::Within(Area::Polygons(areas))))
     }
 
     /// Between the parallels and meridians of two corners. A box whose western corner is east of the other one reaches
@@ -73,9 +77,9 @@ impl<M, T: Shaped> Field<M, T> {
         Filter::field(self.path(), Ok(Predicate::Within(area)))
     }
 
-    /// Shares a point with `area`.
-    pub fn intersects(self, area: GeoPolygon) -> Filter<M> {
-        Filter::field(self.path(), Ok(Predicate::Intersects(Geometry::Polygon(area))))
+    /// Shares a point with `shape`: with any part of it, where it has several.
+    pub fn intersects(self, shape: impl Into<GeoShape>) -> Filter<M> {
+        Filter::field(self.path(), Ok(Predicate::Intersects(shape.into().into())))
     }
 
     /// Is, or covers, `point`: which areas is it in?

@@ -212,6 +212,23 @@ pub enum Geometry {
     Line(Vec<GeoPoint>),
     /// An area.
     Polygon(GeoPolygon),
+    /// Any of several points, lines and areas.
+    Several(Vec<Geometry>),
+}
+
+impl Geometry {
+    /// One geometry of points, lines and areas.
+    pub fn of(mut parts: Vec<Geometry>) -> Self {
+        if parts.len() == 1 { parts.remove(0) } else { Self::Several(parts) }
+    }
+
+    /// The points, lines and areas that it is made of.
+    pub fn parts(&self) -> &[Geometry] {
+        match self {
+            Self::Several(parts) => parts,
+            one => std::slice::from_ref(one),
+        }
+    }
 }
 
 /// A condition on related documents.

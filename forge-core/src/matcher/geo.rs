@@ -10,7 +10,7 @@ use crate::ir::{Area, Geometry};
 use crate::order::{self, Found};
 use crate::types::GeoPoint;
 use crate::types::part::{Part, corners};
-use crate::types::sphere::Region;
+use crate::types::sphere::{Region, unit};
 
 /// From where distances are measured, and how.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -69,7 +69,7 @@ pub(super) enum Shape {
     /// All of it within metres of a centre.
     Round(GeoPoint, f64),
     Around(GeoPoint),
-    Meeting(Part),
+    Meeting(Vec<Part>),
     /// On the plane, where there are points alone.
     Flat(Figure),
 }
@@ -86,7 +86,7 @@ impl Stored {
         match self {
             Self::Point(point) => centre.distance_to(*point),
             Self::Parts(parts) => {
-                let distances = parts.iter().map(|part| Part::from(part).distance_to(centre));
+                let distances = parts.iter().flat_map(Part::all_of).map(|part| part.distance_to(centre));
                 distances.fold(f64::INFINITY, f64::min)
             }
         }
@@ -110,7 +110,7 @@ impl Shape {
     pub(super) fn touching(geometry: &Geometry) -> Self {
         match geometry {
             Geometry::Point(point) => Shape::Around(*point),
-            other => Shape::Meeting(other.into()),
+            other => Shape::Meeting(Part::all_of(other)),
         }
     }
 
@@ -131,16 +131,16 @@ impl Shape {
             Stored::Point(point) => return self.fits_point(*point),
             Stored::Parts(parts) => parts,
         };
-        let mut ready = parts.iter().map(Part::from);
+        let mut ready = parts.iter().flat_map(Part::all_of);
         match self {
             Shape::Within(regions) => ready.all(|part| regions.iter().any(|region| part.is_inside(region))),
             Shape::Between(limits) => parts.iter().flat_map(corners).all(|point| between(limits, point)),
             Shape::Round(centre, metres) => ready.all(|part| part.reach_from(*centre) <= *metres),
             Shape::Around(point) => {
-                let point = Part::from(&Geometry::Point(*point));
+                let point = point_of(*point);
                 ready.any(|part| part.meets(&point))
             }
-            Shape::Meeting(own) => ready.any(|part| part.meets(own)),
+            Shape::Meeting(own) => ready.any(|part| own.iter().any(|own| part.meets(own))),
             Shape::Flat(_) => false,
         }
     }
@@ -151,10 +151,17 @@ impl Shape {
             Shape::Between(limits) => between(limits, point),
             Shape::Round(centre, metres) => centre.distance_to(point) <= *metres,
             Shape::Around(own) => *own == point,
-            Shape::Meeting(own) => own.meets(&Part::from(&Geometry::Point(point))),
+            Shape::Meeting(own) => {
+                let point = point_of(point);
+                own.iter().any(|own| own.meets(&point))
+            }
             Shape::Flat(_) => false,
         }
     }
+}
+
+fn point_of(point: GeoPoint) -> Part {
+    Part::Point(unit(point))
 }
 
 fn between([west, south, east, north]: &[f64; 4], point: GeoPoint) -> bool {

@@ -59,8 +59,8 @@ pub use update::{Update, UpdateFirst, UpdateMany};
 pub use upsert::{Key, Upsert, Upserted};
 
 pub use crate::fields::{
-    Comparable, Element, EmbedMany, EmbedOne, Field, Filter, IntoSort, Order, Place, Score, Shaped, Text,
-    ToMany, ToOne, all, any, none, score, text,
+    Comparable, Element, EmbedMany, EmbedOne, Field, Filter, IntoSort, Order, Place, Score, Text, ToMany,
+    ToOne, all, any, none, score, text,
 };
 pub use crate::ir::TextQuery;
 pub use crate::value::IntoValue;

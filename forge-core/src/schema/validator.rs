@@ -229,7 +229,7 @@ mod tests {
     use super::*;
     use crate::model::{EmbedDef, Rule};
     use crate::record::schema_of;
-    use crate::types::{DateTime, GeoPoint, Id, Uuid};
+    use crate::types::{DateTime, GeoPoint, GeoShape, Id, Uuid};
 
     #[derive(schemars::JsonSchema)]
     #[allow(dead_code)]
@@ -254,7 +254,7 @@ mod tests {
         FieldDef::new(name, name, name, schema_of::<T>)
     }
 
-    static FIELDS: [FieldDef; 11] = [
+    static FIELDS: [FieldDef; 12] = [
         FieldDef::new("id", "_id", "id", schema_of::<Id<()>>),
         FieldDef { rules: &[Rule::MinLength(2)], ..of::<String>("name") },
         FieldDef { optional: true, rules: &[Rule::Minimum(0.0), Rule::Below(9.5)], ..of::<Option<i32>>("n") },
@@ -265,6 +265,7 @@ mod tests {
         FieldDef { embed: Some(|| &ADDRESS), optional: true, ..of::<Option<Ring>>("home") },
         FieldDef { embed: Some(|| &ADDRESS), rules: &[Rule::MaxLength(3)], ..of::<Vec<Ring>>("past") },
         of::<GeoPoint>("place"),
+        FieldDef { optional: true, ..of::<Option<GeoShape>>("shape") },
         of::<Ring>("ring"),
     ];
 
@@ -299,6 +300,13 @@ mod tests {
         let place = properties.get_document("place").unwrap();
         let coordinates = place.get_document("properties").unwrap().get_document("coordinates").unwrap();
         assert_eq!(coordinates.get_document("items").unwrap(), &doc! { "bsonType": "number" });
+        let alternatives = properties.get_document("shape").unwrap().get_array("anyOf").unwrap();
+        assert_eq!(alternatives.last(), Some(&doc! { "bsonType": "null" }.into()));
+        let kinds = alternatives[0].as_document().unwrap().get_array("anyOf").unwrap();
+        let kind = |kind: &Bson| {
+            kind.as_document().unwrap().get_document("properties").unwrap().get("type").cloned()
+        };
+        assert_eq!((kinds.len(), kind(&kinds[1])), (7, Some(doc! { "enum": ["LineString"] }.into())));
         assert!(properties.get_document("ring").is_ok(), "a type that contains itself ends");
         is("createdAt", doc! { "bsonType": "date" });
     }

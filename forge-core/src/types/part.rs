@@ -19,17 +19,17 @@ pub(crate) enum Part {
     Area(Region),
 }
 
-impl From<&Geometry> for Part {
-    fn from(geometry: &Geometry) -> Self {
+impl Part {
+    /// Makes what a geometry is made of ready.
+    pub(crate) fn all_of(geometry: &Geometry) -> Vec<Self> {
         match geometry {
-            Geometry::Point(point) => Self::Point(unit(*point)),
-            Geometry::Line(points) => Self::Line(Line::new(points)),
-            Geometry::Polygon(polygon) => Self::Area(Region::new(polygon)),
+            Geometry::Point(point) => vec![Self::Point(unit(*point))],
+            Geometry::Line(points) => vec![Self::Line(Line::new(points))],
+            Geometry::Polygon(polygon) => vec![Self::Area(Region::new(polygon))],
+            Geometry::Several(parts) => parts.iter().flat_map(Self::all_of).collect(),
         }
     }
-}
 
-impl Part {
     /// Whether the two share a point.
     pub(crate) fn meets(&self, other: &Self) -> bool {
         match (self, other) {
@@ -82,5 +82,6 @@ pub(crate) fn corners(geometry: &Geometry) -> Vec<GeoPoint> {
         Geometry::Point(point) => vec![*point],
         Geometry::Line(points) => points.clone(),
         Geometry::Polygon(polygon) => GeoPolygon::rings(polygon).concat(),
+        Geometry::Several(parts) => parts.iter().flat_map(corners).collect(),
     }
 }

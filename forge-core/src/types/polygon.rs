@@ -1,8 +1,5 @@
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::ser::SerializeStruct;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-
 use super::GeoPoint;
+use super::geojson::{Nested, geojson, polygon_schema, positions};
 use super::sphere::Region;
 
 /// An area on the Earth as GeoJSON: `{"type": "Polygon", "coordinates": [[[longitude, latitude], …], …]}`.
@@ -66,6 +63,15 @@ impl GeoPolygon {
         }
         Ok(Self { rings: rings.into_iter().map(closed).collect::<Result<_, _>>()? })
     }
+
+    pub(super) fn nested(&self) -> Nested {
+        Nested::List(self.rings.iter().map(|ring| positions(ring)).collect())
+    }
+
+    pub(super) fn read(coordinates: Nested) -> Result<Self, String> {
+        let rings = coordinates.list()?.into_iter().map(Nested::points);
+        Self::from_rings(rings.collect::<Result<_, _>>()?)
+    }
 }
 
 fn closed(mut ring: Vec<GeoPoint>) -> Result<Vec<GeoPoint>, String> {
@@ -80,72 +86,10 @@ fn closed(mut ring: Vec<GeoPoint>) -> Result<Vec<GeoPoint>, String> {
     Ok(ring)
 }
 
-fn coordinates(polygon: &GeoPolygon) -> Vec<Vec<[f64; 2]>> {
-    let pair = |point: &GeoPoint| [point.longitude(), point.latitude()];
-    polygon.rings.iter().map(|ring| ring.iter().map(pair).collect()).collect()
-}
-
-impl From<GeoPolygon> for bson::Bson {
-    fn from(polygon: GeoPolygon) -> Self {
-        let pair = |point: &GeoPoint| bson::bson!([point.longitude(), point.latitude()]);
-        let rings = polygon.rings.iter().map(|ring| Self::Array(ring.iter().map(pair).collect()));
-        bson::bson!({ "type": "Polygon", "coordinates": rings.collect::<Vec<_>>() })
-    }
-}
-
-impl Serialize for GeoPolygon {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut out = serializer.serialize_struct("GeoPolygon", 2)?;
-        out.serialize_field("type", "Polygon")?;
-        out.serialize_field("coordinates", &coordinates(self))?;
-        out.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for GeoPolygon {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        enum Kind {
-            Polygon,
-        }
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Raw {
-            #[serde(rename = "type")]
-            _kind: Kind,
-            coordinates: Vec<Vec<[f64; 2]>>,
-        }
-        let Raw { coordinates, .. } = Raw::deserialize(deserializer)?;
-        let point = |[longitude, latitude]: [f64; 2]| {
-            GeoPoint::new(longitude, latitude).map_err(|error| de::Error::custom(error.message()))
-        };
-        let rings = coordinates.into_iter().map(|ring| ring.into_iter().map(point).collect());
-        Self::from_rings(rings.collect::<Result<_, D::Error>>()?).map_err(de::Error::custom)
-    }
-}
-
-impl JsonSchema for GeoPolygon {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "GeoPolygon".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "object",
-            "description": "A GeoJSON polygon: rings of points, each longitude, then latitude, in degrees.",
-            "properties": {
-                "type": { "const": "Polygon" },
-                "coordinates": {
-                    "type": "array",
-                    "minItems": 1,
-                    "items": {
-                        "type": "array",
-                        "minItems": 4,
-                        "items": { "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 }
-                    }
-                }
-            },
-            "required": ["type", "coordinates"],
-            "additionalProperties": false
-        })
-    }
-}
+geojson!(
+    GeoPolygon,
+    "GeoPolygon",
+    "Polygon",
+    "A GeoJSON polygon: rings of points, each longitude, then latitude, in degrees.",
+    polygon_schema(),
+);

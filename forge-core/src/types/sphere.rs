@@ -5,7 +5,7 @@ use std::f64::consts::PI;
 use super::{GeoPoint, GeoPolygon};
 
 /// A point of the unit sphere, or a direction.
-pub(super) type Vector = [f64; 3];
+pub(crate) type Vector = [f64; 3];
 type Edge = (Vector, Vector);
 
 /// How near to an edge (as the sine of the angle) a point counts as on it: some micrometres on the Earth.
@@ -157,7 +157,7 @@ impl Ring {
     }
 }
 
-pub(super) fn unit(point: GeoPoint) -> Vector {
+pub(crate) fn unit(point: GeoPoint) -> Vector {
     let (longitude, latitude) = (point.longitude().to_radians(), point.latitude().to_radians());
     [latitude.cos() * longitude.cos(), latitude.cos() * longitude.sin(), latitude.sin()]
 }

@@ -139,8 +139,7 @@ pub(super) fn intersects(path: &str, value: &Bson) -> Result<Filter> {
     let geometry = value.as_document().and_then(|form| form.get("$geometry")).ok_or_else(|| {
         Error::bad_request(format!("`$geoIntersects` on `{path}` takes {{$geometry: {{…}}}}, not {value}"))
     })?;
-    let parts = parts_of(path, geometry)?.into_iter().map(|part| on(path, Predicate::Intersects(part)));
-    Ok(parts.reduce(Filter::or).unwrap_or(Filter::Nothing))
+    Ok(on(path, Predicate::Intersects(Geometry::of(parts_of(path, geometry)?))))
 }
 
 /// The points, lines and polygons that a GeoJSON geometry is made of.

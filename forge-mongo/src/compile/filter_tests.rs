@@ -1,7 +1,9 @@
 use bson::{Bson, Regex, doc};
-use forge_core::ErrorCode;
-use forge_core::ir::{Area, Comparison, Filter, Path, Predicate, Quantifier, RelationFilter, TextQuery};
+use forge_core::ir::{
+    Area, Comparison, Filter, Geometry, Path, Predicate, Quantifier, RelationFilter, TextQuery,
+};
 use forge_core::model::ModelRef;
+use forge_core::{ErrorCode, GeoPoint};
 
 use super::{Place, filter};
 use crate::testing::FLIGHT;
@@ -155,6 +157,19 @@ fn near_is_ordered_in_find_and_a_circle_elsewhere() {
     let error = filter(&near(None), Place::Elsewhere).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Unsupported);
     assert!(error.message().contains("$nearSphere"), "{error}");
+}
+
+#[test]
+fn parts_of_one_kind_are_one_geometry_and_others_a_collection() {
+    let at = |longitude, latitude| GeoPoint::new(longitude, latitude).unwrap();
+    let points = || vec![Geometry::Point(at(1.0, 2.0)), Geometry::Point(at(3.0, 4.0))];
+    let line = || Geometry::Line(vec![at(0.0, 0.0), at(5.0, 6.0)]);
+    let meets = |parts| json(&field("at", Predicate::Intersects(Geometry::of(parts))));
+    insta::assert_snapshot!(meets(vec![line()]), @r#"{"at":{"$geoIntersects":{"$geometry":{"type":"LineString","coordinates":[[0.0,0.0],[5.0,6.0]]}}}}"#);
+    insta::assert_snapshot!(meets(points()), @r#"{"at":{"$geoIntersects":{"$geometry":{"type":"MultiPoint","coordinates":[[1.0,2.0],[3.0,4.0]]}}}}"#);
+    insta::assert_snapshot!(meets(vec![line(), line()]), @r#"{"at":{"$geoIntersects":{"$geometry":{"type":"MultiLineString","coordinates":[[[0.0,0.0],[5.0,6.0]],[[0.0,0.0],[5.0,6.0]]]}}}}"#);
+    let mixed = points().into_iter().skip(1).chain([line()]).collect();
+    insta::assert_snapshot!(meets(mixed), @r#"{"at":{"$geoIntersects":{"$geometry":{"type":"GeometryCollection","geometries":[{"type":"Point","coordinates":[3.0,4.0]},{"type":"LineString","coordinates":[[0.0,0.0],[5.0,6.0]]}]}}}}"#);
 }
 
 #[test]

@@ -14,11 +14,7 @@ pub(super) fn within(area: &Area) -> Result<Condition> {
     Ok(match area {
         Area::Polygon(polygon) => operator("$geoWithin", geometry(polygon.clone())),
         Area::Polygons(polygons) => {
-            let rings = |polygon: &GeoPolygon| {
-                let rings = polygon.rings().iter().map(|ring| Bson::Array(pairs(ring)));
-                Bson::Array(rings.collect())
-            };
-            let areas: Vec<Bson> = polygons.iter().map(rings).collect();
+            let areas: Vec<Bson> = polygons.iter().map(|polygon| Bson::Array(rings(polygon))).collect();
             operator("$geoWithin", geometry(doc! { "type": "MultiPolygon", "coordinates": areas }))
         }
         Area::Box { west, south, east, north } => {
@@ -67,19 +63,40 @@ pub(super) fn between(
 
 /// `$geoIntersects`.
 pub(super) fn intersects(with: &Geometry) -> Result<Condition> {
-    Ok(match with {
-        Geometry::Point(point) => operator("$geoIntersects", geometry(*point)),
-        Geometry::Line(points) => {
-            let line = doc! { "type": "LineString", "coordinates": pairs(points) };
-            operator("$geoIntersects", geometry(line))
+    Ok(operator("$geoIntersects", geometry(geojson(with)?)))
+}
+
+/// Several parts of one kind are one geometry of that kind; others are a collection.
+fn geojson(geometry: &Geometry) -> Result<Document> {
+    Ok(match geometry {
+        Geometry::Point(point) => doc! { "type": "Point", "coordinates": pair(*point) },
+        Geometry::Line(points) => doc! { "type": "LineString", "coordinates": pairs(points) },
+        Geometry::Polygon(polygon) => doc! { "type": "Polygon", "coordinates": rings(polygon) },
+        Geometry::Several(parts) => {
+            let mut parts = parts.iter().map(geojson).collect::<Result<Vec<_>>>()?;
+            let kind =
+                parts.first().and_then(|part| part.get_str("type").ok()).unwrap_or_default().to_owned();
+            if !parts.iter().all(|part| part.get_str("type").is_ok_and(|own| own == kind)) {
+                return Ok(doc! { "type": "GeometryCollection", "geometries": parts });
+            }
+            let coordinates: Vec<Bson> =
+                parts.iter_mut().filter_map(|part| part.remove("coordinates")).collect();
+            doc! { "type": format!("Multi{kind}"), "coordinates": coordinates }
         }
-        Geometry::Polygon(polygon) => operator("$geoIntersects", geometry(polygon.clone())),
         other => return Err(super::filter::unknown(other)),
     })
 }
 
+fn rings(polygon: &GeoPolygon) -> Vec<Bson> {
+    polygon.rings().iter().map(|ring| Bson::Array(pairs(ring))).collect()
+}
+
+fn pair(point: GeoPoint) -> Bson {
+    bson::bson!([point.longitude(), point.latitude()])
+}
+
 fn pairs(points: &[GeoPoint]) -> Vec<Bson> {
-    points.iter().map(|point| bson::bson!([point.longitude(), point.latitude()])).collect()
+    points.iter().copied().map(pair).collect()
 }
 
 fn geometry(geometry: impl Into<Bson>) -> Document {

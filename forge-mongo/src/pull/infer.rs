@@ -26,7 +26,8 @@ pub(super) enum Type<'a> {
 /// The type that holds every one of `values`, beside null.
 pub(super) fn of(values: &Values) -> Type<'_> {
     use Kind::{
-        Bool, Bytes, Date, Decimal, Double, Int, List, Long, Object, ObjectId, Other, Point, Text, Uuid,
+        Bool, Bytes, Collection, Date, Decimal, Double, Int, Line, List, Long, MultiLine, MultiPoint,
+        MultiPolygon, Object, ObjectId, Other, Point, Polygon, Text, Uuid,
     };
     match values.known().as_slice() {
         [] => Type::Any("null in every sampled document".to_owned()),
@@ -41,6 +42,13 @@ pub(super) fn of(values: &Values) -> Type<'_> {
         [Uuid] => Type::Plain("Uuid"),
         [Bytes] => Type::Plain("forge::types::Bytes"),
         [Point] => Type::Plain("GeoPoint"),
+        [Line] => Type::Plain("forge::types::GeoLine"),
+        [Polygon] => Type::Plain("forge::types::GeoPolygon"),
+        [MultiPoint] => Type::Plain("forge::types::GeoMultiPoint"),
+        [MultiLine] => Type::Plain("forge::types::GeoMultiLine"),
+        [MultiPolygon] => Type::Plain("forge::types::GeoMultiPolygon"),
+        [Collection] => Type::Plain("forge::types::GeoCollection"),
+        kinds if kinds.iter().all(|kind| kind.is_geometry()) => Type::Plain("forge::types::GeoShape"),
         [Object] => object(&values.shape),
         [List] => list(values.elements.as_deref()),
         [Other] => Type::Any(Other.name().to_owned()),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bson::spec::BinarySubtype;
 use bson::{Bson, Document};
+use forge_core::GeoShape;
 
 /// How deep documents are looked into; below, anything may be.
 const MAX_DEPTH: usize = 12;
@@ -30,6 +31,12 @@ pub(super) enum Kind {
     Uuid,
     Bytes,
     Point,
+    Line,
+    Polygon,
+    MultiPoint,
+    MultiLine,
+    MultiPolygon,
+    Collection,
     Object,
     List,
     Other,
@@ -51,10 +58,21 @@ impl Kind {
             Self::Uuid => "UUIDs",
             Self::Bytes => "bytes",
             Self::Point => "GeoJSON points",
+            Self::Line => "GeoJSON lines",
+            Self::Polygon => "GeoJSON polygons",
+            Self::MultiPoint => "GeoJSON values of several points",
+            Self::MultiLine => "GeoJSON values of several lines",
+            Self::MultiPolygon => "GeoJSON values of several polygons",
+            Self::Collection => "collections of GeoJSON",
             Self::Object => "objects",
             Self::List => "lists",
             Self::Other => "values of a rare type",
         }
+    }
+
+    /// Whether it is GeoJSON.
+    pub(super) fn is_geometry(self) -> bool {
+        (Self::Point..=Self::Collection).contains(&self)
     }
 }
 
@@ -163,21 +181,24 @@ fn kind_of(value: &Bson) -> Kind {
         Bson::DateTime(_) => Kind::Date,
         Bson::Binary(binary) if binary.subtype == BinarySubtype::Uuid => Kind::Uuid,
         Bson::Binary(_) => Kind::Bytes,
-        Bson::Document(object) if is_point(object) => Kind::Point,
-        Bson::Document(_) => Kind::Object,
+        Bson::Document(object) => geometry(object).unwrap_or(Kind::Object),
         Bson::Array(_) => Kind::List,
         _ => Kind::Other,
     }
 }
 
-fn is_point(object: &Document) -> bool {
-    let number = |value: &Bson| match value {
-        Bson::Double(n) => Some(*n),
-        Bson::Int32(n) => Some(f64::from(*n)),
-        Bson::Int64(n) => Some(*n as f64),
-        _ => None,
-    };
-    let pair: Vec<_> = object.get_array("coordinates").into_iter().flatten().filter_map(number).collect();
-    let on_earth = |pair: &[f64]| matches!(pair, [lon, lat] if lon.abs() <= 180.0 && lat.abs() <= 90.0);
-    object.len() == 2 && object.get_str("type").is_ok_and(|kind| kind == "Point") && on_earth(&pair)
+/// The kind of GeoJSON that Forge's own types can hold.
+fn geometry(object: &Document) -> Option<Kind> {
+    let named = object.len() == 2 && matches!(object.get("type"), Some(Bson::String(_)));
+    let raw = named.then(|| bson::RawDocumentBuf::try_from(object).ok())??;
+    Some(match forge_core::codec::decode::<GeoShape>(&raw).ok()? {
+        GeoShape::Point(_) => Kind::Point,
+        GeoShape::Line(_) => Kind::Line,
+        GeoShape::Polygon(_) => Kind::Polygon,
+        GeoShape::MultiPoint(_) => Kind::MultiPoint,
+        GeoShape::MultiLine(_) => Kind::MultiLine,
+        GeoShape::MultiPolygon(_) => Kind::MultiPolygon,
+        GeoShape::Collection(_) => Kind::Collection,
+        _ => return None,
+    })
 }

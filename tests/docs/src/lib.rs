@@ -42,6 +42,15 @@ pub struct Flight {
     pub destination: BelongsTo<Airport>,
 }
 
+/// Land in one piece or in several.
+#[derive(Debug, Clone, Model)]
+pub struct Region {
+    #[model(id)]
+    pub id: Id<Region>,
+    #[model(index = "2dsphere")]
+    pub outline: GeoMultiPolygon,
+}
+
 /// Work that one of several takes.
 #[derive(Debug, Clone, Model)]
 pub struct Job {

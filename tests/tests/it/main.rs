@@ -16,6 +16,7 @@ mod feed;
 mod filters;
 mod generated;
 mod geo;
+mod geometries;
 mod groups;
 mod includes;
 mod indexes;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use bson::oid::ObjectId;
-use bson::{Bson, Document, doc};
+use bson::{Bson, Document, bson, doc};
 use forge::ErrorCode;
 use forge::adapter::{PullSettings, PulledFile};
 use forge_mongo::Driver as _;
@@ -47,7 +47,22 @@ fn log(n: i32) -> Document {
     log
 }
 
+/// A field for each kind of GeoJSON, one of any kind, and some that are not what they seem.
+fn region(n: i32) -> Document {
+    let geometry = |kind: &str, coordinates: Bson| doc! { "type": kind, "coordinates": coordinates };
+    let (line, ring) = (bson!([[0, 0], [1.5, 1]]), bson!([[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]]]));
+    let way = geometry("LineString", line.clone());
+    doc! {
+        "_id": n, "way": way.clone(), "area": geometry("Polygon", ring.clone()), "stops": geometry("MultiPoint", line.clone()),
+        "net": geometry("MultiLineString", bson!([line.clone()])), "islands": geometry("MultiPolygon", bson!([ring])),
+        "parts": { "type": "GeometryCollection", "geometries": [way.clone()] }, "ways": [way.clone()],
+        "any": if n == 0 { way } else { geometry("Point", bson!([1, 2])) },
+        "far": geometry("LineString", bson!([[0, 0], [0, 91]])), "chart": { "type": "line", "coordinates": [1, 2] },
+    }
+}
+
 async fn seeded(t: &Fixture) -> Result<()> {
+    t.seed("regions", [0, 1].map(region)).await?;
     t.seed("airports", ["PDX", "SLE", "SEA"].map(airport)).await?;
     t.seed("new_airports", [doc! { "_id": 1_i64, "binary": Bson::Binary(bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes: vec![1] }) }]).await?;
     t.seed("vecs", [doc! { "_id": Bson::Binary(bson::Uuid::from_bytes([5; 16]).into()), "price": "1.5".parse::<bson::Decimal128>().unwrap() }]).await?;
@@ -189,6 +204,21 @@ conformance! {
         assert!(logs.contains("sampled values are ids of `crews`"), "{logs}");
         let airports = text(&files, "airport.rs");
         assert!(airports.contains("pub document_id: String") && airports.contains("pub location: GeoPoint"), "{airports}");
+        let regions = text(&files, "region.rs");
+        for line in [
+            "pub way: forge::types::GeoLine,",
+            "pub area: forge::types::GeoPolygon,",
+            "pub stops: forge::types::GeoMultiPoint,",
+            "pub net: forge::types::GeoMultiLine,",
+            "pub islands: forge::types::GeoMultiPolygon,",
+            "pub parts: forge::types::GeoCollection,",
+            "pub ways: Vec<forge::types::GeoLine>,",
+            "pub any: forge::types::GeoShape,",
+            "#[model(embed)]\n    pub far: RegionFar,",
+            "#[model(embed)]\n    pub chart: RegionChart,",
+        ] {
+            assert!(regions.contains(line), "{line}\nis not in\n{regions}");
+        }
         assert!(text(&files, "new_airport_doc.rs").contains("pub struct NewAirportDoc"), "a name that the derive of another model makes");
         assert!(text(&files, "vec_doc.rs").contains("pub id: Uuid,"));
         assert!(text(&files, "busy.rs").contains("#[model(view(source = FlightLog, pipeline = pipeline))]"));

@@ -64,6 +64,18 @@ fn named(kind: TextKind) -> &'static str {
     }
 }
 
+/// The types of GeoJSON.
+const GEOMETRIES: [&str; 8] = [
+    "GeoPoint",
+    "GeoLine",
+    "GeoPolygon",
+    "GeoMultiPoint",
+    "GeoMultiLine",
+    "GeoMultiPolygon",
+    "GeoCollection",
+    "GeoShape",
+];
+
 /// How a field is kept, by the spelling of its type.
 fn kind_of(field: &Stored<'_>) -> Option<&'static str> {
     if field.embed.is_some() {
@@ -79,7 +91,7 @@ fn kind_of(field: &Stored<'_>) -> Option<&'static str> {
         () if is(&["bool"]) => Some("Booleans"),
         () if is(&["Id", "ObjectId"]) => Some("ObjectIds"),
         () if is(&["Uuid"]) => Some("Uuids"),
-        () if is(&["GeoPoint", "GeoPolygon"]) => Some("Geo"),
+        () if is(&GEOMETRIES) => Some("Geo"),
         () => None,
     }
 }
