@@ -117,6 +117,15 @@ pub enum Details {
     None,
     /// Which values broke which rules.
     Validation(Messages),
+    /// Which field of what a client sent does not fit.
+    Field {
+        /// Its path, by the names that clients use.
+        path: String,
+        /// What it breaks, as JSON Schema calls it: `type`, `required`, `additionalProperties`.
+        keyword: &'static str,
+        /// What it must be, as the end of a sentence: `must be a number`.
+        message: String,
+    },
     /// Which unique index was hit.
     Unique {
         /// The model or, where no model is known, the collection.
@@ -336,7 +345,7 @@ impl Error {
     pub fn to_body(&self) -> ErrorBody<'_> {
         let (mut errors, mut model, mut fields, mut relation, mut count) = (None, None, None, None, None);
         match &self.0.details {
-            Details::None => {}
+            Details::None | Details::Field { .. } => {}
             Details::Validation(messages) => errors = Some(messages),
             Details::Unique { model: m, fields: f } => {
                 (model, fields) = (Some(m.as_str()), Some(f.as_slice()));

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::ir::Change;
 use crate::model::{Access, ModelRef};
 use crate::query::decode;
-use crate::record::{Record, deserialize, shape_schema};
+use crate::record::{Record, deserialize, fault, shape_schema};
 use crate::traits::{Changes, Model, PatchRecord, encode_new, encode_state};
 use crate::validate;
 use crate::value::to_bson;
@@ -137,11 +137,18 @@ impl JsonForm {
 }
 
 fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T> {
-    serde_json::from_value(value).map_err(|error| Error::bad_request(error.to_string()))
+    serde_json::from_value(value).map_err(|error| misfit(&error))
 }
 
 fn record<R: Record>(value: Value) -> Result<R> {
-    deserialize::<R, Value>(value).map_err(|error| Error::bad_request(error.to_string()))
+    deserialize::<R, Value>(value).map_err(|error| misfit(&error))
+}
+
+/// What a client sent that cannot be read, and the field that it is about where it is about one.
+fn misfit(error: &serde_json::Error) -> Error {
+    let text = error.to_string();
+    let details = fault(&text).unwrap_or_default();
+    Error::bad_request(text).with_details(details)
 }
 
 fn schema<R: Record>(generator: &mut SchemaGenerator) -> Schema {

@@ -5,6 +5,7 @@
 //!
 //! BSON is the storage: stored names, every field. Any human-readable format is a client: client names, public fields.
 
+mod fault;
 mod schema;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use crate::model::{Access, FieldDef, RelationDef};
 use crate::query::ReadAs;
 use crate::relation::RelationField;
 
+pub(crate) use fault::fault;
 pub use schema::{schema_of, shape_schema};
 
 /// The name under which clients read how many related documents there are: `{"_count": {"departures": 12}}`.

@@ -28,16 +28,17 @@ pub(super) fn changes(
             "$rename" => {}
             "$set" => {
                 for (path, value) in fields(name, value)? {
-                    set.insert(path.clone(), order.field(name).field(path).arrange(any(value)?));
+                    set.insert(path.clone(), order.field(name).field(path).arrange(plain(path, value)?));
                 }
             }
             operator if operator.starts_with('$') => {
                 for (path, value) in fields(name, value)? {
-                    others.push(change(operator, path, value, (order.field(name).field(path), grammar))?);
+                    let change = change(operator, path, value, (order.field(name).field(path), grammar));
+                    others.push(change.map_err(|failure| failure.of_field(path))?);
                 }
             }
             path => {
-                set.entry(path.to_owned()).or_insert(order.field(path).arrange(any(value)?));
+                set.entry(path.to_owned()).or_insert(order.field(path).arrange(plain(path, value)?));
             }
         }
     }
@@ -70,7 +71,11 @@ fn change(
         "$pullAll" => Change::Pull(to(), list(operator, value)?),
         "$pull" => pull(to(), value, order, grammar)?,
         "$bit" => bit(to(), value)?,
-        other => return Err(ServiceError::bad_request(format!("Invalid update operator {other}"))),
+        other => {
+            let shown: String = other.chars().take(64).collect();
+            let failure = ServiceError::bad_request(format!("Invalid update operator {shown}"));
+            return Err(failure.of_field(&shown));
+        }
     })
 }
 
@@ -149,7 +154,7 @@ fn each(value: &Value, order: &Order) -> ServiceResult<Vec<Bson>> {
 }
 
 fn fields<'a>(operator: &str, value: &'a Value) -> ServiceResult<&'a Map<String, Value>> {
-    value.as_object().ok_or_else(|| refused(operator, "an object of fields"))
+    value.as_object().ok_or_else(|| refused(operator, "an object of fields").of_field(operator))
 }
 
 fn list(operator: &str, value: &Value) -> ServiceResult<Vec<Bson>> {
@@ -159,6 +164,11 @@ fn list(operator: &str, value: &Value) -> ServiceResult<Vec<Bson>> {
 
 fn number(operator: &str, value: &Value) -> ServiceResult<Bson> {
     if value.is_number() { any(value) } else { Err(refused(operator, "a number")) }
+}
+
+/// The stored form of the value of a field.
+fn plain(path: &str, value: &Value) -> ServiceResult<Bson> {
+    any(value).map_err(|failure| failure.of_field(path))
 }
 
 /// The stored form of a value. Operators inside of it are refused.

@@ -9,6 +9,7 @@ use forge_core::ir::{Filter, Predicate};
 use serde_json::{Map, Value, json};
 
 use super::error::{ServiceError, ServiceResult};
+use super::faults::{field_at, mismatch, violation};
 use super::fields::{Inside, QueryFields, Rule};
 use super::kind::Kind;
 
@@ -118,12 +119,15 @@ impl Grammar {
         at: &str,
     ) -> ServiceResult<Filter> {
         match (level, self.filters.get(name)) {
-            (Level::Top, Some(Some(filter))) => filter(value),
-            (Level::Top, Some(None)) => Err(ServiceError::bad_request(format!(
-                "the filter {name} is for a hook of this service, and none has taken it"
-            ))),
+            (Level::Top, Some(Some(filter))) => filter(value).map_err(|failure| failure.of_field(name)),
+            (Level::Top, Some(None)) => {
+                let message =
+                    format!("the filter {name} is for a hook of this service, and none has taken it");
+                Err(ServiceError::bad_request(message).of_field(name))
+            }
             (Level::Top, None) if self.fields.is_none() => {
-                Err(ServiceError::bad_request(format!("Invalid filter value {name}")))
+                let shown: String = name.chars().take(64).collect();
+                Err(ServiceError::bad_request(format!("Invalid filter value {shown}")).of_field(&shown))
             }
             _ => Err(self.unknown(name, object, at)),
         }
@@ -271,7 +275,7 @@ impl Grammar {
         let shown: String = name.chars().take(64).collect();
         if self.fields.is_none() {
             let error = ServiceError::bad_request(format!("Invalid query parameter {shown}"));
-            return error.with_data(object.clone().into());
+            return error.with_data(object.clone().into()).of_field(&field_at(at));
         }
         let params = json!({ "additionalProperty": shown });
         violation(at, "additionalProperties", "must NOT have additional properties", &params)
@@ -284,27 +288,6 @@ fn within_depth(depth: usize) -> ServiceResult<()> {
         return Err(ServiceError::bad_request(format!("a query nests at most {MAX_DEPTH} levels")));
     }
     Ok(())
-}
-
-/// A value of the wrong type.
-pub(super) fn mismatch(at: &str, keyword: &str, message: &str) -> ServiceError {
-    let params = match keyword {
-        "type" => json!({ "type": message.trim_start_matches("must be ") }),
-        _ => json!({}),
-    };
-    violation(at, keyword, message, &params)
-}
-
-/// A failure as JSON Schema validators report it.
-fn violation(at: &str, keyword: &str, message: &str, params: &Value) -> ServiceError {
-    let item = json!({
-        "instancePath": at,
-        "schemaPath": format!("#/properties{at}/{keyword}"),
-        "keyword": keyword,
-        "params": params,
-        "message": message,
-    });
-    ServiceError::bad_request("validation failed").with_data(json!([item]))
 }
 
 fn field(rule: &Rule, predicate: Predicate) -> Filter {

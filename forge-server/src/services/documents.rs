@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::changes::{any, changes};
 use super::condition::Grammar;
 use super::error::{ServiceError, ServiceResult};
+use super::faults::misfit;
 use super::order::Order;
 use super::rows::plain_document;
 
@@ -49,10 +50,10 @@ impl Documents {
                 let mut data = data;
                 let id = match data.remove("_id") {
                     None | Some(Value::Null) => env.object_id().into(),
-                    Some(id) if key.objectify => {
-                        super::kind::Kind::Key.coerce(&id).map_err(ServiceError::bad_request)?
-                    }
-                    Some(id) => any(&id)?,
+                    Some(id) if key.objectify => super::kind::Kind::Key
+                        .coerce(&id)
+                        .map_err(|expected| misfit("_id", "type", expected))?,
+                    Some(id) => any(&id).map_err(|failure| failure.of_field("_id"))?,
                 };
                 if key.stored != "_id" && data.get(&key.stored).is_none_or(Value::is_null) {
                     data.insert(key.stored.clone(), env.object_id().to_hex().into());
@@ -156,11 +157,13 @@ fn stored(id: Option<Bson>, data: &Map<String, Value>, order: &Order) -> Service
     for (name, value) in fields {
         if name.starts_with('$') || name.contains('.') {
             let shown: String = name.chars().take(64).collect();
-            return Err(ServiceError::bad_request(format!(
+            let message = format!(
                 "the field {shown:?} cannot be stored: names with `.` are paths, those that begin with `$` operators"
-            )));
+            );
+            return Err(ServiceError::bad_request(message).of_field(&shown));
         }
-        document.insert(name.clone(), order.field(name).arrange(any(value)?));
+        let value = any(value).map_err(|failure| failure.of_field(name))?;
+        document.insert(name.clone(), order.field(name).arrange(value));
     }
     let unstorable =
         |error: bson::error::Error| ServiceError::bad_request(format!("cannot be stored: {error}"));

@@ -7,6 +7,8 @@ use forge_core::error::Details;
 use forge_core::{Error, ErrorCode};
 use serde_json::{Map, Value, json};
 
+use super::faults::{FAILED, misfit};
+
 /// The result of everything that a service does.
 pub type ServiceResult<T> = std::result::Result<T, ServiceError>;
 
@@ -121,6 +123,20 @@ impl ServiceError {
         self
     }
 
+    /// More about it, as clients read it.
+    pub(super) fn data(&self) -> Option<&Value> {
+        self.0.data.as_ref()
+    }
+
+    /// What is wrong with each field, as clients read it.
+    pub(super) fn errors(&self) -> Option<&Value> {
+        self.0.errors.as_ref()
+    }
+
+    pub(super) fn set_errors(&mut self, errors: Map<String, Value>) {
+        self.0.errors = Some(errors.into());
+    }
+
     /// The same failure with what is wrong with each field, for clients.
     #[must_use]
     pub fn with_errors(mut self, errors: Value) -> Self {
@@ -223,9 +239,10 @@ impl From<Error> for ServiceError {
                     json!({ "instancePath": at, "keyword": "validate", "params": {}, "message": message })
                 });
                 let items = items.collect::<Vec<_>>();
-                failure.0.message = "validation failed".to_owned();
+                failure.0.message = FAILED.to_owned();
                 failure.with_data(items.into()).with_errors(errors.into())
             }
+            Details::Field { path, keyword, message } => misfit(path, keyword, message),
             Details::Unique { fields, .. } => {
                 let errors: Map<_, _> =
                     fields.iter().map(|field| (field.clone(), "must be unique".into())).collect();

@@ -121,7 +121,11 @@ impl Run<'_> {
             Some(Value::Array(sent)) => sent,
             one => vec![one.unwrap_or_else(|| json!({}))],
         };
-        let new = |(index, item)| self.new_document(object(item, "create")?, self.order.item(index));
+        let new = |(index, item)| {
+            let made =
+                object(item, "create").and_then(|data| self.new_document(data, self.order.item(index)));
+            made.map_err(|failure| if many { failure.of_item(index) } else { failure })
+        };
         let documents = sent.into_iter().enumerate().map(new).collect::<ServiceResult<Vec<_>>>()?;
         if !documents.is_empty() {
             self.insert(documents.clone()).await?;

@@ -13,6 +13,7 @@ mod condition;
 mod context;
 mod documents;
 mod error;
+mod faults;
 mod fields;
 mod handle;
 mod hooks;

@@ -3,8 +3,9 @@
 use forge_core::ir::{Filter, Projection, SortKey};
 use serde_json::{Map, Value};
 
-use super::condition::{Grammar, mismatch};
+use super::condition::Grammar;
 use super::error::{ServiceError, ServiceResult};
+use super::faults::mismatch;
 
 /// A query, read.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,7 +119,8 @@ impl Grammar {
         let stored = |name: String| {
             if name.starts_with('$') {
                 let shown: String = name.chars().take(64).collect();
-                return Err(ServiceError::bad_request(format!("Invalid query parameter {shown}")));
+                let message = format!("Invalid query parameter {shown}");
+                return Err(ServiceError::bad_request(message).of_field("$select"));
             }
             let stored = self.rule(&name, "/$select")?.stored;
             Ok((name, stored))
