@@ -166,16 +166,15 @@ pub(super) fn show(
 ) -> ServiceResult<Value> {
     let shown = of.documents.show(document)?;
     Ok(match select {
-        Some(names) => pick(&shown, names, &of.key.client),
+        Some(names) => pick(&shown, names.iter().map(|(client, _)| client.as_str()), &of.key.client),
         None => shown,
     })
 }
 
 /// The named parts of what a client would see, and its ids.
-fn pick(shown: &Value, names: &[(String, String)], key: &str) -> Value {
+pub(super) fn pick<'a>(shown: &Value, names: impl Iterator<Item = &'a str>, key: &'a str) -> Value {
     let mut out = json!({});
-    let names = names.iter().map(|(client, _)| client.as_str()).chain([key, "_id"]);
-    for name in names {
+    for name in names.chain([key, "_id"]) {
         copy(shown, &mut out, name);
     }
     out

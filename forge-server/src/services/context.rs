@@ -1,5 +1,6 @@
 //! One call of a service, as hooks and custom methods see it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use serde_json::{Map, Value};
 
 use super::authentication::Login;
 use super::error::{ServiceError, ServiceResult};
+use super::extensions::Extensions;
+use super::http::Http;
 use super::options::{Multi, Paginate};
 use super::order::Order;
 use super::realtime::Connection;
@@ -59,6 +62,17 @@ impl Method {
     pub fn named(name: &str) -> Self {
         let known = Self::DEFAULT.into_iter().find(|method| method.name() == name);
         known.unwrap_or_else(|| Method::Custom(name.into()))
+    }
+
+    /// The event that it makes by itself.
+    fn event(&self) -> Option<&'static str> {
+        match self {
+            Method::Create => Some("created"),
+            Method::Update => Some("updated"),
+            Method::Patch => Some("patched"),
+            Method::Remove => Some("removed"),
+            Method::Find | Method::Get | Method::Custom(_) => None,
+        }
     }
 
     /// Whether it changes nothing.
@@ -117,6 +131,8 @@ pub struct Params {
     pub mongodb: MongoParams,
     /// The socket that calls, where it is one: to put it into channels.
     pub connection: Option<Connection>,
+    /// What hooks hand on to other hooks, and to the method.
+    pub extensions: Extensions,
 }
 
 impl Params {
@@ -127,6 +143,40 @@ impl Params {
             _ => Map::new(),
         };
         Self { query, ..Self::default() }
+    }
+
+    /// The same, ordered by one more field, from small to large. The fields of a JSON object have no order of their own:
+    /// where several fields order the documents, this says which of them comes first.
+    ///
+    /// ```
+    /// use forge_server::services::Params;
+    /// use serde_json::json;
+    ///
+    /// let params = Params::query(json!({ "carrier": "AA" })).ascending("origin").descending("delay");
+    /// assert_eq!(params.query["$sort"], json!([{ "origin": 1 }, { "delay": -1 }]));
+    /// ```
+    #[must_use]
+    pub fn ascending(self, field: impl Into<String>) -> Self {
+        self.ordered(field.into(), 1)
+    }
+
+    /// The same, ordered by one more field, from large to small: see [`ascending`](Params::ascending).
+    #[must_use]
+    pub fn descending(self, field: impl Into<String>) -> Self {
+        self.ordered(field.into(), -1)
+    }
+
+    fn ordered(mut self, field: String, direction: i32) -> Self {
+        let mut keys = match self.query.remove("$sort") {
+            Some(Value::Array(keys)) => keys,
+            Some(Value::Object(keys)) => {
+                keys.into_iter().map(|key| Value::Object(Map::from_iter([key]))).collect()
+            }
+            _ => Vec::new(),
+        };
+        keys.push(Value::Object(Map::from_iter([(field, direction.into())])));
+        self.query.insert("$sort".to_owned(), keys.into());
+        self
     }
 
     /// The same, with stages.
@@ -163,8 +213,11 @@ pub struct HookContext {
     pub dispatch: Option<Value>,
     /// The failure, in `error` hooks. Taking it out and setting a result makes the call succeed.
     pub error: Option<ServiceError>,
-    /// The HTTP status of the answer, in place of the usual one.
-    pub status: Option<u16>,
+    /// The status, the place and the headers of the answer over HTTP.
+    pub http: Http,
+    /// The event that a success makes; none where nobody is to hear of it. At first it is that of the method, and none for
+    /// one that the service [leaves to the program](super::Service::events).
+    pub event: Option<Cow<'static, str>>,
     /// The database that the call works on: of a tenant, or inside a transaction, where a hook says so.
     pub db: Db,
     /// The services of the program.
@@ -179,6 +232,10 @@ pub struct HookContext {
     pub(super) written: Vec<RawDocumentBuf>,
     /// Who the caller has become.
     pub(super) login: Option<Login>,
+    /// The fields that resolvers around the method make of results.
+    pub(super) resolved: Vec<Arc<str>>,
+    /// Whether one of them has made what clients receive.
+    pub(super) resolved_for_clients: bool,
 }
 
 impl fmt::Debug for HookContext {
@@ -202,6 +259,7 @@ impl HookContext {
         db: Db,
         services: Services,
     ) -> Box<Self> {
+        let event = method.event().map(Cow::Borrowed);
         Box::new(Self {
             path,
             method,
@@ -211,7 +269,8 @@ impl HookContext {
             result: None,
             dispatch: None,
             error: None,
-            status: None,
+            http: Http::default(),
+            event,
             db,
             services,
             order: Order::Unknown,
@@ -219,6 +278,8 @@ impl HookContext {
             text: None,
             written: Vec::new(),
             login: None,
+            resolved: Vec::new(),
+            resolved_for_clients: false,
         })
     }
 

@@ -162,7 +162,7 @@ impl Handle {
     }
 
     fn run<'a>(&'a self, params: &'a Params) -> Run<'a> {
-        Run { options: &self.bound.options, db: &self.db, params, order: &Order::Unknown }
+        Run { options: &self.bound.options, db: &self.db, params, order: &Order::Unknown, resolved: &[] }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a program does before, after and around calls, and when they fail.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 
@@ -95,7 +95,8 @@ impl Hooks {
         self
     }
 
-    /// Runs where these methods fail: it may change the error, or take it out and set a result.
+    /// Runs where these methods fail: it gets the call as it was handed to the step that failed, and may change the error,
+    /// or take it out and set a result.
     #[must_use]
     pub fn error<F, R>(mut self, methods: impl IntoIterator<Item = Method>, run: F) -> Self
     where
@@ -138,11 +139,15 @@ impl Hooks {
 
     /// Runs `core` inside of all hooks.
     pub(super) async fn run(self: &Arc<Self>, call: HookContext, core: Core) -> ServiceResult<HookContext> {
-        let kept = self.error.iter().any(|(of, _)| of.holds(&call.method)).then(|| call.clone());
-        let next = Next { hooks: self.clone(), position: 0, core };
-        match (next.run(call).await, kept) {
-            (Err(error), Some(call)) => self.recover(call, error).await,
-            (done, _) => done,
+        let mended = self.error.iter().any(|(of, _)| of.holds(&call.method));
+        let last = Last(mended.then(Arc::default));
+        let next = Next { hooks: self.clone(), position: 0, core, last: last.clone() };
+        match next.run(call).await {
+            Err(error) => match last.take() {
+                Some(call) => self.recover(call, error).await,
+                None => Err(error),
+            },
+            done => done,
         }
     }
 
@@ -164,6 +169,23 @@ pub struct Next {
     hooks: Arc<Hooks>,
     position: usize,
     core: Core,
+    last: Last,
+}
+
+/// The call as it was handed to the last step that began, where `error` hooks want it: a step that fails gives none back.
+#[derive(Clone)]
+struct Last(Option<Arc<Mutex<Option<HookContext>>>>);
+
+impl Last {
+    fn keep(&self, call: &HookContext) {
+        if let Some(kept) = &self.0 {
+            *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(call.clone());
+        }
+    }
+
+    fn take(&self) -> Option<HookContext> {
+        self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 impl fmt::Debug for Next {
@@ -179,27 +201,36 @@ impl Next {
     /// What it answers.
     pub fn run(self, call: HookContext) -> BoxFuture<'static, ServiceResult<HookContext>> {
         Box::pin(async move {
-            let Self { hooks, position, core } = self;
+            let Self { hooks, position, core, last } = self;
+            let kept = last.clone();
             let rest = hooks.around.iter().enumerate().skip(position);
             let around =
                 rest.filter(|(_, (of, _))| of.holds(&call.method)).map(|(at, (_, run))| (at, run.clone()));
-            match around.into_iter().next() {
-                Some((at, run)) => run(call, Next { hooks, position: at + 1, core }).await,
-                None => inner(&hooks, call, &core).await,
-            }
+            let done = match around.into_iter().next() {
+                Some((at, run)) => {
+                    last.keep(&call);
+                    run(call, Next { hooks, position: at + 1, core, last }).await?
+                }
+                None => inner(&hooks, call, &core, &last).await?,
+            };
+            kept.keep(&done);
+            Ok(done)
         })
     }
 }
 
-async fn inner(hooks: &Hooks, mut call: HookContext, core: &Core) -> ServiceResult<HookContext> {
+async fn inner(hooks: &Hooks, mut call: HookContext, core: &Core, last: &Last) -> ServiceResult<HookContext> {
     let method = call.method.clone();
     for (_, hook) in hooks.before.iter().filter(|(of, _)| of.holds(&method)) {
+        last.keep(&call);
         call = hook(call).await?;
     }
     if call.result.is_none() {
+        last.keep(&call);
         call = core(call).await?;
     }
     for (_, hook) in hooks.after.iter().filter(|(of, _)| of.holds(&method)) {
+        last.keep(&call);
         call = hook(call).await?;
     }
     Ok(call)

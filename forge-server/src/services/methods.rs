@@ -1,5 +1,7 @@
 //! What the six methods do.
 
+use std::sync::Arc;
+
 use bson::{Bson, RawDocument, RawDocumentBuf};
 use forge_core::error::Error;
 use forge_core::ir::{
@@ -19,6 +21,7 @@ use super::error::{ErrorKind, ServiceError, ServiceResult};
 use super::options::{Multi, Options};
 use super::order::Order;
 use super::query::Query;
+use super::selection::Selection;
 
 /// One call of a service's own methods.
 pub(super) struct Run<'a> {
@@ -26,13 +29,16 @@ pub(super) struct Run<'a> {
     pub(super) db: &'a Db,
     pub(super) params: &'a Params,
     pub(super) order: &'a Order,
+    /// The fields that resolvers make of what it answers.
+    pub(super) resolved: &'a [Arc<str>],
 }
 
 impl Options {
     /// Runs one of the six methods.
     pub(super) async fn run(&self, call: &mut HookContext) -> ServiceResult<Answer> {
         let (id, data) = (call.id.take(), call.data.take());
-        let run = Run { options: self, db: &call.db, params: &call.params, order: &call.order };
+        let (db, params) = (&call.db, &call.params);
+        let run = Run { options: self, db, params, order: &call.order, resolved: &call.resolved };
         // What is called less often is in boxes of its own: the others would carry its room about.
         let answer = match (&call.method, &id) {
             (Method::Find, _) => run.find().await,
@@ -139,12 +145,12 @@ impl Run<'_> {
     /// What to show of new documents. The conditions of the query do not count, but where the fields are known they are
     /// checked as everywhere.
     fn shown_of_new(&self) -> ServiceResult<Query> {
-        let grammar = &self.options.grammar;
-        if grammar.fields.is_some() {
-            return grammar.query(&self.params.query, false);
+        let query = &self.params.query;
+        if self.options.grammar.fields.is_some() {
+            return self.read(query, false);
         }
-        let select = self.params.query.get("$select").cloned();
-        grammar.query(&Map::from_iter(select.map(|select| ("$select".to_owned(), select))), false)
+        let select = query.get("$select").cloned();
+        self.read(&Map::from_iter(select.map(|select| ("$select".to_owned(), select))), false)
     }
 
     /// A new document, the tenant's where it has one.
@@ -241,7 +247,7 @@ impl Run<'_> {
             return Err(ServiceError::not_allowed("Can not patch multiple entries"));
         }
         let changes = self.changes(data)?;
-        let query = self.options.grammar.query(&self.params.query, false)?;
+        let query = self.read(&self.params.query, false)?;
         let ids = self.ids(&query, None).await?;
         if ids.is_empty() {
             return Ok(Found::List(Vec::new()).showing(None));
@@ -276,7 +282,7 @@ impl Run<'_> {
         if !self.multi().remove {
             return Err(ServiceError::not_allowed("Can not remove multiple entries"));
         }
-        let query = self.options.grammar.query(&self.params.query, false)?;
+        let query = self.read(&self.params.query, false)?;
         let whole = Query { select: None, ..query.clone() };
         let rows = self.rows(&whole, None).await?;
         // Before anything goes: what cannot be shown is not removed.
@@ -301,7 +307,7 @@ impl Run<'_> {
 
     /// The query for the document with this id that also matches the query of the call.
     fn about(&self, id: &Value) -> ServiceResult<Query> {
-        let query = self.options.grammar.query(&self.params.query, false)?;
+        let query = self.read(&self.params.query, false)?;
         let id = self.options.key.value(id)?;
         let filter = Filter::eq(self.options.key.stored.clone(), id).and(query.filter);
         Ok(Query { filter, limit: None, skip: None, sort: Vec::new(), ..query })
@@ -336,10 +342,22 @@ impl Run<'_> {
         }
     }
 
+    /// Reads a query. Where it selects a field that a resolver makes, documents are read and shown as a whole: the
+    /// resolver takes of them what it needs, and they are narrowed after it.
+    fn read(&self, query: &Map<String, Value>, paginated: bool) -> ServiceResult<Query> {
+        let grammar = &self.options.grammar;
+        let Some(stored) = Selection::of(query).and_then(|selected| selected.without(self.resolved)) else {
+            return grammar.query(query, paginated);
+        };
+        let mut query = query.clone();
+        query.insert("$select".to_owned(), stored.into());
+        Ok(Query { select: None, ..grammar.query(&query, paginated)? })
+    }
+
     /// The query of the call, and how many documents of it to read.
     pub(super) fn window(&self) -> ServiceResult<(Query, Option<u64>)> {
         let paginate = self.params.paginate.unwrap_or(self.options.paginate);
-        let query = self.options.grammar.query(&self.params.query, paginate.pages())?;
+        let query = self.read(&self.params.query, paginate.pages())?;
         let limit = paginate.limit(query.limit);
         Ok((query, limit))
     }

@@ -125,6 +125,12 @@ impl Services {
         Ok(Handle::new(self.clone(), bound.clone(), db.clone()))
     }
 
+    /// The field that names the documents of the service at `path`, as clients call it.
+    pub(super) fn key(&self, path: &str) -> &str {
+        let service = self.bound().find(|bound| *bound.path == *path);
+        service.map_or("_id", |service| &service.options.key.client)
+    }
+
     /// What the path of a URL names; its segments are percent-encoded.
     pub(super) fn resolve(&self, path: &str) -> Option<Target> {
         let path = path.trim_matches('/');
@@ -152,8 +158,10 @@ impl Services {
     pub(super) async fn call(
         &self,
         service: &Arc<Bound>,
-        call: Box<HookContext>,
+        mut call: Box<HookContext>,
     ) -> ServiceResult<Box<HookContext>> {
+        // A service that lists an event makes it itself.
+        call.event = call.event.filter(|event| !service.events.contains(&**event));
         // What the program asks for itself is not for the list of clients to say.
         let by_client = call.params.provider != Provider::Internal;
         if by_client && !service.methods.contains(&call.method) {
@@ -185,7 +193,7 @@ impl Services {
         mut call: Box<HookContext>,
     ) -> ServiceResult<Box<HookContext>> {
         let answer = service.options.run(&mut call).await?;
-        if call.as_text && !self.tells_of(service, &call.method) {
+        if call.as_text && !self.tells_of(service, &call) {
             call.text = Some(answer.into_text(&service.options)?);
             return Ok(call);
         }

@@ -11,6 +11,7 @@ use super::condition::OBJECT_ID;
 use super::context::{HookContext, Method};
 use super::error::{ServiceError, ServiceResult};
 use super::hooks::Hooks;
+use super::selection::Selection;
 use super::service::Service;
 
 type Resolve = Arc<
@@ -21,7 +22,10 @@ type Resolve = Arc<
 
 /// What fields of an object become: each by an async function of its value, the whole object, and the call.
 ///
-/// A function that answers none takes the field away; one for a field that is not there may make it.
+/// A function that answers none takes the field away; one for a field that is not there may make it. Of what a call answers
+/// it runs for the fields that the query selects (or for all, where it selects none), on the whole document.
+///
+/// A failure names the field in its `errors`.
 ///
 /// ```
 /// use forge_server::services::{Resolver, resolve_object_id};
@@ -34,11 +38,15 @@ type Resolve = Arc<
 ///     });
 /// ```
 #[derive(Clone, Default)]
-pub struct Resolver(Vec<(String, Resolve)>);
+pub struct Resolver {
+    /// The methods that it is for; empty: all.
+    methods: Vec<Method>,
+    fields: Vec<(Arc<str>, Resolve)>,
+}
 
 impl fmt::Debug for Resolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
+        f.debug_set().entries(self.fields.iter().map(|(name, _)| name)).finish()
     }
 }
 
@@ -46,6 +54,13 @@ impl Resolver {
     /// Leaves every field as it is.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// For these methods only. A service may have several resolvers, for other methods each.
+    #[must_use]
+    pub fn only(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
+        self.methods.extend(methods);
+        self
     }
 
     /// Adds a field. Functions run in the order in which they were added, each on what the ones before it made.
@@ -56,30 +71,37 @@ impl Resolver {
         R: Future<Output = ServiceResult<Option<Value>>> + Send + 'static,
     {
         let resolve: Resolve = Arc::new(move |value, object, call| Box::pin(resolve(value, object, call)));
-        self.0.push((name.to_owned(), resolve));
+        self.fields.push((name.into(), resolve));
         self
     }
 
-    async fn object(&self, mut object: Map<String, Value>, call: &Arc<HookContext>) -> ServiceResult<Value> {
-        for (name, resolve) in &self.0 {
-            let value = object.get(name).cloned();
-            let resolved = resolve(value, Value::Object(object.clone()), call.clone()).await?;
-            match resolved {
-                Some(value) => drop(object.insert(name.clone(), value)),
-                None => drop(object.remove(name)),
+    /// The fields of an object, those that `wanted` names.
+    async fn object(
+        &self,
+        mut object: Map<String, Value>,
+        call: &Arc<HookContext>,
+        wanted: &Wanted<'_>,
+    ) -> ServiceResult<Value> {
+        for (name, resolve) in self.fields.iter().filter(|(name, _)| wanted.holds(name)) {
+            let value = object.get(&**name).cloned();
+            let resolved = resolve(value, Value::Object(object.clone()), call.clone()).await;
+            match resolved.map_err(|failure| failure.of_field(name))? {
+                Some(value) => drop(object.insert(name.to_string(), value)),
+                None => drop(object.remove(&**name)),
             }
         }
         Ok(object.into())
     }
 
     /// An object, or each of a list.
-    async fn each(&self, value: Value, call: &Arc<HookContext>) -> ServiceResult<Value> {
+    async fn each(&self, value: Value, call: &Arc<HookContext>, wanted: &Wanted<'_>) -> ServiceResult<Value> {
         match value {
-            Value::Object(object) => self.object(object, call).await,
+            Value::Object(object) => self.object(object, call, wanted).await,
             Value::Array(items) => {
                 let mut resolved = Vec::with_capacity(items.len());
-                for item in items {
-                    resolved.push(Box::pin(self.each(item, call)).await?);
+                for (index, item) in items.into_iter().enumerate() {
+                    let item = Box::pin(self.each(item, call, wanted)).await;
+                    resolved.push(item.map_err(|failure| failure.of_item(index))?);
                 }
                 Ok(resolved.into())
             }
@@ -89,13 +111,53 @@ impl Resolver {
 
     /// What a call answers: the documents in a page, or as [`each`](Resolver::each).
     async fn answer(&self, value: Value, call: &Arc<HookContext>) -> ServiceResult<Value> {
+        let selected = Selection::of(&call.params.query);
+        let wanted = Wanted { selected: selected.as_ref(), key: call.services.key(&call.path) };
         match value {
             Value::Object(mut page) if call.method == Method::Find && page.contains_key("data") => {
                 let data = page.remove("data").unwrap_or_default();
-                page.insert("data".to_owned(), self.each(data, call).await?);
+                page.insert("data".to_owned(), self.each(data, call, &wanted).await?);
                 Ok(page.into())
             }
-            value => self.each(value, call).await,
+            value => self.each(value, call, &wanted).await,
+        }
+    }
+}
+
+/// The fields of an answer that its client gets: those that are selected, and the ids.
+struct Wanted<'a> {
+    /// None: all.
+    selected: Option<&'a Selection>,
+    key: &'a str,
+}
+
+impl Wanted<'_> {
+    const ALL: Self = Self { selected: None, key: "" };
+
+    fn holds(&self, name: &str) -> bool {
+        self.selected.is_none_or(|selected| selected.touches(name)) || name == self.key || name == "_id"
+    }
+}
+
+impl HookContext {
+    /// Says which fields a resolver will make of the result; whether no resolver stands outside of it.
+    fn will_resolve(&mut self, resolver: &Resolver) -> bool {
+        let outermost = self.resolved.is_empty();
+        self.resolved.extend(resolver.fields.iter().map(|(name, _)| name.clone()));
+        outermost
+    }
+
+    /// Leaves out what was read for the resolvers only.
+    fn narrow(&mut self) {
+        let Some(selected) = Selection::of(&self.params.query) else { return };
+        if selected.without(&self.resolved).is_none() {
+            return;
+        }
+        let key = self.services.key(&self.path).to_owned();
+        let is_find = self.method == Method::Find;
+        let shown = self.dispatch.as_mut().filter(|_| self.resolved_for_clients);
+        for value in self.result.as_mut().into_iter().chain(shown) {
+            selected.narrow(value, is_find, &key);
         }
     }
 }
@@ -104,13 +166,14 @@ impl<M> Service<M> {
     /// Resolves what clients send, before `create`, `update` and `patch`: each document of a list.
     #[must_use]
     pub fn resolve_data(self, resolver: Resolver) -> Self {
-        let writes = [Method::Create, Method::Update, Method::Patch];
-        self.hooks(Hooks::new().before(writes, move |mut call| {
+        let writes = vec![Method::Create, Method::Update, Method::Patch];
+        let methods = if resolver.methods.is_empty() { writes } else { resolver.methods.clone() };
+        self.hooks(Hooks::new().before(methods, move |mut call| {
             let resolver = resolver.clone();
             async move {
                 if let Some(data) = call.data.take() {
                     let about = Arc::new(call.clone());
-                    call.data = Some(resolver.each(data, &about).await?);
+                    call.data = Some(resolver.each(data, &about, &Wanted::ALL).await?);
                 }
                 Ok(call)
             }
@@ -120,12 +183,12 @@ impl<M> Service<M> {
     /// Resolves the parameters of queries, before every method.
     #[must_use]
     pub fn resolve_query(self, resolver: Resolver) -> Self {
-        self.hooks(Hooks::new().before([], move |mut call| {
+        self.hooks(Hooks::new().before(resolver.methods.clone(), move |mut call| {
             let resolver = resolver.clone();
             async move {
                 let about = Arc::new(call.clone());
                 let query = std::mem::take(&mut call.params.query);
-                if let Value::Object(query) = resolver.object(query, &about).await? {
+                if let Value::Object(query) = resolver.object(query, &about, &Wanted::ALL).await? {
                     call.params.query = query;
                 }
                 Ok(call)
@@ -133,32 +196,43 @@ impl<M> Service<M> {
         }))
     }
 
-    /// Resolves results: what hooks that stand outside of this one, the program and its clients get.
+    /// Resolves results: what hooks that stand outside of this one, the program and its clients get. Queries may select the
+    /// fields that it makes.
     #[must_use]
     pub fn resolve_result(self, resolver: Resolver) -> Self {
-        self.hooks(Hooks::new().around([], move |call, next| {
+        self.hooks(Hooks::new().around(resolver.methods.clone(), move |mut call, next| {
             let resolver = resolver.clone();
             async move {
+                let outermost = call.will_resolve(&resolver);
                 let mut done = next.run(call).await?;
                 if let Some(result) = done.result.take() {
                     let about = Arc::new(done.clone());
                     done.result = Some(resolver.answer(result, &about).await?);
+                }
+                if outermost {
+                    done.narrow();
                 }
                 Ok(done)
             }
         }))
     }
 
-    /// Resolves what leaves the program: answers to clients, and events. The result that the program sees stays.
+    /// Resolves what leaves the program: answers to clients, and events. The result that the program sees stays. Queries
+    /// may select the fields that it makes.
     #[must_use]
     pub fn resolve_external(self, resolver: Resolver) -> Self {
-        self.hooks(Hooks::new().around([], move |call, next| {
+        self.hooks(Hooks::new().around(resolver.methods.clone(), move |mut call, next| {
             let resolver = resolver.clone();
             async move {
+                let outermost = call.will_resolve(&resolver);
                 let mut done = next.run(call).await?;
                 if let Some(shown) = done.dispatch.take().or_else(|| done.result.clone()) {
                     let about = Arc::new(done.clone());
                     done.dispatch = Some(resolver.answer(shown, &about).await?);
+                    done.resolved_for_clients = true;
+                }
+                if outermost {
+                    done.narrow();
                 }
                 Ok(done)
             }

@@ -75,8 +75,10 @@ async fn run(calls: &Calls, services: Services, target: Target, request: Request
         (Method::Create, Some(_)) => StatusCode::CREATED,
         _ => StatusCode::OK,
     };
-    let status = done.status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(usual);
-    Ok(text.map_or_else(|| status.into_response(), |text| body(status, text)))
+    let status = done.http.status_or(usual)?;
+    let mut answer = text.map_or_else(|| status.into_response(), |text| body(status, text));
+    done.http.write(&mut answer)?;
+    Ok(answer)
 }
 
 /// Runs a call in bounded time, and answers a panic. What writes goes on when its client goes away, so that nothing stops

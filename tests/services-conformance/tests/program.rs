@@ -127,7 +127,7 @@ async fn resolvers_make_fields_of_data_queries_results_and_what_leaves() {
     let seen = Hooks::new().after([Method::Find], |mut call| async move {
         let found = call.result.as_ref().map(|page| page["data"][0].clone()).unwrap_or_default();
         assert_eq!(found["secret"], "s", "the program sees it");
-        call.status = Some(203);
+        call.http.status = Some(203);
         Ok(call)
     });
     let notes = Service::raw("notes")

@@ -437,3 +437,54 @@ async fn a_publisher_that_is_trusted_tells_whom_it_likes() {
     ann.call("memos", "remind", json!({ "data": {} })).await;
     assert_eq!(names(&bob.heard().await), ["created there is one more", "due soon"]);
 }
+
+#[tokio::test]
+async fn hooks_change_the_event_of_a_call_or_keep_it_silent() {
+    let hooks = Hooks::new().after([], |mut call| async move {
+        let text = call.result.as_ref().and_then(|post| post["text"].as_str()).unwrap_or("").to_owned();
+        match text.as_str() {
+            "silent" => call.event = None,
+            "other" => call.event = Some("archived".into()),
+            _ => assert_eq!(call.event.as_deref(), Some("created").filter(|_| call.method == Method::Create)),
+        }
+        if call.method == Method::Get {
+            call.event = Some("viewed".into());
+        }
+        Ok(call)
+    });
+    let app = everybody(App::new()).publish(|_, channels| channels.channel("everybody"));
+    let address = serve(app.service(Service::<Post>::new().hooks(hooks))).await;
+    let mut client = Client::connect(&address, None).await;
+    let mut heard = Vec::new();
+    let mut id = Value::Null;
+    for text in ["silent", "other", "usual"] {
+        let (made, events) = client.call("posts", "create", json!({ "data": { "text": text } })).await;
+        id = made["data"]["id"].clone();
+        heard.extend(events);
+    }
+    heard.extend(client.call("posts", "get", json!({ "document": id })).await.1);
+    heard.extend(client.heard().await);
+    assert_eq!(names(&heard), ["archived other", "created usual", "viewed usual"]);
+}
+
+#[tokio::test]
+async fn sockets_order_by_several_fields() {
+    let address = serve(App::new().service(Service::<Post>::new())).await;
+    let mut client = Client::connect(&address, None).await;
+    for text in ["b", "a", "c"] {
+        client.call("posts", "create", json!({ "data": { "text": text } })).await;
+    }
+    // The text of a frame has an order, which a JSON value of this test would not keep.
+    for (sort, expected) in
+        [("\"text\":-1,\"id\":1", ["c", "b", "a"]), ("\"id\":-1,\"text\":1", ["c", "a", "b"])]
+    {
+        let frame = format!(
+            r#"{{"op":"call","id":2,"service":"posts","method":"find","query":{{"$sort":{{{sort}}}}}}}"#
+        );
+        client.0.send(Message::text(frame)).await.unwrap();
+        let found = client.next().await;
+        let texts: Vec<_> =
+            found["data"].as_array().unwrap().iter().map(|post| post["text"].clone()).collect();
+        assert_eq!(texts, expected, "{sort}");
+    }
+}

@@ -10,7 +10,7 @@ use forge_core::Db;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 
-use super::super::context::{HookContext, Method};
+use super::super::context::HookContext;
 use super::super::options::Options;
 use super::super::registry::{Bound, Services};
 use super::channels::{Audience, Channels, Connection, Message};
@@ -71,29 +71,16 @@ impl Publishers {
     }
 }
 
-/// The event of a method.
-fn event_of(method: &Method) -> Option<&'static str> {
-    match method {
-        Method::Create => Some("created"),
-        Method::Update => Some("updated"),
-        Method::Patch => Some("patched"),
-        Method::Remove => Some("removed"),
-        Method::Find | Method::Get | Method::Custom(_) => None,
-    }
-}
-
 impl Services {
-    /// Whether somebody hears of calls of this method.
-    pub(in super::super) fn tells_of(&self, service: &Bound, method: &Method) -> bool {
-        // A service that lists an event makes it itself.
-        event_of(method).is_some_and(|name| !service.events.contains(name) && self.is_heard(service))
+    /// Whether somebody hears of a call.
+    pub(in super::super) fn tells_of(&self, service: &Bound, call: &HookContext) -> bool {
+        call.event.is_some() && self.is_heard(service)
     }
 
     /// Tells of a call that succeeded, once what it did on `db` is committed.
     pub(in super::super) fn tell_of_call(&self, service: &Arc<Bound>, db: &Db, call: &HookContext) {
-        let Some(name) = event_of(&call.method).filter(|_| self.tells_of(service, &call.method)) else {
-            return;
-        };
+        let Some(name) = call.event.clone().filter(|_| self.tells_of(service, call)) else { return };
+        let name: Arc<str> = name.into();
         let call = Arc::new(call.clone());
         let (services, service) = (self.clone(), service.clone());
         // Where it was done, which a hook may have chosen.
@@ -101,7 +88,7 @@ impl Services {
         self.once_committed(db, move || {
             for (data, shown) in items(&call) {
                 let subject = Subject::Written(written(&service, &call, &data));
-                let (path, name, call) = (call.path.clone(), name.into(), Some(call.clone()));
+                let (path, name, call) = (call.path.clone(), name.clone(), Some(call.clone()));
                 let event = Event { path, name, data, call };
                 services.publish(&service, &place, &event, subject, shown.as_ref());
             }
