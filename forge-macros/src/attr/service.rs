@@ -30,7 +30,26 @@ const PAGINATE: Grammar = Grammar {
 
 const METHODS: &[&str] = &["find", "get", "create", "update", "patch", "remove"];
 const MULTI: &[&str] = &["create", "patch", "remove"];
-const OPERATORS: &[&str] = &["regex", "options", "exists", "all", "size", "elemMatch", "not"];
+const OPERATORS: &[&str] = &[
+    "regex",
+    "options",
+    "exists",
+    "all",
+    "size",
+    "elemMatch",
+    "not",
+    "nor",
+    "type",
+    "mod",
+    "bitsAllSet",
+    "bitsAllClear",
+    "bitsAnySet",
+    "bitsAnyClear",
+    "near",
+    "nearSphere",
+    "geoWithin",
+    "geoIntersects",
+];
 /// What every query may have at the top.
 const RESERVED: &[&str] = &["limit", "skip", "sort", "select", "or", "and"];
 

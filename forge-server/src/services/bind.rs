@@ -10,11 +10,12 @@ use forge_core::service::declared_services;
 use forge_core::types::Any;
 use forge_core::{Catalog, Error, Result};
 
-use super::condition::{EVERYWHERE, Grammar, ON_REQUEST};
+use super::condition::Grammar;
 use super::documents::{Documents, Key};
 use super::fields::QueryFields;
 use super::hooks::Hooks;
 use super::kind::Kind;
+use super::operators::{EVERYWHERE, ON_REQUEST};
 use super::options::Options;
 use super::realtime::Realtime;
 use super::registry::{Bound, Services, Tokens, precedence};

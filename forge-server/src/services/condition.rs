@@ -11,13 +11,10 @@ use serde_json::{Map, Value, json};
 use super::error::{ServiceError, ServiceResult};
 use super::faults::{field_at, mismatch, violation};
 use super::fields::{Inside, QueryFields, Rule};
+use super::geo;
 use super::kind::Kind;
+use super::operators::{self, DISTANCES, EVERYWHERE, UNORDERED};
 
-/// Operators that every field takes.
-pub(super) const EVERYWHERE: [&str; 7] = ["$in", "$nin", "$lt", "$lte", "$gt", "$gte", "$ne"];
-/// Operators of fields that a service may allow.
-pub(super) const ON_REQUEST: [&str; 7] =
-    ["$regex", "$options", "$exists", "$all", "$size", "$elemMatch", "$not"];
 /// What resolvers make of an ObjectId: a value, no operator.
 pub(super) const OBJECT_ID: &str = "$oid";
 /// How deep conditions may be nested.
@@ -73,7 +70,7 @@ impl Grammar {
             let filter = match name.as_str() {
                 "$or" if self.allows_or(level) => self.list(value, Level::Or, &at, depth, Filter::Or)?,
                 "$and" if level == Level::Top => self.list(value, Level::And, &at, depth, Filter::And)?,
-                "$nor" if level == Level::Top && self.filters.contains_key("$nor") => {
+                "$nor" if self.allows_nor(level) => {
                     self.list(value, Level::Or, &at, depth, Filter::Or)?.negate()
                 }
                 name if name.starts_with('$') => self.own(name, value, object, level, &at)?,
@@ -87,6 +84,11 @@ impl Grammar {
     /// Feathers lets `$or` stand below another `$or` only where it does not know the fields.
     fn allows_or(&self, level: Level) -> bool {
         level != Level::Or || self.fields.is_none()
+    }
+
+    /// As a filter it stands at the top, as an operator wherever conditions do.
+    fn allows_nor(&self, level: Level) -> bool {
+        self.operators.contains("$nor") || (level == Level::Top && self.filters.contains_key("$nor"))
     }
 
     fn list(
@@ -166,11 +168,17 @@ impl Grammar {
         within_depth(depth)?;
         let mut all = Filter::All;
         for (name, value) in object {
-            let known = EVERYWHERE.contains(&name.as_str());
-            if !known && !self.operators.contains(name) && !rule.operators.contains(name) {
+            let name = name.as_str();
+            let beside_place =
+                DISTANCES.contains(&name) && object.keys().any(|name| name.starts_with("$near"));
+            let known = EVERYWHERE.contains(&name) || beside_place;
+            if !known && !self.operators.contains(name) && !rule.operators.iter().any(|own| own == name) {
                 return Err(self.unknown(name, object, at));
             }
             let at = format!("{at}/{name}");
+            if beside_place {
+                continue;
+            }
             if name == "$options" {
                 if !object.contains_key("$regex") {
                     return Err(mismatch(&at, "dependencies", "must stand beside $regex"));
@@ -210,6 +218,16 @@ impl Grammar {
                 _ => return Err(mismatch(at, "type", "must be a whole number >= 0")),
             },
             "$regex" => self.regex(value, object.get("$options"), at)?,
+            "$type" => operators::types(value).map_err(|expected| mismatch(at, "type", expected))?,
+            "$mod" => {
+                operators::remainder(&rule.kind, value).map_err(|expected| mismatch(at, "type", expected))?
+            }
+            "$bitsAllSet" | "$bitsAllClear" | "$bitsAnySet" | "$bitsAnyClear" => {
+                operators::bits(&rule.kind, name, value).map_err(|expected| mismatch(at, "type", expected))?
+            }
+            "$near" | "$nearSphere" | "$geoWithin" | "$geoIntersects" => {
+                return place(rule, name, value, object, at);
+            }
             "$elemMatch" => Predicate::Element(Box::new(self.element(rule, value, at, depth)?)),
             "$not" => {
                 let inner = value.as_object().filter(|inner| inner.keys().all(|key| key.starts_with('$')));
@@ -288,6 +306,34 @@ fn within_depth(depth: usize) -> ServiceResult<()> {
         return Err(ServiceError::bad_request(format!("a query nests at most {MAX_DEPTH} levels")));
     }
     Ok(())
+}
+
+/// A condition on places.
+fn place(
+    rule: &Rule,
+    name: &str,
+    value: &Value,
+    object: &Map<String, Value>,
+    at: &str,
+) -> ServiceResult<Filter> {
+    let wrong = |expected: &str| mismatch(at, "type", expected);
+    if !rule.kind.may_be_place() {
+        return Err(wrong("is for places, which this field has none of"));
+    }
+    match name {
+        "$geoWithin" => Ok(field(rule, geo::within(value).map_err(wrong)?)),
+        "$geoIntersects" => {
+            let parts = geo::intersects(value).map_err(wrong)?.into_iter().map(|part| field(rule, part));
+            Ok(parts.reduce(Filter::or).unwrap_or(Filter::Nothing))
+        }
+        _ if at.split('/').any(|part| UNORDERED.contains(&part)) => Err(wrong(
+            "orders documents, and stands at the top of a query or inside of $and: $geoWithin stands anywhere",
+        )),
+        name => {
+            let pairs = *rule.kind.element() == Kind::Any;
+            Ok(field(rule, geo::near(name, value, object, pairs).map_err(wrong)?))
+        }
+    }
 }
 
 fn field(rule: &Rule, predicate: Predicate) -> Filter {

@@ -18,6 +18,7 @@ use super::answer::{Answer, Found, Item, show};
 use super::context::{HookContext, Method, Params};
 use super::documents::Documents;
 use super::error::{ErrorKind, ServiceError, ServiceResult};
+use super::geo::without_order;
 use super::options::{Multi, Options};
 use super::order::Order;
 use super::query::Query;
@@ -99,7 +100,8 @@ impl Run<'_> {
         if self.params.pipeline.is_some() {
             return self.piped_total(query).boxed().await;
         }
-        let mut count = Count::new(self.options.documents.model(), query.filter.clone());
+        let filter = without_order(query.filter.clone());
+        let mut count = Count::new(self.options.documents.model(), filter);
         count.estimated = self.options.estimate;
         count.options = self.read_options();
         match self.db.execute(Operation::Count(count)).await? {
@@ -309,7 +311,7 @@ impl Run<'_> {
     fn about(&self, id: &Value) -> ServiceResult<Query> {
         let query = self.read(&self.params.query, false)?;
         let id = self.options.key.value(id)?;
-        let filter = Filter::eq(self.options.key.stored.clone(), id).and(query.filter);
+        let filter = Filter::eq(self.options.key.stored.clone(), id).and(without_order(query.filter));
         Ok(Query { filter, limit: None, skip: None, sort: Vec::new(), ..query })
     }
 

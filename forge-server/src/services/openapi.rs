@@ -3,11 +3,11 @@
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
-use super::condition::EVERYWHERE;
 use super::context::Method;
 use super::documents::Documents;
 use super::fields::QueryFields;
 use super::kind::{Form, Kind};
+use super::operators::{self, EVERYWHERE};
 use super::registry::{Bound, Services};
 
 /// How deep examples go.
@@ -234,12 +234,12 @@ impl<'a> Described<'a> {
         }
         for (name, kind) in grammar.fields.iter().flat_map(QueryFields::kinds) {
             let value = kind.schema();
-            let everywhere = EVERYWHERE.into_iter().map(|operator| match operator {
-                "$in" | "$nin" => (operator.to_owned(), json!({ "type": "array", "items": value })),
-                _ => (operator.to_owned(), value.clone()),
-            });
-            let allowed = grammar.operators.iter().map(|operator| (operator.clone(), json!({})));
-            let operators: Map<_, _> = allowed.chain(everywhere).collect();
+            let own =
+                grammar.fields.iter().filter_map(|fields| fields.find(name)).flat_map(|rule| rule.operators);
+            let allowed = grammar.operators.iter().filter(|operator| *operator != "$nor").cloned().chain(own);
+            let allowed = allowed.chain(EVERYWHERE.map(str::to_owned));
+            let operators: Map<_, _> =
+                allowed.map(|operator| (operator.clone(), operators::schema(&operator, &value))).collect();
             let schema = json!({ "anyOf": [value, { "type": "object", "properties": operators }] });
             let docs = format!("A condition: `{name}=…`, or `{name}[$ne]=…` and the other operators.");
             all.push(parameter(name, &schema, &docs, Some(self.example(&value))));
@@ -276,6 +276,29 @@ impl Kind {
             Kind::Boolean => json!({ "type": "boolean" }),
             Kind::Date => json!({ "type": "string", "format": "date-time" }),
             Kind::ObjectId => json!({ "type": "string", "pattern": "^[0-9a-fA-F]{24}$" }),
+            Kind::GeoPoint => json!({
+                "type": "object",
+                "description": "A GeoJSON point: longitude, then latitude, in degrees.",
+                "required": ["type", "coordinates"],
+                "properties": {
+                    "type": { "const": "Point" },
+                    "coordinates": { "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 },
+                },
+                "examples": [{ "type": "Point", "coordinates": [12.5, 41.9] }],
+            }),
+            Kind::GeoPolygon => {
+                let corners =
+                    json!({ "type": "array", "items": { "type": "array", "items": { "type": "number" } } });
+                json!({
+                    "type": "object",
+                    "description": "A GeoJSON polygon: an outline, then holes; rings of longitudes and latitudes.",
+                    "required": ["type", "coordinates"],
+                    "properties": {
+                        "type": { "const": "Polygon" }, "coordinates": { "type": "array", "items": corners },
+                    },
+                    "examples": [{ "type": "Polygon", "coordinates": [[[0, 0], [2, 0], [0, 2], [0, 0]]] }],
+                })
+            }
             Kind::List(of) => json!({ "type": "array", "items": of.schema() }),
             Kind::Element(of) => of.schema(),
             Kind::Text(form) => match form {
@@ -295,6 +318,9 @@ fn example(schema: &Value, definitions: &Map<String, Value>, depth: usize) -> Va
     if let Some(value) =
         schema["enum"].get(0).or_else(|| schema.get("const")).or_else(|| schema.get("default"))
     {
+        return value.clone();
+    }
+    if let Some(value) = schema["examples"].get(0) {
         return value.clone();
     }
     if depth > MAX_DEPTH {

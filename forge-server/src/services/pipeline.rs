@@ -6,6 +6,7 @@ use forge_core::ir::{self, Filter, Operation, Outcome, Projection, SortKey, Sour
 use serde_json::Value;
 
 use super::error::ServiceResult;
+use super::geo::without_order;
 use super::methods::Run;
 use super::query::Query;
 use super::rows::Rows;
@@ -38,7 +39,7 @@ impl Run<'_> {
 
     /// How many documents there would be without a limit.
     pub(super) async fn piped_total(&self, query: &Query) -> ServiceResult<u64> {
-        let mut stages = self.around(vec![Stage::Match(query.filter.clone())]);
+        let mut stages = self.around(vec![Stage::Match(without_order(query.filter.clone()))]);
         stages.push(Stage::Plain(doc! { "$count": "n" }));
         let rows = self.aggregate(stages).await?;
         let count = rows.first().map(|row| row.get("n").map_err(Error::from)).transpose()?.flatten();
@@ -83,7 +84,7 @@ fn is_here(stage: &Document) -> bool {
 
 /// A query as stages.
 fn stages(query: &Query, limit: Option<u64>, key: &str) -> Vec<Stage> {
-    let mut stages = vec![Stage::Match(query.filter.clone())];
+    let mut stages = vec![Stage::Match(without_order(query.filter.clone()))];
     if !query.sort.is_empty() {
         let direction = |key: &SortKey| (key.path.to_string(), if key.descending { -1 } else { 1 }.into());
         let sort: Document = query.sort.iter().map(direction).collect();

@@ -99,6 +99,9 @@ impl<'a> Reader<'a> {
     }
 
     fn object(&mut self, schema: &'a Value) -> Kind {
+        if let Some(place) = place(schema) {
+            return place;
+        }
         let properties = schema["properties"].as_object().into_iter().flatten();
         let fields = properties.map(|(name, schema)| (name.clone(), self.read(schema))).collect();
         let others = schema.get("additionalProperties").filter(|others| **others != Value::Bool(false));
@@ -108,6 +111,17 @@ impl<'a> Reader<'a> {
         // The schemas of models and embeds have titles, and leave out what is private.
         let partial = schema.get("title").is_some() || (rest.is_none() && schema.get("properties").is_none());
         Kind::Parts(Box::new(Parts { fields, rest, partial, scalars: false }))
+    }
+}
+
+/// The kind of GeoJSON, by the schemas that the types of places have.
+fn place(schema: &Value) -> Option<Kind> {
+    let properties = schema["properties"].as_object().filter(|properties| properties.len() == 2)?;
+    properties.get("coordinates")?;
+    match schema["properties"]["type"]["const"].as_str()? {
+        "Point" => Some(Kind::GeoPoint),
+        "Polygon" => Some(Kind::GeoPolygon),
+        _ => None,
     }
 }
 
@@ -250,6 +264,17 @@ mod tests {
             assert_eq!(below(&unknown, "a"), None, "{unknown}");
         }
         assert_eq!(below(&json!({ "$ref": "#/$defs/Tree" }), "a"), None);
+    }
+
+    #[test]
+    fn places_are_known_by_the_schemas_of_their_types() {
+        let mut generator = schemars::SchemaGenerator::default();
+        for (schema, kind) in [
+            (generator.subschema_for::<forge_core::GeoPoint>(), Kind::GeoPoint),
+            (generator.subschema_for::<Option<forge_core::types::GeoPolygon>>(), Kind::GeoPolygon),
+        ] {
+            assert_eq!(Kind::of_schema(schema.as_value(), generator.definitions()), kind);
+        }
     }
 
     #[test]

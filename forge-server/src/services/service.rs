@@ -202,7 +202,8 @@ impl<M> Service<M> {
     }
 
     /// Operators that queries may use on every field, beside `$in $nin $lt $lte $gt $gte $ne`: of `$regex`, `$options`,
-    /// `$exists`, `$all`, `$size`, `$elemMatch`, `$not`.
+    /// `$exists`, `$all`, `$size`, `$elemMatch`, `$not`, `$nor`, `$type`, `$mod`, `$bitsAllSet`, `$bitsAllClear`,
+    /// `$bitsAnySet`, `$bitsAnyClear`, `$near`, `$nearSphere`, `$geoWithin`, `$geoIntersects`.
     #[must_use]
     pub fn operators<S: Into<String>>(mut self, operators: impl IntoIterator<Item = S>) -> Self {
         self.draft.operators.extend(operators.into_iter().map(Into::into));

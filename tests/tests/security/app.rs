@@ -147,7 +147,23 @@ fn configured(app: App<Counted>) -> App<Counted> {
         call.db = call.db.tenant(auth.subject.clone());
         Ok(call)
     });
-    let every = ["$regex", "$options", "$exists", "$all", "$size", "$elemMatch", "$not"];
+    let every = [
+        "$regex",
+        "$options",
+        "$exists",
+        "$all",
+        "$size",
+        "$elemMatch",
+        "$not",
+        "$nor",
+        "$type",
+        "$mod",
+        "$bitsAllSet",
+        "$near",
+        "$nearSphere",
+        "$geoWithin",
+        "$geoIntersects",
+    ];
     app.auth(Jwt::secret(SECRET).unwrap().leeway(Duration::ZERO))
         .metrics(true)
         .service(Service::<Account>::new().multi(Multi::ALL).operators(every).hooks(signed_in))
