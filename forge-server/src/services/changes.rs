@@ -11,7 +11,8 @@ use super::condition::{Grammar, OBJECT_ID};
 use super::error::{ServiceError, ServiceResult};
 use super::order::Order;
 
-/// The changes that a patch asks for; conditions on elements may use the operators of `grammar`. `$rename` is left out, as by Feathers, whose default disables it.
+/// The changes that a patch asks for; conditions on elements may use the operators of `grammar`. `$rename` is left out, as
+/// by Feathers, whose default disables it, and so is what only new documents get: see [`on_insert`].
 ///
 /// # Errors
 /// `BadRequest` for operators that do not exist, and for values that they do not take.
@@ -26,6 +27,7 @@ pub(super) fn changes(
     for (name, value) in patch {
         match name.as_str() {
             "$rename" => {}
+            ON_INSERT => drop(fields(name, value)?),
             "$set" => {
                 for (path, value) in fields(name, value)? {
                     set.insert(path.clone(), order.field(name).field(path).arrange(plain(path, value)?));
@@ -44,6 +46,25 @@ pub(super) fn changes(
     }
     let set = set.into_iter().map(|(path, value)| Change::Set(path.into(), value));
     Ok(set.chain(others).collect())
+}
+
+/// The operator of what only new documents get.
+const ON_INSERT: &str = "$setOnInsert";
+
+/// What a patch adds to a document that it makes, by paths.
+///
+/// # Errors
+/// As [`changes`].
+pub(super) fn on_insert(patch: &Map<String, Value>, order: &Order) -> ServiceResult<Vec<(String, Bson)>> {
+    let Some(added) = patch.get(ON_INSERT) else { return Ok(Vec::new()) };
+    let order = order.field(ON_INSERT);
+    let added = fields(ON_INSERT, added)?.iter().map(|(path, value)| {
+        if path.is_empty() || path.starts_with('$') {
+            return Err(refused(ON_INSERT, "an object of fields").of_field(path));
+        }
+        Ok((path.clone(), order.field(path).arrange(plain(path, value)?)))
+    });
+    added.collect()
 }
 
 fn change(

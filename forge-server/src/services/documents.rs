@@ -7,7 +7,7 @@ use forge_core::json_form::JsonForm;
 use forge_core::model::ModelRef;
 use serde_json::{Map, Value};
 
-use super::changes::{any, changes};
+use super::changes::{any, changes, on_insert};
 use super::condition::Grammar;
 use super::error::{ServiceError, ServiceResult};
 use super::faults::misfit;
@@ -101,9 +101,33 @@ impl Documents {
             Documents::Typed(form) => Ok(form.changes(data.into())?),
             Documents::Raw(_) => {
                 data.remove("_id");
+                if let Some(Value::Object(set)) = data.get_mut("$set") {
+                    set.retain(|path, _| !key.is(path));
+                }
                 changes(&data, order, grammar)
             }
         }
+    }
+
+    /// What a patch adds to a document that it makes: its `$setOnInsert`. None for models, whose new documents are checked
+    /// as a whole.
+    pub(super) fn on_insert(
+        &self,
+        patch: &Map<String, Value>,
+        order: &Order,
+        key: &Key,
+        env: &Env,
+    ) -> ServiceResult<Option<RawDocumentBuf>> {
+        if let Documents::Typed(_) = self {
+            return Ok(None);
+        }
+        let mut added = on_insert(patch, order)?;
+        added.retain(|(path, _)| !key.is(path));
+        if key.stored != "_id" {
+            added.push(("_id".to_owned(), env.object_id().into()));
+        }
+        let added = bson::Document::from_iter(added);
+        Ok(Some(RawDocumentBuf::try_from(&added).map_err(unstorable)?))
     }
 
     /// What a client sees of a document.
@@ -140,6 +164,11 @@ pub(super) struct Key {
 }
 
 impl Key {
+    /// Whether a path is that of an id, which changes leave as it is.
+    fn is(&self, path: &str) -> bool {
+        path == self.stored || path == "_id"
+    }
+
     /// The stored form of an id in a path.
     pub(super) fn value(&self, id: &Value) -> ServiceResult<Bson> {
         self.kind.coerce(id).map_err(|_| ServiceError::no_record(id))
@@ -165,7 +194,9 @@ fn stored(id: Option<Bson>, data: &Map<String, Value>, order: &Order) -> Service
         let value = any(value).map_err(|failure| failure.of_field(name))?;
         document.insert(name.clone(), order.field(name).arrange(value));
     }
-    let unstorable =
-        |error: bson::error::Error| ServiceError::bad_request(format!("cannot be stored: {error}"));
     RawDocumentBuf::try_from(&document).map_err(unstorable)
+}
+
+fn unstorable(error: bson::error::Error) -> ServiceError {
+    ServiceError::bad_request(format!("cannot be stored: {error}"))
 }

@@ -212,15 +212,18 @@ impl Run<'_> {
 
     async fn patch(&self, id: &Value, data: Option<Value>) -> ServiceResult<Answer> {
         let kept = data.clone().filter(|_| self.params.mongodb.upsert);
+        let upsert = kept.as_ref().map(|data| self.on_insert(data)).transpose()?.flatten();
         let changes = self.changes(data)?;
         let query = self.about(id)?;
         let mut filter = query.filter.clone();
         if self.params.mongodb.collation.is_some() {
             // Writes compare as the database does by itself: the document is found first.
             let ids = self.ids(&query, Some(1)).boxed().await?;
-            filter = by_ids(ids);
+            if !ids.is_empty() || upsert.is_none() {
+                filter = by_ids(ids);
+            }
         }
-        let update = Update { changes, returning: Returning::After, ..self.change(filter) };
+        let update = Update { changes, upsert, returning: Returning::After, ..self.change(filter) };
         match self.written(Operation::Update(update)).await? {
             Some(document) if self.params.pipeline.is_some() => {
                 Ok(self.reread(id, query).boxed().await?.about(vec![document]))
@@ -318,6 +321,12 @@ impl Run<'_> {
     fn changes(&self, data: Option<Value>) -> ServiceResult<Vec<Change>> {
         let data = object(data.unwrap_or_else(|| json!({})), "patch")?;
         self.options.documents.changes(data, self.order, &self.options.key, &self.options.grammar)
+    }
+
+    /// What a patch makes of no document beside its changes; none where that is for a whole new document to say.
+    fn on_insert(&self, data: &Value) -> ServiceResult<Option<RawDocumentBuf>> {
+        let data = data.as_object().cloned().unwrap_or_default();
+        self.options.documents.on_insert(&data, self.order, &self.options.key, self.db.env())
     }
 
     fn change(&self, filter: Filter) -> Update {
