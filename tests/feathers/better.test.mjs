@@ -145,6 +145,31 @@ for (const [engine, database] of ENGINES) {
       await send("DELETE", "/people-upsert");
     });
 
+    it("makes what it upserts by operators and dotted keys", async () => {
+      const id = "0123456789abcdef01234567";
+      const patch = { $inc: { age: 2 }, $push: { friends: "Bob" }, "home.city": "Rome", $setOnInsert: { created: true } };
+      const made = { _id: id, age: 2, friends: ["Bob"], home: { city: "Rome" }, created: true };
+      assert.deepEqual(await send("PATCH", `/people-upsert/${id}`, patch), { status: 200, body: made });
+      assert.equal((await send("PATCH", `/people-upsert/${id}`, patch)).body.age, 4);
+      assert.equal((await send("GET", "/people-upsert")).body.length, 1);
+      await send("DELETE", "/people-upsert");
+    });
+
+    it("names the field at fault", async () => {
+      const wrong = [
+        ["POST", "/people-validated", { age: 3 }, "name"],
+        ["POST", "/people-validated", { name: "Ann", age: "3" }, "age"],
+        ["POST", "/people-validated", { name: "Ann", other: 1 }, "other"],
+        ["GET", "/people?age[$lt]=x", undefined, "age"],
+        ["GET", "/people?$or[0][nothing]=x", undefined, "nothing"],
+        ["GET", "/people-raw?name[$where]=x", undefined, "name"],
+      ];
+      for (const [method, path, body, field] of wrong) {
+        const answer = await send(method, path, body);
+        assert.deepEqual([answer.status, Object.keys(answer.body.errors)], [400, [field]], path);
+      }
+    });
+
     it("checks data by the rules of a model", async () => {
       const wrong = await send("POST", "/people-validated", { name: "", age: 3 });
       assert.deepEqual([wrong.status, wrong.body.message], [400, "validation failed"]);

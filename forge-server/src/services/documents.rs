@@ -127,7 +127,7 @@ impl Documents {
             added.push(("_id".to_owned(), env.object_id().into()));
         }
         let added = bson::Document::from_iter(added);
-        Ok(Some(RawDocumentBuf::try_from(&added).map_err(unstorable)?))
+        Ok(Some(RawDocumentBuf::try_from(&added).map_err(|error| unstorable(&error))?))
     }
 
     /// What a client sees of a document.
@@ -194,9 +194,9 @@ fn stored(id: Option<Bson>, data: &Map<String, Value>, order: &Order) -> Service
         let value = any(value).map_err(|failure| failure.of_field(name))?;
         document.insert(name.clone(), order.field(name).arrange(value));
     }
-    RawDocumentBuf::try_from(&document).map_err(unstorable)
+    RawDocumentBuf::try_from(&document).map_err(|error| unstorable(&error))
 }
 
-fn unstorable(error: bson::error::Error) -> ServiceError {
+fn unstorable(error: &bson::error::Error) -> ServiceError {
     ServiceError::bad_request(format!("cannot be stored: {error}"))
 }

@@ -160,6 +160,18 @@ impl Kind {
         matches!(self.element(), Kind::Any | Kind::GeoPoint | Kind::GeoPolygon)
     }
 
+    /// Whether values hold nothing that clients do not read.
+    pub(super) fn is_open(&self) -> bool {
+        match self {
+            Kind::Nested => false,
+            Kind::List(of) | Kind::Element(of) => of.is_open(),
+            Kind::Parts(parts) => {
+                !parts.partial && parts.fields.values().chain(&parts.rest).all(Kind::is_open)
+            }
+            _ => true,
+        }
+    }
+
     /// The kind of one element, of lists.
     pub(super) fn element(&self) -> &Kind {
         match self {

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use bson::{Bson, RawDocument, RawDocumentBuf};
 use forge_core::error::Error;
 use forge_core::ir::{
-    Change, Count, Delete, Filter, Insert, Operation, Outcome, Predicate, Projection, ReadOptions, Replace,
-    Returning, Select, Update,
+    Count, Delete, Filter, Insert, Operation, Outcome, Predicate, Projection, ReadOptions, Replace, Select,
 };
 use forge_core::model::Access;
 use forge_core::{Db, ErrorCode};
@@ -156,14 +155,18 @@ impl Run<'_> {
     }
 
     /// A new document, the tenant's where it has one.
-    fn new_document(&self, data: Map<String, Value>, order: &Order) -> ServiceResult<RawDocumentBuf> {
+    pub(super) fn new_document(
+        &self,
+        data: Map<String, Value>,
+        order: &Order,
+    ) -> ServiceResult<RawDocumentBuf> {
         let documents = &self.options.documents;
         let mut document = documents.new_document(data, order, &self.options.key, self.db.env())?;
         self.db.tenant_scope().claim(documents.model().0, &mut document)?;
         Ok(document)
     }
 
-    async fn insert(&self, documents: Vec<RawDocumentBuf>) -> ServiceResult<()> {
+    pub(super) async fn insert(&self, documents: Vec<RawDocumentBuf>) -> ServiceResult<()> {
         let insert = Insert { model: self.options.documents.model(), documents, skip_duplicates: false };
         match self.db.execute(Operation::Insert(insert)).await? {
             Outcome::Inserted { .. } => Ok(()),
@@ -210,60 +213,6 @@ impl Run<'_> {
         Ok(filter)
     }
 
-    async fn patch(&self, id: &Value, data: Option<Value>) -> ServiceResult<Answer> {
-        let kept = data.clone().filter(|_| self.params.mongodb.upsert);
-        let upsert = kept.as_ref().map(|data| self.on_insert(data)).transpose()?.flatten();
-        let changes = self.changes(data)?;
-        let query = self.about(id)?;
-        let mut filter = query.filter.clone();
-        if self.params.mongodb.collation.is_some() {
-            // Writes compare as the database does by itself: the document is found first.
-            let ids = self.ids(&query, Some(1)).boxed().await?;
-            if !ids.is_empty() || upsert.is_none() {
-                filter = by_ids(ids);
-            }
-        }
-        let update = Update { changes, upsert, returning: Returning::After, ..self.change(filter) };
-        match self.written(Operation::Update(update)).await? {
-            Some(document) if self.params.pipeline.is_some() => {
-                Ok(self.reread(id, query).boxed().await?.about(vec![document]))
-            }
-            Some(document) => one(document, query),
-            None => {
-                let data = object(kept.unwrap_or_else(|| json!({})), "patch")?;
-                self.missing(id, data, query).boxed().await
-            }
-        }
-    }
-
-    /// What a change answers where there is no such document: with `upsert` it is made.
-    async fn missing(&self, id: &Value, mut data: Map<String, Value>, query: Query) -> ServiceResult<Answer> {
-        if !self.params.mongodb.upsert {
-            return Err(ServiceError::no_record(id));
-        }
-        data.insert(self.options.key.client.clone(), id.clone());
-        let document = self.new_document(data, self.order)?;
-        self.insert(vec![document.clone()]).await?;
-        one(document, query)
-    }
-
-    async fn patch_many(&self, data: Option<Value>) -> ServiceResult<Answer> {
-        if !self.multi().patch {
-            return Err(ServiceError::not_allowed("Can not patch multiple entries"));
-        }
-        let changes = self.changes(data)?;
-        let query = self.read(&self.params.query, false)?;
-        let ids = self.ids(&query, None).await?;
-        if ids.is_empty() {
-            return Ok(Found::List(Vec::new()).showing(None));
-        }
-        let update = Update { changes, many: true, ..self.change(by_ids(ids.clone())) };
-        self.written(Operation::Update(update)).await?;
-        let found = Query { filter: by_ids(ids), limit: None, skip: None, ..query };
-        let rows = self.rows(&found, None).await?;
-        Ok(Found::List(items(rows)).showing(found.select))
-    }
-
     async fn remove(&self, id: &Value) -> ServiceResult<Answer> {
         let query = self.about(id)?;
         let mut filter = query.filter.clone();
@@ -301,37 +250,21 @@ impl Run<'_> {
     }
 
     /// What the stages of the call make of a document.
-    async fn reread(&self, id: &Value, query: Query) -> ServiceResult<Answer> {
+    pub(super) async fn reread(&self, id: &Value, query: Query) -> ServiceResult<Answer> {
         let found = self.piped(&query, Some(1)).await?;
         one(found.into_iter().next().ok_or_else(|| ServiceError::no_record(id))?, query)
     }
 
-    fn multi(&self) -> Multi {
+    pub(super) fn multi(&self) -> Multi {
         self.params.multi.unwrap_or(self.options.multi)
     }
 
     /// The query for the document with this id that also matches the query of the call.
-    fn about(&self, id: &Value) -> ServiceResult<Query> {
+    pub(super) fn about(&self, id: &Value) -> ServiceResult<Query> {
         let query = self.read(&self.params.query, false)?;
         let id = self.options.key.value(id)?;
         let filter = Filter::eq(self.options.key.stored.clone(), id).and(without_order(query.filter));
         Ok(Query { filter, limit: None, skip: None, sort: Vec::new(), ..query })
-    }
-
-    fn changes(&self, data: Option<Value>) -> ServiceResult<Vec<Change>> {
-        let data = object(data.unwrap_or_else(|| json!({})), "patch")?;
-        self.options.documents.changes(data, self.order, &self.options.key, &self.options.grammar)
-    }
-
-    /// What a patch makes of no document beside its changes; none where that is for a whole new document to say.
-    fn on_insert(&self, data: &Value) -> ServiceResult<Option<RawDocumentBuf>> {
-        let data = data.as_object().cloned().unwrap_or_default();
-        self.options.documents.on_insert(&data, self.order, &self.options.key, self.db.env())
-    }
-
-    fn change(&self, filter: Filter) -> Update {
-        let elements = self.params.mongodb.array_filters.clone();
-        Update { elements, ..Update::new(self.options.documents.model(), filter) }
     }
 
     fn end(&self, filter: Filter, many: bool) -> Delete {
@@ -355,7 +288,7 @@ impl Run<'_> {
 
     /// Reads a query. Where it selects a field that a resolver makes, documents are read and shown as a whole: the
     /// resolver takes of them what it needs, and they are narrowed after it.
-    fn read(&self, query: &Map<String, Value>, paginated: bool) -> ServiceResult<Query> {
+    pub(super) fn read(&self, query: &Map<String, Value>, paginated: bool) -> ServiceResult<Query> {
         let grammar = &self.options.grammar;
         let Some(stored) = Selection::of(query).and_then(|selected| selected.without(self.resolved)) else {
             return grammar.query(query, paginated);
@@ -395,7 +328,7 @@ impl Run<'_> {
         }
     }
 
-    fn rows(
+    pub(super) fn rows(
         &self,
         query: &Query,
         limit: Option<u64>,
@@ -403,7 +336,7 @@ impl Run<'_> {
         self.selected(self.select(query, limit))
     }
 
-    async fn ids(&self, query: &Query, limit: Option<u64>) -> ServiceResult<Vec<Bson>> {
+    pub(super) async fn ids(&self, query: &Query, limit: Option<u64>) -> ServiceResult<Vec<Bson>> {
         let rows =
             self.selected(self.select_parts(query, limit, Projection::Only(vec!["_id".into()]))).await?;
         rows.iter().map(|row| id_of(row)).collect()
@@ -420,7 +353,7 @@ impl Run<'_> {
         }
     }
 
-    fn written(
+    pub(super) fn written(
         &self,
         operation: Operation,
     ) -> impl Future<Output = ServiceResult<Option<RawDocumentBuf>>> + Send {
@@ -434,15 +367,15 @@ impl Run<'_> {
     }
 }
 
-fn items<T: Into<Item>>(rows: Vec<T>) -> Vec<Item> {
+pub(super) fn items<T: Into<Item>>(rows: Vec<T>) -> Vec<Item> {
     rows.into_iter().map(Into::into).collect()
 }
 
-fn one(row: impl Into<Item>, query: Query) -> ServiceResult<Answer> {
+pub(super) fn one(row: impl Into<Item>, query: Query) -> ServiceResult<Answer> {
     Ok(Found::One(row.into()).showing(query.select))
 }
 
-fn by_ids(ids: Vec<Bson>) -> Filter {
+pub(super) fn by_ids(ids: Vec<Bson>) -> Filter {
     Filter::Field("_id".into(), Predicate::In(ids))
 }
 
@@ -452,7 +385,7 @@ fn id_of(document: &RawDocument) -> ServiceResult<Bson> {
     Ok(Bson::try_from(id).map_err(Error::from)?)
 }
 
-fn object(data: Value, method: &str) -> ServiceResult<Map<String, Value>> {
+pub(super) fn object(data: Value, method: &str) -> ServiceResult<Map<String, Value>> {
     match data {
         Value::Object(data) => Ok(data),
         _ => Err(ServiceError::bad_request(format!("the data of {method} must be a JSON object"))),

@@ -6,9 +6,11 @@
 //! services and hear of their events by `realtime`.
 
 mod answer;
+mod apply;
 mod authentication;
 mod bind;
 mod changes;
+mod computed;
 mod condition;
 mod context;
 mod documents;
@@ -26,6 +28,7 @@ mod openapi;
 mod operators;
 mod options;
 mod order;
+mod patch;
 mod pipeline;
 mod qs;
 mod query;

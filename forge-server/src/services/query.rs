@@ -19,6 +19,11 @@ pub(super) struct Query {
 }
 
 impl Query {
+    /// Every field of what meets a condition.
+    pub(super) fn by(filter: Filter) -> Self {
+        Self { filter, sort: Vec::new(), limit: None, skip: None, select: None }
+    }
+
     /// The stored paths to read of documents whose id is at `key`.
     pub(super) fn projection(&self, key: &str) -> Projection {
         match &self.select {
