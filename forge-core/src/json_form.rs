@@ -145,7 +145,8 @@ fn record<R: Record>(value: Value) -> Result<R> {
 }
 
 /// What a client sent that cannot be read, and the field that it is about where it is about one.
-fn misfit(error: &serde_json::Error) -> Error {
+#[doc(hidden)]
+pub fn misfit(error: &serde_json::Error) -> Error {
     let text = error.to_string();
     let details = fault(&text).unwrap_or_default();
     Error::bad_request(text).with_details(details)

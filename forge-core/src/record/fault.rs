@@ -9,8 +9,12 @@ pub(crate) fn fault(text: &str) -> Option<Details> {
         None => ("", text),
     };
     if let Some((name, known)) = named(rest, "unknown field `") {
-        let known = known.strip_prefix("; ").unwrap_or("the record takes others");
-        return Some(field(join(path, name), "additionalProperties", format!("is not known: {known}")));
+        let message = match (known.strip_prefix("; "), known.strip_prefix(", expected ")) {
+            (Some(known), _) => format!("is not known: {known}"),
+            (None, Some(known)) => format!("is not known: must be {known}"),
+            (None, None) => "is not known".to_owned(),
+        };
+        return Some(field(join(path, name), "additionalProperties", message));
     }
     if let Some((name, _)) = named(rest, "missing field `") {
         return Some(field(join(path, name), "required", "is missing".to_owned()));
@@ -77,6 +81,7 @@ mod tests {
                 "additionalProperties",
                 "is not known: Home takes none",
             ),
+            ("unknown field `x`, expected `y`", "x", "additionalProperties", "is not known: must be `y`"),
             ("at `a.b`: missing field `c`", "a.b.c", "required", "is missing"),
             (
                 "at `n`: invalid type: string \"at `z`: x, expected y\", expected f64",

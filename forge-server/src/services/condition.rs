@@ -272,10 +272,12 @@ impl Grammar {
         else {
             return Err(mismatch(at, "type", "must be string"));
         };
+        // Those of JavaScript mean nothing where one match is enough.
+        let options: String = options.chars().filter(|option| !"gu".contains(*option)).collect();
         if !options.chars().all(|option| "imsx".contains(option)) {
             return Err(mismatch(at, "pattern", "takes the options i, m, s and x"));
         }
-        Ok(Predicate::Regex { pattern: pattern.to_owned(), options: options.to_owned() })
+        Ok(Predicate::Regex { pattern: pattern.to_owned(), options })
     }
 
     fn values(&self, kind: &Kind, value: &Value, at: &str) -> ServiceResult<Vec<Bson>> {

@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bson::{Document, RawDocumentBuf};
-use forge_core::ir::{Collation, ElementFilter};
+use forge_core::ir::{Collation, ElementFilter, ReadConcern};
+use forge_core::json_form::misfit;
 use forge_core::{Caller, Db};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -102,6 +104,14 @@ pub struct MongoParams {
     pub collation: Option<Collation>,
     /// The name of the index to use for reads.
     pub hint: Option<String>,
+    /// The longest that the server may work on one command of a read.
+    pub max_time: Option<Duration>,
+    /// Which state of a replica set is read.
+    pub read_concern: Option<ReadConcern>,
+    /// Let the server use its disk for sorts and groups that do not fit its memory.
+    pub allow_disk_use: bool,
+    /// A text for logs and profiles of the server, with reads.
+    pub comment: Option<String>,
     /// Whether `patch` and `update` of an unknown id make the document.
     pub upsert: bool,
     /// The conditions of the `$[name]` in the paths of a patch.
@@ -289,7 +299,7 @@ impl HookContext {
     /// `BadRequest` where it is none.
     pub fn data_as<T: DeserializeOwned>(&self) -> ServiceResult<T> {
         let data = self.data.clone().unwrap_or(Value::Null);
-        serde_json::from_value(data).map_err(|error| ServiceError::bad_request(error.to_string()))
+        Ok(serde_json::from_value(data).map_err(|error| misfit(&error))?)
     }
 
     /// Sets the data.

@@ -282,7 +282,10 @@ impl Run<'_> {
         ReadOptions {
             collation: mongodb.collation.clone(),
             hint: mongodb.hint.clone(),
-            ..ReadOptions::default()
+            max_time: mongodb.max_time,
+            read_concern: mongodb.read_concern,
+            allow_disk_use: mongodb.allow_disk_use,
+            comment: mongodb.comment.clone(),
         }
     }
 

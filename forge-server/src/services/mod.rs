@@ -2,8 +2,9 @@
 //!
 //! [`Service`] declares one; [`App::service`](crate::App::service) adds it to a program. Inside, a request goes
 //! `rest` → `registry` (which service, its hooks) → `methods`, which reads the query by `query` and `condition`, turns
-//! data into documents by `documents`, and runs plain operations on the database. Errors are `error`'s. Sockets call
-//! services and hear of their events by `realtime`.
+//! data into documents by `documents`, and runs plain operations on the database. Patches of models by operators are
+//! worked out by `apply` and stored by `computed`. Errors are `error`'s, and `faults` says which field they are about.
+//! Sockets call services and hear of their events by `realtime`.
 
 mod answer;
 mod apply;

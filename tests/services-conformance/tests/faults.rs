@@ -6,7 +6,7 @@
 mod support;
 
 use forge::prelude::*;
-use forge::services::{ErrorKind, Multi, Service, ServiceError};
+use forge::services::{ErrorKind, Method, Multi, Params, Service, ServiceError};
 use forge::{App, server::Server};
 use serde_json::{Value, json};
 use support::ask;
@@ -150,6 +150,21 @@ async fn private_and_read_only_fields_are_not_known() {
         let message = wrong["errors"][field].as_str().unwrap();
         assert!(message.starts_with("is not known: NewGuest takes `id`, `name`"), "{message}");
         assert!(!message.contains("secret") && !message.contains("karma"));
+    }
+}
+
+#[tokio::test]
+async fn data_of_own_methods_names_the_field() {
+    let service =
+        Service::raw("moves").method("go", |call| async move { Ok(json!(call.data_as::<House>()?.floors)) });
+    let server = App::new().service(service).database("memory:").build().await.unwrap();
+    let moves = server.services().service("moves", server.db()).unwrap();
+    for (data, errors) in [
+        (json!({ "floors": 1 }), json!({ "city": "is missing" })),
+        (json!({ "city": "a", "floors": "b" }), json!({ "floors": "must be a whole number from 0 to 255" })),
+    ] {
+        let go = moves.call(Method::named("go"), None, Some(data.clone()), Params::default());
+        assert_eq!(go.await.unwrap_err().to_json()["errors"], errors, "{data}");
     }
 }
 

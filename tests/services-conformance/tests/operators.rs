@@ -20,7 +20,7 @@ const CANARY: &str = "canary-3b9";
 #[model(
     collection = "stops",
     service(operators = [
-        exists, all, size, elemMatch, not, nor, "type", r#mod, bitsAnySet, near, nearSphere, geoWithin, geoIntersects
+        regex, options, exists, all, size, elemMatch, not, nor, "type", r#mod, bitsAnySet, near, nearSphere, geoWithin, geoIntersects
     ])
 )]
 pub struct Stop {
@@ -37,6 +37,7 @@ pub struct Stop {
     pub exits: Vec<Exit>,
     #[model(private, default = CANARY)]
     pub code: String,
+    pub street: Option<String>,
 }
 
 #[derive(Debug, Clone, Embed)]
@@ -65,7 +66,7 @@ async fn stops() -> Server {
     let square =
         json!({ "type": "Polygon", "coordinates": [[[12, 41], [13, 41], [13, 42], [12, 42], [12, 41]]] });
     let stops = json!([
-        { "id": "rome", "place": point(12.5, 41.9), "area": square, "lines": [1, 2], "seats": 6, "exits": [{ "street": "a" }] },
+        { "id": "rome", "place": point(12.5, 41.9), "area": square, "lines": [1, 2], "seats": 6, "street": "Via Roma", "exits": [{ "street": "a" }] },
         { "id": "ostia", "place": point(12.3, 41.7), "lines": [2], "seats": 7 },
         { "id": "paris", "place": point(2.3, 48.9), "lines": [3, 4, 5], "seats": 9, "exits": [{ "street": "b" }, { "street": "c" }] },
         { "id": "nowhere" },
@@ -141,6 +142,7 @@ async fn other_operators_find_what_they_say() {
         ("lines[$elemMatch][$gt]=1&lines[$elemMatch][$lt]=3", vec!["ostia", "rome"]),
         ("exits[$elemMatch][street]=c", vec!["paris"]),
         ("place[$exists]=false", vec!["nowhere"]),
+        ("street[$regex]=^VIA&street[$options]=igm", vec!["rome"]),
         ("seats[$not][$gte]=7", vec!["nowhere", "rome"]),
         ("$nor[0][seats]=6&$nor[1][seats]=7", vec!["nowhere", "paris"]),
         ("$or[0][$nor][0][seats][$lt]=9&$or[1][id]=rome", vec!["paris", "rome"]),
