@@ -2,9 +2,11 @@
 //! any other patch is, so that an operator does nothing that a value could not.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use serde_json::{Map, Number, Value};
 
+use super::changes::checked_path;
 use super::error::{ServiceError, ServiceResult};
 use super::faults::misfit;
 
@@ -57,8 +59,9 @@ pub(super) fn made(patch: &Map<String, Value>, now: &str) -> ServiceResult<Map<S
     let mut state = Value::Object(apply(patch, Map::new(), now)?.fields);
     let added = patch.get("$setOnInsert").map(|added| fields("$setOnInsert", added)).transpose()?;
     for (path, value) in added.into_iter().flatten() {
+        checked_path(path)?;
         // What the changes say counts.
-        if !changes.keys().any(|given| collide(given, path)) {
+        if !changes.contains_key(path.as_str()) && !collides(&changes, path) {
             set(&mut state, path, value.clone()).map_err(|failure| failure.of_field(path))?;
         }
     }
@@ -67,9 +70,12 @@ pub(super) fn made(patch: &Map<String, Value>, now: &str) -> ServiceResult<Map<S
     Ok(made)
 }
 
-/// The changes of a patch by their paths: the operator, and its value.
-fn changes(patch: &Map<String, Value>) -> ServiceResult<BTreeMap<&str, (&str, &Value)>> {
-    let mut all = BTreeMap::new();
+/// The operators and their values, by the paths that they change.
+type Changes<'a> = BTreeMap<&'a str, (&'a str, &'a Value)>;
+
+/// The changes of a patch.
+fn changes(patch: &Map<String, Value>) -> ServiceResult<Changes<'_>> {
+    let mut all = Changes::new();
     // `$set` counts before plain values, as with collections that have no model.
     for (path, value) in patch.iter().filter(|(name, _)| !name.starts_with('$')) {
         all.insert(path.as_str(), ("$set", value));
@@ -86,9 +92,8 @@ fn changes(patch: &Map<String, Value>) -> ServiceResult<BTreeMap<&str, (&str, &V
             }
         }
     }
-    let paths: Vec<_> = all.keys().copied().collect();
-    let inside = paths.iter().find(|path| paths.iter().any(|other| other != *path && collide(other, path)));
-    match inside {
+    all.keys().try_for_each(|path| checked_path(path).map(drop))?;
+    match all.keys().find(|path| collides(&all, path)) {
         Some(path) => Err(misfit(path, "type", "must be changed as a whole or by its parts, not both")),
         None => Ok(all),
     }
@@ -98,10 +103,12 @@ fn top_of(path: &str) -> &str {
     path.split_once('.').map_or(path, |(top, _)| top)
 }
 
-/// Whether one path is the other or inside of it.
-fn collide(one: &str, other: &str) -> bool {
-    let inside = |path: &str, of: &str| path.strip_prefix(of).is_some_and(|rest| rest.starts_with('.'));
-    one == other || inside(one, other) || inside(other, one)
+/// Whether one of these paths contains `path`, or is inside of it. Bodies may name very many.
+fn collides(paths: &Changes<'_>, path: &str) -> bool {
+    let above = path.match_indices('.').any(|(end, _)| paths.contains_key(&path[..end]));
+    let below = format!("{path}.");
+    let next = paths.range::<str, _>((Bound::Excluded(below.as_str()), Bound::Unbounded)).next();
+    above || next.is_some_and(|(next, _)| next.starts_with(&below))
 }
 
 fn fields<'a>(operator: &str, value: &'a Value) -> ServiceResult<&'a Map<String, Value>> {

@@ -21,6 +21,9 @@ pub(super) fn changes(
     order: &Order,
     grammar: &Grammar,
 ) -> ServiceResult<Vec<Change>> {
+    let operators = patch.iter().filter(|(name, _)| name.starts_with('$'));
+    let inner = operators.filter_map(|(_, fields)| fields.as_object()).flat_map(Map::keys);
+    patch.keys().chain(inner).try_for_each(|path| checked_path(path).map(drop))?;
     // Plain fields and `$set` are one list, in which the later value of a path counts.
     let mut set = BTreeMap::new();
     let mut others = Vec::new();
@@ -48,6 +51,21 @@ pub(super) fn changes(
     Ok(set.chain(others).collect())
 }
 
+/// How deep databases nest sub-documents.
+const MAX_DEPTH: usize = 100;
+
+/// Refuses paths that no document has.
+pub(super) fn checked_path(path: &str) -> ServiceResult<&str> {
+    match path.split('.').count() {
+        0..=MAX_DEPTH => Ok(path),
+        _ => {
+            let shown: String = path.chars().take(64).collect();
+            let message = format!("a path has at most {MAX_DEPTH} parts");
+            Err(ServiceError::bad_request(message).of_field(&shown))
+        }
+    }
+}
+
 /// The operator of what only new documents get.
 const ON_INSERT: &str = "$setOnInsert";
 
@@ -59,6 +77,7 @@ pub(super) fn on_insert(patch: &Map<String, Value>, order: &Order) -> ServiceRes
     let Some(added) = patch.get(ON_INSERT) else { return Ok(Vec::new()) };
     let order = order.field(ON_INSERT);
     let added = fields(ON_INSERT, added)?.iter().map(|(path, value)| {
+        checked_path(path)?;
         if path.is_empty() || path.starts_with('$') {
             return Err(refused(ON_INSERT, "an object of fields").of_field(path));
         }

@@ -190,3 +190,21 @@ async fn computed_patches_lose_nothing_to_each_other() {
     assert!(done.iter().all(|(status, _)| *status == 200), "{done:?}");
     assert_eq!(send(&server, "GET", "tickets/a", Value::Null).await.1["count"], 4);
 }
+
+#[tokio::test]
+async fn paths_deeper_than_documents_are_refused() {
+    let app = App::new()
+        .service(Service::<Ticket>::new().hooks(upserting()))
+        .service(Service::raw("counts").hooks(upserting()));
+    let server = serve(app).await;
+    let deep = vec!["seat"; 100_000].join(".");
+    for patch in [
+        json!({ &deep: 1 }),
+        json!({ "$inc": { &deep: 1 } }),
+        json!({ "$setOnInsert": { &deep: 1 }, "$inc": { "n": 1 } }),
+    ] {
+        for path in ["tickets/a", "counts/a"] {
+            assert_eq!(send(&server, "PATCH", path, patch.clone()).await.0, 400, "{path}");
+        }
+    }
+}
