@@ -18,6 +18,7 @@ pub use pipeline::{Bounds, Graph, Lookup, Pipeline, Source, Stage, WindowFunctio
 pub use read::{Count, Distinct, Include, Projection, Select, SortKey};
 pub use search::{
     Compound, IndexSearch, RankedBy, Ranking, SCORE, Search, SearchOperator, TextQuery, VectorSearch,
+    asks_for_score,
 };
 pub use write::{
     Affected, BitOp, Change, Delete, ElementFilter, End, Fate, Forecast, Insert, PushOptions, PushSort,

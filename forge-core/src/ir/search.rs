@@ -7,7 +7,24 @@ use super::Path;
 
 /// The field of a row that holds its score, where [`Select::score`](super::Select::score) asks for it. As the path of
 /// a [`SortKey`](super::SortKey) it means the score itself, the best first.
+///
+/// In expressions of a [`Pipeline`](super::Pipeline) it is `{$meta: "__forge_score"}`: which score that is for the
+/// database follows from how the pipeline begins.
 pub const SCORE: &str = "__forge_score";
+
+/// Whether an expression asks for the score of a search, at any depth.
+pub fn asks_for_score(expression: &Bson) -> bool {
+    match expression {
+        Bson::Document(form) => form.iter().any(|(name, value)| match name.as_str() {
+            "$meta" => value.as_str() == Some(SCORE),
+            // What is quoted is data.
+            "$literal" => false,
+            _ => asks_for_score(value),
+        }),
+        Bson::Array(items) => items.iter().any(asks_for_score),
+        _ => false,
+    }
+}
 
 /// Words to look for in the text index of a collection: MongoDB's `$text`.
 ///

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::decode::decode_one;
 use super::parts::score_of;
-use super::search::{Ranked, Search, Vector, vector_search};
+use super::search::{Ranked, Search, Vector, begin, fusion, index_of, vector_of, vector_search};
 use super::{Find, wrong_outcome};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fields::Field;
 use crate::ir::{self, IndexSearch, Operation, Outcome, TextQuery};
 use crate::traits::Model;
@@ -57,30 +57,20 @@ impl<M: Model> Find<M> {
         vector: impl Into<Vec<f32>>,
     ) -> Self {
         let search = vector_search(field(M::FIELDS), vector.into());
-        self.reshaped(|select| begin(select, ir::Search::Vector(search?)))
+        self.reshaped(|select| begin(&mut select.search, ir::Search::Vector(search?)))
     }
 
     /// How many candidates an approximate vector search looks at: 10 times the limit without it, at least 100. More
     /// find better, and take longer.
     pub fn num_candidates(self, n: u64) -> Self {
-        self.reshaped(|select| match select.search.as_deref_mut() {
-            Some(ir::Search::Vector(search)) => {
-                search.candidates = Some(n);
-                Ok(())
-            }
-            _ => Err(Error::bad_request("num_candidates is for nearest_vector, and comes after it")),
+        self.reshaped(|select| {
+            vector_of(&mut select.search, "num_candidates").map(|search| search.candidates = Some(n))
         })
     }
 
     /// Makes a vector search compare every vector, in place of looking through an index.
     pub fn exact(self) -> Self {
-        self.reshaped(|select| match select.search.as_deref_mut() {
-            Some(ir::Search::Vector(search)) => {
-                search.exact = true;
-                Ok(())
-            }
-            _ => Err(Error::bad_request("exact is for nearest_vector, and comes after it")),
-        })
+        self.reshaped(|select| vector_of(&mut select.search, "exact").map(|search| search.exact = true))
     }
 
     /// The documents that a search index finds, the best first: `$search` of MongoDB Atlas.
@@ -91,18 +81,14 @@ impl<M: Model> Find<M> {
     pub fn search(self, search: impl FnOnce(&'static M::Fields) -> Search<M>) -> Self {
         let operator = search(M::FIELDS).into_ir();
         self.reshaped(|select| {
-            begin(select, ir::Search::Index(IndexSearch { index: None, operator: operator? }))
+            begin(&mut select.search, ir::Search::Index(IndexSearch { index: None, operator: operator? }))
         })
     }
 
     /// The search index to use, where it is not the one that `push` makes.
     pub fn search_index(self, name: impl Into<String>) -> Self {
-        self.reshaped(|select| match select.search.as_deref_mut() {
-            Some(ir::Search::Index(search)) => {
-                search.index = Some(name.into());
-                Ok(())
-            }
-            _ => Err(Error::bad_request("search_index is for search, and comes after it")),
+        self.reshaped(|select| {
+            index_of(&mut select.search, "search_index").map(|search| search.index = Some(name.into()))
         })
     }
 
@@ -119,41 +105,13 @@ impl<M: Model> Find<M> {
         self,
         rankings: impl FnOnce(&'static M::Fields) -> R,
     ) -> Self {
-        let rankings = rankings(M::FIELDS).into_iter().map(Ranked::into_ir).collect::<Result<Vec<_>>>();
-        self.reshaped(|select| {
-            let mut rankings = rankings?;
-            if rankings.is_empty() {
-                return Err(Error::bad_request("rank_fusion joins at least one ranking"));
-            }
-            name_apart(&mut rankings);
-            begin(select, ir::Search::Fusion(rankings))
-        })
+        let search = fusion(rankings(M::FIELDS));
+        self.reshaped(|select| begin(&mut select.search, search?))
     }
 
     /// Answers with the score of each document, too: `Vec<Scored<M>>`.
     pub fn scored(self) -> ScoredFind<M> {
         ScoredFind { find: self }
-    }
-}
-
-fn begin(select: &mut ir::Select, search: ir::Search) -> Result<()> {
-    if select.search.is_some() {
-        return Err(Error::bad_request("a read has one search: nearest_vector, search or rank_fusion"));
-    }
-    select.search = Some(Box::new(search));
-    Ok(())
-}
-
-/// Two rankings of one name: the later one gets a number.
-fn name_apart(rankings: &mut [ir::Ranking]) {
-    for at in 1..rankings.len() {
-        let (before, rest) = rankings.split_at_mut(at);
-        let taken = |name: &str| before.iter().any(|other| other.name == name);
-        let own = &mut rest[0].name;
-        if taken(own) {
-            let free = (2..).map(|n| format!("{own}{n}")).find(|name| !taken(name));
-            own.clone_from(&free.unwrap_or_default());
-        }
     }
 }
 

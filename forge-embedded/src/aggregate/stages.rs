@@ -11,6 +11,7 @@ use crate::index::integer;
 use crate::keys;
 use crate::project::{self, Projection};
 use crate::query::sort_keys;
+use crate::text::SCORE;
 use crate::update::{set_path, unset};
 
 /// Sends rows through one stage.
@@ -122,7 +123,8 @@ fn facets(cx: &Context<'_, '_>, rows: &Rows, form: &Document) -> Result<Rows> {
         {
             return Err(Error::bad_request(format!("`{stage}` cannot stand inside of `$facet`")));
         }
-        let rows = through(cx, rows.clone(), &stages)?;
+        let mut rows = through(cx, rows.clone(), &stages)?;
+        rows.iter_mut().for_each(|row| drop(row.remove(SCORE)));
         out.insert(name.clone(), rows.into_iter().map(Bson::Document).collect::<Vec<_>>());
     }
     Ok(vec![out])
@@ -172,9 +174,17 @@ fn projected(cx: &Context<'_, '_>, rows: Rows, form: &Document) -> Result<Rows> 
                 }
             }
         }
-        out.push(shaped);
+        out.push(carrying(&row, shaped));
     }
     Ok(out)
+}
+
+/// What became of a row, with the score that the row has of a search.
+fn carrying(row: &Document, mut made: Document) -> Document {
+    if let Some(score) = row.get(SCORE) {
+        made.insert(SCORE, score.clone());
+    }
+    made
 }
 
 pub(super) fn extended(cx: &Context<'_, '_>, mut rows: Rows, form: &Document) -> Result<Rows> {
@@ -277,7 +287,7 @@ fn replaced(cx: &Context<'_, '_>, rows: &Rows, root: &Bson) -> Result<Rows> {
     let expr = Expr::parse(root)?;
     rows.iter()
         .map(|row| match expr.value(&cx.scope(row))? {
-            Bson::Document(document) => Ok(document),
+            Bson::Document(document) => Ok(carrying(row, document)),
             other => {
                 Err(Error::bad_request(format!("the new root of a document is a document, not {other}")))
             }

@@ -10,6 +10,7 @@ mod group;
 mod join;
 mod mapped;
 mod pipeline;
+mod scores;
 mod search;
 mod update;
 mod window;

@@ -6,7 +6,7 @@ use forge_core::model::ViewDef;
 use forge_core::{Error, Result};
 
 use super::group::{accumulator, finished};
-use super::{Place, artifact, checked_path, filter, search, sort};
+use super::{Place, artifact, checked_path, filter, scores, search, sort};
 use crate::artifact::{Command, MongoArtifact};
 
 /// Stages that only begin a pipeline.
@@ -27,7 +27,8 @@ pub fn pipeline(op: &Pipeline) -> Result<MongoArtifact> {
         }
         None => of_source(source)?,
     };
-    Ok(artifact(&source.model, Command::Aggregate { pipeline: stages }).with(&op.options))
+    let pipeline = scores::placed(stages)?;
+    Ok(artifact(&source.model, Command::Aggregate { pipeline }).with(&op.options))
 }
 
 /// The stages of a view.
@@ -35,7 +36,7 @@ pub fn pipeline(op: &Pipeline) -> Result<MongoArtifact> {
 /// # Errors
 /// What its function finds wrong; as [`filter`].
 pub fn view(view: &ViewDef) -> Result<Vec<Document>> {
-    of_source(&view.contents()?)
+    scores::placed(of_source(&view.contents()?)?)
 }
 
 /// Whether a stage can only be the first one.

@@ -59,11 +59,7 @@ pub(super) fn select(op: &Select, search: &Search) -> Result<MongoArtifact> {
         let pipeline = vec![doc! { "$match": nothing() }];
         return Ok(artifact(&op.model, Command::Aggregate { pipeline }).with(&op.options));
     }
-    if op.filter.text().is_some() {
-        return Err(Error::unsupported(
-            "a text condition and another search do not combine; use rank_fusion",
-        ));
-    }
+    refuse_words(&op.filter)?;
     let found = op.limit.map(|limit| limit.saturating_add(op.skip.unwrap_or(0)));
     let (mut pipeline, meta) = match search {
         Search::Vector(vector) => {
@@ -88,6 +84,15 @@ pub(super) fn select(op: &Select, search: &Search) -> Result<MongoArtifact> {
     }
     pipeline.extend(last_stage(op, scored)?);
     Ok(artifact(&op.model, Command::Aggregate { pipeline }).with(&op.options))
+}
+
+fn refuse_words(condition: &Filter) -> Result<()> {
+    match condition.text() {
+        Some(_) => {
+            Err(Error::unsupported("a text condition and another search do not combine; use rank_fusion"))
+        }
+        None => Ok(()),
+    }
 }
 
 fn integer(number: u64) -> i64 {
@@ -122,9 +127,14 @@ fn last_stage(op: &Select, scored: bool) -> Result<Option<Document>> {
 /// # Errors
 /// As [`select`].
 pub(super) fn stages(model: ModelRef, search: &Search, condition: &Filter) -> Result<Vec<Document>> {
+    let compiled = filter(condition, Place::Elsewhere)?;
+    if is_nothing(&compiled) {
+        return Ok(vec![doc! { "$match": nothing() }]);
+    }
+    refuse_words(condition)?;
     match search {
         Search::Vector(vector) => Ok(vec![vector_stage(&model, vector, condition, vector.limit)?]),
-        Search::Index(search) => index_stages(&model, search, filter(condition, Place::Elsewhere)?),
+        Search::Index(search) => index_stages(&model, search, compiled),
         Search::Fusion(rankings) => {
             let op = Select { filter: condition.clone(), ..Select::new(model) };
             Ok(vec![fusion_stage(&op, rankings)?])

@@ -7,10 +7,22 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::run::Run;
+use crate::artifact::MongoArtifact;
 use crate::compile;
 
 impl Run<'_> {
     pub(super) async fn pipeline(&self, mut op: Pipeline) -> Result<Outcome> {
+        let artifact = self.prepared_pipeline(&mut op).await?;
+        let documents = self.documents(artifact.into()).await?;
+        Ok(Outcome::Rows(Rows { documents, included: Vec::new() }))
+    }
+
+    /// The command of a pipeline; what it reads is recorded.
+    pub(super) async fn prepared_pipeline(&self, op: &mut Pipeline) -> Result<MongoArtifact> {
+        if op.search.is_some() {
+            self.check_search()?;
+        }
+        self.check_text(&op.source.filter)?;
         match &op.search {
             None => self.resolve_source(&mut op.source).await?,
             Some(search) if compile::can_join(search) => self.resolve_source(&mut op.source).await?,
@@ -21,8 +33,7 @@ impl Run<'_> {
             }
         }
         self.record_source(&op.options, &op.source);
-        let documents = self.documents(compile::pipeline(&op)?.into()).await?;
-        Ok(Outcome::Rows(Rows { documents, included: Vec::new() }))
+        compile::pipeline(op)
     }
 
     /// Replaces relation filters by conditions on keys or, where these are many, by `$lookup`s, at any depth.

@@ -79,7 +79,7 @@ impl Run<'_> {
         ))
     }
 
-    fn check_search(&self) -> Result<()> {
+    pub(super) fn check_search(&self) -> Result<()> {
         if self.driver.capabilities().search {
             return Ok(());
         }

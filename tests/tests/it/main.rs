@@ -41,6 +41,7 @@ mod results;
 mod schema;
 mod schema_filters;
 mod search;
+mod searches;
 mod selects;
 mod shapes;
 mod sorts;

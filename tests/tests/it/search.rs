@@ -1,14 +1,14 @@
 //! Text search, vector search, and both at once. On servers only where they have them.
 
 use bson::doc;
+use forge::ErrorCode;
 use forge::prelude::*;
-use forge::{ErrorCode, ir};
 use forge_mongo::{Command, Reply};
 use forge_tests::search::{Article, NewArticle, article};
 use forge_tests::{Fixture, Result, conformance};
 
 /// Whether the engine has text indexes; says so where it has none.
-fn has_text(t: &Fixture) -> bool {
+pub(crate) fn has_text(t: &Fixture) -> bool {
     let has = t.db.adapter().capabilities().text;
     if !has {
         forge_tests::engine::skip("text search: the server has no text indexes");
@@ -16,7 +16,7 @@ fn has_text(t: &Fixture) -> bool {
     has
 }
 
-fn has_search(t: &Fixture) -> bool {
+pub(crate) fn has_search(t: &Fixture) -> bool {
     let has = t.db.adapter().capabilities().search;
     if !has {
         forge_tests::engine::skip("vector search: the server has no search indexes");
@@ -24,7 +24,7 @@ fn has_search(t: &Fixture) -> bool {
     has
 }
 
-async fn fill(t: &Fixture) -> Result<()> {
+pub(crate) async fn fill(t: &Fixture) -> Result<()> {
     t.push().await?;
     t.db.insert_many([
         NewArticle { year: 1999, ..article(1, "Coffee shops of Vienna", "Where to drink a melange") },
@@ -246,7 +246,7 @@ conformance! {
     }
 }
 
-async fn vectors(t: &Fixture) -> Result<()> {
+pub(crate) async fn vectors(t: &Fixture) -> Result<()> {
     t.push().await?;
     let made = [
         (1, 2000, Some(vec![1.0, 0.0, 0.0]), vec![0.0, 0.0]),
@@ -285,19 +285,6 @@ conformance! {
         assert_eq!(places[2].score, 0.5);
         t.db.delete::<Article>(1).await?;
         assert_eq!(ids(&near().limit(1).await?), [2], "what is deleted is not found");
-    }
-
-    async fn the_documents_of_a_pipeline_are_ranked_by_a_search(t) {
-        if !has_search(t) {
-            return Ok(());
-        }
-        vectors(t).await?;
-        let near = |limit| ir::Search::Vector(ir::VectorSearch {
-            path: "embedding".into(), vector: vec![1.0, 0.0, 0.0], limit, candidates: None, exact: true,
-        });
-        assert_eq!(ids(&t.db.pipeline::<Article>().ranked_by(near(2)).await?), [1, 2]);
-        let narrowed = t.db.pipeline::<Article>().match_(|a| a.year.gte(2010)).ranked_by(near(2));
-        assert_eq!(ids(&narrowed.await?), [2, 3], "conditions come before the search");
     }
 
     async fn vectors_that_do_not_fit_are_refused(t) {

@@ -17,7 +17,8 @@ use bson::{Bson, Document, doc};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::fields::{EmbedMany, EmbedOne, Field};
+use crate::fields::{EmbedMany, EmbedOne, Field, Score};
+use crate::ir::SCORE;
 use crate::types::{Date, DateTime, Decimal, Uuid};
 use crate::value::to_bson;
 
@@ -222,6 +223,29 @@ impl<M, T> Field<M, T> {
     /// The value of the field under a name: what stages such as `group` and `project` take.
     pub fn named(self, name: impl Into<String>) -> NamedExpr {
         self.expr().named(name)
+    }
+}
+impl Score {
+    /// The score of the search that a pipeline begins with, for use in expressions. It is there until a stage makes
+    /// documents of its own (groups, buckets, counts, facets): give it a name before.
+    pub fn expr(self) -> Expr<f64> {
+        Expr::new(doc! { "$meta": SCORE })
+    }
+
+    /// The score under a name: what stages such as `set` and `project` take.
+    pub fn named(self, name: impl Into<String>) -> NamedExpr {
+        self.expr().named(name)
+    }
+}
+impl IntoExpr<f64> for Score {
+    fn into_expr(self) -> Expr<f64> {
+        self.expr()
+    }
+}
+impl AsExpr for Score {
+    type Type = f64;
+    fn into_typed(self) -> Expr<f64> {
+        self.expr()
     }
 }
 impl<M, E> EmbedOne<M, E> {

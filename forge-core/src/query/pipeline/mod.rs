@@ -4,6 +4,7 @@ mod buckets;
 mod facets;
 mod join;
 mod run;
+mod search;
 mod shape;
 mod stages;
 mod windows;

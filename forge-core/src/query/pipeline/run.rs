@@ -5,6 +5,7 @@ use bson::Document;
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 
+use super::search::widen;
 use super::{Columns, Documents, Pipeline, Whole};
 use crate::adapter::Explanation;
 use crate::codec;
@@ -40,12 +41,6 @@ impl<M: Model, A> Pipeline<Documents<M>, Whole<A>> {
     pub(crate) fn new(handle: Handle) -> Self {
         let host = Whole { handle, _access: PhantomData };
         Self::over(ir::Source::new(ModelRef(M::def())), Some(host))
-    }
-
-    /// Documents that a search finds, the best first; a condition before any other stage narrows them.
-    pub fn ranked_by(mut self, search: ir::Search) -> Self {
-        self.search = Some(Box::new(search));
-        self
     }
 }
 
@@ -83,7 +78,10 @@ impl<R: Columns, A> Pipeline<R, Whole<A>> {
             return Err(error);
         }
         let host = self.host.ok_or_else(|| Error::internal("a part of a pipeline cannot be run"))?;
-        let (source, search, options) = (self.source, self.search, self.options);
+        let (source, mut search, options) = (self.source, self.search, self.options);
+        if let Some(search) = search.as_deref_mut() {
+            widen(search, &source);
+        }
         Ok((host.handle, ir::Pipeline { search, options, ..ir::Pipeline::new(source) }))
     }
 

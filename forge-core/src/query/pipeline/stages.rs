@@ -48,10 +48,17 @@ impl<R: Columns, H> Pipeline<R, H> {
         self.attempt(filter.map(Stage::Match))
     }
 
-    /// Only documents of which an expression is true. It uses no index: put plain conditions before it.
-    pub fn match_expr(self, test: impl FnOnce(&'static R::Fields) -> Expr<bool>) -> Self {
-        let test = test(R::fields()).into_bson();
-        self.attempt(test.map(|test| Stage::Match(ir::Filter::Expr(test))))
+    /// Only documents of which an expression is true. It uses no index: put plain conditions before it. Behind a search
+    /// it applies to what was found.
+    pub fn match_expr(mut self, test: impl FnOnce(&'static R::Fields) -> Expr<bool>) -> Self {
+        match test(R::fields()).into_bson() {
+            // There is a score behind the search, and searches take conditions on fields alone.
+            Ok(test) if self.search.is_some() || ir::asks_for_score(&test) => {
+                self.source.stages.push(Stage::Match(ir::Filter::Expr(test)));
+                self
+            }
+            test => self.attempt(test.map(|test| Stage::Match(ir::Filter::Expr(test)))),
+        }
     }
 
     /// Adds fields, or gives them other values.

@@ -9,6 +9,7 @@ use super::forms::Form;
 use super::{Expr, Scope, Value, in_document, in_value};
 use crate::collation;
 use crate::keys;
+use crate::text::SCORE;
 
 /// A document. A stored one is read where it lies: an expression decodes the values that it names and nothing else.
 #[derive(Clone, Copy)]
@@ -39,12 +40,14 @@ impl<'r> Root<'r> {
         }
     }
 
-    /// The whole document.
+    /// The whole document, without what it carries of a search.
     pub(super) fn whole(self) -> Result<Document> {
-        match self {
-            Self::Row(document) => Ok(document.clone()),
-            Self::Stored(document) => Ok(Document::try_from(document)?),
-        }
+        let mut whole = match self {
+            Self::Row(document) => document.clone(),
+            Self::Stored(document) => Document::try_from(document)?,
+        };
+        whole.remove(SCORE);
+        Ok(whole)
     }
 
     /// The document as bytes.

@@ -1,124 +1,14 @@
-//! Search: conditions of search indexes, and rankings. See [`Find::text`](super::Find::text),
-//! [`Find::nearest_vector`](super::Find::nearest_vector), [`Find::search`](super::Find::search) and
-//! [`Find::rank_fusion`](super::Find::rank_fusion).
+//! Conditions of search indexes.
 
 use std::marker::PhantomData;
 
 use serde::Serialize;
 
+use super::IntoTextPaths;
 use crate::error::{Error, Result};
 use crate::fields::{Field, Text};
-use crate::ir::{self, Path, RankedBy, SearchOperator, TextQuery, VectorSearch};
+use crate::ir::{self, SearchOperator};
 use crate::value::{IntoValue, to_bson};
-
-/// How many documents a vector search finds where no limit is given.
-pub(super) const DEFAULT_NEAREST: u64 = 10;
-
-/// How many documents of a ranking count where no limit is given.
-const DEFAULT_RANKED: u64 = 100;
-
-/// Types of fields that hold a vector.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a vector",
-    label = "only Vec<f32> and Option<Vec<f32>> fields have this"
-)]
-pub trait Vector {}
-impl Vector for Vec<f32> {}
-impl Vector for Option<Vec<f32>> {}
-
-impl TextQuery {
-    /// Any of the words in `query`; `"…"` is a phrase that has to be there, `-word` must not be there.
-    pub fn new(query: impl Into<String>) -> Self {
-        Self { query: query.into(), ..Self::default() }
-    }
-
-    /// The language of the words, where it is not that of the index: `"english"`, `"de"`, or `"none"` for words as
-    /// they are.
-    pub fn language(mut self, language: impl Into<String>) -> Self {
-        self.language = Some(language.into());
-        self
-    }
-
-    /// The case of letters matters.
-    pub fn case_sensitive(mut self) -> Self {
-        self.case_sensitive = true;
-        self
-    }
-
-    /// Accents matter.
-    pub fn diacritic_sensitive(mut self) -> Self {
-        self.diacritic_sensitive = true;
-        self
-    }
-}
-
-impl From<&str> for TextQuery {
-    fn from(query: &str) -> Self {
-        Self::new(query)
-    }
-}
-impl From<String> for TextQuery {
-    fn from(query: String) -> Self {
-        Self::new(query)
-    }
-}
-impl From<&String> for TextQuery {
-    fn from(query: &String) -> Self {
-        Self::new(query)
-    }
-}
-
-/// The vector search of a field.
-///
-/// # Errors
-/// `bad_request` for an empty vector, and one that holds something else than numbers.
-pub(super) fn vector_search<M, V: Vector>(field: Field<M, V>, vector: Vec<f32>) -> Result<VectorSearch> {
-    if vector.is_empty() || vector.iter().any(|number| !number.is_finite()) {
-        return Err(Error::bad_request(format!(
-            "the vector to find near ones of in `{}` is empty or holds a number that is not finite",
-            field.path()
-        )));
-    }
-    Ok(VectorSearch {
-        path: field.path().into(),
-        vector,
-        limit: DEFAULT_NEAREST,
-        candidates: None,
-        exact: false,
-    })
-}
-
-/// One field with text, or a tuple of them.
-pub trait IntoTextPaths<M> {
-    #[doc(hidden)]
-    fn into_paths(self) -> Vec<Path>;
-}
-
-impl<M, T: Text> IntoTextPaths<M> for Field<M, T> {
-    fn into_paths(self) -> Vec<Path> {
-        vec![self.path().into()]
-    }
-}
-
-/// Every field of the index.
-impl<M> IntoTextPaths<M> for () {
-    fn into_paths(self) -> Vec<Path> {
-        Vec::new()
-    }
-}
-
-macro_rules! text_tuples {
-    ($(($($name:ident),+))+) => {
-        $(impl<M, $($name: Text),+> IntoTextPaths<M> for ($(Field<M, $name>,)+) {
-            #[allow(non_snake_case, reason = "the type's name is the variable's")]
-            fn into_paths(self) -> Vec<Path> {
-                let ($($name,)+) = self;
-                vec![$($name.path().into()),+]
-            }
-        })+
-    };
-}
-text_tuples! { (A, B) (A, B, C) (A, B, C, D) (A, B, C, D, E) (A, B, C, D, E, F) }
 
 /// A condition of a search index, on documents of `M`.
 #[derive(Debug)]
@@ -238,70 +128,8 @@ impl<M> Search<M> {
         self.error = self.error.take().or_else(|| Some(Error::bad_request(why.to_owned())));
     }
 
-    pub(super) fn into_ir(self) -> Result<SearchOperator> {
+    pub(in crate::query) fn into_ir(self) -> Result<SearchOperator> {
         self.error.map_or(Ok(self.operator), Err)
-    }
-}
-
-/// One of the rankings that [`Find::rank_fusion`](super::Find::rank_fusion) joins.
-#[derive(Debug)]
-pub struct Ranked<M> {
-    ranking: ir::Ranking,
-    error: Option<Error>,
-    _model: PhantomData<fn() -> M>,
-}
-
-impl<M> Ranked<M> {
-    fn new(name: &str, by: Result<RankedBy>) -> Self {
-        let (by, error) = match by {
-            Ok(by) => (by, None),
-            Err(error) => (RankedBy::Text(TextQuery::default()), Some(error)),
-        };
-        let ranking = ir::Ranking { name: name.to_owned(), weight: 1.0, limit: DEFAULT_RANKED, by };
-        Self { ranking, error, _model: PhantomData }
-    }
-
-    /// By the text index.
-    pub fn text(query: impl Into<TextQuery>) -> Self {
-        Self::new("text", Ok(RankedBy::Text(query.into())))
-    }
-
-    /// By the similarity of vectors.
-    pub fn vector<V: Vector>(field: Field<M, V>, vector: impl Into<Vec<f32>>) -> Self {
-        Self::new("vector", vector_search(field, vector.into()).map(RankedBy::Vector))
-    }
-
-    /// By a search index.
-    pub fn search(operator: Search<M>) -> Self {
-        let by =
-            operator.into_ir().map(|operator| RankedBy::Index(ir::IndexSearch { index: None, operator }));
-        Self::new("search", by)
-    }
-
-    /// How much a place in it counts, compared with the others: 1 where nothing is said.
-    pub fn weight(mut self, weight: f64) -> Self {
-        if !weight.is_finite() || weight < 0.0 {
-            self.error
-                .get_or_insert_with(|| Error::bad_request("the weight of a ranking is a number from 0"));
-        }
-        self.ranking.weight = weight;
-        self
-    }
-
-    /// How many of its documents count: 100 where nothing is said.
-    pub fn limit(mut self, n: u64) -> Self {
-        self.ranking.limit = n.max(1);
-        self
-    }
-
-    /// What it is called in explanations of scores.
-    pub fn named(mut self, name: impl Into<String>) -> Self {
-        self.ranking.name = name.into();
-        self
-    }
-
-    pub(super) fn into_ir(self) -> Result<ir::Ranking> {
-        self.error.map_or(Ok(self.ranking), Err)
     }
 }
 
@@ -351,7 +179,5 @@ mod tests {
         assert!(Search::text("a", TITLE).must(Search::exists(TITLE)).into_ir().is_err());
         assert!(Search::phrase("a", TITLE).fuzzy(1).into_ir().is_err());
         assert!(Search::text("a", TITLE).boost(-1.0).into_ir().is_err());
-        let field: Field<M, Vec<f32>> = Field::new("v");
-        assert!(Ranked::vector(field, vec![f32::NAN]).into_ir().is_err());
     }
 }
