@@ -21,7 +21,7 @@ pub use crate::admin::{
 use crate::catalog::Catalog;
 use crate::clusters;
 use crate::error::{Error, Result};
-use crate::ir::{Filter, Operation, Outcome, Rows, Select};
+use crate::ir::{Filter, Operation, Outcome, Pipeline, Rows, Select};
 use crate::matcher::Window;
 use crate::model::ModelRef;
 use crate::observe::Observers;
@@ -66,6 +66,23 @@ pub trait Adapter: Send + Sync + 'static {
         match self.execute(exec, Operation::Select(select)).await? {
             Outcome::Rows(rows) => Ok(futures_util::stream::once(std::future::ready(Ok(rows))).boxed()),
             _ => Err(Error::internal("the adapter answered find with something else")),
+        }
+    }
+
+    /// Runs a pipeline batch by batch, as [`stream`](Adapter::stream) does a select.
+    ///
+    /// # Errors
+    /// As [`execute`](Adapter::execute), here or in the stream, which ends with it.
+    async fn stream_pipeline(
+        &self,
+        exec: &Exec,
+        pipeline: Pipeline,
+        batch: u32,
+    ) -> Result<BoxStream<'static, Result<Rows>>> {
+        let _ = batch;
+        match self.execute(exec, Operation::Pipeline(pipeline)).await? {
+            Outcome::Rows(rows) => Ok(futures_util::stream::once(std::future::ready(Ok(rows))).boxed()),
+            _ => Err(Error::internal("the adapter answered a pipeline with something else")),
         }
     }
 

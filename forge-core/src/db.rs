@@ -112,6 +112,23 @@ impl Handle {
         }
     }
 
+    /// The rows of a pipeline, in batches of about `batch` documents.
+    pub(crate) async fn stream_pipeline(
+        &self,
+        pipeline: ir::Pipeline,
+        batch: u32,
+    ) -> Result<BoxStream<'static, Result<ir::Rows>>> {
+        match plan::plan(Operation::Pipeline(pipeline), self.now()) {
+            Operation::Pipeline(pipeline) if self.is_observed() => {
+                self.shared.adapter.stream_pipeline(&self.observed_exec(), pipeline, batch).await
+            }
+            Operation::Pipeline(pipeline) => {
+                self.shared.adapter.stream_pipeline(&self.exec, pipeline, batch).await
+            }
+            _ => Err(wrong_outcome("stream")),
+        }
+    }
+
     pub(crate) async fn explain(&self, operation: Operation) -> Result<Explanation> {
         self.shared.adapter.explain(&self.exec, plan::plan(operation, self.now())).await
     }

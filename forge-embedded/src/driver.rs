@@ -10,7 +10,6 @@ use forge_core::adapter::{Capabilities, Commit, ExplainStep, ResumeToken, Transa
 use forge_core::{DateTime, Env, Error, Result};
 use forge_mongo::{Command, Driver, MongoArtifact, Reply};
 use futures_core::stream::BoxStream;
-use futures_util::StreamExt;
 #[cfg(feature = "file")]
 use futures_util::future::BoxFuture;
 
@@ -180,9 +179,7 @@ impl Driver for EmbeddedDriver {
             return stream::open(&self.engine, database, artifact, batch);
         }
         match self.read(database, artifact)? {
-            Reply::Documents(documents) => {
-                Ok(futures_util::stream::once(std::future::ready(Ok(documents))).boxed())
-            }
+            Reply::Documents(documents) => Ok(stream::in_batches(documents, batch)),
             _ => Err(Error::internal(format!("{} cannot be streamed", artifact.command.name()))),
         }
     }

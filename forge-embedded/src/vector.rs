@@ -94,6 +94,12 @@ pub(crate) fn listed(collection: &Collection) -> Vec<Document> {
 impl View<'_, '_> {
     /// The documents that `$vectorSearch` finds, the best first, with their scores.
     pub(crate) fn nearest_vectors(&self, name: &str, stage: &Document) -> Result<Vec<Document>> {
+        let found = self.nearest_keys(name, stage)?.into_iter();
+        found.map(|(score, key)| self.with_score(&key, score)).collect()
+    }
+
+    /// The full keys of the documents that `$vectorSearch` finds, the best first, after their scores.
+    pub(crate) fn nearest_keys(&self, name: &str, stage: &Document) -> Result<Vec<(f64, Vec<u8>)>> {
         let request = Request::read(stage)?;
         let Some(collection) = self.collection(name) else { return Ok(Vec::new()) };
         let index = collection.indexes.iter().find(|index| index.name == request.index);
@@ -115,16 +121,16 @@ impl View<'_, '_> {
         let scored = self.select(name, &query, &|id_key, document| {
             let vector = vector_at(document, &index.path);
             let score = vector.and_then(|vector| index.similarity.score(&vector, &request.vector));
-            Ok(score.map(|score| (score, id_key.to_vec())))
+            Ok(score.map(|score| (score, doc_key(collection.id, id_key))))
         })?;
         let mut best: Vec<(f64, Vec<u8>)> = scored.into_iter().flatten().collect();
         best.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
         best.truncate(request.limit);
-        best.into_iter().map(|(score, id_key)| self.with_score(collection, &id_key, score)).collect()
+        Ok(best)
     }
 
-    fn with_score(&self, collection: &Collection, id_key: &[u8], score: f64) -> Result<Document> {
-        let found = self.tables.doc(&doc_key(collection.id, id_key))?;
+    fn with_score(&self, key: &[u8], score: f64) -> Result<Document> {
+        let found = self.tables.doc(key)?;
         let bytes = found.ok_or_else(|| Error::internal("a document went while it was read"))?;
         let mut document = Document::try_from(RawDocument::from_bytes(bytes.value())?)?;
         document.insert(SCORE, score);

@@ -21,6 +21,7 @@ pub struct Counting {
     inner: Arc<dyn Driver>,
     database: String,
     commands: Mutex<Vec<MongoArtifact>>,
+    batch: Arc<AtomicUsize>,
     feeds: AtomicUsize,
     /// Whether change feeds are cut off.
     cut: watch::Sender<bool>,
@@ -30,7 +31,13 @@ impl Counting {
     /// Counts what goes to `inner`; `database` is the default one.
     pub fn new(inner: Arc<dyn Driver>, database: String) -> Self {
         let cut = watch::Sender::new(false);
-        Self { inner, database, commands: Mutex::default(), feeds: AtomicUsize::new(0), cut }
+        let (batch, feeds) = (Arc::default(), AtomicUsize::new(0));
+        Self { inner, database, commands: Mutex::default(), batch, feeds, cut }
+    }
+
+    /// How many documents the largest batch had that a stream gave since the last call.
+    pub fn largest_batch(&self) -> usize {
+        self.batch.swap(0, Ordering::SeqCst)
     }
 
     /// How many change feeds were opened.
@@ -128,7 +135,12 @@ impl Driver for Counting {
         batch: u32,
     ) -> Result<BoxStream<'static, Result<Vec<RawDocumentBuf>>>> {
         self.commands.lock().unwrap_or_else(PoisonError::into_inner).push(artifact.clone());
-        self.inner.stream(database, artifact, batch).await
+        let largest = self.batch.clone();
+        let batches = self.inner.stream(database, artifact, batch).await?;
+        let seen = move |batch: &Result<Vec<RawDocumentBuf>>| {
+            largest.fetch_max(batch.as_ref().map_or(0, Vec::len), Ordering::SeqCst);
+        };
+        Ok(batches.inspect(seen).boxed())
     }
 
     async fn explain(&self, database: &str, artifact: &MongoArtifact) -> Result<ExplainStep> {

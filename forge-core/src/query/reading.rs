@@ -16,7 +16,7 @@ use crate::ir::{self, Operation, Outcome, Rows, SortKey};
 pub(crate) type Decoder<T> = Arc<dyn Fn(&Rows, usize, Option<&Dirt>) -> Result<Option<T>> + Send + Sync>;
 
 /// How many documents a stream asks for at a time.
-const BATCH: u32 = 1_000;
+pub(crate) const BATCH: u32 = 1_000;
 
 /// A read that is ready to run.
 pub(crate) struct Reading<T> {
@@ -104,14 +104,7 @@ impl<T: Send + 'static> Reading<T> {
             move |rows: Rows| Self::decode(&decode, &rows, None).map(|items| stream::iter(items).map(Ok));
         let results =
             stream::once(open).try_flatten().and_then(move |rows| std::future::ready(decoded(rows)));
-        let results = results.try_flatten().boxed();
-        // Nothing comes after an error.
-        let ended = results.scan(false, |failed, result| {
-            let result = (!*failed).then_some(result);
-            *failed = matches!(result, Some(Err(_)));
-            std::future::ready(result)
-        });
-        Results(ended.boxed())
+        Results::until_error(results.try_flatten())
     }
 }
 
@@ -120,6 +113,18 @@ impl<T: Send + 'static> Reading<T> {
 /// No more than a batch of documents, with what they include, is in memory at a time. Dropping it closes the cursor.
 #[must_use = "a stream runs when it is polled"]
 pub struct Results<T>(BoxStream<'static, Result<T>>);
+
+impl<T: Send + 'static> Results<T> {
+    /// Results up to the first error.
+    pub(crate) fn until_error(results: impl futures_core::Stream<Item = Result<T>> + Send + 'static) -> Self {
+        let ended = results.scan(false, |failed, result| {
+            let result = (!*failed).then_some(result);
+            *failed = matches!(result, Some(Err(_)));
+            std::future::ready(result)
+        });
+        Self(ended.boxed())
+    }
+}
 
 impl<T> Results<T> {
     /// The next result; none at the end. Nothing comes after an error.

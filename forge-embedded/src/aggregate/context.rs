@@ -38,6 +38,12 @@ impl<'v, 't> Context<'v, 't> {
         Self { view: Some(view), collator: strings.cloned(), ..Self::at(clock.now(), clock.env()) }
     }
 
+    /// The same at another moment.
+    pub(super) fn at_time(mut self, now: DateTime) -> Self {
+        self.variables = vec![("NOW".to_owned(), now.into())];
+        self
+    }
+
     /// Stages that see no collection: those of an update.
     pub(super) fn alone(env: &Env) -> Self {
         Self::at(env.now(), Some(env))

@@ -17,6 +17,7 @@ mod search;
 mod select;
 mod shape;
 mod stages;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -40,6 +41,7 @@ pub(crate) use dice::seed;
 use expr::{Expr, Root, Scope};
 pub(crate) use fields::Fields;
 use group::Grouping;
+pub(crate) use steps::{Steps, has_batches, source};
 
 /// The most stages in a pipeline, as on a server.
 const MAX_STAGES: usize = 1_000;

@@ -36,7 +36,7 @@ use forge_core::adapter::{
     Adapter, Capabilities, Commit, Exec, Explanation, Finding, PullSettings, PulledFile, PushPlan,
     PushSettings, ResumeToken, Transaction, WatchOptions,
 };
-use forge_core::ir::{Count, Distinct, Group, Operation, Outcome, Rows, Select};
+use forge_core::ir::{Count, Distinct, Group, Operation, Outcome, Pipeline, Rows, Select};
 use forge_core::model::ModelRef;
 use forge_core::transaction::TransactionOptions;
 use forge_core::{Catalog, DateTime, Error, Result};
@@ -53,6 +53,7 @@ use crate::push;
 use crate::scans::{ScanLog, ScanLogging};
 use hydrate::is_plain;
 use run::{FEW_KEYS, Run, unexpected};
+use stream::Opening;
 use write::{is_plain_insert, is_plain_update};
 
 /// The [`Adapter`] of every engine that runs [`MongoArtifact`](crate::MongoArtifact)s.
@@ -98,6 +99,11 @@ impl MongoAdapter {
 
     fn run<'a>(&'a self, exec: &'a Exec) -> Run<'a> {
         Run::new(&*self.driver, &self.catalog, exec).joining_above(self.few_keys)
+    }
+
+    fn opening(&self, exec: &Exec) -> Opening {
+        let (driver, catalog) = (self.driver.clone(), self.catalog.clone());
+        Opening { driver, catalog, exec: exec.clone(), few_keys: self.few_keys }
     }
 
     /// The driver below.
@@ -148,8 +154,16 @@ impl Adapter for MongoAdapter {
         select: Select,
         batch: u32,
     ) -> Result<BoxStream<'static, Result<Rows>>> {
-        let (driver, catalog) = (self.driver.clone(), self.catalog.clone());
-        stream::open(driver, catalog, exec.clone(), self.few_keys, select, batch).await
+        self.opening(exec).select(select, batch).await
+    }
+
+    async fn stream_pipeline(
+        &self,
+        exec: &Exec,
+        pipeline: Pipeline,
+        batch: u32,
+    ) -> Result<BoxStream<'static, Result<Rows>>> {
+        self.opening(exec).pipeline(pipeline, batch).await
     }
 
     async fn explain(&self, exec: &Exec, operation: Operation) -> Result<Explanation> {

@@ -4,58 +4,76 @@ use std::sync::Arc;
 
 use bson::RawDocumentBuf;
 use forge_core::adapter::Exec;
-use forge_core::ir::{Rows, Select};
-use forge_core::{Catalog, Result};
+use forge_core::ir::{Outcome, Pipeline, Rows, Select};
+use forge_core::{Catalog, Error, Result};
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::run::Run;
 use super::tenant;
+use crate::artifact::MongoArtifact;
 use crate::driver::Driver;
 
-/// What outlives the call that opened a stream.
-struct Opened {
-    driver: Arc<dyn Driver>,
-    catalog: Arc<Catalog>,
-    exec: Exec,
-    few_keys: usize,
-    select: Select,
+/// What outlives the call that opens a stream.
+pub(super) struct Opening {
+    pub(super) driver: Arc<dyn Driver>,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) exec: Exec,
+    pub(super) few_keys: usize,
 }
 
-/// Opens a cursor on what `select` asks for.
-pub(super) async fn open(
-    driver: Arc<dyn Driver>,
-    catalog: Arc<Catalog>,
-    exec: Exec,
-    few_keys: usize,
-    mut select: Select,
-    batch: u32,
-) -> Result<BoxStream<'static, Result<Rows>>> {
-    let run = Run::new(&*driver, &catalog, &exec).joining_above(few_keys);
-    if exec.transaction.is_some() || select.search.is_some() {
-        // The cursor of a transaction would hold on to it.
-        let rows = run.rows(select).await?;
-        return Ok(stream::once(std::future::ready(Ok(rows))).boxed());
+type Batches<T> = BoxStream<'static, Result<T>>;
+
+impl Opening {
+    fn run(&self) -> Run<'_> {
+        Run::new(&*self.driver, &self.catalog, &self.exec).joining_above(self.few_keys)
     }
-    let (artifact, _) = run.prepared(&mut select).await?;
-    let artifact = tenant::scoped(&catalog, &exec.tenant, artifact)?;
-    let artifact = if run.asks_policies() { run.readable(artifact).await? } else { artifact };
-    if run.nothing_to_ask(&artifact) {
-        return Ok(stream::empty().boxed());
+
+    /// Opens a cursor on what `select` asks for.
+    pub(super) async fn select(self, mut select: Select, batch: u32) -> Result<Batches<Rows>> {
+        if self.exec.transaction.is_some() {
+            return Ok(at_once(self.run().rows(select).await?));
+        }
+        let (artifact, _) = self.run().prepared(&mut select).await?;
+        let batches = self.cursor(artifact, batch).await?;
+        let opened = Arc::new((self, select));
+        let hydrated = batches.and_then(move |documents| {
+            let opened = opened.clone();
+            async move {
+                let (opening, select) = &*opened;
+                let included = opening.run().hydrate(select.model, &documents, &select.include).await?;
+                Ok(Rows { documents, included })
+            }
+        });
+        Ok(hydrated.boxed())
     }
-    let batches = run.opening(&artifact, driver.stream(run.database(), &artifact, batch)).await?;
-    let opened = Arc::new(Opened { driver, catalog, exec, few_keys, select });
-    let hydrated = batches.and_then(move |documents| {
-        let opened = opened.clone();
-        async move { opened.rows(documents).await }
-    });
-    Ok(hydrated.boxed())
+
+    /// Opens a cursor on what a pipeline makes.
+    pub(super) async fn pipeline(self, mut pipeline: Pipeline, batch: u32) -> Result<Batches<Rows>> {
+        if self.exec.transaction.is_some() {
+            return match self.run().pipeline(pipeline).await? {
+                Outcome::Rows(rows) => Ok(at_once(rows)),
+                _ => Err(Error::internal("a pipeline was answered with something else")),
+            };
+        }
+        let artifact = self.run().prepared_pipeline(&mut pipeline).await?;
+        let batches = self.cursor(artifact, batch).await?;
+        Ok(batches.map_ok(|documents| Rows { documents, included: Vec::new() }).boxed())
+    }
+
+    /// The documents of a reading command, narrowed to what may be read.
+    async fn cursor(&self, artifact: MongoArtifact, batch: u32) -> Result<Batches<Vec<RawDocumentBuf>>> {
+        let run = self.run();
+        let artifact = tenant::scoped(&self.catalog, &self.exec.tenant, artifact)?;
+        let artifact = if run.asks_policies() { run.readable(artifact).await? } else { artifact };
+        if run.nothing_to_ask(&artifact) {
+            return Ok(stream::empty().boxed());
+        }
+        run.opening(&artifact, self.driver.stream(run.database(), &artifact, batch)).await
+    }
 }
 
-impl Opened {
-    async fn rows(&self, documents: Vec<RawDocumentBuf>) -> Result<Rows> {
-        let run = Run::new(&*self.driver, &self.catalog, &self.exec).joining_above(self.few_keys);
-        let included = run.hydrate(self.select.model, &documents, &self.select.include).await?;
-        Ok(Rows { documents, included })
-    }
+/// The cursor of a transaction would hold on to it.
+fn at_once(rows: Rows) -> Batches<Rows> {
+    stream::once(std::future::ready(Ok(rows))).boxed()
 }

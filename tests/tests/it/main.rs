@@ -45,6 +45,7 @@ mod searches;
 mod selects;
 mod shapes;
 mod sorts;
+mod streams;
 mod strings;
 mod tenants;
 mod transactions;

@@ -133,6 +133,8 @@ conformance! {
         assert_eq!(ann.find::<Mailbox>().filter(|b| b.letters.some(|l| l.text.eq(SEALED))).count().await?, 0);
         let rows = ann.pipeline::<Letter>().match_(|l| l.text.ne("hers")).sort(|l| l.id.asc()).await?;
         assert_eq!(rows.iter().map(|l| l.id).collect::<Vec<_>>(), [3]);
+        let streamed: Vec<Letter> = ann.pipeline::<Letter>().match_(|l| l.text.ne("hers")).stream().try_collect().await?;
+        assert_eq!(streamed.iter().map(|l| l.id).collect::<Vec<_>>(), [3]);
         if has_transactions(t) {
             assert_eq!(ann.update_many::<Letter>().filter(|l| l.id.lt(3)).set(|l| l.text, "changed").await?, 1);
             let refused = ann.update_many::<Letter>().all().set(|l| l.text, "forged").await.unwrap_err();

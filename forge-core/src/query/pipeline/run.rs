@@ -1,8 +1,9 @@
-use std::future::IntoFuture;
+use std::future::{IntoFuture, ready};
 use std::marker::PhantomData;
 
-use bson::Document;
+use bson::{Document, RawDocument};
 use futures_util::future::BoxFuture;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::de::DeserializeOwned;
 
 use super::search::widen;
@@ -14,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::ir::{self, Operation, Outcome, Stage};
 use crate::model::ModelRef;
 use crate::query::options::read_options;
+use crate::query::reading::{BATCH, Results};
 use crate::query::wrong_outcome;
 use crate::schema;
 use crate::traits::Model;
@@ -93,21 +95,32 @@ impl<R: Columns, A> Pipeline<R, Whole<A>> {
         let (handle, operation) = self.into_operation()?;
         let model = operation.source.model;
         match handle.execute(Operation::Pipeline(operation)).await? {
-            Outcome::Rows(rows) => {
-                let decode = |row: &bson::RawDocumentBuf| {
-                    codec::decode(row).map_err(|error| {
-                        Error::internal(format!(
-                            "a pipeline over {} gives what is not a {}: {error}",
-                            model.name,
-                            std::any::type_name::<T>()
-                        ))
-                        .with_source(error)
-                    })
-                };
-                rows.documents.iter().map(decode).collect()
-            }
+            Outcome::Rows(rows) => rows.documents.iter().map(|row| decoded(model, row)).collect(),
             _ => Err(wrong_outcome("pipeline")),
         }
+    }
+
+    /// The documents one by one, with no more than a batch of them in memory; nothing comes after an error.
+    ///
+    /// Inside of a transaction all of them are read at once.
+    pub fn stream(self) -> Results<R::Owner>
+    where
+        R::Owner: DeserializeOwned + Send + 'static,
+    {
+        self.stream_as()
+    }
+
+    /// As [`stream`](Self::stream), as values of any type.
+    pub fn stream_as<T: DeserializeOwned + Send + 'static>(self) -> Results<T> {
+        let parts = self.into_operation();
+        let rows = async move {
+            let (handle, operation) = parts?;
+            let model = operation.source.model;
+            let batches = handle.stream_pipeline(operation, BATCH).await?;
+            let rows = batches.map_ok(|rows| stream::iter(rows.documents).map(Ok)).try_flatten();
+            Ok::<_, Error>(rows.and_then(move |row| ready(decoded(model, &row))))
+        };
+        Results::until_error(stream::once(rows).try_flatten())
     }
 
     /// The first document, where there is one.
@@ -148,6 +161,17 @@ impl<R: Columns, A> Pipeline<R, Whole<A>> {
             _ => Err(wrong_outcome("pipeline")),
         }
     }
+}
+
+fn decoded<T: DeserializeOwned>(model: ModelRef, row: &RawDocument) -> Result<T> {
+    codec::decode(row).map_err(|error| {
+        Error::internal(format!(
+            "a pipeline over {} gives what is not a {}: {error}",
+            model.name,
+            std::any::type_name::<T>()
+        ))
+        .with_source(error)
+    })
 }
 
 impl<R: Columns + 'static, A: 'static> IntoFuture for Pipeline<R, Whole<A>>
