@@ -91,6 +91,7 @@ mod query;
 mod queue;
 mod read;
 mod scan;
+mod search;
 mod shown;
 mod store;
 mod stream;

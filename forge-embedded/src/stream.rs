@@ -119,8 +119,8 @@ impl Reading {
                 let (query, _) = self.query(view)?;
                 return Ok((self.rest(view, &query)?, None));
             };
-            if let Some(Ok(search)) = pipeline.first().map(|stage| stage.get_document("$vectorSearch")) {
-                let found = view.nearest_keys(&self.artifact.collection, search)?;
+            let first = pipeline.first().map(|first| view.found(&self.artifact.collection, first));
+            if let Some(found) = first.transpose()?.flatten() {
                 let found: Vec<_> = found.into_iter().map(|(score, key)| (key, Some(score))).collect();
                 return Ok((Rest::Ids(found.into_iter()), Some(self.steps(view, &pipeline[1..])?)));
             }

@@ -92,12 +92,6 @@ pub(crate) fn listed(collection: &Collection) -> Vec<Document> {
 }
 
 impl View<'_, '_> {
-    /// The documents that `$vectorSearch` finds, the best first, with their scores.
-    pub(crate) fn nearest_vectors(&self, name: &str, stage: &Document) -> Result<Vec<Document>> {
-        let found = self.nearest_keys(name, stage)?.into_iter();
-        found.map(|(score, key)| self.with_score(&key, score)).collect()
-    }
-
     /// The full keys of the documents that `$vectorSearch` finds, the best first, after their scores.
     pub(crate) fn nearest_keys(&self, name: &str, stage: &Document) -> Result<Vec<(f64, Vec<u8>)>> {
         let request = Request::read(stage)?;
@@ -129,7 +123,8 @@ impl View<'_, '_> {
         Ok(best)
     }
 
-    fn with_score(&self, key: &[u8], score: f64) -> Result<Document> {
+    /// The document at a full key, with its score.
+    pub(crate) fn with_score(&self, key: &[u8], score: f64) -> Result<Document> {
         let found = self.tables.doc(key)?;
         let bytes = found.ok_or_else(|| Error::internal("a document went while it was read"))?;
         let mut document = Document::try_from(RawDocument::from_bytes(bytes.value())?)?;

@@ -15,7 +15,14 @@ pub struct Article {
     pub body: Option<String>,
     #[model(text(weight = 2))]
     pub tags: Vec<String>,
+    #[model(search)]
     pub year: i32,
+    #[model(search(token))]
+    pub topic: Option<String>,
+    #[model(search)]
+    pub published: Option<DateTime>,
+    #[model(search)]
+    pub written_at: Option<GeoPoint>,
     #[model(vector(dims = 3, similarity = cosine, filter(year)))]
     pub embedding: Option<Vec<f32>>,
     #[model(vector(dims = 2, similarity = euclidean))]
@@ -29,6 +36,9 @@ pub fn article(id: i64, title: &str, body: &str) -> NewArticle {
         body: Some(body.to_owned()),
         tags: Vec::new(),
         year: 2000,
+        topic: None,
+        published: None,
+        written_at: None,
         embedding: None,
         place: None,
     }

@@ -17,8 +17,8 @@ pub use options::{Collation, ReadConcern, ReadOptions};
 pub use pipeline::{Bounds, Graph, Lookup, Pipeline, Source, Stage, WindowFunction};
 pub use read::{Count, Distinct, Include, Projection, Select, SortKey};
 pub use search::{
-    Compound, IndexSearch, RankedBy, Ranking, SCORE, Search, SearchOperator, TextQuery, VectorSearch,
-    asks_for_score,
+    Compound, IndexSearch, RangeEnd, RankedBy, Ranking, SCORE, Search, SearchOperator, TextQuery,
+    VectorSearch, asks_for_score,
 };
 pub use write::{
     Affected, BitOp, Change, Delete, ElementFilter, End, Fate, Forecast, Insert, PushOptions, PushSort,

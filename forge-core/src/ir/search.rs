@@ -3,7 +3,7 @@
 use bson::Bson;
 use serde::{Deserialize, Serialize};
 
-use super::Path;
+use super::{Area, Path};
 
 /// The field of a row that holds its score, where [`Select::score`](super::Select::score) asks for it. As the path of
 /// a [`SortKey`](super::SortKey) it means the score itself, the best first.
@@ -127,10 +127,70 @@ pub enum SearchOperator {
         /// The value.
         value: Bson,
     },
+    /// One of some values, as they are; without any nothing is found.
+    In {
+        /// The stored path.
+        path: Path,
+        /// The values.
+        values: Vec<Bson>,
+    },
+    /// A value between two ends, of their type: a number, a date, a text, an object id.
+    Range {
+        /// The stored path.
+        path: Path,
+        /// The low end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        low: Option<Box<RangeEnd>>,
+        /// The high end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        high: Option<Box<RangeEnd>>,
+    },
+    /// Any value; the nearer it is to a number, a date or a point, the more it counts.
+    Near {
+        /// The stored path.
+        path: Path,
+        /// What to be near to: a number, a date, a point as GeoJSON.
+        origin: Bson,
+        /// The distance at which a value counts half: a number, milliseconds, metres.
+        pivot: f64,
+    },
+    /// Places within a circle on the Earth.
+    WithinCircle {
+        /// The stored path.
+        path: Path,
+        /// Degrees: longitude, latitude.
+        centre: [f64; 2],
+        /// The radius.
+        metres: f64,
+    },
+    /// Places within an area.
+    Within {
+        /// The stored path.
+        path: Path,
+        /// The area: a polygon or a box.
+        area: Area,
+    },
+    /// Words by a pattern, as the index cuts them.
+    Pattern {
+        /// `?` is any letter and `*` any letters; a regular expression where `regex` says so.
+        query: String,
+        /// The stored paths; none: every field of the index.
+        paths: Vec<Path>,
+        /// Whether it is a regular expression.
+        #[serde(default)]
+        regex: bool,
+    },
     /// The field is there.
     Exists {
         /// The stored path.
         path: Path,
+    },
+    /// A condition that counts the same for every document.
+    Constant {
+        /// The condition.
+        operator: Box<SearchOperator>,
+        /// Its score.
+        score: f64,
     },
     /// Several conditions.
     Compound(Box<Compound>),
@@ -141,6 +201,15 @@ pub enum SearchOperator {
         /// What its score is multiplied by.
         factor: f64,
     },
+}
+
+/// An end of a [`SearchOperator::Range`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RangeEnd {
+    /// Where it is.
+    pub value: Bson,
+    /// Whether it is part of the range.
+    pub included: bool,
 }
 
 /// Several conditions of a search index.

@@ -53,7 +53,7 @@ pub use reading::{Lenient, Results};
 pub use replace::Replace;
 pub use restore::{Restore, RestoreMany};
 pub use scored::{Scored, ScoredFind};
-pub use search::{IntoTextPaths, Ranked, Search, Vector};
+pub use search::{Distant, IntoTextPaths, Ranked, Search, Vector};
 pub use selection::{As, Asked, CountOf, Optional, Projection, ReadAs, Row, Selection, count_of};
 pub use update::{Update, UpdateFirst, UpdateMany};
 pub use upsert::{Key, Upsert, Upserted};

@@ -76,8 +76,8 @@ impl<M: Model> Find<M> {
     /// The documents that a search index finds, the best first: `$search` of MongoDB Atlas.
     ///
     /// # Errors
-    /// When it runs: `unsupported` where the server has no search indexes, as the embedded engine; `bad_request` for a field
-    /// that the index which the model declares does not keep, or not for this.
+    /// When it runs: `unsupported` where the server has no search indexes, and on the embedded engine for what needs one
+    /// (words and places); `bad_request` for a field that the index which the model declares does not keep, or not for this.
     pub fn search(self, search: impl FnOnce(&'static M::Fields) -> Search<M>) -> Self {
         let operator = search(M::FIELDS).into_ir();
         self.reshaped(|select| {

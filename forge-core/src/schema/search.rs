@@ -24,7 +24,7 @@ pub enum SearchKind {
     Words,
     /// Beginnings of words, for `Search::autocomplete`.
     Autocomplete,
-    /// Texts as a whole, for `Search::equals`.
+    /// Texts as a whole, for `Search::equals`, `Search::is_in` and `Search::range`.
     Token,
     /// Numbers.
     Numbers,

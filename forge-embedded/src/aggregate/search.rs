@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bson::{Bson, Document, doc};
 use forge_core::{DateTime, Error, Result};
 
+use super::accumulate::weight;
 use super::context::Context;
 use super::{Rows, nested};
 use crate::catalog::Collection;
@@ -24,8 +25,16 @@ pub(super) fn begin<'p>(
 ) -> Result<Option<(Rows, &'p [Document])>> {
     let Some((first, rest)) = pipeline.split_first() else { return Ok(None) };
     let Some((name, operand)) = first.iter().next() else { return Ok(None) };
+    let view = cx.view()?;
+    if let Some(found) = view.found(collection, first)? {
+        let rows = found.into_iter().map(|(score, key)| {
+            let row = view.with_score(&key, score)?;
+            cx.charge(row.values().map(weight).sum())?;
+            Ok(row)
+        });
+        return Ok(Some((rows.collect::<Result<_>>()?, rest)));
+    }
     let rows = match (name.as_str(), operand) {
-        ("$vectorSearch", Bson::Document(stage)) => cx.view()?.nearest_vectors(collection, stage)?,
         ("$rankFusion", Bson::Document(stage)) => fused(cx, collection, stage)?,
         ("$listSearchIndexes", Bson::Document(stage)) => {
             let wanted = stage.get_str("name").ok();

@@ -31,7 +31,7 @@ pub(crate) fn has_batches(pipeline: &[Document]) -> bool {
     };
     let found = |stage: &Document, name| is(stage, &[name]);
     let rest = match pipeline {
-        [first, rest @ ..] if found(first, "$vectorSearch") => rest,
+        [first, rest @ ..] if found(first, "$vectorSearch") || found(first, "$search") => rest,
         [first, second, rest @ ..] if found(first, "$match") && found(second, "$sort") => rest,
         [first, rest @ ..] if found(first, "$match") || found(first, "$sort") => rest,
         whole => whole,

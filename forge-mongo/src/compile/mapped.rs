@@ -1,6 +1,7 @@
 //! Whether the declared search index of a model keeps what a search looks into: servers find nothing in fields that it
 //! does not keep, and do not say so.
 
+use bson::Bson;
 use forge_core::ir::SearchOperator;
 use forge_core::model::{ModelDef, SearchDef, SearchKind};
 use forge_core::{Error, Result};
@@ -17,19 +18,28 @@ pub(super) fn check(model: &ModelDef, index: &SearchDef, operator: &SearchOperat
         ))),
     };
     match operator {
-        SearchOperator::Text { paths, .. } | SearchOperator::Phrase { paths, .. } => {
-            paths.iter().try_for_each(|path| one(path, Use::Words))
-        }
+        SearchOperator::Text { paths, .. }
+        | SearchOperator::Phrase { paths, .. }
+        | SearchOperator::Pattern { paths, .. } => paths.iter().try_for_each(|path| one(path, Use::Words)),
         SearchOperator::Autocomplete { path, .. } => one(path, Use::Beginnings),
-        SearchOperator::Equals { path, value } => {
-            one(path, if matches!(value, bson::Bson::String(_)) { Use::WholeText } else { Use::Value })
+        SearchOperator::Equals { path, value } => one(path, Use::of(value)),
+        SearchOperator::In { path, values } => values.iter().try_for_each(|value| one(path, Use::of(value))),
+        SearchOperator::Range { path, low, high } => {
+            let mut ends = low.iter().chain(high);
+            ends.try_for_each(|end| one(path, Use::of(&end.value)))
+        }
+        SearchOperator::Near { path, origin, .. } => one(path, Use::of(origin)),
+        SearchOperator::WithinCircle { path, .. } | SearchOperator::Within { path, .. } => {
+            one(path, Use::Place)
         }
         SearchOperator::Exists { path } => one(path, Use::Anything),
         SearchOperator::Compound(all) => {
             let mut parts = all.must.iter().chain(&all.must_not).chain(&all.should).chain(&all.filter);
             parts.try_for_each(|part| check(model, index, part))
         }
-        SearchOperator::Boost { operator, .. } => check(model, index, operator),
+        SearchOperator::Boost { operator, .. } | SearchOperator::Constant { operator, .. } => {
+            check(model, index, operator)
+        }
         // Another part of the compiler does not know it either.
         _ => Ok(()),
     }
@@ -42,15 +52,26 @@ enum Use {
     Beginnings,
     WholeText,
     Value,
+    Place,
     Anything,
 }
 
 impl Use {
+    fn of(value: &Bson) -> Self {
+        match value {
+            Bson::String(_) => Use::WholeText,
+            // A point.
+            Bson::Document(_) => Use::Place,
+            _ => Use::Value,
+        }
+    }
+
     fn meaning(self) -> &'static str {
         match self {
             Use::Words => "by its words",
             Use::Beginnings => "by the beginnings of its words",
             Use::WholeText => "as a whole",
+            Use::Place => "as a place",
             Use::Value | Use::Anything => "at all",
         }
     }
@@ -60,7 +81,7 @@ impl Use {
             Use::Words => "search(string)",
             Use::Beginnings => "search(autocomplete)",
             Use::WholeText => "search(token)",
-            Use::Value | Use::Anything => "search",
+            Use::Value | Use::Place | Use::Anything => "search",
         }
     }
 
@@ -70,14 +91,15 @@ impl Use {
             Use::Beginnings => kind == SearchKind::Autocomplete,
             Use::WholeText => kind == SearchKind::Token,
             Use::Value => kind.finds_values(),
+            Use::Place => kind == SearchKind::Geo,
             Use::Anything => true,
         }
     }
 }
 
 fn keeps(index: &SearchDef, path: &str, use_: Use) -> bool {
-    // What is found by itself is kept by its type: texts by their words alone.
-    let by_type = !matches!(use_, Use::Beginnings | Use::WholeText);
+    // What is found by itself is kept by its type: texts by their words alone, and places not at all.
+    let by_type = !matches!(use_, Use::Beginnings | Use::WholeText | Use::Place);
     let embedded = |outer: &str| path.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
     index.fields.iter().any(|(own, kind)| match kind {
         SearchKind::Documents => embedded(own) && by_type || *own == path && use_ == Use::Anything,

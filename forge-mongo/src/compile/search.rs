@@ -2,7 +2,7 @@
 
 use bson::{Bson, Document, doc};
 use forge_core::ir::{
-    Compound, Filter, IndexSearch, RankedBy, Ranking, SCORE, Search, SearchOperator, Select, SortKey,
+    Area, Compound, Filter, IndexSearch, RankedBy, Ranking, SCORE, Search, SearchOperator, Select, SortKey,
     VectorSearch,
 };
 use forge_core::model::{DELETED_AT, ModelDef, ModelRef, VectorDef};
@@ -16,6 +16,9 @@ const CANDIDATES: (u64, u64) = (10, 100);
 
 /// The most candidates that servers take.
 const MAX_CANDIDATES: u64 = 10_000;
+
+/// A field that no document has.
+const NOWHERE: &str = "__forge_nowhere";
 
 /// The name of the vector index that `push` makes for a field.
 pub fn vector_index_name(path: &str) -> String {
@@ -282,19 +285,80 @@ fn operator(search: &SearchOperator) -> Result<Document> {
         SearchOperator::Equals { path, value } => {
             doc! { "equals": { "path": checked_path(path)?, "value": value.clone() } }
         }
+        SearchOperator::In { path: _, values } if values.is_empty() => {
+            doc! { "exists": { "path": NOWHERE } }
+        }
+        SearchOperator::In { path, values } => {
+            doc! { "in": { "path": checked_path(path)?, "value": values.clone() } }
+        }
+        SearchOperator::Range { path, low, high } => {
+            let mut range = doc! { "path": checked_path(path)? };
+            let ends = [(low, ["gt", "gte"]), (high, ["lt", "lte"])];
+            for (end, names) in ends.into_iter().filter_map(|(end, names)| Some((end.as_ref()?, names))) {
+                range.insert(names[usize::from(end.included)], end.value.clone());
+            }
+            doc! { "range": range }
+        }
+        SearchOperator::Near { path, origin, pivot } => {
+            doc! { "near": { "path": checked_path(path)?, "origin": origin.clone(), "pivot": *pivot } }
+        }
+        SearchOperator::WithinCircle { path, centre: [longitude, latitude], metres } => {
+            let center = point(*longitude, *latitude);
+            let circle = doc! { "center": center, "radius": *metres };
+            doc! { "geoWithin": { "path": checked_path(path)?, "circle": circle } }
+        }
+        SearchOperator::Within { path, area } => {
+            let mut within = doc! { "path": checked_path(path)? };
+            let (name, shape) = within_area(area)?;
+            within.insert(name, shape);
+            doc! { "geoWithin": within }
+        }
+        SearchOperator::Pattern { query, paths, regex } => {
+            let name = if *regex { "regex" } else { "wildcard" };
+            doc! { name: { "query": query, "path": paths_of(paths)?, "allowAnalyzedField": true } }
+        }
         SearchOperator::Exists { path } => doc! { "exists": { "path": checked_path(path)? } },
         SearchOperator::Compound(all) => doc! { "compound": compound(all)? },
         SearchOperator::Boost { operator: inner, factor } => {
-            let mut boosted = operator(inner)?;
-            for (_, body) in boosted.iter_mut() {
-                if let Bson::Document(body) = body {
-                    body.insert("score", doc! { "boost": { "value": *factor } });
-                }
-            }
-            boosted
+            scored(operator(inner)?, &doc! { "boost": { "value": *factor } })
+        }
+        SearchOperator::Constant { operator: inner, score } => {
+            scored(operator(inner)?, &doc! { "constant": { "value": *score } })
         }
         other => return Err(unknown(other)),
     })
+}
+
+/// An operator that counts in a way of its own. It can do so once: a second way is around a compound of the first.
+fn scored(mut operator: Document, score: &Document) -> Document {
+    let has_one = |body: &Bson| body.as_document().is_some_and(|body| body.contains_key("score"));
+    if operator.values().any(has_one) {
+        operator = doc! { "compound": { "must": [operator] } };
+    }
+    for (_, body) in operator.iter_mut() {
+        if let Bson::Document(body) = body {
+            body.insert("score", score.clone());
+        }
+    }
+    operator
+}
+
+fn point(longitude: f64, latitude: f64) -> Document {
+    doc! { "type": "Point", "coordinates": [longitude, latitude] }
+}
+
+fn within_area(area: &Area) -> Result<(&'static str, Bson)> {
+    match area {
+        Area::Polygon(polygon) => Ok(("geometry", polygon.clone().into())),
+        Area::Box { west, south, east, north } if west <= east => {
+            let corners = doc! { "bottomLeft": point(*west, *south), "topRight": point(*east, *north) };
+            Ok(("box", corners.into()))
+        }
+        Area::Box { .. } => Err(Error::unsupported(
+            "a box of a search index does not reach across the date line; search for two boxes, by `should`",
+        )),
+        other => Err(unknown(other)),
+    }
 }
 
 fn edits(fuzzy: u8) -> Option<(String, Bson)> {

@@ -1,10 +1,10 @@
 use bson::doc;
-use forge_core::ErrorCode;
 use forge_core::ir::{
-    Compound, Filter, IndexSearch, Path, RankedBy, Ranking, SCORE, Search, SearchOperator, Select, SortKey,
-    TextQuery, VectorSearch,
+    Area, Compound, Filter, IndexSearch, Path, RangeEnd, RankedBy, Ranking, SCORE, Search, SearchOperator,
+    Select, SortKey, TextQuery, VectorSearch,
 };
 use forge_core::model::{ModelDef, ModelRef, Similarity, VectorDef};
+use forge_core::{ErrorCode, GeoPoint, GeoPolygon};
 
 use crate::artifact::Command;
 use crate::compile::{self, Joined, Lookup};
@@ -85,6 +85,45 @@ fn search_operators_are_spelt_as_atlas_does() {
     let typed = SearchOperator::Autocomplete { query: "cof".into(), path: "title".into(), fuzzy: 0 };
     let op = select(Search::Index(IndexSearch { index: Some("own".into()), operator: typed }));
     insta::assert_snapshot!(json(&op), @r#"[{"$search":{"index":"own","autocomplete":{"query":"cof","path":"title"}}}]"#);
+}
+
+#[test]
+fn values_are_searched_as_atlas_does() {
+    let end = |value: i32, included| Some(Box::new(RangeEnd { value: value.into(), included }));
+    let corner = |longitude, latitude| GeoPoint::new(longitude, latitude).unwrap();
+    let path = || Path::Borrowed("at");
+    let all = [
+        SearchOperator::In { path: path(), values: vec!["a".into(), "b".into()] },
+        SearchOperator::In { path: path(), values: vec![] },
+        SearchOperator::Range { path: path(), low: end(1, true), high: end(5, false) },
+        SearchOperator::Range { path: path(), low: end(1, false), high: None },
+        SearchOperator::Near { path: path(), origin: corner(16.0, 48.0).into(), pivot: 500.0 },
+        SearchOperator::WithinCircle { path: path(), centre: [16.0, 48.0], metres: 500.0 },
+        SearchOperator::Within {
+            path: path(),
+            area: Area::Box { west: 1.0, south: 2.0, east: 3.0, north: 4.0 },
+        },
+        SearchOperator::Within {
+            path: path(),
+            area: Area::Polygon(
+                GeoPolygon::new(vec![corner(0.0, 0.0), corner(1.0, 0.0), corner(1.0, 1.0)]).unwrap(),
+            ),
+        },
+        SearchOperator::Pattern { query: "cof*".into(), paths: vec![], regex: false },
+        SearchOperator::Pattern { query: "cof.*".into(), paths: vec![path()], regex: true },
+        SearchOperator::Constant { operator: Box::new(text("x")), score: 2.0 },
+        SearchOperator::Boost {
+            operator: Box::new(SearchOperator::Constant { operator: Box::new(text("x")), score: 2.0 }),
+            factor: 3.0,
+        },
+    ];
+    let should = SearchOperator::Compound(Box::new(Compound { should: all.into(), ..Compound::default() }));
+    let op = select(Search::Index(IndexSearch { index: None, operator: should }));
+    insta::assert_snapshot!(json(&op), @r#"[{"$search":{"index":"forge_posts_search","compound":{"should":[{"in":{"path":"at","value":["a","b"]}},{"exists":{"path":"__forge_nowhere"}},{"range":{"path":"at","gte":1,"lt":5}},{"range":{"path":"at","gt":1}},{"near":{"path":"at","origin":{"type":"Point","coordinates":[16.0,48.0]},"pivot":500.0}},{"geoWithin":{"path":"at","circle":{"center":{"type":"Point","coordinates":[16.0,48.0]},"radius":500.0}}},{"geoWithin":{"path":"at","box":{"bottomLeft":{"type":"Point","coordinates":[1.0,2.0]},"topRight":{"type":"Point","coordinates":[3.0,4.0]}}}},{"geoWithin":{"path":"at","geometry":{"type":"Polygon","coordinates":[[[0.0,0.0],[1.0,0.0],[1.0,1.0],[0.0,0.0]]]}}},{"wildcard":{"query":"cof*","path":{"wildcard":"*"},"allowAnalyzedField":true}},{"regex":{"query":"cof.*","path":"at","allowAnalyzedField":true}},{"text":{"query":"x","path":"title","fuzzy":{"maxEdits":1},"score":{"constant":{"value":2.0}}}},{"compound":{"must":[{"text":{"query":"x","path":"title","fuzzy":{"maxEdits":1},"score":{"constant":{"value":2.0}}}}],"score":{"boost":{"value":3.0}}}}]}}}]"#);
+    let across = Area::Box { west: 170.0, south: 2.0, east: -170.0, north: 4.0 };
+    let across = SearchOperator::Within { path: path(), area: across };
+    let op = select(Search::Index(IndexSearch { index: None, operator: across }));
+    assert_eq!(compile::select(&op).unwrap_err().code(), ErrorCode::Unsupported);
 }
 
 #[test]

@@ -85,7 +85,7 @@ impl Run<'_> {
         }
         Err(Error::unsupported(
             "this server has no search indexes ($search, $vectorSearch, $rankFusion); MongoDB Atlas has them, and the \
-             embedded engine searches vectors and fuses rankings",
+             embedded engine searches vectors and values, and fuses rankings",
         ))
     }
 

@@ -79,7 +79,7 @@ fn lacking(driver: &dyn Driver, kind: &str) -> Option<&'static str> {
     let capabilities = driver.capabilities();
     match kind {
         "search" if !capabilities.index_search => Some(
-            "this database has no search indexes; `search` is not available on it (MongoDB Atlas has them)",
+            "this database has no search indexes; `search` finds no words on it (MongoDB Atlas has them)",
         ),
         _ if !capabilities.search => Some(
             "this database has no search indexes; vector search is not available on it (MongoDB Atlas has them)",

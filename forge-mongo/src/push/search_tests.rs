@@ -154,6 +154,16 @@ fn what_the_index_does_not_keep_is_refused() {
     let typed =
         |path: &'static str| SearchOperator::Autocomplete { query: "x".into(), path: path.into(), fuzzy: 0 };
     let equals = |path: &'static str, value: bson::Bson| SearchOperator::Equals { path: path.into(), value };
+    let range = |path: &'static str, value: bson::Bson| SearchOperator::Range {
+        path: path.into(),
+        low: Some(Box::new(forge_core::ir::RangeEnd { value, included: true })),
+        high: None,
+    };
+    let circle = |path: &'static str| SearchOperator::WithinCircle {
+        path: path.into(),
+        centre: [16.0, 48.0],
+        metres: 5.0,
+    };
     for (operator, needed) in [
         (text("body"), Some("search(string)")),
         (text("title"), None),
@@ -163,6 +173,12 @@ fn what_the_index_does_not_keep_is_refused() {
         (typed("home.city"), Some("search(autocomplete)")),
         (equals("year", 5.into()), None),
         (equals("title", "x".into()), Some("search(token)")),
+        (range("year", 5.into()), None),
+        (range("title", "x".into()), Some("search(token)")),
+        (SearchOperator::In { path: "title".into(), values: vec!["x".into()] }, Some("search(token)")),
+        (SearchOperator::Near { path: "year".into(), origin: 5.into(), pivot: 1.0 }, None),
+        (circle("year"), Some("as a place")),
+        (circle("home.at"), Some("as a place")),
         (SearchOperator::Exists { path: "body".into() }, Some("#[model(search)]")),
         (SearchOperator::Boost { operator: Box::new(text("body")), factor: 2.0 }, Some("search(string)")),
     ] {

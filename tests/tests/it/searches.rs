@@ -1,12 +1,14 @@
 //! Pipelines that a search begins, and their scores. On servers only where they have such searches.
 
+use std::time::Duration;
+
 use bson::Document;
 use forge::ErrorCode;
 use forge::prelude::*;
 use forge::query::expr::{path, root};
 use forge_mongo::Command;
 use forge_tests::models::Book;
-use forge_tests::search::Article;
+use forge_tests::search::{Article, NewArticle, article};
 use forge_tests::{Fixture, conformance};
 use serde::Deserialize;
 
@@ -21,6 +23,17 @@ struct Hit {
 
 fn ids(hits: &[Hit]) -> Vec<i64> {
     hits.iter().map(|hit| hit.id).collect()
+}
+
+type ArticleFields = <Article as forge::Model>::Fields;
+
+/// Whether the engine searches values without an index. (A server's index is made in its own time, which no test waits for.)
+fn has_values(t: &Fixture) -> bool {
+    let has = t.db.adapter().name() == "embedded";
+    if !has {
+        forge_tests::engine::skip("$search: the server builds its indexes in the background, or has none");
+    }
+    has
 }
 
 /// The stages of the last command.
@@ -172,5 +185,108 @@ conformance! {
             assert_eq!(error.code(), ErrorCode::Unsupported, "{error}");
             assert!(error.message().contains("$search"), "{error}");
         }
+    }
+}
+
+async fn dated(t: &Fixture) -> forge::Result<()> {
+    let made = [
+        (1, 1990, "tea", Some(0)),
+        (2, 2000, "coffee", Some(60)),
+        (3, 2010, "coffee", None),
+        (4, 2020, "water", Some(120)),
+    ];
+    t.db.insert_many(made.map(|(id, year, topic, minutes)| NewArticle {
+        year,
+        topic: Some(topic.into()),
+        published: minutes.map(|minutes| DateTime::from_millis(minutes * 60_000)),
+        ..article(id, "T", "")
+    }))
+    .await?;
+    Ok(())
+}
+
+conformance! {
+    async fn values_are_searched_where_no_index_is_needed(t) {
+        if !has_values(t) {
+            return Ok(());
+        }
+        dated(t).await?;
+        let found = async |search: fn(&'static ArticleFields) -> Search<Article>| {
+            let hits = t.db.find::<Article>().search(search).scored().await?;
+            forge_tests::engine::done(hits.into_iter().map(|hit| (hit.document.id, hit.score)).collect::<Vec<_>>())
+        };
+        assert_eq!(found(|a| Search::range(a.year, 2000..2020)).await?, [(2, 1.0), (3, 1.0)]);
+        assert_eq!(found(|a| Search::range(a.year, 2000..=2020)).await?.len(), 3);
+        assert_eq!(found(|a| Search::range(a.year, ..2000)).await?, [(1, 1.0)]);
+        assert_eq!(found(|a| Search::range(a.published, DateTime::from_millis(1)..)).await?, [(2, 1.0), (4, 1.0)]);
+        assert_eq!(found(|a| Search::range(a.topic, "coffee".."tea")).await?, [(2, 1.0), (3, 1.0)]);
+        assert_eq!(found(|a| Search::equals(a.topic, "coffee")).await?, [(2, 1.0), (3, 1.0)]);
+        assert_eq!(found(|a| Search::is_in(a.year, [1990, 2020, 5])).await?, [(1, 1.0), (4, 1.0)]);
+        assert_eq!(found(|a| Search::is_in(a.year, [0; 0])).await?, []);
+        assert_eq!(found(|a| Search::exists(a.published)).await?.len(), 3);
+        assert_eq!(found(|a| Search::near(a.year, 2000, 10.0)).await?, [(2, 1.0), (1, 0.5), (3, 0.5), (4, 10.0 / 30.0)]);
+        let hour = |a: &'static ArticleFields| Search::near(a.published, DateTime::from_millis(0), Duration::from_secs(3_600));
+        assert_eq!(found(hour).await?, [(1, 1.0), (2, 0.5), (4, 1.0 / 3.0)]);
+        let several = found(|a| {
+            Search::compound()
+                .only(Search::range(a.year, 1995..))
+                .should(Search::equals(a.topic, "coffee").boost(3.0))
+                .should(Search::near(a.year, 2010, 10.0).constant(0.5))
+                .must_not(Search::equals(a.year, 2020))
+        });
+        assert_eq!(several.await?, [(2, 3.5), (3, 3.5)]);
+        let both = found(|a| {
+            Search::compound()
+                .should(Search::equals(a.topic, "coffee"))
+                .should(Search::equals(a.year, 2010))
+                .minimum_should_match(2)
+        });
+        assert_eq!(both.await?, [(3, 2.0)]);
+        let hits: Vec<Hit> = t.db.pipeline::<Article>()
+            .search(|a| Search::range(a.year, 2000..).boost(2.0))
+            .match_(|a| a.topic.eq("coffee"))
+            .set(|_| [score().named("score")])
+            .fetch()
+            .await?;
+        assert_eq!((ids(&hits), hits[0].score), (vec![2, 3], 2.0));
+        t.db.delete::<Article>(2).await?;
+        assert_eq!(found(|a| Search::equals(a.topic, "coffee")).await?, [(3, 1.0)], "what is deleted is not found");
+    }
+
+    async fn a_list_is_in_a_range_by_one_of_its_values(t) {
+        if !has_values(t) {
+            return Ok(());
+        }
+        t.seed("articles", [
+            bson::doc! { "_id": 1_i64, "year": [1990, 2030] },
+            bson::doc! { "_id": 2_i64, "year": [1990.0, 2005.5] },
+            bson::doc! { "_id": 3_i64, "year": "2005" },
+            bson::doc! { "_id": 4_i64 },
+        ]).await?;
+        let found = t.db.find::<Article>().search(|a| Search::range(a.year, 2000..2020)).select(|a| a.id).await?;
+        assert_eq!(found, [2]);
+        let all = t.db.find::<Article>().search(|a| Search::near(a.year, 2005, 1.0)).select(|a| a.id).await?;
+        assert_eq!(all, [2, 1]);
+    }
+
+    async fn what_an_index_is_needed_for_is_named(t) {
+        if !has_values(t) {
+            return Ok(());
+        }
+        let point = GeoPoint::new(16.0, 48.0)?;
+        let find = || t.db.find::<Article>();
+        for (error, name) in [
+            (find().search(|a| Search::text("x", a.title)).await.unwrap_err(), "`text`"),
+            (find().search(|a| Search::wildcard("x*", a.title)).await.unwrap_err(), "`wildcard`"),
+            (find().search(|a| Search::regex("x.*", a.title)).await.unwrap_err(), "`regex`"),
+            (find().search(|a| Search::within_circle(a.written_at, point, 5.0)).await.unwrap_err(), "`geoWithin`"),
+            (find().search(|a| Search::near(a.written_at, point, 5.0)).await.unwrap_err(), "`near` of places"),
+            (find().search(|a| Search::compound().must(Search::autocomplete("x", a.title))).await.unwrap_err(), "`autocomplete`"),
+        ] {
+            assert_eq!(error.code(), ErrorCode::Unsupported, "{error}");
+            assert!(error.message().contains(name), "{error}");
+        }
+        let kept = find().search(|a| Search::equals(a.title, "x")).await.unwrap_err();
+        assert!(kept.message().contains("search(token)"), "{kept}");
     }
 }

@@ -4,10 +4,12 @@
 
 mod operator;
 mod ranked;
+mod values;
 
 pub use operator::Search;
 pub use ranked::Ranked;
 pub(super) use ranked::fusion;
+pub use values::Distant;
 
 use crate::error::{Error, Result};
 use crate::fields::{Field, Text};

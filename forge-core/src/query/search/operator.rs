@@ -23,6 +23,14 @@ impl<M> Search<M> {
         Self { operator, error: None, _model: PhantomData }
     }
 
+    /// The operator, or an error for when it runs.
+    pub(super) fn attempt(operator: Result<SearchOperator>) -> Self {
+        match operator {
+            Ok(operator) => Self::new(operator),
+            Err(error) => Self { error: Some(error), ..Self::compound() },
+        }
+    }
+
     /// Any of the words in `query`, in any of `fields`; `()` is every field of the index.
     pub fn text(query: impl Into<String>, fields: impl IntoTextPaths<M>) -> Self {
         Self::new(SearchOperator::Text { query: query.into(), paths: fields.into_paths(), fuzzy: 0 })
@@ -38,13 +46,26 @@ impl<M> Search<M> {
         Self::new(SearchOperator::Autocomplete { query: query.into(), path: field.path().into(), fuzzy: 0 })
     }
 
+    /// Words by a pattern, in any of `fields`, as the index cuts them: most indexes keep them in small letters. `?` is any
+    /// letter, `*` any letters.
+    pub fn wildcard(pattern: impl Into<String>, fields: impl IntoTextPaths<M>) -> Self {
+        Self::pattern(pattern.into(), fields, false)
+    }
+
+    /// Words that a regular expression matches from end to end, in any of `fields`, as the index cuts them. Expressions
+    /// are those of Lucene; they must not come from a client.
+    pub fn regex(pattern: impl Into<String>, fields: impl IntoTextPaths<M>) -> Self {
+        Self::pattern(pattern.into(), fields, true)
+    }
+
+    fn pattern(query: String, fields: impl IntoTextPaths<M>, regex: bool) -> Self {
+        Self::new(SearchOperator::Pattern { query, paths: fields.into_paths(), regex })
+    }
+
     /// Exactly `value`.
     pub fn equals<T: Serialize + 'static>(field: Field<M, T>, value: impl IntoValue<T>) -> Self {
-        let (value, error) = match to_bson(&value.into_value()) {
-            Ok(value) => (value, None),
-            Err(error) => (bson::Bson::Null, Some(error)),
-        };
-        Self { error, ..Self::new(SearchOperator::Equals { path: field.path().into(), value }) }
+        let value = to_bson(&value.into_value());
+        Self::attempt(value.map(|value| SearchOperator::Equals { path: field.path().into(), value }))
     }
 
     /// The field is there.
@@ -83,6 +104,15 @@ impl<M> Search<M> {
             self.misused("a boost is a number above 0");
         }
         self.operator = SearchOperator::Boost { operator: Box::new(self.operator), factor };
+        self
+    }
+
+    /// Counts `score`, however well a document fits.
+    pub fn constant(mut self, score: f64) -> Self {
+        if !score.is_finite() || score < 0.0 {
+            self.misused("a constant score is a number from 0");
+        }
+        self.operator = SearchOperator::Constant { operator: Box::new(self.operator), score };
         self
     }
 
