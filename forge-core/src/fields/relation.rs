@@ -8,12 +8,14 @@ use crate::traits::Model;
 /// A relation of `M` to at most one `T`.
 pub struct ToOne<M, T> {
     index: usize,
+    with_deleted: bool,
     _types: PhantomData<fn() -> (M, T)>,
 }
 
 /// A relation of `M` to any number of `T`.
 pub struct ToMany<M, T> {
     index: usize,
+    with_deleted: bool,
     _types: PhantomData<fn() -> (M, T)>,
 }
 
@@ -29,13 +31,31 @@ macro_rules! relation_handle {
         impl<M, T> $name<M, T> {
             #[doc(hidden)]
             pub const fn new(index: usize) -> Self {
-                Self { index, _types: PhantomData }
+                Self { index, with_deleted: false, _types: PhantomData }
             }
 
             /// The position in the relations of `M`.
             #[doc(hidden)]
             pub const fn index(self) -> usize {
                 self.index
+            }
+
+            /// Whether soft-deleted documents are on the other side too.
+            pub(crate) const fn sees_deleted(self) -> bool {
+                self.with_deleted
+            }
+
+            /// The relation with the soft-deleted documents on its other side, wherever relations stand: in conditions,
+            /// includes, parts, joins of pipelines and writes. A link that is deleted itself, of the model between of a
+            /// `many_to_many`, leads nowhere all the same.
+            ///
+            /// ```ignore
+            /// db.find::<Author>().filter(|a| a.books.with_deleted().some(|b| b.year.lt(1900))).await?;
+            /// ```
+            #[must_use]
+            pub const fn with_deleted(mut self) -> Self {
+                self.with_deleted = true;
+                self
             }
         }
 
@@ -51,6 +71,7 @@ macro_rules! relation_handle {
                     relation: M::def().relations[self.index].name.into(),
                     quantifier,
                     filter: Box::new(ir),
+                    with_deleted: self.with_deleted,
                 });
                 Filter::with(filter, error)
             }

@@ -242,6 +242,9 @@ pub struct RelationFilter {
     pub quantifier: Quantifier,
     /// The condition on each.
     pub filter: Box<Filter>,
+    /// Whether soft-deleted related documents count too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub with_deleted: bool,
 }
 
 /// How many related documents must match.

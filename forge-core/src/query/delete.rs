@@ -95,10 +95,11 @@ impl<M: Model> IntoFuture for Delete<M> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let (handle, delete) = self.draft.into_ir(false)?;
+            let purge = delete.purge;
             match handle.execute(Operation::Delete(delete)).await? {
                 Outcome::Written { document: Some(document), .. } => decode(&document),
                 Outcome::Written { .. } => Err(match self.expected {
-                    Some(expected) => expected.failure(&handle, M::def()).await,
+                    Some(expected) => expected.failure(&handle, M::def(), purge).await,
                     None => Error::not_found(format!("no {} has this id", M::def().name)),
                 }),
                 _ => Err(wrong_outcome("delete")),

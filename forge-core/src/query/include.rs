@@ -23,8 +23,8 @@ pub struct Include<M, T, K = ToMany<M, T>> {
 }
 
 impl<M: Model, T: Model, K> Include<M, T, K> {
-    fn new(relation: usize) -> Self {
-        let select = ir::Select::new(ModelRef(T::def()));
+    fn new(relation: usize, with_deleted: bool) -> Self {
+        let select = ir::Select { with_deleted, ..ir::Select::new(ModelRef(T::def())) };
         Self { relation, select, error: None, _types: PhantomData, _handle: PhantomData }
     }
 
@@ -138,7 +138,7 @@ macro_rules! start_include {
         impl<M: Model, T: Model> $name<M, T> {
             /// Includes only related documents that match.
             pub fn filter(self, filter: impl FnOnce(&'static T::Fields) -> Filter<T>) -> Include<M, T, Self> {
-                Include::new(self.index()).filter(filter)
+                Include::new(self.index(), self.sees_deleted()).filter(filter)
             }
 
             /// Includes related documents of the related documents.
@@ -146,7 +146,7 @@ macro_rules! start_include {
                 self,
                 include: impl FnOnce(&'static T::Fields) -> I,
             ) -> Include<M, T, Self> {
-                Include::new(self.index()).include(include)
+                Include::new(self.index(), self.sees_deleted()).include(include)
             }
 
             /// Includes the related documents without these fields.
@@ -154,12 +154,7 @@ macro_rules! start_include {
                 self,
                 fields: impl FnOnce(&'static T::Fields) -> O,
             ) -> Include<M, T, Self> {
-                Include::new(self.index()).omit(fields)
-            }
-
-            /// Includes soft-deleted related documents as well.
-            pub fn with_deleted(self) -> Include<M, T, Self> {
-                Include::new(self.index()).with_deleted()
+                Include::new(self.index(), self.sees_deleted()).omit(fields)
             }
 
             /// Inside of a `.select`: these parts of each related document.
@@ -167,18 +162,18 @@ macro_rules! start_include {
                 self,
                 select: impl FnOnce(&'static T::Fields) -> S,
             ) -> SelectedInclude<M, T, Self, S> {
-                Include::new(self.index()).select(select)
+                Include::new(self.index(), self.sees_deleted()).select(select)
             }
 
             /// Inside of a `.select`: each related document as a projection struct.
             pub fn project<P: Projection<Model = T>>(self) -> SelectedInclude<M, T, Self, As<P>> {
-                Include::new(self.index()).project()
+                Include::new(self.index(), self.sees_deleted()).project()
             }
         }
 
         impl<M: Model, T: Model> IntoIncludes<M> for $name<M, T> {
             fn into_includes(self) -> Result<Vec<ir::Include>> {
-                Include::<M, T, Self>::new(self.index()).into_includes()
+                Include::<M, T, Self>::new(self.index(), self.sees_deleted()).into_includes()
             }
         }
     };
@@ -189,22 +184,22 @@ start_include!(ToMany);
 impl<M: Model, T: Model> ToMany<M, T> {
     /// Includes the related documents of each parent in this order.
     pub fn sort<S: IntoSort<T>>(self, sort: impl FnOnce(&'static T::Fields) -> S) -> Include<M, T> {
-        Include::new(self.index()).sort(sort)
+        Include::new(self.index(), self.sees_deleted()).sort(sort)
     }
 
     /// Includes at most `n` related documents of each parent.
     pub fn limit(self, n: u64) -> Include<M, T> {
-        Include::new(self.index()).limit(n)
+        Include::new(self.index(), self.sees_deleted()).limit(n)
     }
 
     /// Passes over the first `n` related documents of each parent.
     pub fn skip(self, n: u64) -> Include<M, T> {
-        Include::new(self.index()).skip(n)
+        Include::new(self.index(), self.sees_deleted()).skip(n)
     }
 
     /// How many related documents each parent has, in place of the documents.
     pub fn count(self) -> Counted<M, T> {
-        Include::new(self.index()).count()
+        Include::new(self.index(), self.sees_deleted()).count()
     }
 }
 

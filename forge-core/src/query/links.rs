@@ -14,6 +14,8 @@ use crate::model::{ModelDef, ModelRef, RelationDef, RelationKind, ThroughDef};
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
     pub(crate) relation: &'static RelationDef,
+    /// Whether soft-deleted documents are on the other side too.
+    pub(crate) with_deleted: bool,
     pub(crate) action: Action,
 }
 
@@ -190,6 +192,7 @@ async fn keys_of(tx: &Db, link: &Link, ids: &[Bson]) -> Result<Vec<Bson>> {
     let select = Select {
         filter: among(ids),
         projection: Projection::Only(vec![path.into()]),
+        with_deleted: link.with_deleted,
         ..Select::new(ModelRef(link.target()))
     };
     match tx.handle.execute(Operation::Select(select)).await? {
@@ -256,7 +259,7 @@ async fn connect(tx: &Db, link: &Link, ids: &[Bson], key: &Bson) -> Result<()> {
         return Ok(());
     }
     let change = Change::Set(link.relation.foreign.into(), key.clone());
-    let matched = update(tx, link.target(), among(ids), change).await?;
+    let matched = update(tx, link, among(ids), change).await?;
     let wanted = distinct(ids) as u64;
     if matched < wanted { Err(missing(link, (wanted - matched) as usize)) } else { Ok(()) }
 }
@@ -265,9 +268,10 @@ async fn connect(tx: &Db, link: &Link, ids: &[Bson], key: &Bson) -> Result<()> {
 async fn clear(tx: &Db, link: &Link, filter: Filter) -> Result<()> {
     let (target, path) = (link.target(), link.relation.foreign);
     if target.stored_field(path).is_some_and(|field| field.optional) {
-        return update(tx, target, filter, Change::Unset(path.into())).await.map(|_| ());
+        return update(tx, link, filter, Change::Unset(path.into())).await.map(|_| ());
     }
-    let count = ir::Count { limit: Some(1), ..ir::Count::new(ModelRef(target), filter) };
+    let with_deleted = link.with_deleted;
+    let count = ir::Count { limit: Some(1), with_deleted, ..ir::Count::new(ModelRef(target), filter) };
     match tx.handle.execute(Operation::Count(count)).await? {
         Outcome::Count(0) => Ok(()),
         Outcome::Count(_) => Err(link.refused(&format!(
@@ -372,8 +376,14 @@ async fn joined(tx: &Db, through: &ThroughDef, filter: Filter) -> Result<Vec<Bso
     }
 }
 
-async fn update(tx: &Db, def: &'static ModelDef, filter: Filter, change: Change) -> Result<u64> {
-    let update = ir::Update { changes: vec![change], many: true, ..ir::Update::new(ModelRef(def), filter) };
+/// Changes documents on the other side.
+async fn update(tx: &Db, link: &Link, filter: Filter, change: Change) -> Result<u64> {
+    let update = ir::Update {
+        changes: vec![change],
+        many: true,
+        with_deleted: link.with_deleted,
+        ..ir::Update::new(ModelRef(link.target()), filter)
+    };
     match tx.handle.execute(Operation::Update(update)).await? {
         Outcome::Written { matched, .. } => Ok(matched),
         _ => Err(wrong_outcome("update")),

@@ -70,8 +70,8 @@ impl Expected {
     }
 
     /// Why no document was as expected: another version, or none at all.
-    pub(crate) async fn failure(&self, handle: &Handle, def: &'static ModelDef) -> Error {
-        match self.found(handle, def).await {
+    pub(crate) async fn failure(&self, handle: &Handle, def: &'static ModelDef, with_deleted: bool) -> Error {
+        match self.found(handle, def, with_deleted).await {
             Ok(None) => Error::not_found(format!("no {} has this id", def.name)),
             Ok(Some(found)) if found == self.version => {
                 Error::not_found(format!("the {} no longer meets the condition of the change", def.name))
@@ -81,12 +81,18 @@ impl Expected {
         }
     }
 
-    async fn found(&self, handle: &Handle, def: &'static ModelDef) -> Result<Option<i64>> {
+    async fn found(
+        &self,
+        handle: &Handle,
+        def: &'static ModelDef,
+        with_deleted: bool,
+    ) -> Result<Option<i64>> {
         let Some(path) = def.version else { return Ok(None) };
         let select = Select {
             filter: ir::Filter::eq("_id", self.id.clone()),
             limit: Some(1),
             projection: Projection::Only(vec![path.into()]),
+            with_deleted,
             ..Select::new(ModelRef(def))
         };
         match handle.execute(Operation::Select(select)).await? {

@@ -18,6 +18,7 @@ use crate::value::{IntoValue, id_to_bson};
 #[must_use]
 pub struct Nested<M> {
     relation: usize,
+    with_deleted: bool,
     make: Make,
     _model: PhantomData<fn() -> M>,
 }
@@ -25,14 +26,22 @@ pub struct Nested<M> {
 type Make = Box<dyn FnOnce(&Env) -> Result<Action> + Send>;
 
 impl<M> Nested<M> {
-    fn new(relation: usize, make: impl FnOnce(&Env) -> Result<Action> + Send + 'static) -> Self {
-        Self { relation, make: Box::new(make), _model: PhantomData }
+    fn new(
+        relation: usize,
+        with_deleted: bool,
+        make: impl FnOnce(&Env) -> Result<Action> + Send + 'static,
+    ) -> Self {
+        Self { relation, with_deleted, make: Box::new(make), _model: PhantomData }
     }
 }
 
 impl<M: Model> Nested<M> {
     fn into_link(self, env: &Env) -> Result<Link> {
-        Ok(Link { relation: &M::def().relations[self.relation], action: (self.make)(env)? })
+        Ok(Link {
+            relation: &M::def().relations[self.relation],
+            with_deleted: self.with_deleted,
+            action: (self.make)(env)?,
+        })
     }
 }
 
@@ -105,7 +114,7 @@ impl<M: Model, T: Model> ToMany<M, T> {
     /// ```
     pub fn create<N: Creates<T>>(self, new: impl IntoIterator<Item = N>) -> Nested<M> {
         let new: Vec<_> = new.into_iter().map(Creates::into_parts).collect();
-        Nested::new(self.index(), move |env| encoded::<T>(new, env))
+        Nested::new(self.index(), self.sees_deleted(), move |env| encoded::<T>(new, env))
     }
 
     /// Makes documents belong to this one, whoever they belonged to.
@@ -113,25 +122,25 @@ impl<M: Model, T: Model> ToMany<M, T> {
     /// It is an error where one of them does not exist.
     pub fn connect<I: IntoValue<T::Id>>(self, of: impl IntoIterator<Item = I>) -> Nested<M> {
         let ids = ids::<T, I>(of);
-        Nested::new(self.index(), move |_| ids.map(Action::Connect))
+        Nested::new(self.index(), self.sees_deleted(), move |_| ids.map(Action::Connect))
     }
 
     /// Ends that documents belong to this one; those that do not are left alone.
     pub fn disconnect<I: IntoValue<T::Id>>(self, of: impl IntoIterator<Item = I>) -> Nested<M> {
         let ids = ids::<T, I>(of);
-        Nested::new(self.index(), move |_| ids.map(Action::Disconnect))
+        Nested::new(self.index(), self.sees_deleted(), move |_| ids.map(Action::Disconnect))
     }
 
     /// Makes exactly these documents belong to this one.
     pub fn set<I: IntoValue<T::Id>>(self, of: impl IntoIterator<Item = I>) -> Nested<M> {
         let ids = ids::<T, I>(of);
-        Nested::new(self.index(), move |_| ids.map(Action::Set))
+        Nested::new(self.index(), self.sees_deleted(), move |_| ids.map(Action::Set))
     }
 
     /// Deletes those of the documents that belong to this one, with what their relations say.
     pub fn delete<I: IntoValue<T::Id>>(self, of: impl IntoIterator<Item = I>) -> Nested<M> {
         let ids = ids::<T, I>(of);
-        Nested::new(self.index(), move |_| ids.map(Action::Delete))
+        Nested::new(self.index(), self.sees_deleted(), move |_| ids.map(Action::Delete))
     }
 }
 
@@ -139,7 +148,7 @@ impl<M: Model, T: Model> ToOne<M, T> {
     /// Inserts the document on the other side, in place of the one that is there.
     pub fn create(self, new: impl Creates<T>) -> Nested<M> {
         let new = new.into_parts();
-        Nested::new(self.index(), move |env| encoded::<T>(vec![new], env))
+        Nested::new(self.index(), self.sees_deleted(), move |env| encoded::<T>(vec![new], env))
     }
 
     /// Makes this the document on the other side, in place of the one that is there.
@@ -147,12 +156,12 @@ impl<M: Model, T: Model> ToOne<M, T> {
     /// It is an error where it does not exist.
     pub fn connect(self, id: impl IntoValue<T::Id>) -> Nested<M> {
         let id = id_to_bson::<T>(id);
-        Nested::new(self.index(), move |_| Ok(Action::Set(vec![id?])))
+        Nested::new(self.index(), self.sees_deleted(), move |_| Ok(Action::Set(vec![id?])))
     }
 
     /// Ends the relation; both documents stay.
     pub fn disconnect(self) -> Nested<M> {
-        Nested::new(self.index(), move |_| Ok(Action::Set(Vec::new())))
+        Nested::new(self.index(), self.sees_deleted(), move |_| Ok(Action::Set(Vec::new())))
     }
 }
 

@@ -26,6 +26,7 @@ pub struct Replace<M> {
     handle: Handle,
     filter: ir::Filter,
     document: Result<RawDocumentBuf>,
+    with_deleted: bool,
     expected: Option<Expected>,
     error: Option<Error>,
     _model: PhantomData<fn() -> M>,
@@ -39,7 +40,7 @@ impl<M: Model> Replace<M> {
         };
         let document = document.and_then(|document| same_id::<M>(&id, document));
         let filter = ir::Filter::eq("_id", id);
-        Self { handle, filter, document, expected: None, error, _model: PhantomData }
+        Self { handle, filter, document, with_deleted: false, expected: None, error, _model: PhantomData }
     }
 
     /// The state of a loaded document, which must be as it was read where its model has a version.
@@ -64,6 +65,12 @@ impl<M: Model> Replace<M> {
         self
     }
 
+    /// A soft-deleted document as well, which stays deleted.
+    pub fn with_deleted(mut self) -> Self {
+        self.with_deleted = true;
+        self
+    }
+
     /// Replaces the document only if nobody has changed it since it was read as `loaded`: its `#[model(version)]` must be
     /// the same.
     pub fn if_unchanged(mut self, loaded: &M) -> Self {
@@ -83,12 +90,12 @@ impl<M: Model> IntoFuture for Replace<M> {
             if let Some(error) = self.error {
                 return Err(error);
             }
-            let (model, document) = (ModelRef(M::def()), self.document?);
-            let replace = ir::Replace { model, filter: self.filter, document, with_deleted: false };
+            let (model, document, with_deleted) = (ModelRef(M::def()), self.document?, self.with_deleted);
+            let replace = ir::Replace { model, filter: self.filter, document, with_deleted };
             match self.handle.execute(Operation::Replace(replace)).await? {
                 Outcome::Written { document: Some(document), .. } => decode(&document),
                 Outcome::Written { .. } => Err(match self.expected {
-                    Some(expected) => expected.failure(&self.handle, M::def()).await,
+                    Some(expected) => expected.failure(&self.handle, M::def(), with_deleted).await,
                     None => Error::not_found(format!("no {} has this id", M::def().name)),
                 }),
                 _ => Err(wrong_outcome("replace")),

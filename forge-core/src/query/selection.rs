@@ -249,7 +249,7 @@ select_embed!(EmbedMany, Vec<E>);
 impl<M: Model, T: Model> Selection<M> for ToOne<M, T> {
     type Output = Option<T>;
     fn ask(&self, asked: &mut Asked) {
-        asked.include(Ok(ir::Include::new(self.index(), ModelRef(T::def()))));
+        asked.include(Ok(included::<T>(self.index(), self.sees_deleted())));
     }
     fn read(&self, row: &mut Row<'_>) -> Result<Option<T>> {
         Ok(row.related()?.decoded(super::decode_at::<T>)?.into_iter().next())
@@ -259,7 +259,7 @@ impl<M: Model, T: Model> Selection<M> for ToOne<M, T> {
 impl<M: Model, T: Model> Selection<M> for ToMany<M, T> {
     type Output = Vec<T>;
     fn ask(&self, asked: &mut Asked) {
-        asked.include(Ok(ir::Include::new(self.index(), ModelRef(T::def()))));
+        asked.include(Ok(included::<T>(self.index(), self.sees_deleted())));
     }
     fn read(&self, row: &mut Row<'_>) -> Result<Vec<T>> {
         row.related()?.decoded(super::decode_at::<T>)
@@ -417,7 +417,7 @@ macro_rules! read_related {
     ($handle:ident => $output:ty, $finish:expr) => {
         impl<M: Model, P: Projection> ReadAs<$output> for $handle<M, P::Model> {
             fn ask_for(self, asked: &mut Asked) {
-                asked.include(projected::<P>(self.index()));
+                asked.include(projected::<P>(self.index(), self.sees_deleted()));
             }
             fn read_from(self, row: &mut Row<'_>) -> Result<$output> {
                 let read = |row: &mut Row<'_>| P::read(row);
@@ -434,8 +434,14 @@ macro_rules! read_related {
 read_related!(ToOne => Option<P>, |found| found.into_iter().next());
 read_related!(ToMany => Vec<P>, |found| found);
 
-fn projected<P: Projection>(relation: usize) -> Result<ir::Include> {
-    let mut include = ir::Include::new(relation, ModelRef(P::Model::def()));
+fn included<T: Model>(relation: usize, with_deleted: bool) -> ir::Include {
+    let mut include = ir::Include::new(relation, ModelRef(T::def()));
+    include.select.with_deleted = with_deleted;
+    include
+}
+
+fn projected<P: Projection>(relation: usize, with_deleted: bool) -> Result<ir::Include> {
+    let mut include = included::<P::Model>(relation, with_deleted);
     let mut asked = Asked::default();
     P::ask(&mut asked);
     asked.apply(&mut include.select)?;
@@ -461,7 +467,7 @@ pub const fn count_of<M, T>(relation: ToMany<M, T>) -> CountOf<M, T> {
 
 impl<M: Model, T: Model> ReadAs<u64> for CountOf<M, T> {
     fn ask_for(self, asked: &mut Asked) {
-        let include = ir::Include::new(self.0.index(), ModelRef(T::def()));
+        let include = included::<T>(self.0.index(), self.0.sees_deleted());
         asked.include(Ok(ir::Include { count: true, ..include }));
     }
     fn read_from(self, row: &mut Row<'_>) -> Result<u64> {

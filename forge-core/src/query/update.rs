@@ -169,11 +169,14 @@ impl<M: Model> IntoFuture for Update<M> {
             Err(error) => return ready(Err(error)).boxed(),
         };
         update.returning = if before { Returning::Before } else { Returning::After };
+        let with_deleted = update.with_deleted;
         if links.is_empty() {
             return Box::pin(async move {
                 match handle.execute(Operation::Update(update)).await? {
                     Outcome::Written { document: Some(document), .. } => decode(&document),
-                    other => Err(missed::<M>(&handle, other, expected.as_deref()).boxed().await),
+                    other => {
+                        Err(missed::<M>(&handle, other, expected.as_deref(), with_deleted).boxed().await)
+                    }
                 }
             });
         }
@@ -197,16 +200,22 @@ async fn run<M: Model>(
     update: ir::Update,
     expected: Option<&Expected>,
 ) -> Result<RawDocumentBuf> {
+    let with_deleted = update.with_deleted;
     match handle.execute(Operation::Update(update)).await? {
         Outcome::Written { document: Some(document), .. } => Ok(document),
-        other => Err(missed::<M>(handle, other, expected).boxed().await),
+        other => Err(missed::<M>(handle, other, expected, with_deleted).boxed().await),
     }
 }
 
 /// Why a change of one document did not answer with it.
-async fn missed<M: Model>(handle: &Handle, outcome: Outcome, expected: Option<&Expected>) -> Error {
+async fn missed<M: Model>(
+    handle: &Handle,
+    outcome: Outcome,
+    expected: Option<&Expected>,
+    with_deleted: bool,
+) -> Error {
     match (outcome, expected) {
-        (Outcome::Written { .. }, Some(expected)) => expected.failure(handle, M::def()).await,
+        (Outcome::Written { .. }, Some(expected)) => expected.failure(handle, M::def(), with_deleted).await,
         (Outcome::Written { .. }, None) => Error::not_found(format!("no {} has this id", M::def().name)),
         _ => wrong_outcome("update"),
     }

@@ -128,6 +128,7 @@ fn relation_filters_never_compile() {
             relation: "origin".into(),
             quantifier: Quantifier::Some,
             filter: Box::new(Filter::eq("state", "CA")),
+            with_deleted: false,
         })
     };
     let places = [

@@ -119,7 +119,7 @@ impl Run<'_> {
     }
 
     async fn resolve_relation(&self, condition: RelationFilter, sink: Sink<'_>) -> Result<Filter> {
-        let RelationFilter { model, relation: name, quantifier, filter } = condition;
+        let RelationFilter { model, relation: name, quantifier, filter, with_deleted } = condition;
         let Some((_, relation)) = model.relation(&name) else {
             return Err(Error::internal(format!("{} has no relation {name}", model.name)));
         };
@@ -130,7 +130,9 @@ impl Run<'_> {
             Some(_) => self.resolve_joined(wanted).await?,
             None => Joined { filter: Some(self.resolve(wanted).await?), ..Joined::default() },
         };
-        wanted.filter = wanted.filter.map(|filter| visible(&target, filter));
+        if !with_deleted {
+            wanted.filter = wanted.filter.map(|filter| visible(&target, filter));
+        }
         self.record(&target, &wanted.own());
         let most = if sink.is_some() { self.few_keys.min(MAX_KEYS) } else { MAX_KEYS };
         let run = self.resolving(relation);

@@ -33,7 +33,13 @@ fn related(
     filter: Filter,
 ) -> Filter {
     let filter = Box::new(filter);
-    Filter::Relation(RelationFilter { model: ModelRef(model), relation: relation.into(), quantifier, filter })
+    Filter::Relation(RelationFilter {
+        model: ModelRef(model),
+        relation: relation.into(),
+        quantifier,
+        filter,
+        with_deleted: false,
+    })
 }
 
 fn include(model: &'static ModelDef, relation: &str, change: impl FnOnce(&mut Select)) -> Include {

@@ -7,6 +7,7 @@ mod cascades;
 mod clusters;
 mod collations;
 mod compares;
+mod deleted;
 mod deletes;
 mod depends;
 mod drains;

@@ -47,6 +47,7 @@ fn relation_filters_are_refused_not_passed() {
         relation: "origin".into(),
         quantifier: Quantifier::Some,
         filter: Box::new(Filter::All),
+        with_deleted: false,
     })));
     let error = Matcher::new(&filter).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Internal);

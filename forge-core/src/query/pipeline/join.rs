@@ -14,6 +14,8 @@ pub trait Joins<M> {
     type Target: Model;
     #[doc(hidden)]
     fn position(self) -> usize;
+    #[doc(hidden)]
+    fn with_deleted_ones(&self) -> bool;
 }
 
 macro_rules! joins {
@@ -22,6 +24,9 @@ macro_rules! joins {
             type Target = T;
             fn position(self) -> usize {
                 self.index()
+            }
+            fn with_deleted_ones(&self) -> bool {
+                (*self).sees_deleted()
             }
         }
 
@@ -83,8 +88,12 @@ impl<M: Model, H> Pipeline<Documents<M>, H> {
         relation: impl FnOnce(&'static M::Fields) -> J,
         stages: impl FnOnce(Pipeline<Documents<J::Target>>) -> Pipeline<S>,
     ) -> Self {
-        let relation = &M::def().relations[relation(M::FIELDS).position()];
-        let stage = source::<J::Target, S>(stages).map(|from| Stage::Lookup(along(relation, from)));
+        let relation = relation(M::FIELDS);
+        let with_deleted = relation.with_deleted_ones();
+        let stage = source::<J::Target, S>(stages).map(|mut from| {
+            from.with_deleted |= with_deleted;
+            Stage::Lookup(along(&M::def().relations[relation.position()], from))
+        });
         self.attempt(stage)
     }
 }
@@ -163,7 +172,7 @@ impl<R: Columns, H> Pipeline<R, H> {
             Ok(Stage::Graph(ir::Graph {
                 model: ModelRef(T::def()),
                 filter: reach.filter,
-                with_deleted: false,
+                with_deleted: reach.with_deleted,
                 start: start(R::fields()).into_expr().into_bson()?,
                 connect_from: from(T::FIELDS).path().into(),
                 connect_to: to(T::FIELDS).path().into(),
@@ -182,6 +191,7 @@ pub struct Reach<T> {
     max_depth: Option<u32>,
     depth_field: Option<String>,
     filter: ir::Filter,
+    with_deleted: bool,
     error: Option<Error>,
     _model: std::marker::PhantomData<fn() -> T>,
 }
@@ -193,6 +203,7 @@ impl<T: Model> Reach<T> {
             max_depth: None,
             depth_field: None,
             filter: ir::Filter::All,
+            with_deleted: false,
             error: None,
             _model: std::marker::PhantomData,
         }
@@ -207,6 +218,12 @@ impl<T: Model> Reach<T> {
     /// Tells the number of its step, from 0, in a field of each reached document.
     pub fn depth(mut self, name: impl Into<String>) -> Self {
         self.depth_field = Some(name.into());
+        self
+    }
+
+    /// Through soft-deleted documents as well.
+    pub fn with_deleted(mut self) -> Self {
+        self.with_deleted = true;
         self
     }
 
