@@ -7,6 +7,17 @@ use crate::adapter::{ExplainStep, Explanation};
 /// How much of a command is shown.
 const MOST_OF_A_COMMAND: usize = 160;
 
+impl Explanation {
+    /// Adds what comes after it in the same read.
+    pub(crate) fn add(&mut self, next: Explanation) {
+        self.steps.extend(next.steps);
+        self.choices.extend(next.choices);
+        let new = next.warnings.into_iter().filter(|warning| !self.warnings.contains(warning));
+        let new: Vec<_> = new.collect();
+        self.warnings.extend(new);
+    }
+}
+
 /// A short tree: each command with its collection, what it is for, its index, what it looked at and found, and whether
 /// it sorts in memory; then the warnings.
 ///

@@ -1,9 +1,10 @@
 //! From raw documents to models, with their relations; and what is said about documents that are no models.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fmt;
 
-use bson::{Bson, RawBsonRef, RawDocument};
+use bson::{Bson, RawBsonRef, RawDocument, RawDocumentBuf, doc};
 use serde::Serialize;
 
 use crate::codec::{self, CodecError};
@@ -179,13 +180,21 @@ pub(crate) fn shown(id: &Bson) -> String {
 
 /// Where documents that are no models are set aside, each once.
 #[derive(Debug, Default)]
-pub struct Dirt(RefCell<Vec<Dirty>>);
+pub struct Dirt(RefCell<SetAside>);
+
+#[derive(Debug, Default)]
+struct SetAside {
+    documents: Vec<Dirty>,
+    /// All that were ever here, by their collections and ids.
+    known: HashSet<(&'static str, Vec<u8>)>,
+}
 
 impl Dirt {
     fn add(&self, dirty: Dirty) {
-        let mut list = self.0.borrow_mut();
-        if !list.iter().any(|known| known.collection == dirty.collection && known.id == dirty.id) {
-            list.push(dirty);
+        let mut aside = self.0.borrow_mut();
+        let id = RawDocumentBuf::try_from(&doc! { "": &dirty.id }).map(RawDocumentBuf::into_bytes);
+        if aside.known.insert((dirty.collection, id.unwrap_or_default())) {
+            aside.documents.push(dirty);
         }
     }
 
@@ -204,9 +213,9 @@ impl Dirt {
         }
     }
 
-    /// Everything that was set aside.
-    pub(crate) fn into_inner(self) -> Vec<Dirty> {
-        self.0.into_inner()
+    /// What was set aside since this was asked the last time.
+    pub(crate) fn take(&self) -> Vec<Dirty> {
+        std::mem::take(&mut self.0.borrow_mut().documents)
     }
 }
 

@@ -9,8 +9,9 @@ use super::distinct::Distinct;
 use super::omit::{Omit, omit};
 use super::options::read_options;
 use super::page::{Page, Pages};
-use super::reading::{Lenient, Reading, Results};
+use super::reading::{Lenient, Reading};
 use super::selection::{As, Asked, Projection, Selection, read_selected};
+use super::stream::Results;
 use super::{IntoIncludes, decode_all, decode_at, narrow, wrong_outcome};
 use crate::adapter::Explanation;
 use crate::db::Handle;
@@ -251,7 +252,8 @@ impl<M: Model> Find<M> {
         Reading { handle, select, error, decode: Arc::new(decode_at::<M>) }
     }
 
-    async fn counted(self) -> Result<u64> {
+    /// The count of the result, and how many documents are passed over.
+    fn into_count(self) -> Result<(Handle, ir::Count, u64)> {
         if let Some(error) = self.error {
             return Err(error);
         }
@@ -264,7 +266,12 @@ impl<M: Model> Find<M> {
         let skip = skip.unwrap_or(0);
         let most = limit.map(|limit| if limit == 0 { 0 } else { limit.saturating_add(skip) });
         let count = ir::Count { limit: most, with_deleted, options, ..ir::Count::new(model, filter) };
-        match self.handle.execute(Operation::Count(count)).await? {
+        Ok((self.handle, count, skip))
+    }
+
+    async fn counted(self) -> Result<u64> {
+        let (handle, count, skip) = self.into_count()?;
+        match handle.execute(Operation::Count(count)).await? {
             Outcome::Count(n) => Ok(n.saturating_sub(skip)),
             _ => Err(wrong_outcome("count")),
         }
@@ -395,6 +402,17 @@ pub struct Count<M> {
 impl<M> Count<M> {
     pub(super) fn into_find(self) -> Find<M> {
         self.find
+    }
+}
+
+impl<M: Model> Count<M> {
+    /// As [`Find::explain`].
+    ///
+    /// # Errors
+    /// What the database answers.
+    pub async fn explain(self) -> Result<Explanation> {
+        let (handle, count, _) = self.find.into_count()?;
+        handle.explain(Operation::Count(count)).await
     }
 }
 

@@ -229,13 +229,6 @@ impl<M: Model, K, V> GroupBy<M, K, V> {
         self
     }
 
-    /// Lets the server use its disk for groups that do not fit its memory. The embedded engine has no such place: it
-    /// refuses what is too large, whatever this says.
-    pub fn allow_disk_use(mut self) -> Self {
-        self.group.options.allow_disk_use = true;
-        self
-    }
-
     fn options(&mut self) -> &mut ir::ReadOptions {
         &mut self.group.options
     }
@@ -270,9 +263,16 @@ impl<M: Model, K, V> GroupBy<M, K, V> {
     pub async fn explain(self) -> Result<Explanation> {
         match self.error {
             Some(error) => Err(error),
-            None => self.handle.explain(Operation::Group(self.group)).await,
+            None => self.handle.explain(Operation::Group(ordered(self.group))).await,
         }
     }
+}
+
+/// The groups in a total order: their own keys decide ties.
+fn ordered(mut group: ir::Group) -> ir::Group {
+    let ties = (0..group.keys.len()).map(|i| SortKey { path: KEYS[i].into(), descending: false });
+    group.sort.extend(ties);
+    group
 }
 
 read_options!(
@@ -300,14 +300,12 @@ impl<M: Model, K: KeySet, V: AggregateSet> GroupBy<M, K, V> {
 impl<M: Model, K: KeySet + 'static, V: AggregateSet + Send + 'static> IntoFuture for GroupBy<M, K, V> {
     type Output = Result<Vec<(K::Output, V::Output)>>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
-    fn into_future(mut self) -> Self::IntoFuture {
-        let ties = (0..self.group.keys.len()).map(|i| SortKey { path: KEYS[i].into(), descending: false });
-        self.group.sort.extend(ties);
+    fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             if let Some(error) = self.error {
                 return Err(error);
             }
-            match self.handle.execute(Operation::Group(self.group)).await? {
+            match self.handle.execute(Operation::Group(ordered(self.group))).await? {
                 Outcome::Rows(rows) => {
                     rows.documents.iter().map(|row| Ok((K::read(row)?, V::read(row)?))).collect()
                 }

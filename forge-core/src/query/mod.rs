@@ -29,6 +29,7 @@ mod revive;
 mod scored;
 mod search;
 mod selection;
+mod stream;
 mod update;
 mod upsert;
 
@@ -46,15 +47,16 @@ pub use insert::{Insert, InsertMany, InsertManySkipping, Inserted};
 pub use live::Live;
 pub use nested::{Creates, IntoLinks, Nested, With};
 pub use omit::{Omit, Omitted};
-pub use page::{Page, Paged, Pages};
+pub use page::{LenientPage, Page, Paged, Pages};
 pub use parts::{WholeDocument, whole};
 pub use pipeline::{Pipeline, asc, desc};
-pub use reading::{Lenient, Results};
+pub use reading::Lenient;
 pub use replace::Replace;
 pub use restore::{Restore, RestoreMany};
 pub use scored::{Scored, ScoredFind};
 pub use search::{Distant, IntoTextPaths, Ranked, Search, Vector};
 pub use selection::{As, Asked, CountOf, Optional, Projection, ReadAs, Row, Selection, count_of};
+pub use stream::{LenientResults, Results};
 pub use update::{Update, UpdateFirst, UpdateMany};
 pub use upsert::{Key, Upsert, Upserted};
 

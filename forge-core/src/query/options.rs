@@ -33,6 +33,13 @@ macro_rules! read_options {
                 self
             }
 
+            /// Lets the server use its disk for sorts and groups that do not fit its memory. The embedded engine has no
+            /// such place: it refuses what is too large, whatever this says.
+            pub fn allow_disk_use(mut self) -> Self {
+                self.options().allow_disk_use = true;
+                self
+            }
+
             /// A text for the logs and profiles of the server.
             pub fn comment(mut self, comment: impl Into<String>) -> Self {
                 self.options().comment = Some(comment.into());

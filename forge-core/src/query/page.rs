@@ -7,8 +7,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::cursor::{self, Place};
-use super::reading::{Reading, reverse, total_order};
+use super::decode::{Dirt, Dirty};
+use super::reading::{Decoder, Reading, reverse, total_order};
 use super::wrong_outcome;
+use crate::adapter::Explanation;
+use crate::db::Handle;
 use crate::error::{Error, Result};
 use crate::ir::{self, Operation, Outcome, Projection, Rows, SortKey};
 
@@ -110,6 +113,18 @@ impl<T: JsonSchema> JsonSchema for Paged<T> {
     }
 }
 
+/// What a lenient read of a page found.
+///
+/// It is no result of handlers: what is wrong with documents is for the program, not for its clients.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct LenientPage<T> {
+    /// The page, without dirty documents, those of relations too.
+    pub page: Paged<T>,
+    /// The documents that were set aside, those of relations too, each once.
+    pub dirty: Vec<Dirty>,
+}
+
 /// A read of one page; awaiting it gives a [`Paged<T>`].
 #[must_use = "a query runs when it is awaited"]
 pub struct Pages<T> {
@@ -122,9 +137,37 @@ impl<T: Send + 'static> Pages<T> {
         Self { reading, page }
     }
 
-    async fn run(self) -> Result<Paged<T>> {
-        let Self { reading: Reading { handle, select, error, decode }, page } = self;
-        if let Some(error) = error {
+    /// The page without the documents that are not what their models say, and a list of those. The cursors lead on as if
+    /// they were there: a page may have fewer items than its size.
+    ///
+    /// # Errors
+    /// What the database answers.
+    pub async fn lenient(self) -> Result<LenientPage<T>> {
+        let found = self.read().await?;
+        let dirt = Dirt::default();
+        let page = found.decoded(Some(&dirt))?;
+        Ok(LenientPage { page, dirty: dirt.take() })
+    }
+
+    /// How the database would run this: its commands, indexes and warnings.
+    ///
+    /// # Errors
+    /// What the database answers.
+    pub async fn explain(self) -> Result<Explanation> {
+        let Self { reading, page } = self.checked()?;
+        let (handle, select) = (reading.handle, reading.select);
+        let mut explanation = Explanation::default();
+        if page.total {
+            explanation.add(handle.explain(Operation::Count(counting(&select))).await?);
+        }
+        let window = Window::new(select, &page)?;
+        explanation.add(window.explain(&handle).await?);
+        Ok(explanation)
+    }
+
+    fn checked(mut self) -> Result<Self> {
+        let Reading { select, error, .. } = &mut self.reading;
+        if let Some(error) = error.take() {
             return Err(error);
         }
         if select.skip.is_some() || select.limit.is_some() {
@@ -135,15 +178,37 @@ impl<T: Send + 'static> Pages<T> {
         if select.search.is_some() {
             return Err(Error::unsupported("a search has no pages by cursor; page with skip and limit"));
         }
+        Ok(self)
+    }
+
+    async fn read(self) -> Result<Found<T>> {
+        let Self { reading: Reading { handle, select, decode, .. }, page } = self.checked()?;
         let total = if page.total { Some(count(&handle, &select).await?) } else { None };
         let window = Window::new(select, &page)?;
         let (rows, more) = window.read(&handle).await?;
         let (next, previous) = window.cursors(&rows, more, &page)?;
-        let mut items = Reading::decode(&decode, &rows, None)?;
-        if window.turned {
+        Ok(Found { decode, rows, turned: window.turned, next, previous, total })
+    }
+}
+
+/// A page as it was read.
+struct Found<T> {
+    decode: Decoder<T>,
+    rows: Rows,
+    /// Whether the rows are in the opposite order.
+    turned: bool,
+    next: Option<String>,
+    previous: Option<String>,
+    total: Option<u64>,
+}
+
+impl<T: Send + 'static> Found<T> {
+    fn decoded(self, dirt: Option<&Dirt>) -> Result<Paged<T>> {
+        let mut items = Reading::decode(&self.decode, &self.rows, dirt)?;
+        if self.turned {
             items.reverse();
         }
-        Ok(Paged { items, next, previous, total })
+        Ok(Paged { items, next: self.next, previous: self.previous, total: self.total })
     }
 }
 
@@ -151,17 +216,21 @@ impl<T: Send + 'static> IntoFuture for Pages<T> {
     type Output = Result<Paged<T>>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.run())
+        Box::pin(async move { self.read().await?.decoded(None) })
     }
 }
 
-async fn count(handle: &crate::db::Handle, select: &ir::Select) -> Result<u64> {
-    let count = ir::Count {
+/// The count of all documents of a result.
+fn counting(select: &ir::Select) -> ir::Count {
+    ir::Count {
         with_deleted: select.with_deleted,
         options: select.options.clone(),
         ..ir::Count::new(select.model, select.filter.clone())
-    };
-    match handle.execute(Operation::Count(count)).await? {
+    }
+}
+
+async fn count(handle: &Handle, select: &ir::Select) -> Result<u64> {
+    match handle.execute(Operation::Count(counting(select))).await? {
         Outcome::Count(total) => Ok(total),
         _ => Err(wrong_outcome("count")),
     }
@@ -212,22 +281,17 @@ impl Window {
     }
 
     /// The rows, and whether there are more in this direction.
-    async fn read(&self, handle: &crate::db::Handle) -> Result<(Rows, bool)> {
+    async fn read(&self, handle: &Handle) -> Result<(Rows, bool)> {
         if self.size == 0 {
             return Ok((Rows::default(), false));
         }
-        let conditions = match &self.start {
-            Some(start) if self.backwards && !self.turned => return self.read_before(handle, start).await,
-            None => vec![ir::Filter::All],
-            Some(start) => start.after(&self.select.model, &self.select.sort).into(),
-        };
+        if let Some(start) = self.end() {
+            return self.read_before(handle, start).await;
+        }
         let mut wanted = self.size.saturating_add(1);
         let mut rows = Rows::default();
-        for condition in conditions {
-            let mut select = self.select.clone();
-            select.filter.narrow(condition);
-            select.limit = Some(wanted);
-            let found = Reading::<()>::rows(handle, select).await?;
+        for condition in self.conditions() {
+            let found = Reading::<()>::rows(handle, self.part(condition, wanted)).await?;
             wanted -= wanted.min(found.documents.len() as u64);
             append(&mut rows, found);
             if wanted == 0 {
@@ -241,14 +305,69 @@ impl Window {
     }
 
     /// As [`read`](Window::read), of what comes before a place, where the order cannot be turned around.
-    async fn read_before(&self, handle: &crate::db::Handle, start: &Place) -> Result<(Rows, bool)> {
+    async fn read_before(&self, handle: &Handle, start: &Place) -> Result<(Rows, bool)> {
+        let all = self.before(start);
+        let before = count(handle, &all).await?;
+        let select = self.last_of(all, before);
+        Ok((Reading::<()>::rows(handle, select).await?, before > self.size))
+    }
+
+    /// The commands of [`read`](Window::read), which run as well: what one finds decides about the next.
+    async fn explain(&self, handle: &Handle) -> Result<Explanation> {
+        let mut explanation = Explanation::default();
+        if self.size == 0 {
+            return Ok(explanation);
+        }
+        if let Some(start) = self.end() {
+            let all = self.before(start);
+            explanation.add(handle.explain(Operation::Count(counting(&all))).await?);
+            let before = count(handle, &all).await?;
+            explanation.add(handle.explain(Operation::Select(self.last_of(all, before))).await?);
+            return Ok(explanation);
+        }
+        let mut wanted = self.size.saturating_add(1);
+        for condition in self.conditions() {
+            let select = self.part(condition, wanted);
+            explanation.add(handle.explain(Operation::Select(select.clone())).await?);
+            wanted -= wanted.min(Reading::<()>::rows(handle, select).await?.documents.len() as u64);
+            if wanted == 0 {
+                break;
+            }
+        }
+        Ok(explanation)
+    }
+
+    /// The place that the page ends before, where the order cannot be turned around.
+    fn end(&self) -> Option<&Place> {
+        self.start.as_ref().filter(|_| self.backwards && !self.turned)
+    }
+
+    /// The conditions on what comes in this direction, to be read one after the other.
+    fn conditions(&self) -> Vec<ir::Filter> {
+        match &self.start {
+            None => vec![ir::Filter::All],
+            Some(start) => start.after(&self.select.model, &self.select.sort).into(),
+        }
+    }
+
+    fn part(&self, condition: ir::Filter, wanted: u64) -> ir::Select {
+        let mut select = self.select.clone();
+        select.filter.narrow(condition);
+        select.limit = Some(wanted);
+        select
+    }
+
+    /// All that comes before a place.
+    fn before(&self, start: &Place) -> ir::Select {
         let mut select = self.select.clone();
         select.filter.narrow(cursor::before(start, &self.sort));
-        let before = count(handle, &select).await?;
-        let wanted = before.min(self.size);
-        select.skip = Some(before - wanted);
-        select.limit = Some(wanted);
-        Ok((Reading::<()>::rows(handle, select).await?, before > wanted))
+        select
+    }
+
+    /// The page at the end of `number` documents.
+    fn last_of(&self, all: ir::Select, number: u64) -> ir::Select {
+        let wanted = number.min(self.size);
+        ir::Select { skip: Some(number - wanted), limit: Some(wanted), ..all }
     }
 
     /// The cursors of the last and the first item of the result.

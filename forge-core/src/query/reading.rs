@@ -1,12 +1,11 @@
 //! What awaiting, streaming and paging have in common: a select, and how its documents become results.
 
-use std::fmt;
 use std::sync::Arc;
 
-use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::decode::{Dirt, Dirty};
+use super::stream::Results;
 use super::wrong_outcome;
 use crate::db::Handle;
 use crate::error::{Error, Result};
@@ -88,7 +87,7 @@ impl<T: Send + 'static> Reading<T> {
         let rows = Self::rows(&self.handle, self.select).await?;
         let dirt = Dirt::default();
         let items = Self::decode(&self.decode, &rows, Some(&dirt))?;
-        Ok(Lenient { items, dirty: dirt.into_inner() })
+        Ok(Lenient { items, dirty: dirt.take() })
     }
 
     /// Runs it batch by batch.
@@ -100,52 +99,7 @@ impl<T: Send + 'static> Reading<T> {
                 None => handle.stream(select, BATCH).await,
             }
         };
-        let decoded =
-            move |rows: Rows| Self::decode(&decode, &rows, None).map(|items| stream::iter(items).map(Ok));
-        let results =
-            stream::once(open).try_flatten().and_then(move |rows| std::future::ready(decoded(rows)));
-        Results::until_error(results.try_flatten())
-    }
-}
-
-/// The results of a read, one by one: a [`Stream`](futures_core::Stream) of `Result<T>`.
-///
-/// No more than a batch of documents, with what they include, is in memory at a time. Dropping it closes the cursor.
-#[must_use = "a stream runs when it is polled"]
-pub struct Results<T>(BoxStream<'static, Result<T>>);
-
-impl<T: Send + 'static> Results<T> {
-    /// Results up to the first error.
-    pub(crate) fn until_error(results: impl futures_core::Stream<Item = Result<T>> + Send + 'static) -> Self {
-        let ended = results.scan(false, |failed, result| {
-            let result = (!*failed).then_some(result);
-            *failed = matches!(result, Some(Err(_)));
-            std::future::ready(result)
-        });
-        Self(ended.boxed())
-    }
-}
-
-impl<T> Results<T> {
-    /// The next result; none at the end. Nothing comes after an error.
-    pub async fn next(&mut self) -> Option<Result<T>> {
-        self.0.next().await
-    }
-}
-
-impl<T> fmt::Debug for Results<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Results")
-    }
-}
-
-impl<T> futures_core::Stream for Results<T> {
-    type Item = Result<T>;
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<T>>> {
-        self.0.as_mut().poll_next(cx)
+        Results::new(stream::once(open).try_flatten().boxed(), decode)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bson::doc;
 use forge::ErrorCode;
 use forge::ir::{Collation, ReadConcern};
-use forge::query::count;
+use forge::query::{Page, Paged, count};
 use forge_tests::courses::{Memo, NewMemo, NewTag, Tag};
 use forge_tests::engine::done;
 use forge_tests::models::{Author, Item, NewAuthor, NewBook, NewPerson, NewPublisher, Person, person};
@@ -106,6 +106,58 @@ conformance! {
         assert_eq!(selected.dirty.len(), 2, "only what is read can be dirty");
         let clean = t.db.find::<Tag>().filter(|g| g.id.eq(1)).lenient().await?;
         assert!(clean.dirty.is_empty());
+    }
+
+    async fn a_lenient_stream_passes_over_dirty_documents_and_tells_of_them(t) {
+        authors(t, 2_500).await?;
+        t.seed("authors", [doc! { "_id": 0_i64, "name": 5 }, doc! { "_id": 9_999_i64 }]).await?;
+        t.seed("bios", [doc! { "_id": 1_i64, "author_id": 1_i64 }]).await?;
+        let found = || t.db.find::<Author>().sort(|a| a.id.asc()).include(|a| (a.books, a.bio));
+        let mut stream = found().stream().lenient();
+        let first = stream.next().await.unwrap()?;
+        assert_eq!((first.id, first.bio.get(), first.books.get().len()), (1, None, 1));
+        let told: Vec<_> = stream.dirty().into_iter().map(|d| (d.collection, d.id, d.path, d.found)).collect();
+        assert_eq!(told, [
+            ("authors", 0_i64.into(), "name".to_owned(), "int".to_owned()),
+            ("bios", 1_i64.into(), "_id".to_owned(), "long".to_owned()),
+        ]);
+        assert!(stream.dirty().is_empty(), "each is told once");
+        let rest: Vec<Author> = (&mut stream).try_collect().await?;
+        assert_eq!((rest.len(), rest[2_498].id), (2_499, 2_500));
+        let told = stream.dirty();
+        assert_eq!(told.len(), 1);
+        assert_eq!((&told[0].id, told[0].path.as_str(), told[0].expected.as_str()), (&bson::Bson::Int64(9_999), "name", "a value"));
+        assert!(stream.next().await.is_none());
+        let names: Vec<String> = t.db.find::<Author>().select(|a| a.name).stream().lenient().try_collect().await?;
+        assert_eq!(names.len(), 2_500);
+    }
+
+    async fn a_stream_gives_what_comes_before_a_dirty_document(t) {
+        authors(t, 3).await?;
+        t.seed("authors", [doc! { "_id": 4_i64, "name": 5 }]).await?;
+        let mut stream = t.db.find::<Author>().sort(|a| a.id.asc()).stream();
+        for id in 1..=3 {
+            assert_eq!(stream.next().await.unwrap()?.id, id);
+        }
+        assert!(stream.next().await.unwrap().is_err());
+        assert!(stream.next().await.is_none());
+    }
+
+    async fn a_lenient_page_sets_dirty_documents_aside_and_leads_on(t) {
+        authors(t, 5).await?;
+        t.seed("authors", [doc! { "_id": 2_500_i64, "name": 5 }, doc! { "_id": 2_501_i64, "name": 6 }]).await?;
+        let find = || t.db.find::<Author>().sort(|a| a.id.desc());
+        assert_eq!(find().page(Page::first(3)).await.unwrap_err().code(), ErrorCode::Internal);
+        let first = find().page(Page::first(3).with_total()).lenient().await?;
+        let ids = |page: &Paged<Author>| page.items.iter().map(|a| a.id).collect::<Vec<_>>();
+        assert_eq!((ids(&first.page), first.page.total), (vec![5], Some(7)));
+        let told: Vec<_> = first.dirty.iter().map(|d| (d.collection, d.id.clone(), d.path.as_str(), d.found.as_str())).collect();
+        assert_eq!(told, [("authors", 2_501_i64.into(), "name", "int"), ("authors", 2_500_i64.into(), "name", "int")]);
+        assert!(first.dirty[0].expected.contains("string"), "{first:?}");
+        let second = find().page(Page::first(3).after(first.page.next.unwrap())).lenient().await?;
+        assert_eq!((ids(&second.page), second.dirty.len()), (vec![4, 3, 2], 0));
+        let back = find().page(Page::first(3).before(second.page.previous.unwrap())).lenient().await?;
+        assert_eq!((ids(&back.page), back.dirty.len()), (vec![5], 2));
     }
 
     async fn the_last_is_the_first_of_the_opposite_order(t) {

@@ -1,5 +1,6 @@
-use std::future::{IntoFuture, ready};
+use std::future::IntoFuture;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use bson::{Document, RawDocument};
 use futures_util::future::BoxFuture;
@@ -12,10 +13,12 @@ use crate::adapter::Explanation;
 use crate::codec;
 use crate::db::{CanWrite, Handle};
 use crate::error::{Error, Result};
-use crate::ir::{self, Operation, Outcome, Stage};
+use crate::ir::{self, Operation, Outcome, Rows, Stage};
 use crate::model::ModelRef;
+use crate::query::decode::Dirt;
 use crate::query::options::read_options;
-use crate::query::reading::{BATCH, Results};
+use crate::query::reading::BATCH;
+use crate::query::stream::Results;
 use crate::query::wrong_outcome;
 use crate::schema;
 use crate::traits::Model;
@@ -58,13 +61,6 @@ impl<R: Columns, A> Pipeline<R, Whole<A>> {
 
     fn fail(&mut self, error: Error) {
         self.error.get_or_insert(error);
-    }
-
-    /// Lets the server use its disk for what does not fit its memory. The embedded engine has no such place: it refuses
-    /// what is too large, whatever this says.
-    pub fn allow_disk_use(mut self) -> Self {
-        self.options.allow_disk_use = true;
-        self
     }
 
     /// The operation that awaiting this would run.
@@ -110,17 +106,19 @@ impl<R: Columns, A> Pipeline<R, Whole<A>> {
         self.stream_as()
     }
 
-    /// As [`stream`](Self::stream), as values of any type.
+    /// As [`stream`](Self::stream), as values of any type. What is no `T` ends a lenient stream too: it need not be a
+    /// document that anybody stored.
     pub fn stream_as<T: DeserializeOwned + Send + 'static>(self) -> Results<T> {
+        let model = self.source.model;
         let parts = self.into_operation();
-        let rows = async move {
+        let open = async move {
             let (handle, operation) = parts?;
-            let model = operation.source.model;
-            let batches = handle.stream_pipeline(operation, BATCH).await?;
-            let rows = batches.map_ok(|rows| stream::iter(rows.documents).map(Ok)).try_flatten();
-            Ok::<_, Error>(rows.and_then(move |row| ready(decoded(model, &row))))
+            handle.stream_pipeline(operation, BATCH).await
         };
-        Results::until_error(stream::once(rows).try_flatten())
+        let row = move |rows: &Rows, position: usize, _: Option<&Dirt>| {
+            decoded(model, &rows.documents[position]).map(Some)
+        };
+        Results::new(stream::once(open).try_flatten().boxed(), Arc::new(row))
     }
 
     /// The first document, where there is one.
