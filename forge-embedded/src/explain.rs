@@ -53,6 +53,9 @@ impl View<'_, '_> {
             let plan = query.plan(collection)?;
             step.sorts_in_memory = plan.order.settled < query.sort.len();
             step.index = plan.access.index_name();
+            if matches!(artifact.command, Command::Count { .. }) && self.kept(collection, &plan)?.is_some() {
+                step.index = Some("(number that is kept)".to_owned());
+            }
         }
         match &artifact.command {
             Command::Find { .. }

@@ -239,11 +239,7 @@ impl View<'_, '_> {
                 }
             }
             Access::Documents { span, .. } if plan.exact => {
-                let kept = match *span == Span::of_id(collection.id) {
-                    true => self.tables.count(collection.id)?,
-                    false => None,
-                };
-                count = match kept {
+                count = match self.kept(collection, &plan)? {
                     Some(kept) => kept.min(limit),
                     None => self.tables.docs(span)?.take(bounded(limit)).count() as u64,
                 };
@@ -257,6 +253,16 @@ impl View<'_, '_> {
         }
         matching.outcome()?;
         Ok(count)
+    }
+
+    /// How many documents a plan finds, where that is a number that is kept.
+    pub(crate) fn kept(&self, collection: &Collection, plan: &Plan) -> Result<Option<u64>> {
+        match &plan.access {
+            Access::Documents { span, .. } if plan.exact && *span == Span::of_id(collection.id) => {
+                self.tables.count(collection.id)
+            }
+            _ => Ok(None),
+        }
     }
 
     fn distinct(&self, collection: &str, path: &str, query: &Query) -> Result<Vec<Bson>> {

@@ -5,6 +5,7 @@ use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 
 use super::{Find, wrong_outcome};
+use crate::adapter::Explanation;
 use crate::db::Handle;
 use crate::error::{Error, Result};
 use crate::ir::{self, Operation, Outcome};
@@ -67,6 +68,17 @@ impl<M: Model, T> Distinct<M, T> {
         match self.handle.execute(Operation::Distinct(counted)).await? {
             Outcome::Count(count) => Ok(count),
             _ => Err(wrong_outcome("distinct")),
+        }
+    }
+
+    /// How the database would run this: its commands, indexes and warnings.
+    ///
+    /// # Errors
+    /// What the database answers.
+    pub async fn explain(self) -> Result<Explanation> {
+        match self.error {
+            Some(error) => Err(error),
+            None => self.handle.explain(Operation::Distinct(self.distinct)).await,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Read options in the driver's own types.
 
+use bson::{Document, doc};
 use forge_core::ir;
 use mongodb::options::{Collation, CollationStrength, ReadConcern};
 
@@ -27,6 +28,15 @@ macro_rules! with_options {
 }
 pub(super) use with_options;
 
+/// Lets an action that sorts or groups use the server's disk, where that was asked for.
+macro_rules! spilling {
+    ($action:expr, $options:expr) => {{
+        let (action, options): (_, &forge_core::ir::ReadOptions) = ($action, $options);
+        if options.allow_disk_use { action.allow_disk_use(true) } else { action }
+    }};
+}
+pub(super) use spilling;
+
 /// The collation. Builders have checked its strength.
 pub(super) fn collation(collation: &ir::Collation) -> Collation {
     let strength = match collation.strength {
@@ -40,6 +50,14 @@ pub(super) fn collation(collation: &ir::Collation) -> Collation {
     // The simple collation, bytes, takes no strength.
     made.strength = (collation.locale != "simple").then_some(strength);
     made
+}
+
+/// The collation in a command that the driver does not know.
+pub(super) fn as_document(collation: &ir::Collation) -> Document {
+    match collation.locale.as_str() {
+        "simple" => doc! { "locale": "simple" },
+        locale => doc! { "locale": locale, "strength": i32::from(collation.strength) },
+    }
 }
 
 /// The read concern.

@@ -16,7 +16,7 @@ use mongodb::raw_batch_cursor::RawBatch;
 use mongodb::{ClientSession, Collection};
 
 use super::errors::{self, Duplicate};
-use super::options::with_options;
+use super::options::{as_document, spilling, with_options};
 use super::session::Session;
 use super::{OfficialDriver, indexes};
 use crate::artifact::{Command, DUPLICATE_KEY, Modification, MongoArtifact, Reply, WriteFailure};
@@ -204,6 +204,7 @@ fn other<'a>(
     match command {
         Command::Find { filter, projection, sort, skip, limit } => {
             let action = shape!(on.find(filter), projection, sort, skip, &options).batch_size(BATCH_SIZE);
+            let action = spilling!(action, &options);
             let action = match limit {
                 Some(limit) => action.limit(i64::try_from(limit).unwrap_or(i64::MAX)),
                 None => action,
@@ -289,11 +290,7 @@ fn aggregate<'a>(
     session: Option<&'a mut ClientSession>,
 ) -> BoxFuture<'a, DriverResult<Reply>> {
     let action = on.aggregate(pipeline).batch_size(BATCH_SIZE);
-    let mut action = with_options!(action, options);
-    if options.allow_disk_use {
-        action = action.allow_disk_use(true);
-    }
-    read_out!(action, session)
+    read_out!(spilling!(with_options!(action, options), options), session)
 }
 
 /// Copies each document once, from the reply to its own buffer.
@@ -370,7 +367,7 @@ async fn name_indexes(on: &Documents, mut failures: Vec<(usize, WriteFailure)>) 
 pub(super) fn as_server_command(artifact: &MongoArtifact) -> Result<Document> {
     use bson::doc;
     let on = artifact.collection.as_str();
-    Ok(match &artifact.command {
+    let mut command = match &artifact.command {
         Command::Find { filter, projection, sort, skip, limit } => {
             let mut command = doc! { "find": on, "filter": filter.clone() };
             command.extend(projection.clone().map(|fields| ("projection".to_owned(), fields.into())));
@@ -382,10 +379,25 @@ pub(super) fn as_server_command(artifact: &MongoArtifact) -> Result<Document> {
         Command::Aggregate { pipeline } => {
             doc! { "aggregate": on, "pipeline": pipeline.clone(), "cursor": {} }
         }
-        Command::Count { filter, .. } => doc! { "count": on, "query": filter.clone() },
+        Command::Count { filter, limit, .. } => {
+            let mut command = doc! { "count": on, "query": filter.clone() };
+            command.extend(limit.map(|n| ("limit".to_owned(), (n as i64).into())));
+            command
+        }
         Command::Distinct { key, filter } => doc! { "distinct": on, "key": key, "query": filter.clone() },
         other => return Err(Error::bad_request(format!("only reads are explained, not {}", other.name()))),
-    })
+    };
+    // The plan is another without them.
+    let ReadOptions { collation, hint, .. } = &artifact.options;
+    command
+        .extend(collation.as_ref().map(|collation| ("collation".to_owned(), as_document(collation).into())));
+    command.extend(hint.as_ref().map(|hint| ("hint".to_owned(), hint.as_str().into())));
+    if artifact.options.allow_disk_use
+        && matches!(artifact.command, Command::Find { .. } | Command::Aggregate { .. })
+    {
+        command.insert("allowDiskUse", true);
+    }
+    Ok(command)
 }
 
 #[cfg(test)]

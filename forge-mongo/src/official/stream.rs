@@ -8,7 +8,7 @@ use mongodb::Collection;
 use mongodb::error::Result as DriverResult;
 use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
 
-use super::options::with_options;
+use super::options::{spilling, with_options};
 use super::run::{copy_into, shape};
 use super::{OfficialDriver, errors};
 use crate::artifact::{Command, MongoArtifact};
@@ -34,7 +34,7 @@ async fn cursor(
     Ok(match artifact.command.clone() {
         Command::Find { filter, projection, sort, skip, limit } => {
             let action = on.find(filter).batch_size(batch);
-            let mut action = shape!(action, projection, sort, skip, options);
+            let mut action = spilling!(shape!(action, projection, sort, skip, options), options);
             if let Some(limit) = limit {
                 action = action.limit(i64::try_from(limit).unwrap_or(i64::MAX));
             }
@@ -42,7 +42,7 @@ async fn cursor(
         }
         Command::Aggregate { pipeline } => {
             let action = on.aggregate(pipeline).batch_size(batch);
-            with_options!(action, options).batch().await
+            spilling!(with_options!(action, options), options).batch().await
         }
         other => return Err(Error::internal(format!("{} cannot be streamed", other.name()))),
     })
