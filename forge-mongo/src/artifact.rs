@@ -28,7 +28,7 @@ pub struct MongoArtifact {
     /// The command.
     #[serde(flatten)]
     pub command: Command,
-    /// How it is run. Writes take `max_time` and `comment` only.
+    /// How it is run. Writes take the collation only.
     #[serde(default, skip_serializing_if = "ReadOptions::is_default")]
     pub options: ReadOptions,
 }

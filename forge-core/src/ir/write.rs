@@ -1,7 +1,7 @@
 use bson::{Bson, Document, RawDocumentBuf};
 use serde::{Deserialize, Serialize};
 
-use super::{Filter, Path, SortKey};
+use super::{Collation, Filter, Path, SortKey};
 use crate::model::ModelRef;
 
 /// New documents.
@@ -44,6 +44,9 @@ pub struct Update {
     /// Whether soft-deleted documents are changed too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub with_deleted: bool,
+    /// How strings compare, in the condition, the order and the changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collation: Option<Collation>,
 }
 
 impl Update {
@@ -60,6 +63,7 @@ impl Update {
             upsert: None,
             returning: Returning::Nothing,
             with_deleted: false,
+            collation: None,
         }
     }
 
@@ -275,12 +279,25 @@ pub struct Delete {
     /// What soft deletes carry that take others along, so that a restore finds exactly those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<bson::oid::ObjectId>,
+    /// How strings compare in the condition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collation: Option<Collation>,
 }
 
 impl Delete {
     /// The end of one document, without an answer and without a mark.
     pub fn new(model: ModelRef, filter: Filter, now: bson::DateTime) -> Self {
-        Self { model, filter, many: false, returning: false, purge: false, dry_run: false, now, mark: None }
+        Self {
+            model,
+            filter,
+            many: false,
+            returning: false,
+            purge: false,
+            dry_run: false,
+            now,
+            mark: None,
+            collation: None,
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::{decode, narrow, wrong_outcome};
 use crate::db::Handle;
 use crate::error::{Error, Result};
 use crate::fields::Filter;
-use crate::ir::{self, Forecast, Operation, Outcome};
+use crate::ir::{self, Collation, Forecast, Operation, Outcome};
 use crate::model::ModelRef;
 use crate::traits::Model;
 
@@ -19,6 +19,7 @@ struct Draft<M> {
     handle: Handle,
     filter: ir::Filter,
     purge: bool,
+    collation: Option<Collation>,
     error: Option<Error>,
     _model: PhantomData<fn() -> M>,
 }
@@ -29,7 +30,7 @@ impl<M: Model> Draft<M> {
             Ok(filter) => (filter, None),
             Err(error) => (ir::Filter::Nothing, Some(error)),
         };
-        Self { handle, filter, purge: false, error, _model: PhantomData }
+        Self { handle, filter, purge: false, collation: None, error, _model: PhantomData }
     }
 
     fn into_ir(self, many: bool) -> Result<(Handle, ir::Delete)> {
@@ -40,6 +41,7 @@ impl<M: Model> Draft<M> {
             many,
             returning: !many,
             purge: self.purge,
+            collation: self.collation,
             mark: Some(self.handle.env().object_id()),
             ..ir::Delete::new(ModelRef(M::def()), self.filter, self.handle.now().into())
         };
@@ -127,6 +129,15 @@ impl<M: Model> DeleteMany<M> {
     /// Only documents that match; several filters all have to.
     pub fn filter(mut self, filter: impl FnOnce(&'static M::Fields) -> Filter<M>) -> Self {
         narrow(&mut self.draft.filter, &mut self.draft.error, filter(M::FIELDS));
+        self
+    }
+
+    /// How strings compare in the condition. A strength that is not 1 to 5 is a `bad_request`.
+    pub fn collation(mut self, collation: Collation) -> Self {
+        if let Err(error) = collation.check() {
+            self.draft.error = self.draft.error.or(Some(error));
+        }
+        self.draft.collation = Some(collation);
         self
     }
 

@@ -13,7 +13,7 @@ use super::{decode, narrow, wrong_outcome};
 use crate::db::{Db, Handle};
 use crate::error::{Error, Result};
 use crate::fields::{Filter, IntoSort};
-use crate::ir::{self, Operation, Outcome, Predicate, Returning, SortKey};
+use crate::ir::{self, Collation, Operation, Outcome, Predicate, Returning, SortKey};
 use crate::model::ModelRef;
 use crate::record::Record;
 use crate::traits::{Changes, Model, PatchRecord};
@@ -25,6 +25,7 @@ struct Draft<M> {
     recorder: Recorder,
     pipeline: Vec<Document>,
     with_deleted: bool,
+    collation: Option<Collation>,
     _model: PhantomData<fn() -> M>,
 }
 
@@ -35,7 +36,8 @@ impl<M: Model> Draft<M> {
             recorder.fail(error);
             ir::Filter::Nothing
         });
-        Self { handle, filter, recorder, pipeline: Vec::new(), with_deleted: false, _model: PhantomData }
+        let (pipeline, collation) = (Vec::new(), None);
+        Self { handle, filter, recorder, pipeline, with_deleted: false, collation, _model: PhantomData }
     }
 
     fn narrow(&mut self, filter: Filter<M>) {
@@ -52,6 +54,7 @@ impl<M: Model> Draft<M> {
         let mut update = ir::Update::new(model, self.filter);
         (update.changes, update.elements) = (changes, elements);
         (update.pipeline, update.with_deleted) = (self.pipeline, self.with_deleted);
+        update.collation = self.collation;
         Ok((self.handle, update))
     }
 }
@@ -97,6 +100,22 @@ macro_rules! update_methods {
             /// Soft-deleted documents as well.
             pub fn with_deleted(mut self) -> Self {
                 self.draft.with_deleted = true;
+                self
+            }
+        }
+    };
+}
+
+macro_rules! collated_update {
+    ($name:ident) => {
+        impl<M: Model> $name<M> {
+            /// How strings compare: in conditions, in the order and in changes of lists. A strength that is not 1 to 5 is a
+            /// `bad_request`.
+            pub fn collation(mut self, collation: Collation) -> Self {
+                if let Err(error) = collation.check() {
+                    self.draft.recorder.fail(error);
+                }
+                self.draft.collation = Some(collation);
                 self
             }
         }
@@ -230,6 +249,7 @@ pub struct UpdateFirst<M> {
 }
 
 update_methods!(UpdateFirst);
+collated_update!(UpdateFirst);
 
 impl<M: Model> UpdateFirst<M> {
     pub(crate) fn new(handle: Handle) -> Self {
@@ -282,6 +302,7 @@ pub struct UpdateMany<M> {
 }
 
 update_methods!(UpdateMany);
+collated_update!(UpdateMany);
 
 impl<M: Model> UpdateMany<M> {
     pub(crate) fn new(handle: Handle) -> Self {

@@ -11,7 +11,7 @@ use super::{decode, narrow, wrong_outcome};
 use crate::db::Handle;
 use crate::error::{Details, Error, Result};
 use crate::fields::{Field, Filter};
-use crate::ir::{self, Change, Operation, Outcome, Returning};
+use crate::ir::{self, Change, Collation, Operation, Outcome, Returning};
 use crate::model::{CREATED_AT, ModelDef, ModelRef, UPDATED_AT};
 use crate::traits::Model;
 
@@ -43,6 +43,7 @@ pub struct Upsert<M> {
     keys: Vec<ir::Path>,
     overwrite: bool,
     with_deleted: bool,
+    collation: Option<Collation>,
     recorder: Recorder,
     _model: PhantomData<fn() -> M>,
 }
@@ -100,6 +101,7 @@ impl<M: Model> Upsert<M> {
             keys: Vec::new(),
             overwrite: false,
             with_deleted: false,
+            collation: None,
             recorder: Recorder::default(),
             _model: PhantomData,
         }
@@ -135,6 +137,16 @@ impl<M: Model> Upsert<M> {
         self
     }
 
+    /// How strings compare where the document is looked for, and in changes of lists. A unique index that keeps two upserts
+    /// at the same time from inserting twice has the same collation. A strength that is not 1 to 5 is a `bad_request`.
+    pub fn collation(mut self, collation: Collation) -> Self {
+        if let Err(error) = collation.check() {
+            self.recorder.fail(error);
+        }
+        self.collation = Some(collation);
+        self
+    }
+
     /// Changes what the patch gives, after checking it by the model's `#[validate(…)]` rules.
     #[allow(clippy::needless_pass_by_value, reason = "as updates take it")]
     pub fn patch(mut self, given: M::Patch) -> Self {
@@ -165,6 +177,7 @@ impl<M: Model> Upsert<M> {
             elements: self.recorder.elements,
             upsert: Some(document),
             with_deleted: self.with_deleted,
+            collation: self.collation,
             returning: Returning::After,
             ..ir::Update::new(ModelRef(M::def()), filter)
         };

@@ -59,6 +59,11 @@ impl<'v, 't> Context<'v, 't> {
         Self { view: None, variables, collator: None, held: Rc::default(), dice: Rc::new(Dice::of(env)) }
     }
 
+    /// The same, with strings that compare as `strings` says.
+    pub(super) fn collated(self, strings: Strings<'_>) -> Self {
+        Self { collator: strings.cloned(), ..self }
+    }
+
     /// A pipeline inside of this one, with more variables.
     pub(super) fn inner(&self, mut variables: Vec<(String, Bson)>) -> Self {
         variables.extend(self.variables.iter().cloned());

@@ -133,21 +133,29 @@ fn folded(
 }
 
 /// The state that the stages of an update make of a document.
-pub(crate) fn reshaped(document: Document, stages: &[Document], env: &Env) -> Result<Document> {
-    reshaped_with(document, stages, Vec::new(), env)
+pub(crate) fn reshaped(
+    document: Document,
+    stages: &[Document],
+    strings: Strings<'_>,
+    env: &Env,
+) -> Result<Document> {
+    reshaped_in(&Context::alone(env).collated(strings), document, stages)
 }
 
 /// As [`reshaped`]; the expressions see `variables`.
 pub(crate) fn reshaped_with(
-    mut document: Document,
+    document: Document,
     stages: &[Document],
     variables: Vec<(String, Bson)>,
     env: &Env,
 ) -> Result<Document> {
-    let cx = Context::alone(env).inner(variables);
+    reshaped_in(&Context::alone(env).inner(variables), document, stages)
+}
+
+fn reshaped_in(cx: &Context<'_, '_>, mut document: Document, stages: &[Document]) -> Result<Document> {
     for stage in stages {
         let (name, operand) = stage.iter().next().ok_or_else(|| Error::bad_request("a stage is empty"))?;
-        document = stages::reshaped(&cx, document, name, operand)?;
+        document = stages::reshaped(cx, document, name, operand)?;
     }
     Ok(document)
 }

@@ -5,6 +5,7 @@ use forge_core::ir::SortKey;
 use forge_core::{Error, Result};
 
 use super::path::Slot;
+use crate::collation::{self, Strings};
 use crate::filter;
 use crate::index::integer;
 use crate::keys;
@@ -38,7 +39,7 @@ pub(super) enum Order {
 }
 
 impl ArrayOp {
-    pub(super) fn parse(operator: &str, path: &str, operand: &Bson) -> Result<Self> {
+    pub(super) fn parse(operator: &str, path: &str, operand: &Bson, strings: Strings<'_>) -> Result<Self> {
         let wrong = |wants: &str| {
             Error::bad_request(format!("`{operator}` on `{path}` takes {wants}, not {operand}"))
         };
@@ -54,11 +55,11 @@ impl ArrayOp {
                 Some(-1) => Ok(Self::PopFirst),
                 _ => Err(wrong("1 or -1")),
             },
-            _ => pull(operand),
+            _ => pull(operand, strings),
         }
     }
 
-    pub(super) fn apply(&self, document: &mut Document, path: &str) -> Result<()> {
+    pub(super) fn apply(&self, document: &mut Document, path: &str, strings: Strings<'_>) -> Result<()> {
         let adds = matches!(self, Self::Push { .. } | Self::AddToSet(_));
         if !adds && !exists(document, path) {
             return Ok(());
@@ -71,34 +72,34 @@ impl ArrayOp {
                 return Err(Error::bad_request(format!("`{path}` is {other}, not an array")));
             }
         };
-        self.change(&mut array)?;
+        self.change(&mut array, strings)?;
         slot.set(path, Bson::Array(array))
     }
 
-    fn change(&self, array: &mut Vec<Bson>) -> Result<()> {
+    fn change(&self, array: &mut Vec<Bson>, strings: Strings<'_>) -> Result<()> {
+        let encoded = |value: &Bson| collation::encoded(value, strings);
         match self {
             Self::Push { values, position, slice, sort } => {
                 let at = position.map_or(array.len(), |position| from_either_end(position, array.len()));
                 array.splice(at..at, values.iter().cloned());
                 if let Some(order) = sort {
-                    order.sort(array);
+                    order.sort(array, strings);
                 }
                 if let Some(slice) = slice {
                     cut(array, *slice);
                 }
             }
             Self::AddToSet(values) => {
-                let mut present: std::collections::HashSet<Vec<u8>> =
-                    array.iter().map(keys::encoded).collect();
+                let mut present: std::collections::HashSet<Vec<u8>> = array.iter().map(encoded).collect();
                 for value in values {
-                    if present.insert(keys::encoded(value)) {
+                    if present.insert(encoded(value)) {
                         array.push(value.clone());
                     }
                 }
             }
             Self::PullValues(values) => {
-                let gone: Vec<Vec<u8>> = values.iter().map(keys::encoded).collect();
-                array.retain(|element| !gone.contains(&keys::encoded(element)));
+                let gone: Vec<Vec<u8>> = values.iter().map(encoded).collect();
+                array.retain(|element| !gone.contains(&encoded(element)));
             }
             Self::PullMatching { matching, on_value } => {
                 let mut kept = Vec::with_capacity(array.len());
@@ -181,10 +182,10 @@ impl Order {
         }
     }
 
-    fn sort(&self, array: &mut [Bson]) {
+    fn sort(&self, array: &mut [Bson], strings: Strings<'_>) {
         match self {
             Self::Values { descending } => array.sort_by_cached_key(|value| {
-                let mut key = keys::encoded(value);
+                let mut key = collation::encoded(value, strings);
                 if *descending {
                     keys::invert(&mut key);
                 }
@@ -192,9 +193,9 @@ impl Order {
             }),
             Self::Paths(paths) => array.sort_by_cached_key(|value| match value {
                 Bson::Document(document) => {
-                    keys::to_raw(document).map(|raw| keys::sort_key(&raw, paths, None)).ok()
+                    keys::to_raw(document).map(|raw| keys::sort_key(&raw, paths, strings)).ok()
                 }
-                _ => Some(keys::sort_key(&RawDocumentBuf::new(), paths, None)),
+                _ => Some(keys::sort_key(&RawDocumentBuf::new(), paths, strings)),
             }),
         }
     }
@@ -234,20 +235,19 @@ fn push(path: &str, operand: &Bson) -> Result<ArrayOp> {
     Ok(ArrayOp::Push { values: each(path, form)?, position, slice, sort })
 }
 
-fn pull(operand: &Bson) -> Result<ArrayOp> {
+fn pull(operand: &Bson, strings: Strings<'_>) -> Result<ArrayOp> {
+    let matching = |condition: &Document| Matching::within(&filter::parse(condition)?, &[], None, strings);
     match operand {
         Bson::Document(condition) if filter::is_operators(condition) => {
             let wrapped = bson::doc! { "v": condition.clone() };
-            let matching = Matching::new(&filter::parse(&wrapped)?)?;
-            Ok(ArrayOp::PullMatching { matching, on_value: true })
+            Ok(ArrayOp::PullMatching { matching: matching(&wrapped)?, on_value: true })
         }
         Bson::Document(condition) => {
-            let matching = Matching::new(&filter::parse(condition)?)?;
-            Ok(ArrayOp::PullMatching { matching, on_value: false })
+            Ok(ArrayOp::PullMatching { matching: matching(condition)?, on_value: false })
         }
         Bson::RegularExpression(_) => {
-            let matching = Matching::new(&filter::parse(&bson::doc! { "v": operand.clone() })?)?;
-            Ok(ArrayOp::PullMatching { matching, on_value: true })
+            let condition = bson::doc! { "v": operand.clone() };
+            Ok(ArrayOp::PullMatching { matching: matching(&condition)?, on_value: true })
         }
         value => Ok(ArrayOp::PullValues(vec![value.clone()])),
     }

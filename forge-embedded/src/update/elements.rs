@@ -3,6 +3,7 @@
 use bson::{Bson, Document, RawDocumentBuf};
 use forge_core::{Error, Result};
 
+use crate::collation::Strings;
 use crate::matching::Matching;
 use crate::{filter, keys};
 
@@ -15,7 +16,7 @@ impl Elements {
     ///
     /// # Errors
     /// `bad_request` where one has no name, two names, or the name of another.
-    pub(super) fn parse(filters: &[Document]) -> Result<Self> {
+    pub(super) fn parse(filters: &[Document], strings: Strings<'_>) -> Result<Self> {
         let mut elements = Self::default();
         for condition in filters {
             let mut names = Vec::new();
@@ -31,7 +32,7 @@ impl Elements {
             if elements.knows(name) {
                 return Err(Error::bad_request(format!("there are two array filters for `{name}`")));
             }
-            let matching = Matching::new(&filter::parse(condition)?)?;
+            let matching = Matching::within(&filter::parse(condition)?, &[], None, strings)?;
             elements.0.push((name.to_owned(), matching));
         }
         Ok(elements)

@@ -13,6 +13,7 @@ use bson::{Bson, Document, RawDocument};
 use forge_core::{DateTime, Env, Error, Result};
 use forge_mongo::artifact::Modification;
 
+use crate::collation::{Collator, Strings};
 use crate::{aggregate, keys};
 use bits::Bits;
 use elements::Elements;
@@ -29,11 +30,11 @@ const BAD_VALUE: i32 = 2;
 #[derive(Debug, Clone)]
 pub(crate) enum Update {
     /// In the order of the update document.
-    Operators { ops: Vec<Op>, elements: Elements },
+    Operators { ops: Vec<Op>, elements: Elements, collator: Option<Collator> },
     /// Everything but the `_id`.
     Replacement(Document),
     /// Computed from what it was.
-    Pipeline(Vec<Document>),
+    Pipeline { stages: Vec<Document>, collator: Option<Collator> },
 }
 
 /// One operator on one path.
@@ -58,24 +59,26 @@ enum Action {
 }
 
 impl Update {
-    /// Reads and checks an update document.
+    /// Reads and checks an update document, whose strings compare as `strings` says.
     ///
     /// # Errors
     /// `unsupported` for operators that the engine lacks, `bad_request` for conflicting paths and wrong operands.
-    pub(crate) fn parse(update: &Modification) -> Result<Self> {
+    pub(crate) fn parse(update: &Modification, strings: Strings<'_>) -> Result<Self> {
         match update {
             Modification::Operators(update) if !update.keys().any(|key| key.starts_with('$')) => {
                 Ok(Self::Replacement(update.clone()))
             }
-            Modification::Operators(update) => Self::operators(update, Elements::default()),
+            Modification::Operators(update) => Self::operators(update, Elements::default(), strings),
             Modification::Elements { operators, array_filters } => {
-                Self::operators(operators, Elements::parse(array_filters)?)
+                Self::operators(operators, Elements::parse(array_filters, strings)?, strings)
             }
-            Modification::Pipeline(stages) => Ok(Self::Pipeline(stages.clone())),
+            Modification::Pipeline(stages) => {
+                Ok(Self::Pipeline { stages: stages.clone(), collator: strings.cloned() })
+            }
         }
     }
 
-    fn operators(update: &Document, elements: Elements) -> Result<Self> {
+    fn operators(update: &Document, elements: Elements, strings: Strings<'_>) -> Result<Self> {
         let mut ops = Vec::new();
         for (operator, operands) in update {
             let operands = operands.as_document().ok_or_else(|| {
@@ -83,11 +86,11 @@ impl Update {
             })?;
             for (path, operand) in operands {
                 check_path(operator, path, &elements)?;
-                ops.push(Op { path: path.clone(), action: Action::parse(operator, path, operand)? });
+                ops.push(Op { path: path.clone(), action: Action::parse(operator, path, operand, strings)? });
             }
         }
         check_conflicts(paths(&ops))?;
-        Ok(Self::Operators { ops, elements })
+        Ok(Self::Operators { ops, elements, collator: strings.cloned() })
     }
 
     /// Whether a path has a `$`, which stands for the element by which the filter found the document.
@@ -100,7 +103,7 @@ impl Update {
     /// # Errors
     /// `bad_request` with MongoDB's code (2) where it tells none.
     pub(crate) fn at(&self, position: impl Fn(&str) -> Option<usize>) -> Result<Self> {
-        let Self::Operators { ops, elements } = self else { return Ok(self.clone()) };
+        let Self::Operators { ops, elements, collator } = self else { return Ok(self.clone()) };
         let mut ops = ops.clone();
         for op in &mut ops {
             let Some((list, rest)) = path::around_match(&op.path) else { continue };
@@ -115,7 +118,7 @@ impl Update {
             op.path = format!("{list}.{position}{dot}{rest}");
         }
         check_conflicts(paths(&ops))?;
-        Ok(Self::Operators { ops, elements: elements.clone() })
+        Ok(Self::Operators { ops, elements: elements.clone(), collator: collator.clone() })
     }
 
     /// The paths that change between two states; none where the document is replaced.
@@ -130,7 +133,9 @@ impl Update {
                 Some(paths(ops).into_iter().map(whole).collect())
             }
             Self::Replacement(_) => None,
-            Self::Pipeline(_) => Some(differing(&Document::try_from(before)?, &Document::try_from(after)?)),
+            Self::Pipeline { .. } => {
+                Some(differing(&Document::try_from(before)?, &Document::try_from(after)?))
+            }
         })
     }
 
@@ -141,9 +146,12 @@ impl Update {
     pub(crate) fn apply(&self, document: &mut Document, inserting: bool, env: &Env) -> Result<()> {
         let id = document.get("_id").cloned();
         match self {
-            Self::Operators { ops, elements } => operate(ops, elements, document, inserting, env.now())?,
-            Self::Pipeline(stages) => {
-                let computed = aggregate::reshaped(std::mem::take(document), stages, env)?;
+            Self::Operators { ops, elements, collator } => {
+                let now = Present { inserting, now: env.now(), strings: collator.as_ref() };
+                operate(ops, elements, document, now)?;
+            }
+            Self::Pipeline { stages, collator } => {
+                let computed = aggregate::reshaped(std::mem::take(document), stages, collator.as_ref(), env)?;
                 // Stages that leave the `_id` out do not change it.
                 *document = with_id(id.as_ref(), computed);
             }
@@ -176,23 +184,26 @@ pub(crate) fn differing(before: &Document, after: &Document) -> Vec<String> {
     after.keys().filter(differs).chain(gone).cloned().collect()
 }
 
-/// Every operator on every path that it stands for.
-fn operate(
-    ops: &[Op],
-    elements: &Elements,
-    document: &mut Document,
+/// What operators know beside the document.
+#[derive(Clone, Copy)]
+struct Present<'c> {
+    /// The document is new, by an upsert.
     inserting: bool,
     now: DateTime,
-) -> Result<()> {
+    strings: Strings<'c>,
+}
+
+/// Every operator on every path that it stands for.
+fn operate(ops: &[Op], elements: &Elements, document: &mut Document, present: Present<'_>) -> Result<()> {
     if !ops.iter().any(|op| path::is_positional(&op.path)) {
-        return ops.iter().try_for_each(|op| op.apply_at(&op.path, document, inserting, now));
+        return ops.iter().try_for_each(|op| op.apply_at(&op.path, document, present));
     }
     let mut places = Vec::new();
     for op in ops {
         places.extend(path::expand(&op.path, document, elements)?.into_iter().map(|path| (path, op)));
     }
     check_conflicts(places.iter().map(|(path, _)| path.as_str()).collect())?;
-    places.iter().try_for_each(|(path, op)| op.apply_at(path, document, inserting, now))
+    places.iter().try_for_each(|(path, op)| op.apply_at(path, document, present))
 }
 
 /// Every path that the operators name.
@@ -259,7 +270,7 @@ fn check_conflicts(mut paths: Vec<&str>) -> Result<()> {
 }
 
 impl Action {
-    fn parse(operator: &str, path: &str, operand: &Bson) -> Result<Self> {
+    fn parse(operator: &str, path: &str, operand: &Bson, strings: Strings<'_>) -> Result<Self> {
         let value = operand.clone();
         Ok(match operator {
             "$set" => Self::Set(value),
@@ -280,7 +291,7 @@ impl Action {
             "$rename" => Self::Rename(rename_target(path, operand)?),
             "$bit" => Self::Bit(bits::parse(path, operand)?),
             "$push" | "$addToSet" | "$pull" | "$pullAll" | "$pop" => {
-                Self::Array(arrays::ArrayOp::parse(operator, path, operand)?)
+                Self::Array(arrays::ArrayOp::parse(operator, path, operand, strings)?)
             }
             operator => {
                 return Err(Error::unsupported(format!(
@@ -314,7 +325,7 @@ fn rename_target(path: &str, operand: &Bson) -> Result<String> {
 }
 
 impl Op {
-    fn apply_at(&self, path: &str, document: &mut Document, inserting: bool, now: DateTime) -> Result<()> {
+    fn apply_at(&self, path: &str, document: &mut Document, present: Present<'_>) -> Result<()> {
         match &self.action {
             Action::Rename(to) => {
                 if !path::is_outside_arrays(document, path)? {
@@ -329,7 +340,7 @@ impl Op {
                     None => Ok(()),
                 }
             }
-            Action::Array(op) => op.apply(document, path),
+            Action::Array(op) => op.apply(document, path, present.strings),
             Action::Bit(operations) => {
                 let mut slot = Slot::create(document, path)?;
                 let new = bits::apply(path, slot.get(), operations)?;
@@ -339,10 +350,10 @@ impl Op {
                 path::unset(document, path);
                 Ok(())
             }
-            Action::SetOnInsert(_) if !inserting => Ok(()),
+            Action::SetOnInsert(_) if !present.inserting => Ok(()),
             _ => {
                 let mut slot = Slot::create(document, path)?;
-                match self.plain().map(|plain| plain.next(path, slot.get(), inserting, now)).transpose()? {
+                match self.plain().map(|plain| plain.next(path, slot.get(), present)).transpose()? {
                     Some(Next::Value(new)) => slot.set(path, new),
                     _ => Ok(()),
                 }

@@ -6,8 +6,8 @@ use bson::raw::CString;
 use bson::{Bson, RawDocument, RawDocumentBuf};
 use forge_core::{DateTime, Result};
 
-use super::{Action, Arithmetic, Op, Update, combine, current, number};
-use crate::keys;
+use super::{Action, Arithmetic, Op, Present, Update, combine, current, number};
+use crate::{collation, keys};
 
 /// What becomes of a field.
 pub(super) enum Next {
@@ -48,10 +48,10 @@ impl Op {
 
 impl Plain<'_> {
     /// What becomes of the field at `path`, which is `old`.
-    pub(super) fn next(self, path: &str, old: Option<&Bson>, inserting: bool, now: DateTime) -> Result<Next> {
+    pub(super) fn next(self, path: &str, old: Option<&Bson>, present: Present<'_>) -> Result<Next> {
         Ok(match self {
             Self::Set(value) => Next::Value(value.clone()),
-            Self::SetOnInsert(value) if inserting => Next::Value(value.clone()),
+            Self::SetOnInsert(value) if present.inserting => Next::Value(value.clone()),
             Self::SetOnInsert(_) => Next::Same,
             Self::Unset => Next::Gone,
             Self::Arithmetic(kind, operand) => {
@@ -62,10 +62,13 @@ impl Plain<'_> {
                 Next::Value(new.map_err(|error| error.context(format!("`{path}`")))?)
             }
             Self::Bounded(value, wanted) => {
-                let better = old.is_none_or(|old| keys::encoded(value).cmp(&keys::encoded(old)) == wanted);
+                let better = old.is_none_or(|old| {
+                    let encoded = |value| collation::encoded(value, present.strings);
+                    encoded(value).cmp(&encoded(old)) == wanted
+                });
                 if better { Next::Value(value.clone()) } else { Next::Same }
             }
-            Self::CurrentDate { timestamp } => Next::Value(current(timestamp, now)),
+            Self::CurrentDate { timestamp } => Next::Value(current(timestamp, present.now)),
         })
     }
 
@@ -86,7 +89,8 @@ impl Update {
         document: &RawDocument,
         now: DateTime,
     ) -> Result<Option<RawDocumentBuf>> {
-        let Self::Operators { ops, .. } = self else { return Ok(None) };
+        let Self::Operators { ops, collator, .. } = self else { return Ok(None) };
+        let present = Present { inserting: false, now, strings: collator.as_ref() };
         let at_top = |op: &Op| op.path != "_id" && !op.path.contains(['.', '\0']);
         if !ops.iter().all(|op| at_top(op) && op.plain().is_some()) {
             return Ok(None);
@@ -103,7 +107,7 @@ impl Update {
             found[at] = true;
             let Some(plain) = ops[at].plain() else { return Ok(None) };
             let old = if plain.looks_at_old() { Some(Bson::try_from(value)?) } else { None };
-            match plain.next(&ops[at].path, old.as_ref(), false, now) {
+            match plain.next(&ops[at].path, old.as_ref(), present) {
                 Ok(Next::Value(new)) => out.append(key, keys::to_raw_value(new)?),
                 Ok(Next::Same) => out.append(key, value),
                 Ok(Next::Gone) => {}
@@ -111,7 +115,7 @@ impl Update {
             }
         }
         for (op, _) in ops.iter().zip(found).filter(|(_, found)| !found) {
-            match op.plain().map(|plain| plain.next(&op.path, None, false, now)) {
+            match op.plain().map(|plain| plain.next(&op.path, None, present)) {
                 Some(Ok(Next::Value(new))) => {
                     out.append(CString::try_from(op.path.as_str())?, keys::to_raw_value(new)?);
                 }

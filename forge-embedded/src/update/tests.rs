@@ -18,7 +18,7 @@ impl Source for Fixed {
 
 /// The document after an update, by whichever ways there are.
 fn apply(mut document: Document, update: &Document) -> Result<Document> {
-    let (update, env) = (Update::parse(&update.clone().into())?, Env::new(Fixed));
+    let (update, env) = (Update::parse(&update.clone().into(), None)?, Env::new(Fixed));
     let plain = update.apply_plain(&crate::keys::to_raw(&document)?, env.now());
     let applied = update.apply(&mut document, false, &env);
     match (plain, &applied) {
@@ -153,7 +153,7 @@ fn bits_keep_the_width_of_the_wider_number() {
 #[test]
 fn named_elements_are_those_that_match() {
     let elements = |operators: Document, array_filters: Vec<Document>| {
-        Update::parse(&forge_mongo::artifact::Modification::Elements { operators, array_filters })
+        Update::parse(&forge_mongo::artifact::Modification::Elements { operators, array_filters }, None)
     };
     let before = doc! { "a": [{ "n": 1, "l": [1, 5] }, { "n": 7, "l": [6] }, 3] };
     let update = elements(
@@ -205,7 +205,8 @@ fn unknown_operators_are_named() {
 #[test]
 fn what_the_filter_met_stands_in_paths() {
     let env = Env::new(Fixed);
-    let update = Update::parse(&doc! { "$inc": { "a.$.n": 1 }, "$push": { "b.c.$": 5 } }.into()).unwrap();
+    let update =
+        Update::parse(&doc! { "$inc": { "a.$.n": 1 }, "$push": { "b.c.$": 5 } }.into(), None).unwrap();
     assert!(update.follows_match());
     let placed = update.at(|list| Some(usize::from(list == "a"))).unwrap();
     let mut document = doc! { "a": [{ "n": 1 }, { "n": 2 }], "b": { "c": [[4], [4]] } };
@@ -213,11 +214,11 @@ fn what_the_filter_met_stands_in_paths() {
     assert_eq!(document, doc! { "a": [{ "n": 1 }, { "n": 3 }], "b": { "c": [[4, 5], [4]] } });
     let error = update.at(|_| None).unwrap_err();
     assert_eq!((error.code(), error.server_code()), (ErrorCode::BadRequest, Some(2)));
-    let both = Update::parse(&doc! { "$set": { "a.$": 1, "a.0": 2 } }.into()).unwrap();
+    let both = Update::parse(&doc! { "$set": { "a.$": 1, "a.0": 2 } }.into(), None).unwrap();
     assert!(both.at(|_| Some(1)).is_ok());
     assert!(both.at(|_| Some(0)).unwrap_err().message().contains("conflict"));
     for path in ["$", "$.a", "a.$.b.$", "a.$x"] {
-        let error = Update::parse(&doc! { "$set": { path: 1 } }.into()).unwrap_err();
+        let error = Update::parse(&doc! { "$set": { path: 1 } }.into(), None).unwrap_err();
         assert_eq!(error.code(), ErrorCode::BadRequest, "{path}");
     }
 }
@@ -251,7 +252,7 @@ proptest! {
             paths.as_document_mut().unwrap().insert(path, operand);
         }
         // Updates that cannot be read are not what is compared here.
-        let parsed = Update::parse(&update.clone().into());
+        let parsed = Update::parse(&update.clone().into(), None);
         prop_assume!(parsed.is_ok());
         let raw = crate::keys::to_raw(&before).unwrap();
         let plain = parsed.unwrap().apply_plain(&raw, DateTime::from_millis(1_000)).unwrap();

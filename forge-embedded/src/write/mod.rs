@@ -118,8 +118,8 @@ impl<'w, 't> Writing<'w, 't> {
         match &artifact.command {
             Command::Insert { documents, ordered } => self.insert(database, name, documents, *ordered),
             Command::Update { filter, update, many, upsert } => {
-                let query = one_unless(*many, Query::new(filter)?);
-                let update = Update::parse(update)?;
+                let query = one_unless(*many, Query::new(filter)?.with(&artifact.options)?);
+                let update = Update::parse(update, query.strings())?;
                 let hits = self.view(database, &clock).hits(name, &query)?;
                 if hits.is_empty() && *upsert {
                     let id = self.upsert(database, name, &query, &update)?.1;
@@ -135,7 +135,7 @@ impl<'w, 't> Writing<'w, 't> {
                 Ok(Reply::Updated { matched, modified, upserted: None })
             }
             Command::Replace { filter, replacement } => {
-                let query = one_unless(false, Query::new(filter)?);
+                let query = one_unless(false, Query::new(filter)?.with(&artifact.options)?);
                 let update = Update::Replacement(Document::try_from(replacement)?);
                 let Some((id_key, before)) = self.view(database, &clock).hits(name, &query)?.pop() else {
                     return Ok(Reply::Updated { matched: 0, modified: 0, upserted: None });
@@ -144,8 +144,9 @@ impl<'w, 't> Writing<'w, 't> {
                 Ok(Reply::Updated { matched: 1, modified: u64::from(changed.is_some()), upserted: None })
             }
             Command::FindOneAndUpdate { filter, update, upsert, return_after, sort } => {
-                let query = one_unless(false, Query::new(filter)?.sorted(sort.as_ref())?);
-                let update = Update::parse(update)?;
+                let query =
+                    Query::new(filter)?.sorted(sort.as_ref())?.with(&artifact.options)?.window(None, Some(1));
+                let update = Update::parse(update, query.strings())?;
                 let hit = self.view(database, &clock).hits(name, &query)?.pop();
                 let Some((id_key, before)) = hit else {
                     if !*upsert {
@@ -159,7 +160,7 @@ impl<'w, 't> Writing<'w, 't> {
                 Ok(Reply::Document(Some(if *return_after { after.unwrap_or(before) } else { before })))
             }
             Command::Delete { filter, many } => {
-                let query = one_unless(*many, Query::new(filter)?);
+                let query = one_unless(*many, Query::new(filter)?.with(&artifact.options)?);
                 let hits = self.view(database, &clock).hits(name, &query)?;
                 let count = hits.len() as u64;
                 for (id_key, before) in hits {
@@ -168,7 +169,7 @@ impl<'w, 't> Writing<'w, 't> {
                 Ok(Reply::Deleted(count))
             }
             Command::FindOneAndDelete { filter } => {
-                let query = one_unless(false, Query::new(filter)?);
+                let query = one_unless(false, Query::new(filter)?.with(&artifact.options)?);
                 let hit = self.view(database, &clock).hits(name, &query)?.pop();
                 if let Some((id_key, before)) = &hit {
                     self.delete_one(database, name, id_key.clone(), before.clone())?;

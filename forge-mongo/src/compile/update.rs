@@ -28,7 +28,9 @@ pub fn update(op: &Update) -> Result<MongoArtifact> {
     } else {
         only_find(op, condition)?
     };
-    Ok(artifact(&op.model, command))
+    let mut artifact = artifact(&op.model, command);
+    artifact.options.collation.clone_from(&op.collation);
+    Ok(artifact)
 }
 
 fn refuse_of_many(op: &Update) -> Result<()> {

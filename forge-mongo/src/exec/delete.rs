@@ -7,7 +7,7 @@ use forge_core::model::ModelDef;
 use forge_core::{Error, Result};
 use futures_util::FutureExt;
 
-use super::meant::{PAGE, these};
+use super::meant::PAGE;
 use super::run::{Run, unexpected};
 use crate::artifact::Reply;
 use crate::compile::{self, Joined};
@@ -24,20 +24,21 @@ impl Run<'_> {
         if self.acting(&op.model).next().is_some() {
             return self.atomically(|run| run.cascade_of(op.clone()).boxed()).await;
         }
-        let filter = match op.many {
+        let asking = self.comparing_by(op.collation.as_ref());
+        let (run, filter) = match op.many {
             true => {
-                let joined = self.resolve_joined(op.filter.clone()).await?;
+                let joined = asking.resolve_joined(op.filter.clone()).await?;
                 if !joined.lookups.is_empty() {
-                    return self
+                    return asking
                         .atomically(|run| run.delete_joined(op.clone(), joined.clone()).boxed())
                         .await;
                 }
-                joined.filter.unwrap_or(Filter::All)
+                (asking, joined.filter.unwrap_or(Filter::All))
             }
-            false => self.resolve_one(op.model, op.filter, &[]).await?,
+            false => asking.resolve_one(op.model, op.filter.clone(), &[]).await?,
         };
         let end = End { soft: op.model.soft_delete && !op.purge, now: op.now, mark: None };
-        let (count, document) = self.end(op.model.0, &filter, end, op.many, op.returning).await?;
+        let (count, document) = run.end(op.model.0, &filter, end, op.many, op.returning).await?;
         Ok(ended(count, document))
     }
 
@@ -48,7 +49,8 @@ impl Run<'_> {
         loop {
             let ids = self.meant(op.model, &joined, last.as_ref(), PAGE).await?;
             let Some(final_id) = ids.last() else { return Ok(ended(count, None)) };
-            count += self.end(op.model.0, &these(&ids, &joined), end, true, false).await?.0;
+            let (run, filter) = self.these(&ids, &joined);
+            count += run.end(op.model.0, &filter, end, true, false).await?.0;
             last = Some(final_id.clone());
         }
     }

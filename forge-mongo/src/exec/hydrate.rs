@@ -222,7 +222,7 @@ impl Run<'_> {
 
     /// The condition on the documents of a level, but for the keys of their parents.
     async fn seen(&self, wanted: &Select) -> Result<Joined> {
-        let joined = self.resolve_joined(wanted.filter.clone()).await?;
+        let joined = self.under(&wanted.options).resolve_joined(wanted.filter.clone()).await?;
         let filter = joined.filter.unwrap_or(Filter::All);
         let filter = if wanted.with_deleted { filter } else { visible(&wanted.model, filter) };
         Ok(Joined { filter: Some(filter), ..joined })

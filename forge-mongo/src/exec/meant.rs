@@ -6,6 +6,7 @@ use forge_core::Result;
 use forge_core::ir::{Filter, Path, Predicate, SortKey};
 use forge_core::model::ModelRef;
 
+use super::exact::has_text;
 use super::relations::distinct;
 use super::run::Run;
 use crate::compile::{self, Joined};
@@ -13,21 +14,41 @@ use crate::compile::{self, Joined};
 /// Ids in one command.
 pub(super) const PAGE: usize = 10_000;
 
-impl Run<'_> {
+impl<'a> Run<'a> {
     /// The condition of a write of one document: `filter`, or the id of the first document that matches. What the
-    /// document itself has to meet is asked again by the write.
+    /// document itself has to meet is asked again by the write, by the run that comes with it.
     pub(super) async fn resolve_one(
         &self,
         model: ModelRef,
         filter: Filter,
         sort: &[SortKey],
-    ) -> Result<Filter> {
+    ) -> Result<(Run<'a>, Filter)> {
         let joined = self.resolve_joined(filter).await?;
         if joined.lookups.is_empty() {
-            return Ok(joined.filter.unwrap_or(Filter::All));
+            return Ok((*self, joined.filter.unwrap_or(Filter::All)));
         }
         let id = self.first_meant(model, &joined, sort).await?;
-        Ok(id.map_or(Filter::Nothing, |id| Filter::eq("_id", id).and(joined.own())))
+        Ok(id.map_or((*self, Filter::Nothing), |id| self.this(id, &joined)))
+    }
+
+    /// As [`these`](Run::these), of one document.
+    pub(super) fn this(&self, id: Bson, joined: &Joined) -> (Run<'a>, Filter) {
+        self.found_by(has_text(&id), Filter::eq("_id", id), joined)
+    }
+
+    /// Documents by their ids, which must still meet what the joined condition asks of themselves. Under a collation other
+    /// ids may be equal to these: the run that comes with the condition compares them by their bytes then, and does not ask
+    /// again for the rest.
+    pub(super) fn these(&self, ids: &[Bson], joined: &Joined) -> (Run<'a>, Filter) {
+        let by_ids = Filter::Field(Path::Borrowed("_id"), Predicate::In(ids.to_vec()));
+        self.found_by(ids.iter().any(has_text), by_ids, joined)
+    }
+
+    fn found_by(&self, texts: bool, by_ids: Filter, joined: &Joined) -> (Run<'a>, Filter) {
+        match self.collation {
+            Some(_) if texts => (self.by_bytes(), by_ids),
+            _ => (*self, by_ids.and(joined.own())),
+        }
     }
 
     /// The id of the first document that matches.
@@ -75,9 +96,4 @@ impl Run<'_> {
             "_id",
         )
     }
-}
-
-/// Documents by their ids, which must still meet what the joined condition asks of themselves.
-pub(super) fn these(ids: &[Bson], joined: &Joined) -> Filter {
-    Filter::Field(Path::Borrowed("_id"), Predicate::In(ids.to_vec())).and(joined.own())
 }

@@ -2,6 +2,7 @@
 
 mod cascade;
 mod delete;
+mod exact;
 mod explain;
 mod hydrate;
 mod join;
@@ -269,7 +270,7 @@ impl<'a> Run<'a> {
     }
 
     async fn counted(&self, mut op: Count) -> Result<Outcome> {
-        let joined = self.resolve_joined(op.filter).await?;
+        let joined = self.under(&op.options).resolve_joined(op.filter).await?;
         op.filter = joined.own();
         self.record_under(&op.options, &op.model, &op.filter);
         if joined.lookups.is_empty() {
@@ -283,7 +284,7 @@ impl<'a> Run<'a> {
     }
 
     async fn distinct_values(&self, mut op: Distinct) -> Result<Outcome> {
-        let joined = self.resolve_joined(op.filter).await?;
+        let joined = self.under(&op.options).resolve_joined(op.filter).await?;
         op.filter = joined.own();
         self.record_under(&op.options, &op.model, &op.filter);
         if op.counted {
@@ -306,7 +307,7 @@ impl<'a> Run<'a> {
     }
 
     async fn groups(&self, mut op: Group) -> Result<Outcome> {
-        let joined = self.resolve_joined(op.filter).await?;
+        let joined = self.under(&op.options).resolve_joined(op.filter).await?;
         op.filter = joined.own();
         self.record_under(&op.options, &op.model, &op.filter);
         let counted = op.counted;

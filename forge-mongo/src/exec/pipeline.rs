@@ -23,13 +23,14 @@ impl Run<'_> {
             self.check_search()?;
         }
         self.check_text(&op.source.filter)?;
+        let asking = self.under(&op.options);
         match &op.search {
-            None => self.resolve_source(&mut op.source).await?,
-            Some(search) if compile::can_join(search) => self.resolve_source(&mut op.source).await?,
+            None => asking.resolve_source(&mut op.source).await?,
+            Some(search) if compile::can_join(search) => asking.resolve_source(&mut op.source).await?,
             // What the others find, they find by a condition that they know themselves.
             Some(_) => {
-                self.resolve_in_place(&mut op.source.filter).await?;
-                self.resolve_stages(&mut op.source.stages).await?;
+                asking.resolve_in_place(&mut op.source.filter).await?;
+                asking.resolve_stages(&mut op.source.stages).await?;
             }
         }
         self.record_source(&op.options, &op.source);

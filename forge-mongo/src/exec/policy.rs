@@ -11,6 +11,7 @@ use forge_core::policy::PolicyScope;
 use forge_core::{Error, Result};
 use futures_util::FutureExt;
 
+use super::exact::{exactly, has_text, is_collated};
 use super::keys::{Key, owned};
 use super::narrow::{Condition, Narrowing, can_join, narrow};
 use super::run::{Run, unexpected};
@@ -19,6 +20,27 @@ use crate::compile::{self, Place};
 
 /// The most documents that one write shows to a policy.
 const AT_MOST: usize = 10_000;
+
+/// How a command takes a condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// Related documents may be joined by stages.
+    Joined,
+    /// By itself.
+    Alone,
+    /// By itself, and strings compare otherwise than in the condition.
+    Collated,
+}
+
+impl Manner {
+    fn of(artifact: &MongoArtifact) -> Self {
+        match () {
+            () if is_collated(&artifact.options) => Self::Collated,
+            () if can_join(&artifact.command) => Self::Joined,
+            () => Self::Alone,
+        }
+    }
+}
 
 impl<'a> Run<'a> {
     /// Whether commands have to be looked at.
@@ -97,24 +119,25 @@ impl<'a> Run<'a> {
 
     /// The conditions on every collection with a policy that a command touches.
     async fn conditions(&self, artifact: &MongoArtifact) -> Result<BTreeMap<String, Condition>> {
-        let (mut conditions, joins) = (BTreeMap::new(), can_join(&artifact.command));
+        let (mut conditions, manner) = (BTreeMap::new(), Manner::of(artifact));
         for collection in touched(artifact)? {
             let model = self.catalog.by_collection(&collection);
-            if let Some(condition) = self.condition(model, joins).await? {
+            if let Some(condition) = self.condition(model, manner).await? {
                 conditions.insert(collection, condition);
             }
         }
         Ok(conditions)
     }
 
-    /// What may be read of a model; `joins`: related documents may be joined by stages.
-    async fn condition(&self, model: Option<&ModelDef>, joins: bool) -> Result<Option<Condition>> {
+    /// What may be read of a model.
+    async fn condition(&self, model: Option<&ModelDef>, manner: Manner) -> Result<Option<Condition>> {
         let Some(model) = model else { return Ok(None) };
         let Some(filter) = self.exec.policy.readable(model)? else { return Ok(None) };
         let exec = self.lifted();
-        let trusted = Run { exec: &exec, ..*self };
-        if !joins {
+        let trusted = Run { exec: &exec, ..*self }.by_bytes();
+        if manner != Manner::Joined {
             let filter = trusted.resolve(filter).boxed().await?;
+            let filter = if manner == Manner::Collated { exactly(filter)? } else { filter };
             return compile::filter(&filter, Place::Elsewhere).map(Condition::from).map(Some);
         }
         let mut joined = trusted.resolve_joined(filter).boxed().await?;
@@ -153,7 +176,7 @@ impl<'a> Run<'a> {
             _ => doc! { "_id": { "$in": &ids } },
         };
         let collection = artifact.collection.clone();
-        let write = only(artifact, &condition);
+        let write = only_these(artifact, &ids, &condition);
         if matches!(write.command, Command::Delete { .. } | Command::FindOneAndDelete { .. }) {
             for document in &before {
                 self.exec.policy.check(model, Some(document), None)?;
@@ -185,12 +208,16 @@ impl<'a> Run<'a> {
             }
             _ => return Ok(Vec::new()),
         };
-        let condition = self.condition(Some(model), can_join(&artifact.command)).await?.unwrap_or_default();
+        let condition = self.condition(Some(model), Manner::of(artifact)).await?.unwrap_or_default();
         narrow(&mut filter, &condition.filter);
         let limit = if many { AT_MOST + 1 } else { 1 };
         let limit = Some(limit as u64);
         let find = Command::Find { filter, projection: None, sort, skip: None, limit };
-        let find = joining(MongoArtifact::new(artifact.collection.clone(), find), &condition.related)?;
+        let find = MongoArtifact {
+            options: artifact.options.clone(),
+            ..MongoArtifact::new(artifact.collection.clone(), find)
+        };
+        let find = joining(find, &condition.related)?;
         let found = self.documents_of(find).await?;
         if found.len() > AT_MOST {
             return Err(Error::too_large(format!(
@@ -241,7 +268,9 @@ impl<'a> Run<'a> {
         else {
             return Err(Error::internal("only updates insert what they do not find"));
         };
-        if !self.found(artifact.collection.clone(), filter.clone(), None, 1).await?.is_empty() {
+        let find = filter.clone();
+        let there = Command::Find { filter: find, projection: None, sort: None, skip: None, limit: Some(1) };
+        if !self.documents_of(MongoArtifact { command: there, ..artifact.clone() }).await?.is_empty() {
             return Err(Error::forbidden(format!("this {} is not the caller's to change", model.name)));
         }
         let reply = self.dispatch(artifact.clone().into()).await?;
@@ -276,7 +305,7 @@ impl<'a> Run<'a> {
             return self.cascade(op).await;
         }
         let model = op.model;
-        op.filter = self.resolve(op.filter).await?;
+        op.filter = self.comparing_by(op.collation.as_ref()).resolve(op.filter).await?;
         if model.policy.is_some() {
             let select = Select { filter: op.filter.clone(), with_deleted: true, ..Select::new(model) };
             let found = compile::select(&select)?;
@@ -284,6 +313,8 @@ impl<'a> Run<'a> {
                 return Err(Error::unsupported("this delete cannot be shown to a policy"));
             };
             let delete = MongoArtifact::new(found.collection, Command::Delete { filter, many: op.many });
+            let mut delete = delete;
+            delete.options.collation.clone_from(&op.collation);
             let scoped = super::tenant::scoped(self.catalog, &self.exec.tenant, delete)?;
             let before = self.targets(&model, &scoped).await?;
             let mut ids = Vec::with_capacity(before.len());
@@ -291,7 +322,14 @@ impl<'a> Run<'a> {
                 self.exec.policy.check(&model, Some(document), None)?;
                 ids.push(id_of(document)?);
             }
-            op.filter = op.filter.and(Filter::Field(Path::Borrowed("_id"), Predicate::In(ids)));
+            let exact = op.collation.is_some() && ids.iter().any(has_text);
+            let found = Filter::Field(Path::Borrowed("_id"), Predicate::In(ids));
+            if exact {
+                // Other ids may be equal to these under the collation.
+                (op.filter, op.collation) = (found, None);
+            } else {
+                op.filter = op.filter.and(found);
+            }
         }
         let exec = self.lifted();
         Run { exec: &exec, ..self }.cascade(op).await
@@ -364,6 +402,24 @@ fn only(mut artifact: MongoArtifact, condition: &Document) -> MongoArtifact {
         | Command::Replace { filter, .. }
         | Command::Delete { filter, .. }
         | Command::FindOneAndDelete { filter } => narrow(filter, condition),
+        _ => {}
+    }
+    artifact
+}
+
+/// The same write, to the documents with these ids, which `condition` says. Under a collation other ids may be equal to
+/// them: they are compared by their bytes, and what else was asked has been when they were found.
+fn only_these(mut artifact: MongoArtifact, ids: &[Bson], condition: &Document) -> MongoArtifact {
+    if !is_collated(&artifact.options) || !ids.iter().any(has_text) {
+        return only(artifact, condition);
+    }
+    artifact.options.collation = None;
+    match &mut artifact.command {
+        Command::Update { filter, .. }
+        | Command::FindOneAndUpdate { filter, .. }
+        | Command::Replace { filter, .. }
+        | Command::Delete { filter, .. }
+        | Command::FindOneAndDelete { filter } => filter.clone_from(condition),
         _ => {}
     }
     artifact

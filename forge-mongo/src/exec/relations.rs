@@ -43,14 +43,15 @@ impl Run<'_> {
     /// The command of a read, its relation filters resolved, and the read recorded, under the number.
     pub(super) async fn reading(&self, select: &mut Select) -> Result<(MongoArtifact, Option<usize>)> {
         let filter = std::mem::replace(&mut select.filter, Filter::All);
+        let asking = self.under(&select.options);
         if select.search.is_some() {
             self.check_search()?;
         }
         let mut joined = match &select.search {
             Some(search) if !compile::can_join(search) => {
-                Joined { filter: Some(self.resolve(filter).await?), ..Joined::default() }
+                Joined { filter: Some(asking.resolve(filter).await?), ..Joined::default() }
             }
-            _ => self.resolve_joined(filter).await?,
+            _ => asking.resolve_joined(filter).await?,
         };
         let is_plain = joined.lookups.is_empty();
         select.filter = joined.take_own();

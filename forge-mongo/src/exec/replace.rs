@@ -18,7 +18,7 @@ impl Run<'_> {
     /// Replaces one document. The time of its creation and its version come from the document as it was, which is read
     /// before; a version that others have raised meanwhile makes it read again.
     pub(super) async fn replace(&self, mut op: Replace) -> Result<Outcome> {
-        op.filter = self.resolve_one(op.model, op.filter, &[]).await?;
+        op.filter = self.resolve_one(op.model, op.filter, &[]).await?.1;
         for attempt in 1..=ATTEMPTS {
             let Some(before) = self.kept(&op).await? else { return Ok(replaced(None)) };
             let replacement = renewed(&op, &before)?;

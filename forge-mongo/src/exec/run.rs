@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use bson::RawDocumentBuf;
 use forge_core::adapter::{Exec, ExplainStep};
 use forge_core::error::Details;
-use forge_core::ir::{Filter, Projection, ReadOptions, SCORE, Select, SortKey};
+use forge_core::ir::{Collation, Filter, Projection, ReadOptions, SCORE, Select, SortKey};
 use forge_core::matcher::Window;
 use forge_core::model::{ModelDef, RelationDef};
 use forge_core::{Catalog, Error, Result};
@@ -36,6 +36,8 @@ pub(super) struct Run<'a> {
     pub(super) scans: Option<&'a ScanLog>,
     /// What the present command is for, where it is not the operation itself.
     pub(super) purpose: Option<(&'static str, &'static str)>,
+    /// How strings compare in commands that do not say so themselves.
+    pub(super) collation: Option<&'a Collation>,
     /// How many relations lead to it.
     pub(super) depth: u32,
     /// Up to how many keys of related documents are sent where the server could join.
@@ -52,6 +54,7 @@ impl<'a> Run<'a> {
             choices: None,
             scans: None,
             purpose: None,
+            collation: None,
             depth: 0,
             few_keys: FEW_KEYS,
         }
@@ -65,6 +68,27 @@ impl<'a> Run<'a> {
     /// The same, with a log of queries that no index serves.
     pub(super) fn watched_by(self, scans: &'a ScanLog) -> Self {
         Self { scans: Some(scans).filter(|scans| scans.is_on()), ..self }
+    }
+
+    /// The same for the commands that find what a read with these options is about.
+    pub(super) fn under<'b>(self, options: &'b ReadOptions) -> Run<'b>
+    where
+        'a: 'b,
+    {
+        self.comparing_by(options.collation.as_ref())
+    }
+
+    /// The same with strings that compare so.
+    pub(super) fn comparing_by<'b>(self, collation: Option<&'b Collation>) -> Run<'b>
+    where
+        'a: 'b,
+    {
+        Run { collation, ..self }
+    }
+
+    /// The same with strings that compare by their bytes.
+    pub(super) fn by_bytes(self) -> Self {
+        Self { collation: None, ..self }
     }
 
     /// The same for the commands of an include or of a count of related documents.
@@ -108,18 +132,19 @@ impl<'a> Run<'a> {
             }
             return None;
         }
+        // Under a collation more may match than a change feed can tell.
+        let filter = if self.collation.is_some() { &Filter::All } else { filter };
         self.exec.record_read(self.database(), model.collection, || tenant.and(readable).and(filter.clone()))
     }
 
-    /// As [`record`](Run::record), of a command with these options: under a collation more may match than a change feed
-    /// can tell.
+    /// As [`record`](Run::record), of a command with these options.
     pub(super) fn record_under(
         &self,
         options: &ReadOptions,
         model: &ModelDef,
         filter: &Filter,
     ) -> Option<usize> {
-        self.record(model, if options.collation.is_some() { &Filter::All } else { filter })
+        self.under(options).record(model, filter)
     }
 
     /// Whether somebody wants to know where the read ended.
@@ -135,7 +160,10 @@ impl<'a> Run<'a> {
     }
 
     /// Runs a command; one that cannot find anything is answered without.
-    pub(super) async fn send(&self, artifact: Box<MongoArtifact>) -> Result<Reply> {
+    pub(super) async fn send(&self, mut artifact: Box<MongoArtifact>) -> Result<Reply> {
+        if let Some(collation) = self.collation {
+            artifact.options.collation.get_or_insert_with(|| collation.clone());
+        }
         if self.catalog.has_tenants() || self.asks_policies() {
             return self.send_scoped(artifact).boxed().await;
         }

@@ -5,6 +5,7 @@ use forge_core::model::ModelDef;
 use forge_core::tenant::{TenantScope, foreign};
 use forge_core::{Catalog, Error, Result};
 
+use super::exact::{equal, is_collated};
 use super::narrow::{Condition, Narrowing, narrow};
 use crate::artifact::{Command, Modification, MongoArtifact};
 
@@ -20,7 +21,7 @@ pub(super) fn scoped(
     if !catalog.has_tenants() {
         return Ok(artifact);
     }
-    let guard = Guard { catalog, scope };
+    let guard = Guard { catalog, scope, collated: is_collated(&artifact.options) };
     let model = catalog
         .by_collection(&artifact.collection)
         .filter(|model| model.tenant.is_some() || model.view.is_some());
@@ -48,9 +49,20 @@ pub(super) fn without_key(model: &ModelDef, mut paths: Vec<String>) -> Vec<Strin
 struct Guard<'a> {
     catalog: &'a Catalog,
     scope: &'a TenantScope,
+    /// Whether the command takes some texts for equal.
+    collated: bool,
 }
 
 impl Guard<'_> {
+    /// The condition that a document is the tenant's.
+    fn owned(&self, path: &str, tenant: &Bson) -> Document {
+        if self.collated {
+            equal(path, tenant)
+        } else {
+            doc! { path: tenant }
+        }
+    }
+
     /// The narrowed command; none where it may stay as it is.
     fn command(&self, model: &ModelDef, mut command: Command) -> Result<Option<Command>> {
         if let Command::Insert { documents, .. } = &mut command {
@@ -63,17 +75,17 @@ impl Guard<'_> {
         match &mut command {
             Command::Update { filter, update, .. } | Command::FindOneAndUpdate { filter, update, .. } => {
                 keep_tenant(model, path, tenant, update)?;
-                narrow(filter, &doc! { path: tenant });
+                narrow(filter, &self.owned(path, tenant));
             }
             Command::Replace { filter, replacement } => {
                 self.scope.claim(model, replacement)?;
-                narrow(filter, &doc! { path: tenant });
+                narrow(filter, &self.owned(path, tenant));
             }
             Command::Find { filter, .. }
             | Command::Count { filter, .. }
             | Command::Distinct { filter, .. }
             | Command::Delete { filter, .. }
-            | Command::FindOneAndDelete { filter } => narrow(filter, &doc! { path: tenant }),
+            | Command::FindOneAndDelete { filter } => narrow(filter, &self.owned(path, tenant)),
             other => {
                 let name = other.name();
                 return Err(Error::unsupported(format!("{name} cannot be narrowed to one tenant")));
@@ -84,7 +96,7 @@ impl Guard<'_> {
 
     fn condition(&self, collection: &str) -> Result<Option<Condition>> {
         let Some(model) = self.catalog.by_collection(collection) else { return Ok(None) };
-        Ok(self.scope.key(model)?.map(|(path, tenant)| doc! { path: tenant }.into()))
+        Ok(self.scope.key(model)?.map(|(path, tenant)| self.owned(path, tenant).into()))
     }
 }
 

@@ -7,7 +7,7 @@ use forge_core::{Error, Result};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 
-use super::meant::{PAGE, these};
+use super::meant::PAGE;
 use super::run::{Run, unexpected};
 use crate::artifact::{Command, DUPLICATE_KEY, Reply, WriteFailure};
 use crate::compile::{self, Joined};
@@ -86,6 +86,12 @@ impl<'a> Run<'a> {
     }
 
     pub(super) async fn update(&self, mut op: Update) -> Result<Outcome> {
+        // From here on it is the run that knows.
+        let collation = op.collation.take();
+        self.comparing_by(collation.as_ref()).change(op).await
+    }
+
+    async fn change(&self, mut op: Update) -> Result<Outcome> {
         if op.many {
             let joined = self.resolve_joined(op.filter).await?;
             if !joined.lookups.is_empty() {
@@ -101,7 +107,8 @@ impl<'a> Run<'a> {
             }
             op.filter = joined.filter.unwrap_or(Filter::All);
         } else {
-            op.filter = self.resolve_one(op.model, op.filter, &op.sort).await?;
+            let (run, filter) = self.resolve_one(op.model, op.filter, &op.sort).await?;
+            return run.update_one_or_all(Update { filter, ..op }).await;
         }
         self.update_one_or_all(op).await
     }
@@ -127,8 +134,8 @@ impl<'a> Run<'a> {
             return self.update_one_or_all(Update { filter, ..op }).await;
         };
         let model = op.model.name;
-        let filter = Filter::eq("_id", id).and(joined.own());
-        match self.update_one_or_all(Update { filter, upsert: None, ..op }).await? {
+        let (run, filter) = self.this(id, &joined);
+        match run.update_one_or_all(Update { filter, upsert: None, ..op }).await? {
             Outcome::Written { matched: 0, .. } => Err(Error::conflict(format!(
                 "the {model} that the upsert found was changed or deleted at the same time"
             ))),
@@ -144,10 +151,11 @@ impl<'a> Run<'a> {
             let Some(end) = ids.last() else {
                 return Ok(Outcome::Written { matched, changed, upserted: false, document: None });
             };
-            let update = Update { filter: these(&ids, &joined), ..op.clone() };
+            let (run, filter) = self.these(&ids, &joined);
+            let update = Update { filter, ..op.clone() };
             let artifact = compile::update(&update)?;
             let asked = artifact.command.name();
-            let reply = self.send(artifact.into()).await?;
+            let reply = run.send(artifact.into()).await?;
             if let Outcome::Written { matched: more, changed: more_changed, .. } = written(asked, reply)? {
                 matched += more;
                 changed += more_changed;

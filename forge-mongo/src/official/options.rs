@@ -28,6 +28,18 @@ macro_rules! with_options {
 }
 pub(super) use with_options;
 
+/// Gives a writing action its collation.
+macro_rules! comparing {
+    ($action:expr, $options:expr) => {{
+        let (action, options): (_, &forge_core::ir::ReadOptions) = ($action, $options);
+        match &options.collation {
+            Some(collation) => action.collation($crate::official::options::collation(collation)),
+            None => action,
+        }
+    }};
+}
+pub(super) use comparing;
+
 /// Lets an action that sorts or groups use the server's disk, where that was asked for.
 macro_rules! spilling {
     ($action:expr, $options:expr) => {{

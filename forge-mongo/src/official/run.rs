@@ -16,7 +16,7 @@ use mongodb::raw_batch_cursor::RawBatch;
 use mongodb::{ClientSession, Collection};
 
 use super::errors::{self, Duplicate};
-use super::options::{as_document, spilling, with_options};
+use super::options::{as_document, collation, comparing, spilling, with_options};
 use super::session::Session;
 use super::{OfficialDriver, indexes};
 use crate::artifact::{Command, DUPLICATE_KEY, Modification, MongoArtifact, Reply, WriteFailure};
@@ -183,6 +183,7 @@ fn send<'a>(
             // What goes without saying is not said: each option is encoded.
             options.upsert = upsert.then_some(true);
             options.sort = sort;
+            options.collation = artifact.options.collation.as_ref().map(collation);
             options.array_filters = (!elements.is_empty()).then_some(elements);
             let action = on.find_one_and_update(filter, update).with_options(options);
             Sending::Changed(sending!(action, session))
@@ -217,35 +218,41 @@ fn other<'a>(
             async move { inserted(send!(on.insert_many(documents).ordered(ordered), session).map(|_| ())) }
                 .boxed()
         }
-        _ => write(on, command, session).boxed(),
+        _ => write(on, command, options, session).boxed(),
     }
 }
 
-async fn write(on: &Documents, command: Command, session: Option<&mut ClientSession>) -> DriverResult<Reply> {
+async fn write(
+    on: &Documents,
+    command: Command,
+    options: ReadOptions,
+    session: Option<&mut ClientSession>,
+) -> DriverResult<Reply> {
     match command {
         Command::Update { filter, update, many, upsert } => {
             let (update, elements) = modification(update);
             let action = if many { on.update_many(filter, update) } else { on.update_one(filter, update) };
             let action = if upsert { action.upsert(true) } else { action };
-            let result = send!(with_elements!(action, elements), session)?;
+            let action = comparing!(with_elements!(action, elements), &options);
+            let result = send!(action, session)?;
             let (matched, modified) = (result.matched_count, result.modified_count);
             Ok(Reply::Updated { matched, modified, upserted: result.upserted_id })
         }
         Command::Replace { filter, replacement } => {
-            let result = send!(on.replace_one(filter, replacement), session)?;
+            let result = send!(comparing!(on.replace_one(filter, replacement), &options), session)?;
             let (matched, modified) = (result.matched_count, result.modified_count);
             Ok(Reply::Updated { matched, modified, upserted: None })
         }
         Command::Delete { filter, many } => {
             let result = if many {
-                send!(on.delete_many(filter), session)?
+                send!(comparing!(on.delete_many(filter), &options), session)?
             } else {
-                send!(on.delete_one(filter), session)?
+                send!(comparing!(on.delete_one(filter), &options), session)?
             };
             Ok(Reply::Deleted(result.deleted_count))
         }
         Command::FindOneAndDelete { filter } => {
-            send!(on.find_one_and_delete(filter), session).map(Reply::Document)
+            send!(comparing!(on.find_one_and_delete(filter), &options), session).map(Reply::Document)
         }
         other => {
             Err(DriverError::custom(format!("{} is no write to documents that are there", other.name())))

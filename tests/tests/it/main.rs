@@ -6,6 +6,7 @@ mod accumulators;
 mod auth;
 mod cascades;
 mod clusters;
+mod collated;
 mod collations;
 mod compares;
 mod deleted;
@@ -69,4 +70,3 @@ mod upserts;
 mod views;
 mod watch;
 mod ws;
-

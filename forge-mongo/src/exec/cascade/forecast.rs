@@ -17,8 +17,9 @@ impl Run<'_> {
     /// Tells what a delete would do.
     pub(in crate::exec) async fn foretell(&self, op: Delete) -> Result<Forecast> {
         let manner = Manner::of(&op);
-        let roots = self.roots(manner, &op).await?;
-        let ids = self.first_of(op.model, &roots, if op.many { AT_MOST + 1 } else { 1 }).await?;
+        let asking = self.comparing_by(op.collation.as_ref());
+        let roots = asking.roots(manner, &op).await?;
+        let ids = asking.first_of(op.model, &roots, if op.many { AT_MOST + 1 } else { 1 }).await?;
         let mut forecast = Forecast::default();
         if ids.is_empty() {
             forecast.complete = true;

@@ -92,17 +92,19 @@ impl<'a> Run<'a> {
     pub(super) async fn cascade(self, op: Delete) -> Result<Outcome> {
         let (mut manner, model) = (Manner::of(&op), op.model);
         manner.mark = manner.mark.filter(|_| self.takes_what_can_come_back(model.0));
-        let roots = self.roots(manner, &op).await?;
+        // What hangs on the documents is found by keys, which are what they are.
+        let asking = self.comparing_by(op.collation.as_ref());
+        let roots = asking.roots(manner, &op).await?;
         let in_transaction = self.exec.transaction.is_some();
         let most = if in_transaction { GATHERED } else { AT_MOST };
-        let ids = self.first_of(model, &roots, if op.many { most + 1 } else { 1 }).await?;
+        let ids = asking.first_of(model, &roots, if op.many { most + 1 } else { 1 }).await?;
         if ids.is_empty() {
             return Ok(ended(0, None));
         }
         match self.walk(Walk::new(manner, most), model, ids).await? {
             Some(walk) => self.carry_out(walk, op.returning).await,
             None if in_transaction => {
-                self.by_parts(manner, model, roots, op.many, op.returning).await.map_err(once)
+                self.by_parts(asking, manner, model, roots, op.many, op.returning).await.map_err(once)
             }
             None => Err(Error::too_large(format!(
                 "deleting these {} documents takes more than {AT_MOST} others with them, and this deployment has no \

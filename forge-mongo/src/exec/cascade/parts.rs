@@ -38,13 +38,14 @@ struct Parts<'c> {
 }
 
 impl<'a> Run<'a> {
-    /// Deletes in a transaction, whatever the number of documents. At no time more than a thousand ids are held for each
+    /// Deletes in a transaction, whatever the number of documents; `asking` finds those that are meant. At no time more than a thousand ids are held for each
     /// level of relations.
     ///
     /// # Errors
     /// `restricted`, after some documents are gone: the transaction must be undone.
     pub(super) async fn by_parts(
         &self,
+        asking: Run<'_>,
         manner: Manner,
         model: ModelRef,
         roots: Joined,
@@ -55,12 +56,12 @@ impl<'a> Run<'a> {
         // What joins find may change with what goes: those that are meant are found before.
         let meant = match roots.lookups.is_empty() {
             true => None,
-            false => Some(self.first_of(model, &roots, if many { usize::MAX } else { 1 }).await?),
+            false => Some(asking.first_of(model, &roots, if many { usize::MAX } else { 1 }).await?),
         };
         let filter = roots.own();
         let matched = match &meant {
             Some(ids) => ids.len() as u64,
-            None if many => self.how_many(model, filter.clone()).await?,
+            None if many => asking.how_many(model, filter.clone()).await?,
             None => 1,
         };
         let mut parts =
@@ -70,7 +71,7 @@ impl<'a> Run<'a> {
             // What is cleared along the way could match the filter.
             let ids = match meant {
                 Some(ids) => ids,
-                None => self.values(model, filter, "_id", if many { None } else { Some(1) }).await?,
+                None => asking.values(model, filter, "_id", if many { None } else { Some(1) }).await?,
             };
             for chunk in ids.chunks(BATCH) {
                 document = self.part(&mut parts, model, chunk.to_vec(), returning).await?;
@@ -78,7 +79,7 @@ impl<'a> Run<'a> {
         } else {
             let page = if many { BATCH as u64 } else { 1 };
             loop {
-                let ids = self.ids(model, filter.clone(), page).await?;
+                let ids = asking.ids(model, filter.clone(), page).await?;
                 let last = !many || ids.len() < BATCH;
                 document = self.part(&mut parts, model, ids, returning).await?;
                 if last {
