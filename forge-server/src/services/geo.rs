@@ -1,11 +1,10 @@
 //! Conditions on places: `$near`, `$nearSphere`, `$geoWithin`, `$geoIntersects`, and places as values.
 
+use bson::RawDocumentBuf;
 use bson::raw::RawBsonRef;
-use bson::{Bson, RawDocumentBuf};
 use forge_core::GeoPoint;
 use forge_core::ir::{Area, Filter, Geometry, Predicate};
 use forge_core::matcher::geometries;
-use forge_core::types::GeoPolygon;
 use serde_json::{Map, Value};
 
 /// The radius that databases measure angles by, in metres.
@@ -24,18 +23,10 @@ const WITHIN: Expected = "must be one of {$geometry: a GeoJSON polygon}, {$cente
 const INTERSECTS: Expected = "must be {$geometry: a GeoJSON geometry}";
 
 /// A GeoJSON point. Text of numbers is taken for numbers, as it comes in URLs.
-pub(super) fn point(value: &Value) -> Result<GeoPoint, Expected> {
+fn point(value: &Value) -> Result<GeoPoint, Expected> {
     match parts(value).as_deref() {
         Some([Geometry::Point(point)]) => Ok(*point),
         _ => Err(POINT),
-    }
-}
-
-/// A GeoJSON polygon.
-pub(super) fn polygon(value: &Value) -> Result<GeoPolygon, Expected> {
-    match parts(value).as_deref() {
-        Some([Geometry::Polygon(polygon)]) => Ok(polygon.clone()),
-        _ => Err("must be a GeoJSON polygon: rings of longitudes and latitudes"),
     }
 }
 
@@ -182,11 +173,13 @@ fn number(value: &Value) -> Option<f64> {
 
 /// The points, lines and polygons of a GeoJSON geometry.
 fn parts(value: &Value) -> Option<Vec<Geometry>> {
-    let document = match stored(&json_of(value), false)? {
-        Bson::Document(document) => RawDocumentBuf::try_from(&document).ok()?,
-        _ => return None,
-    };
-    geometries(RawBsonRef::Document(&document))
+    let document: bson::Document = serde_json::from_value(geometry(value)?).ok()?;
+    geometries(RawBsonRef::Document(&RawDocumentBuf::try_from(&document).ok()?))
+}
+
+/// A geometry, with numbers in its coordinates where it came as text.
+pub(super) fn geometry(value: &Value) -> Option<Value> {
+    with_numbers(&json_of(value), false).filter(Value::is_object)
 }
 
 /// JSON in text, as URLs carry what has more brackets than they nest.
@@ -195,18 +188,16 @@ fn json_of(value: &Value) -> Value {
     read.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(|| value.clone())
 }
 
-/// A geometry in BSON; in `coordinates` text is taken for numbers.
-fn stored(value: &Value, numbers: bool) -> Option<Bson> {
+/// The same, where in `coordinates` text is taken for numbers.
+fn with_numbers(value: &Value, numbers: bool) -> Option<Value> {
     Some(match value {
-        Value::Object(fields) => {
+        Value::Object(fields) if !numbers => {
             let fields = fields
                 .iter()
-                .map(|(name, value)| Some((name.clone(), stored(value, numbers || name == "coordinates")?)));
-            fields.collect::<Option<bson::Document>>()?.into()
+                .map(|(name, value)| Some((name.clone(), with_numbers(value, name == "coordinates")?)));
+            fields.collect::<Option<Map<_, _>>>()?.into()
         }
-        Value::Array(items) => {
-            items.iter().map(|item| stored(item, numbers)).collect::<Option<Vec<_>>>()?.into()
-        }
+        Value::Array(items) => items.iter().map(|item| with_numbers(item, numbers)).collect::<Option<_>>()?,
         value if numbers => number(value)?.into(),
         Value::String(text) => text.clone().into(),
         _ => return None,
@@ -267,7 +258,7 @@ mod tests {
             json!({ "type": "Point", "coordinates": [{ "$where": 1 }, 0] }),
             json!({ "type": "Line" }),
         ] {
-            assert!(point(&wrong).is_err() && polygon(&wrong).is_err(), "{wrong}");
+            assert!(point(&wrong).is_err(), "{wrong}");
             let wrapped = json!({ "$geometry": wrong });
             assert!(near("$near", &wrapped, &Map::new(), true).is_err(), "{wrong}");
             assert!(within(&wrapped).is_err() && intersects(&wrapped).is_err(), "{wrong}");

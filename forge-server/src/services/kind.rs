@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::geo;
+use super::place::Geo;
 
 /// Why sub-documents are no values.
 const BY_PATHS: &str = "is a sub-document: ask for its fields by their paths";
@@ -37,10 +37,8 @@ pub enum Kind {
     List(Box<Kind>),
     /// A list of values, of which one is given: a condition on some element. A whole list is taken too.
     Element(Box<Kind>),
-    /// A point on the Earth, as GeoJSON.
-    GeoPoint,
-    /// An area on the Earth, as a GeoJSON polygon.
-    GeoPolygon,
+    /// A place on the Earth, as GeoJSON of this type.
+    Geo(Geo),
     /// Text of another form, which one of Forge's types reads.
     #[doc(hidden)]
     Text(Form),
@@ -100,8 +98,7 @@ impl Kind {
             Kind::Date => read::<DateTime>(value).ok_or("must be an RFC 3339 date and time"),
             Kind::ObjectId => object_id(value).ok_or("must be an ObjectId: 24 hexadecimal digits"),
             Kind::Key => object_id(value).map_or_else(|| as_is(value), Ok),
-            Kind::GeoPoint => geo::point(value).map(Bson::from),
-            Kind::GeoPolygon => geo::polygon(value).map(Bson::from),
+            Kind::Geo(geo) => geo.read(value),
             Kind::List(of) => {
                 let list = value.as_array().ok_or("must be array")?;
                 list.iter().map(|item| of.coerce(item)).collect::<Result<Vec<_>, _>>().map(Bson::Array)
@@ -127,9 +124,9 @@ impl Kind {
     pub(super) fn below(&self, path: &str) -> Option<Kind> {
         match self {
             Kind::Any => Some(Kind::Any),
-            Kind::GeoPoint | Kind::GeoPolygon => match path {
+            Kind::Geo(geo) => match path {
                 "type" => Some(Kind::String),
-                "coordinates" if *self == Kind::GeoPoint => Some(Kind::Element(Box::new(Kind::Number))),
+                "coordinates" if *geo == Geo::Point => Some(Kind::Element(Box::new(Kind::Number))),
                 _ => None,
             },
             Kind::List(of) | Kind::Element(of) => of.below(path),
@@ -157,7 +154,7 @@ impl Kind {
 
     /// Whether values may be places.
     pub(super) fn may_be_place(&self) -> bool {
-        matches!(self.element(), Kind::Any | Kind::GeoPoint | Kind::GeoPolygon)
+        matches!(self.element(), Kind::Any | Kind::Geo(_))
     }
 
     /// Whether values hold nothing that clients do not read.

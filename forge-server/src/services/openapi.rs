@@ -276,29 +276,7 @@ impl Kind {
             Kind::Boolean => json!({ "type": "boolean" }),
             Kind::Date => json!({ "type": "string", "format": "date-time" }),
             Kind::ObjectId => json!({ "type": "string", "pattern": "^[0-9a-fA-F]{24}$" }),
-            Kind::GeoPoint => json!({
-                "type": "object",
-                "description": "A GeoJSON point: longitude, then latitude, in degrees.",
-                "required": ["type", "coordinates"],
-                "properties": {
-                    "type": { "const": "Point" },
-                    "coordinates": { "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 },
-                },
-                "examples": [{ "type": "Point", "coordinates": [12.5, 41.9] }],
-            }),
-            Kind::GeoPolygon => {
-                let corners =
-                    json!({ "type": "array", "items": { "type": "array", "items": { "type": "number" } } });
-                json!({
-                    "type": "object",
-                    "description": "A GeoJSON polygon: an outline, then holes; rings of longitudes and latitudes.",
-                    "required": ["type", "coordinates"],
-                    "properties": {
-                        "type": { "const": "Polygon" }, "coordinates": { "type": "array", "items": corners },
-                    },
-                    "examples": [{ "type": "Polygon", "coordinates": [[[0, 0], [2, 0], [0, 2], [0, 0]]] }],
-                })
-            }
+            Kind::Geo(geo) => geo.schema(),
             Kind::List(of) => json!({ "type": "array", "items": of.schema() }),
             Kind::Element(of) => of.schema(),
             Kind::Text(form) => match form {

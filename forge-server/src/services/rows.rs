@@ -204,7 +204,7 @@ impl<'a> Rows<'a> {
                 }
                 Ok(out.into())
             }
-            (value, Kind::Any | Kind::GeoPoint | Kind::GeoPolygon) => plain(value),
+            (value, Kind::Any | Kind::Geo(_)) => plain(value),
             (RawBsonRef::Array(list), kind) => {
                 let kind = kind.element();
                 let items =

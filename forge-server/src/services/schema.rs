@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::kind::{Form, Kind, Parts};
+use super::place::{self, Geo};
 
 /// What a schema may hold without saying anything of values.
 const REMARKS: [&str; 11] = [
@@ -117,12 +118,9 @@ impl<'a> Reader<'a> {
 /// The kind of GeoJSON, by the schemas that the types of places have.
 fn place(schema: &Value) -> Option<Kind> {
     let properties = schema["properties"].as_object().filter(|properties| properties.len() == 2)?;
-    properties.get("coordinates")?;
-    match schema["properties"]["type"]["const"].as_str()? {
-        "Point" => Some(Kind::GeoPoint),
-        "Polygon" => Some(Kind::GeoPolygon),
-        _ => None,
-    }
+    let geo = Geo::named(schema["properties"]["type"]["const"].as_str()?)?;
+    properties.get(if geo == Geo::Collection { "geometries" } else { "coordinates" })?;
+    Some(Kind::Geo(geo))
 }
 
 /// The kind of the values that a schema lists.
@@ -170,9 +168,10 @@ impl Kind {
     }
 
     fn joined(self, other: Self, parts: fn(Parts, Parts) -> Parts) -> Self {
-        use Kind::{Any, Element, List, Nested, Parts};
+        use Kind::{Any, Element, Geo, List, Nested, Parts};
         match (self, other) {
             (one, other) if one == other => one,
+            (Geo(_), Geo(_)) => Geo(place::Geo::Shape),
             (Element(one) | List(one), Element(other) | List(other)) => {
                 Element(Box::new(one.joined(*other, parts)))
             }
@@ -234,6 +233,7 @@ impl Parts {
 
 #[cfg(test)]
 mod tests {
+    use forge_core::types;
     use serde_json::json;
 
     use super::*;
@@ -269,11 +269,17 @@ mod tests {
     #[test]
     fn places_are_known_by_the_schemas_of_their_types() {
         let mut generator = schemars::SchemaGenerator::default();
-        for (schema, kind) in [
-            (generator.subschema_for::<forge_core::GeoPoint>(), Kind::GeoPoint),
-            (generator.subschema_for::<Option<forge_core::types::GeoPolygon>>(), Kind::GeoPolygon),
+        for (schema, geo) in [
+            (generator.subschema_for::<types::GeoPoint>(), Geo::Point),
+            (generator.subschema_for::<types::GeoLine>(), Geo::Line),
+            (generator.subschema_for::<Option<types::GeoPolygon>>(), Geo::Polygon),
+            (generator.subschema_for::<types::GeoMultiPoint>(), Geo::MultiPoint),
+            (generator.subschema_for::<types::GeoMultiLine>(), Geo::MultiLine),
+            (generator.subschema_for::<types::GeoMultiPolygon>(), Geo::MultiPolygon),
+            (generator.subschema_for::<types::GeoCollection>(), Geo::Collection),
+            (generator.subschema_for::<Option<types::GeoShape>>(), Geo::Shape),
         ] {
-            assert_eq!(Kind::of_schema(schema.as_value(), generator.definitions()), kind);
+            assert_eq!(Kind::of_schema(schema.as_value(), generator.definitions()), Kind::Geo(geo));
         }
     }
 

@@ -8,7 +8,7 @@ mod support;
 use forge::prelude::*;
 use forge::server::axum::body::{Body, to_bytes};
 use forge::server::axum::http::Request;
-use forge::services::{Kind, Multi, Paginate, QueryFields, Service};
+use forge::services::{Geo, Kind, Multi, Paginate, QueryFields, Service};
 use forge::{App, server::Server};
 use serde_json::{Value, json};
 use support::ask;
@@ -57,7 +57,7 @@ async fn stops() -> Server {
             Service::raw("typed").multi(Multi::CREATE).query_fields(
                 QueryFields::new()
                     .field("_id", Kind::Key)
-                    .field("place", Kind::GeoPoint)
+                    .field("place", Kind::Geo(Geo::Point))
                     .operators("place", ["$geoWithin", "$geoIntersects"]),
             ),
         );
