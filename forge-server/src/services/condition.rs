@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bson::Bson;
 use forge_core::ir::{Filter, Predicate};
+use forge_core::matcher::pattern;
 use serde_json::{Map, Value, json};
 
 use super::error::{ServiceError, ServiceResult};
@@ -53,7 +54,17 @@ enum Level {
 impl Grammar {
     /// The condition that the parameters of a query are, without those that are no condition (`$limit`, …).
     pub(super) fn condition(&self, query: &Map<String, Value>) -> ServiceResult<Filter> {
-        self.object(query, Level::Top, "", 0)
+        let condition = self.object(query, Level::Top, "", 0)?;
+        let mut orders = Vec::new();
+        places_of_order(query, "", &mut orders);
+        match orders.get(1) {
+            Some(at) => Err(mismatch(
+                at,
+                "type",
+                "orders documents, which another $near or $nearSphere does already: $geoWithin stands beside it",
+            )),
+            None => Ok(condition),
+        }
     }
 
     fn object(
@@ -272,8 +283,7 @@ impl Grammar {
         else {
             return Err(mismatch(at, "type", "must be string"));
         };
-        // Those of JavaScript mean nothing where one match is enough.
-        let options: String = options.chars().filter(|option| !"gu".contains(*option)).collect();
+        let options = read_options(options);
         if !options.chars().all(|option| "imsx".contains(option)) {
             return Err(mismatch(at, "pattern", "takes the options i, m, s and x"));
         }
@@ -300,6 +310,51 @@ impl Grammar {
         let params = json!({ "additionalProperty": shown });
         violation(at, "additionalProperties", "must NOT have additional properties", &params)
     }
+}
+
+/// The places of `$near` and `$nearSphere`, where they order documents.
+fn places_of_order(object: &Map<String, Value>, at: &str, found: &mut Vec<String>) {
+    for (name, value) in object {
+        match value {
+            Value::Array(items) if name == "$and" => {
+                for (index, item) in items.iter().enumerate() {
+                    let item = item.as_object().into_iter();
+                    item.for_each(|item| places_of_order(item, &format!("{at}/$and/{index}"), found));
+                }
+            }
+            Value::Object(operators) if !name.starts_with('$') => {
+                let orders = operators.keys().filter(|operator| operator.starts_with("$near"));
+                found.extend(orders.map(|operator| format!("{at}/{name}/{operator}")));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The first field of a query with a pattern that is malformed, or more than an engine does in linear time.
+pub(super) fn refused_pattern(query: &Map<String, Value>) -> Option<String> {
+    fn find(value: &Value, at: &str) -> Option<String> {
+        match value {
+            Value::Object(object) => {
+                let own = object.get("$regex").and_then(Value::as_str).filter(|own| {
+                    let options = object.get("$options").and_then(Value::as_str).unwrap_or("");
+                    pattern(at, own, &read_options(options)).is_err()
+                });
+                let inside = || object.iter().find_map(|(name, value)| find(value, &format!("{at}/{name}")));
+                own.map(|_| at.to_owned()).or_else(inside)
+            }
+            Value::Array(items) => {
+                items.iter().enumerate().find_map(|(index, item)| find(item, &format!("{at}/{index}")))
+            }
+            _ => None,
+        }
+    }
+    query.iter().find_map(|(name, value)| find(value, &format!("/{name}"))).map(|at| field_at(&at))
+}
+
+/// The options of a pattern without those of JavaScript, which mean nothing where one match is enough.
+fn read_options(options: &str) -> String {
+    options.chars().filter(|option| !"gu".contains(*option)).collect()
 }
 
 /// Refuses what is nested deeper than a query may be.

@@ -14,6 +14,7 @@ use futures_util::future::try_join;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Found, Item, show};
+use super::condition::refused_pattern;
 use super::context::{HookContext, Method, Params};
 use super::documents::Documents;
 use super::error::{ErrorKind, ServiceError, ServiceResult};
@@ -54,7 +55,7 @@ impl Options {
             (Method::Custom(name), _) => Err(unsupported(name)),
         };
         (call.id, call.data) = (id, data);
-        answer.map_err(|error| self.as_feathers(error))
+        answer.map_err(|error| self.as_feathers(about_pattern(error, &call.params.query)))
     }
 
     /// The failure as Feathers reports it, where the service asks for that.
@@ -63,6 +64,18 @@ impl Options {
             return error.with_kind(ErrorKind::GeneralError);
         }
         error
+    }
+}
+
+/// The failure with the field whose pattern the database refused, where that is why.
+fn about_pattern(error: ServiceError, query: &Map<String, Value>) -> ServiceError {
+    let refused = matches!(
+        error.kind(),
+        ErrorKind::BadRequest | ErrorKind::NotImplemented | ErrorKind::PayloadTooLarge
+    );
+    match refused.then(|| refused_pattern(query)).flatten() {
+        Some(field) => error.of_field(&field),
+        None => error,
     }
 }
 

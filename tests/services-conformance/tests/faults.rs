@@ -191,6 +191,8 @@ async fn queries_that_do_not_fit_name_the_field() {
         ("guests?secret=x", "secret"),
         ("guests?name[$where]=x", "name"),
         ("guests?name[$regex]=x&name[$options]=q", "name"),
+        ("guests?name[$regex]=(x", "name"),
+        ("guests?$or[0][age]=1&$or[1][name][$regex]=[x", "name"),
         ("guests?tags[$elemMatch]=x", "tags"),
         ("guests?$sort[name]=up", "name"),
         ("guests?$sort[secret]=1", "secret"),
