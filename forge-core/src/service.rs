@@ -22,6 +22,8 @@ pub struct ServiceDef {
     pub methods: Option<&'static [&'static str]>,
     /// Operators that queries may use beside the usual ones.
     pub operators: &'static [&'static str],
+    /// Update operators that patches do without; none for the usual ones.
+    pub disabled_operators: Option<&'static [&'static str]>,
     /// Parameters that queries may have at the top beside the usual ones.
     pub filters: &'static [&'static str],
     /// The field that names a document in paths, by its name for clients; none for the id.
@@ -43,6 +45,7 @@ impl ServiceDef {
             multi: &[],
             methods: None,
             operators: &[],
+            disabled_operators: None,
             filters: &[],
             id: None,
             events: &[],

@@ -25,6 +25,9 @@ pub struct ReadOptions {
     /// A text for logs and profiles of the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// How many documents the server sends at once. The embedded engine has them all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_size: Option<u32>,
 }
 
 impl ReadOptions {

@@ -15,6 +15,7 @@ const SERVICE: Grammar = Grammar {
         ("multi", "multi = [create, patch]"),
         ("methods", "methods = [find, get]"),
         ("operators", "operators = [regex, options]"),
+        ("disabled_operators", "disabled_operators = [rename, unset]"),
         ("filters", "filters = [nor]"),
         ("id", "id = \"slug\""),
         ("events", "events = [typing]"),
@@ -50,6 +51,24 @@ const OPERATORS: &[&str] = &[
     "geoWithin",
     "geoIntersects",
 ];
+/// What patches may hold.
+const UPDATES: &[&str] = &[
+    "set",
+    "unset",
+    "inc",
+    "mul",
+    "min",
+    "max",
+    "currentDate",
+    "push",
+    "addToSet",
+    "pull",
+    "pullAll",
+    "pop",
+    "bit",
+    "rename",
+    "setOnInsert",
+];
 /// What every query may have at the top.
 const RESERVED: &[&str] = &["limit", "skip", "sort", "select", "or", "and"];
 
@@ -62,6 +81,7 @@ pub(crate) struct Service {
     pub(crate) multi: Slot<Vec<String>>,
     pub(crate) methods: Slot<Vec<String>>,
     pub(crate) operators: Slot<Vec<String>>,
+    pub(crate) disabled_operators: Slot<Vec<String>>,
     pub(crate) filters: Slot<Vec<String>>,
     pub(crate) id: Slot<LitStr>,
     pub(crate) events: Slot<Vec<String>>,
@@ -85,6 +105,9 @@ pub(super) fn service(diag: &Diag, grammar: &Grammar, item: &Item) -> Option<Ser
             "multi" => service.multi.set(diag, part, words(diag, part, Some(MULTI))),
             "methods" => service.methods.set(diag, part, words(diag, part, Some(METHODS))),
             "operators" => service.operators.set(diag, part, words(diag, part, Some(OPERATORS))),
+            "disabled_operators" => {
+                service.disabled_operators.set(diag, part, words(diag, part, Some(UPDATES)));
+            }
             "filters" => service.filters.set(diag, part, filters(diag, part)),
             "id" => service.id.set(diag, part, SERVICE.string(diag, part)),
             "events" => service.events.set(diag, part, words(diag, part, None)),

@@ -24,6 +24,12 @@ use crate::artifact::{Command, DUPLICATE_KEY, Modification, MongoArtifact, Reply
 /// Results are always read to their end: large batches save round trips. Servers cut them at 16 MB.
 const BATCH_SIZE: u32 = 10_000;
 
+/// How many documents the server sends at once. An empty first batch, which is what servers take 0 for, is a round trip for
+/// nothing.
+fn batch(options: &ReadOptions) -> u32 {
+    options.batch_size.filter(|size| *size > 0).unwrap_or(BATCH_SIZE)
+}
+
 /// The future of an action, with or without a session. An action alive across a wait would make every command's future
 /// as large as the largest action: it becomes its future before anything waits.
 macro_rules! sending {
@@ -204,7 +210,8 @@ fn other<'a>(
 ) -> BoxFuture<'a, DriverResult<Reply>> {
     match command {
         Command::Find { filter, projection, sort, skip, limit } => {
-            let action = shape!(on.find(filter), projection, sort, skip, &options).batch_size(BATCH_SIZE);
+            let action = shape!(on.find(filter), projection, sort, skip, &options);
+            let action = action.batch_size(batch(&options));
             let action = spilling!(action, &options);
             let action = match limit {
                 Some(limit) => action.limit(i64::try_from(limit).unwrap_or(i64::MAX)),
@@ -296,7 +303,7 @@ fn aggregate<'a>(
     options: &ReadOptions,
     session: Option<&'a mut ClientSession>,
 ) -> BoxFuture<'a, DriverResult<Reply>> {
-    let action = on.aggregate(pipeline).batch_size(BATCH_SIZE);
+    let action = on.aggregate(pipeline).batch_size(batch(options));
     read_out!(spilling!(with_options!(action, options), options), session)
 }
 
@@ -417,6 +424,12 @@ mod tests {
 
     /// What glibc's and most other allocators keep ready for each thread; larger blocks cost several times as much.
     const QUICKLY_ALLOCATED: usize = 1_024;
+
+    #[test]
+    fn the_size_of_batches_is_what_the_read_says_and_never_nothing() {
+        let of = |batch_size| batch(&ReadOptions { batch_size, ..ReadOptions::default() });
+        assert_eq!((of(Some(7)), of(Some(0)), of(None)), (7, BATCH_SIZE, BATCH_SIZE));
+    }
 
     fn driver() -> OfficialDriver {
         let client = mongodb::Client::with_uri_str("mongodb://127.0.0.1:1");

@@ -82,7 +82,7 @@ fn changes(patch: &Map<String, Value>) -> ServiceResult<Changes<'_>> {
     }
     for (operator, given) in patch.iter().filter(|(name, _)| name.starts_with('$')) {
         let given = fields(operator, given)?;
-        if operator == "$rename" || operator == "$setOnInsert" {
+        if operator == "$setOnInsert" {
             continue;
         }
         for (path, value) in given {
@@ -323,7 +323,7 @@ mod tests {
             (json!({ "$pullAll": { "list": [1, 3] } }), json!({ "list": [2] })),
             (json!({ "$pop": { "list": -1 } }), json!({ "list": [2, 3] })),
             (json!({ "$set": { "list.1": 7 } }), json!({ "list": [1, 7, 3] })),
-            (json!({ "$currentDate": { "at": true }, "$rename": { "n": "m" } }), json!({ "at": "now" })),
+            (json!({ "$currentDate": { "at": true } }), json!({ "at": "now" })),
         ] {
             assert_eq!(applied(&patch).unwrap(), made, "{patch}");
         }
@@ -342,6 +342,7 @@ mod tests {
             (json!({ "$set": { "list.9": 1 } }), "list.9"),
             (json!({ "$set": { "n.a": 1 } }), "n.a"),
             (json!({ "$bit": { "n": { "and": 1 } } }), "$bit"),
+            (json!({ "$rename": { "n": "m" } }), "$rename"),
             (json!({ "$set": 1 }), "$set"),
             (json!({ "n": 1, "$inc": { "n": 1 } }), "n"),
             (json!({ "home": {}, "home.city": "x" }), "home"),

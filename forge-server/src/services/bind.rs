@@ -10,6 +10,7 @@ use forge_core::service::declared_services;
 use forge_core::types::Any;
 use forge_core::{Catalog, Error, Result};
 
+use super::changes;
 use super::condition::Grammar;
 use super::documents::{Documents, Key};
 use super::fields::QueryFields;
@@ -51,6 +52,13 @@ impl Draft {
                 )));
             }
         }
+        if let Some(name) = self.disabled.iter().find(|name| !changes::OPERATORS.contains(&name.as_str())) {
+            return Err(Error::bad_request(format!(
+                "the service {} cannot disable {name:?}: operators of patches are {}",
+                self.path,
+                changes::OPERATORS.join(", ")
+            )));
+        }
         let fields = self.form.as_ref().map(QueryFields::of_model).or(self.fields);
         let key = key(&self.path, self.id.as_deref(), self.form.as_ref(), fields.as_ref(), self.objectify)?;
         let grammar =
@@ -59,6 +67,7 @@ impl Draft {
             documents,
             views: views.clone(),
             grammar,
+            disabled: self.disabled,
             key,
             paginate: self.paginate,
             multi: self.multi,

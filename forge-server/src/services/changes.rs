@@ -11,8 +11,27 @@ use super::condition::{Grammar, OBJECT_ID};
 use super::error::{ServiceError, ServiceResult};
 use super::order::Order;
 
-/// The changes that a patch asks for; conditions on elements may use the operators of `grammar`. `$rename` is left out, as
-/// by Feathers, whose default disables it, and so is what only new documents get: see [`on_insert`].
+/// The operators of patches.
+pub(super) const OPERATORS: [&str; 15] = [
+    "$set",
+    "$unset",
+    "$inc",
+    "$mul",
+    "$min",
+    "$max",
+    "$currentDate",
+    "$push",
+    "$addToSet",
+    "$pull",
+    "$pullAll",
+    "$pop",
+    "$bit",
+    "$rename",
+    ON_INSERT,
+];
+
+/// The changes that a patch asks for; conditions on elements may use the operators of `grammar`. What only new documents
+/// get is left out: see [`on_insert`].
 ///
 /// # Errors
 /// `BadRequest` for operators that do not exist, and for values that they do not take.
@@ -29,7 +48,6 @@ pub(super) fn changes(
     let mut others = Vec::new();
     for (name, value) in patch {
         match name.as_str() {
-            "$rename" => {}
             ON_INSERT => drop(fields(name, value)?),
             "$set" => {
                 for (path, value) in fields(name, value)? {
@@ -111,6 +129,10 @@ fn change(
         "$pullAll" => Change::Pull(to(), list(operator, value)?),
         "$pull" => pull(to(), value, order, grammar)?,
         "$bit" => bit(to(), value)?,
+        "$rename" => match value.as_str().filter(|to| !to.is_empty() && !to.starts_with('$')) {
+            Some(new) => Change::Rename(to(), checked_path(new)?.to_owned().into()),
+            None => return Err(refused(operator, "the new path of a field")),
+        },
         other => {
             let shown: String = other.chars().take(64).collect();
             let failure = ServiceError::bad_request(format!("Invalid update operator {shown}"));
@@ -236,7 +258,7 @@ mod tests {
     #[test]
     fn plain_fields_are_set_and_operators_kept() {
         let patch = json!({
-            "a": 1, "b.c": "x", "$set": { "a": 2 }, "$inc": { "n": 1 }, "$rename": { "a": "z" },
+            "a": 1, "b.c": "x", "$set": { "a": 2 }, "$inc": { "n": 1 }, "$rename": { "y": "z" },
             "$push": { "list": { "$each": [1, 2], "$slice": -5 } },
         });
         let options = PushOptions { slice: Some(-5), ..PushOptions::default() };
@@ -244,6 +266,7 @@ mod tests {
             Change::Set("a".into(), bson!(2)),
             Change::Set("b.c".into(), bson!("x")),
             Change::Inc("n".into(), bson!(1)),
+            Change::Rename("y".into(), "z".into()),
             Change::PushWith("list".into(), vec![bson!(1), bson!(2)], options),
         ];
         let made = of(&patch).unwrap();
@@ -276,6 +299,8 @@ mod tests {
             json!({ "$where": { "a": 1 } }),
             json!({ "$inc": { "a": "1" } }),
             json!({ "$set": 1 }),
+            json!({ "$rename": { "a": 1 } }),
+            json!({ "$rename": { "a": "$b" } }),
             json!({ "a": { "$gt": 1 } }),
             json!({ "$push": { "a": { "$each": 1 } } }),
             json!({ "$pull": { "a": { "$where": "1" } } }),

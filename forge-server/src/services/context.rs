@@ -1,7 +1,7 @@
 //! One call of a service, as hooks and custom methods see it.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,6 +112,8 @@ pub struct MongoParams {
     pub allow_disk_use: bool,
     /// A text for logs and profiles of the server, with reads.
     pub comment: Option<String>,
+    /// How many documents the server sends at once, of what is read.
+    pub batch_size: Option<u32>,
     /// Whether `patch` and `update` of an unknown id make the document.
     pub upsert: bool,
     /// The conditions of the `$[name]` in the paths of a patch.
@@ -134,6 +136,10 @@ pub struct Params {
     pub paginate: Option<Paginate>,
     /// Other methods that take many documents than the service's, for this call.
     pub multi: Option<Multi>,
+    /// Other operators than the service's that queries may use beside those of every field, for this call.
+    pub operators: Option<BTreeSet<String>>,
+    /// Other update operators than the service's that patches do without, for this call.
+    pub disabled_operators: Option<BTreeSet<String>>,
     /// Aggregation stages that the documents go through. `{$feathers: {}}` stands for those of the query, which come first
     /// where it is missing.
     pub pipeline: Option<Vec<Document>>,

@@ -1,5 +1,6 @@
 //! What the six methods do.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bson::{Bson, RawDocument, RawDocumentBuf};
@@ -14,7 +15,7 @@ use futures_util::future::try_join;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Found, Item, show};
-use super::condition::refused_pattern;
+use super::condition::{Grammar, refused_pattern};
 use super::context::{HookContext, Method, Params};
 use super::documents::Documents;
 use super::error::{ErrorKind, ServiceError, ServiceResult};
@@ -299,13 +300,23 @@ impl Run<'_> {
             read_concern: mongodb.read_concern,
             allow_disk_use: mongodb.allow_disk_use,
             comment: mongodb.comment.clone(),
+            batch_size: mongodb.batch_size,
+        }
+    }
+
+    /// What queries of the call may say.
+    pub(super) fn grammar(&self) -> Cow<'_, Grammar> {
+        let grammar = &self.options.grammar;
+        match self.params.operators.clone() {
+            Some(operators) => Cow::Owned(Grammar { operators, ..grammar.clone() }),
+            None => Cow::Borrowed(grammar),
         }
     }
 
     /// Reads a query. Where it selects a field that a resolver makes, documents are read and shown as a whole: the
     /// resolver takes of them what it needs, and they are narrowed after it.
     pub(super) fn read(&self, query: &Map<String, Value>, paginated: bool) -> ServiceResult<Query> {
-        let grammar = &self.options.grammar;
+        let grammar = self.grammar();
         let Some(stored) = Selection::of(query).and_then(|selected| selected.without(self.resolved)) else {
             return grammar.query(query, paginated);
         };

@@ -1,5 +1,6 @@
 //! What a service allows.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::condition::Grammar;
@@ -92,6 +93,8 @@ pub(super) struct Options {
     /// What the models of the program show of their documents.
     pub(super) views: Arc<Views>,
     pub(super) grammar: Grammar,
+    /// The update operators that patches do without.
+    pub(super) disabled: BTreeSet<String>,
     pub(super) key: Key,
     pub(super) paginate: Paginate,
     pub(super) multi: Multi,

@@ -14,7 +14,7 @@ use super::query::Query;
 
 impl Run<'_> {
     pub(super) async fn patch(&self, id: &Value, data: Option<Value>) -> ServiceResult<Answer> {
-        let data = match (data, &self.options.documents) {
+        let data = match (self.enabled(data), &self.options.documents) {
             (Some(Value::Object(patch)), Documents::Typed(form)) if has_operators(&patch) => {
                 let query = self.about(id)?;
                 return self.patch_by_operators(form, id, patch, query).boxed().await;
@@ -66,6 +66,7 @@ impl Run<'_> {
         if !self.multi().patch {
             return Err(ServiceError::not_allowed("Can not patch multiple entries"));
         }
+        let data = self.enabled(data);
         let by_operators = match (&data, &self.options.documents) {
             (Some(Value::Object(patch)), Documents::Typed(form)) if has_operators(patch) => {
                 Some((form, patch.clone()))
@@ -90,9 +91,18 @@ impl Run<'_> {
         Ok(Found::List(items(rows)).showing(found.select))
     }
 
+    /// A patch without the operators that are disabled.
+    fn enabled(&self, mut data: Option<Value>) -> Option<Value> {
+        if let Some(Value::Object(patch)) = &mut data {
+            let disabled = self.params.disabled_operators.as_ref().unwrap_or(&self.options.disabled);
+            patch.retain(|name, _| !disabled.contains(name));
+        }
+        data
+    }
+
     fn changes(&self, data: Option<Value>) -> ServiceResult<Vec<Change>> {
         let data = object(data.unwrap_or_else(|| json!({})), "patch")?;
-        self.options.documents.changes(data, self.order, &self.options.key, &self.options.grammar)
+        self.options.documents.changes(data, self.order, &self.options.key, &self.grammar())
     }
 
     /// What a patch makes of no document beside its changes; none where that is for a whole new document to say.

@@ -20,6 +20,9 @@ use super::hooks::{Hook, Hooks};
 use super::options::{Multi, Paginate};
 use super::realtime::{Audience, Channels, Event, Publishers};
 
+/// The update operators that patches do without, where a service does not say.
+const DISABLED: [&str; 1] = ["$rename"];
+
 /// The documents of a collection without a model.
 #[derive(Debug)]
 pub enum Raw {}
@@ -50,6 +53,7 @@ pub(crate) struct Draft {
     pub(super) objectify: bool,
     pub(super) fields: Option<QueryFields>,
     pub(super) operators: BTreeSet<String>,
+    pub(super) disabled: BTreeSet<String>,
     pub(super) filters: BTreeMap<String, Option<OwnFilter>>,
     pub(super) paginate: Paginate,
     pub(super) multi: Multi,
@@ -210,6 +214,14 @@ impl<M> Service<M> {
         self
     }
 
+    /// Update operators that patches do without, in place of `$rename`: they are passed over, as by Feathers. None of them
+    /// are with an empty list.
+    #[must_use]
+    pub fn disabled_operators<S: Into<String>>(mut self, operators: impl IntoIterator<Item = S>) -> Self {
+        self.draft.disabled = operators.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Parameters that queries may have at the top: `$nor`, or others that a hook takes out of the query.
     #[must_use]
     pub fn filters<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
@@ -297,6 +309,7 @@ impl Draft {
             objectify: true,
             fields: None,
             operators: BTreeSet::new(),
+            disabled: DISABLED.map(str::to_owned).into(),
             filters: BTreeMap::new(),
             paginate: Paginate::default(),
             multi: Multi::NONE,
@@ -324,6 +337,9 @@ impl Draft {
             draft.methods = methods.iter().map(|name| Method::named(name)).collect();
         }
         draft.operators.extend(def.operators.iter().map(|name| (*name).to_owned()));
+        if let Some(disabled) = def.disabled_operators {
+            draft.disabled = disabled.iter().map(|name| (*name).to_owned()).collect();
+        }
         draft.filters.extend(def.filters.iter().map(|name| ((*name).to_owned(), None)));
         draft.id = def.id.map(str::to_owned);
         draft.events.extend(def.events.iter().map(|name| Arc::from(*name)));

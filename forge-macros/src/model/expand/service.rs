@@ -29,6 +29,8 @@ pub(super) fn registration(model: &Model<'_>, names: &Names) -> TokenStream {
     };
     more.extend(methods.map(|names| quote!(methods: #some(#names),)));
     more.extend(list(&service.operators, "$").map(|names| quote!(operators: #names,)));
+    let disabled = list(&service.disabled_operators, "$");
+    more.extend(disabled.map(|names| quote!(disabled_operators: #some(#names),)));
     more.extend(list(&service.filters, "$").map(|names| quote!(filters: #names,)));
     if let Some(id) = service.id.get() {
         more.extend(quote!(id: #some(#id),));

@@ -18,6 +18,7 @@ struct Plain {
         multi = [create, "patch"],
         methods = [find, get, create, patch],
         operators = [regex, "$options"],
+        disabled_operators = [rename, "$unset"],
         filters = [nor, "$near"],
         id = "slug",
         events = [typing, "seen by"],

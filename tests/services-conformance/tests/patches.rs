@@ -1,0 +1,102 @@
+//! What patches may hold: the operators that services do without, and those that hooks allow for a call.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(missing_docs, reason = "names say what test models are")]
+
+mod support;
+
+use forge::prelude::*;
+use forge::services::{Hooks, Method, Multi, Service};
+use forge::{App, server::Server};
+use serde_json::{Value, json};
+use support::ask;
+
+#[derive(Debug, Clone, Model)]
+#[model(
+    collection = "bins",
+    service(multi = [create, patch], disabled_operators = [inc, "$unset"])
+)]
+pub struct Bin {
+    #[model(id)]
+    pub id: String,
+    #[model(default)]
+    pub count: i32,
+    pub label: Option<String>,
+}
+
+async fn send(server: &Server, method: &str, path: &str, body: Value) -> (u16, Value) {
+    let (status, text) = ask(server, method, path, body).await;
+    (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+}
+
+#[tokio::test]
+async fn disabled_operators_are_passed_over() {
+    let app = App::new()
+        .model_services()
+        .service(Service::raw("usual"))
+        .service(Service::raw("open").disabled_operators::<&str>([]))
+        .service(Service::raw("shut").disabled_operators(["$rename", "$inc"]));
+    let server = app.database("memory:").build().await.unwrap();
+    let patch = json!({ "$inc": { "n": 1 }, "$rename": { "old": "new" }, "$set": { "x": 1 } });
+    for (path, expected) in [
+        ("usual", json!({ "_id": "a", "n": 2, "old": "o", "x": 1 })),
+        ("open", json!({ "_id": "a", "n": 2, "new": "o", "x": 1 })),
+        ("shut", json!({ "_id": "a", "n": 1, "old": "o", "x": 1 })),
+    ] {
+        assert_eq!(send(&server, "POST", path, json!({ "_id": "a", "n": 1, "old": "o" })).await.0, 201);
+        assert_eq!(
+            send(&server, "PATCH", &format!("{path}/a"), patch.clone()).await,
+            (200, expected),
+            "{path}"
+        );
+    }
+    assert_eq!(send(&server, "POST", "bins", json!({ "id": "a", "count": 1, "label": "l" })).await.0, 201);
+    let bin = json!({ "id": "a", "count": 1, "label": "l" });
+    for alone in
+        [json!({ "$inc": { "count": 5 } }), json!({ "$inc": { "count": 5 }, "$unset": { "label": "" } })]
+    {
+        assert_eq!(send(&server, "PATCH", "bins/a", alone.clone()).await, (200, bin.clone()), "{alone}");
+        assert_eq!(send(&server, "PATCH", "bins?count=1", alone).await, (200, json!([bin])));
+    }
+    let (_, patched) =
+        send(&server, "PATCH", "bins/a", json!({ "$inc": { "count": 5 }, "$mul": { "count": 3 } })).await;
+    assert_eq!(patched["count"], 3);
+    // What is not disabled has to be known: models have no `$rename`.
+    let (status, refused) =
+        send(&server, "PATCH", "bins/a", json!({ "$rename": { "count": "label" } })).await;
+    assert_eq!((status, refused["errors"].get("$rename").is_some()), (400, true), "{refused}");
+}
+
+#[tokio::test]
+async fn an_operator_that_does_not_exist_cannot_be_disabled() {
+    let service = Service::raw("bins-of-all").disabled_operators(["$where"]);
+    let error = App::new().database("memory:").service(service).build().await.unwrap_err();
+    assert!(error.to_string().contains("cannot disable \"$where\""), "{error}");
+}
+
+#[tokio::test]
+async fn hooks_say_which_operators_a_call_takes() {
+    let hooks = Hooks::new().before([Method::Find, Method::Patch], |mut call| async move {
+        if call.params.query.remove("$trusted").is_some() {
+            call.params.operators = Some(["$exists".to_owned()].into());
+            call.params.disabled_operators = Some(["$set".to_owned()].into());
+            call.params.mongodb.batch_size = Some(1);
+        }
+        Ok(call)
+    });
+    let service =
+        Service::<Bin>::new().operators(["$size"]).filters(["$trusted"]).multi(Multi::ALL).hooks(hooks);
+    let server = App::new().service(service).database("memory:").build().await.unwrap();
+    let bins = json!([{ "id": "a" }, { "id": "b", "label": "l" }, { "id": "c", "label": "l" }]);
+    assert_eq!(send(&server, "POST", "bins", bins).await.0, 201);
+    let find = async |query: &str| send(&server, "GET", &format!("bins?{query}"), Value::Null).await;
+    assert_eq!(find("label[$exists]=true").await.0, 400);
+    let (status, found) = find("label[$exists]=true&$trusted=1").await;
+    assert_eq!((status, found.as_array().map(Vec::len)), (200, Some(2)), "{found}");
+    assert_eq!(find("label[$size]=1&$trusted=1").await.0, 400, "they take the place of the service's");
+    let patch = json!({ "$set": { "label": "new" }, "$inc": { "count": 1 } });
+    let (_, patched) = send(&server, "PATCH", "bins/b?$trusted=1", patch.clone()).await;
+    assert_eq!((&patched["label"], &patched["count"]), (&json!("l"), &json!(1)));
+    let (_, patched) = send(&server, "PATCH", "bins/b", patch).await;
+    assert_eq!((&patched["label"], &patched["count"]), (&json!("new"), &json!(2)));
+}
