@@ -30,6 +30,7 @@ mod operators;
 mod options;
 mod order;
 mod patch;
+mod patch_schema;
 mod pipeline;
 mod place;
 mod qs;

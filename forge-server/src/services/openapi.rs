@@ -8,6 +8,7 @@ use super::documents::Documents;
 use super::fields::QueryFields;
 use super::kind::{Form, Kind};
 use super::operators::{self, EVERYWHERE};
+use super::patch_schema;
 use super::registry::{Bound, Services};
 
 /// How deep examples go.
@@ -65,6 +66,8 @@ impl<'a> Described<'a> {
                 form.patch_schema(generator).to_value(),
             ],
         };
+        let typed = matches!(service.options.documents, Documents::Typed(_));
+        let patch = patch_schema::body(&patch, typed, &service.options.disabled);
         Self { service, definitions: generator.definitions().clone(), shown, new, patch }
     }
 

@@ -6,10 +6,13 @@
 mod support;
 
 use forge::prelude::*;
+use forge::server::axum::body::{Body, to_bytes};
+use forge::server::axum::http::Request;
 use forge::services::{Hooks, Method, Multi, Service};
 use forge::{App, server::Server};
 use serde_json::{Value, json};
 use support::ask;
+use tower::ServiceExt as _;
 
 #[derive(Debug, Clone, Model)]
 #[model(
@@ -99,4 +102,30 @@ async fn hooks_say_which_operators_a_call_takes() {
     assert_eq!((&patched["label"], &patched["count"]), (&json!("l"), &json!(1)));
     let (_, patched) = send(&server, "PATCH", "bins/b", patch).await;
     assert_eq!((&patched["label"], &patched["count"]), (&json!("new"), &json!(2)));
+}
+
+#[tokio::test]
+async fn openapi_describes_operators_and_dotted_keys_of_patches() {
+    let app = App::new().model_services().service(Service::raw("usual"));
+    let server = app.database("memory:").build().await.unwrap();
+    let request = Request::get("/openapi.json").header("host", "localhost").body(Body::empty()).unwrap();
+    let answer = server.router().oneshot(request).await.unwrap();
+    let text = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+    let described: Value = serde_json::from_slice(&text).unwrap();
+    let body = |path: &str| {
+        let patch = &described["paths"][format!("/services/{path}/{{id}}")]["patch"];
+        patch["requestBody"]["content"]["application/json"].clone()
+    };
+    let bins = body("bins");
+    assert_eq!(bins["schema"]["anyOf"][0]["title"], "BinPatch");
+    let whole = &bins["schema"]["anyOf"][1];
+    let named = |name: &str| whole["properties"].get(name).is_some();
+    assert!(named("count") && named("$mul") && named("$push"), "{whole}");
+    assert!(!named("id") && !named("$inc") && !named("$unset") && !named("$bit"), "{whole}");
+    assert_eq!(whole["patternProperties"], json!({ r"^[^$.][^.]*(\.[^.]+)+$": {} }));
+    assert_eq!(whole["additionalProperties"], json!(false));
+    assert!(bins["example"]["count"].is_number(), "{bins}");
+    let usual = &body("usual")["schema"]["anyOf"][1];
+    assert!(usual["properties"]["$bit"].is_object() && usual["properties"].get("$rename").is_none());
+    assert_eq!(usual["additionalProperties"], json!(true));
 }
