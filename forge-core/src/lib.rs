@@ -28,6 +28,7 @@ pub mod order;
 pub mod plan;
 pub mod policy;
 pub mod query;
+mod reads;
 pub mod record;
 pub mod relation;
 pub mod runtime;
