@@ -252,7 +252,7 @@ fn random_numbers_differ_and_are_below_one() {
 #[test]
 fn what_is_missing_is_named() {
     for (stage, what) in [
-        (doc! { "$search": {} }, "pipeline stage `$search`"),
+        (doc! { "$collStats": {} }, "pipeline stage `$collStats`"),
         (doc! { "$project": { "a": { "$function": {} } } }, "expression operator `$function`"),
         (doc! { "$group": { "_id": 1, "a": { "$accumulator": {} } } }, "accumulator `$accumulator`"),
     ] {

@@ -316,10 +316,7 @@ impl Task {
                 }
             }
             Command::News { database, feed, news } => {
-                // What a feed told just before it was closed must not pass for news of one that was opened since.
-                if self.following.get(&database).is_some_and(|(current, _)| *current == feed) {
-                    self.hear(&database, news);
-                }
+                self.hear(&database, feed, news);
             }
             Command::Report { answer } => drop(answer.send(self.machine.report())),
             Command::Look { answer } => drop(answer.send(self.look())),
@@ -350,9 +347,13 @@ impl Task {
         }
     }
 
-    fn hear(&mut self, database: &Arc<str>, news: Vec<News>) {
+    fn hear(&mut self, database: &Arc<str>, feed: u64, news: Vec<News>) {
         let default = *database == self.database;
         for news in news {
+            // What a feed told before it was closed must not pass for news of one that was opened since.
+            if !self.is_followed_by(database, feed) {
+                return;
+            }
             let counts = self.feeds.entry(database.clone()).or_default();
             counts.hear(&news);
             let down = counts.down;
@@ -367,8 +368,16 @@ impl Task {
                 News::Down(error) | News::Never(error) => Event::FeedFailed { database, error },
             });
         }
+        if !self.is_followed_by(database, feed) {
+            return;
+        }
         let up = self.feeds.get(database).is_some_and(|counts| counts.up);
         self.versions.hear(database, up, self.machine.version(database));
+    }
+
+    /// Whether `database` is followed by the feed with this number.
+    fn is_followed_by(&self, database: &str, feed: u64) -> bool {
+        self.following.get(database).is_some_and(|(current, _)| *current == feed)
     }
 
     fn handle(&mut self, event: Event) {

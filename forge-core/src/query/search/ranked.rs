@@ -10,7 +10,7 @@ use crate::ir::{self, IndexSearch, RankedBy, TextQuery};
 /// How many documents of a ranking count where no limit is given.
 const DEFAULT_RANKED: u64 = 100;
 
-/// One of the rankings that [`Find::rank_fusion`](super::Find::rank_fusion) joins.
+/// One of the rankings that [`Find::rank_fusion`](crate::query::Find::rank_fusion) joins.
 #[derive(Debug)]
 pub struct Ranked<M> {
     ranking: ir::Ranking,

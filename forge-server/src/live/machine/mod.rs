@@ -91,14 +91,16 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// A machine without subscribers.
+    /// A machine without subscribers. The feed of the default database is open soon, without having been asked for.
     pub(crate) fn new(config: Config, database: Arc<str>) -> Self {
+        let mut feeds = Feeds::default();
+        feeds.entry(&database).state = FeedState::Opening;
         Self {
             config,
             database,
             now: 0,
             next: 0,
-            feeds: Feeds::default(),
+            feeds,
             index: ReadIndex::default(),
             entries: HashMap::new(),
             keys: HashMap::new(),

@@ -1,6 +1,8 @@
 //! Live queries that read more than one database.
 
 use super::*;
+use forge_core::Error;
+
 use crate::live::event::Wanted;
 
 /// Subscribes to what reads a document of "db" and one of "tenant", and answers its run.
@@ -20,9 +22,11 @@ fn tenant(version: u64, ids: std::ops::Range<i32>) -> Event {
     Event::Commit { database: "tenant".into(), commit }
 }
 
+/// Somebody reads "tenant" already, and goes on reading.
 fn machine() -> Machine {
     let mut machine = Machine::new(CONFIG, "db".into());
     machine.handle(0, Event::FeedUp { database: "db".into() });
+    assert_eq!(feeds(&own(&mut machine, 0, 9, "tenant")), ["+tenant"]);
     machine.handle(0, Event::FeedUp { database: "tenant".into() });
     machine
 }
@@ -207,4 +211,26 @@ fn a_database_too_many_is_refused_until_there_is_room() {
     let run = up(&mut machine, 6, "c");
     assert_eq!(told(&machine.handle(7, answered(&run, "x"))), Some(0));
     assert_eq!(machine.feeds().count(), 3);
+}
+
+/// As where the feed fails, is open, or has lost its history in the step in which it is closed.
+#[test]
+fn what_a_feed_tells_as_it_is_closed_does_not_pass_for_one_that_is_followed() {
+    let error = || Arc::new(Error::unavailable("the feed is down"));
+    let last_words: [fn(Arc<str>, Arc<Error>) -> Event; 3] = [
+        |database, _| Event::FeedUp { database },
+        |database, _| Event::HistoryLost { database },
+        |database, error| Event::FeedFailed { database, error },
+    ];
+    for last_words in last_words {
+        let mut machine = Machine::new(CONFIG, "db".into());
+        machine.handle(0, Event::FeedUp { database: "db".into() });
+        assert_eq!(feeds(&own(&mut machine, 0, 1, "tenant")), ["+tenant"]);
+        machine.handle(1, Event::SocketClosed { socket: SocketId(1) });
+        let due = 1 + CONFIG.feed_idle;
+        assert_eq!(feeds(&machine.handle(due, last_words("tenant".into(), error()))), ["-tenant"]);
+        let again = own(&mut machine, due + 1, 2, "tenant");
+        assert_eq!(feeds(&again), ["+tenant"], "nobody follows it");
+        assert!(again.iter().all(|action| started(action).is_none()), "nothing is read before");
+    }
 }
