@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
 
 use crate::auth::AuthResolver;
 use crate::testing::{FakeAdapter, server_with};
@@ -88,6 +88,17 @@ impl Client {
         Ok(Self(socket))
     }
 
+    /// Connects with the smallest buffer for what comes, which the system does not make larger.
+    async fn with_little_room(running: &Running) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4_096).unwrap();
+        let stream = MaybeTlsStream::Plain(socket.connect(running.address).await.unwrap());
+        let (socket, _) = client_async(format!("ws://{}/ws", running.address), stream).await.unwrap();
+        let mut client = Self(socket);
+        assert_eq!(client.next().await["op"], "ready");
+        client
+    }
+
     pub(crate) async fn send(&mut self, frame: Value) {
         self.0.send(Message::text(frame.to_string())).await.unwrap();
     }
@@ -97,13 +108,17 @@ impl Client {
     }
 
     pub(crate) async fn next(&mut self) -> Value {
-        loop {
-            match self.message().await {
-                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
-                Message::Ping(_) => {}
-                other => panic!("{other:?}"),
+        let text = async {
+            loop {
+                match self.0.next().await.expect("a frame").unwrap() {
+                    Message::Text(text) => return text,
+                    // They come for ever.
+                    Message::Ping(_) => {}
+                    other => panic!("{other:?}"),
+                }
             }
-        }
+        };
+        serde_json::from_str(&timeout(Duration::from_secs(30), text).await.expect("a frame")).unwrap()
     }
 
     /// The next frame with this `op`, and those before it.
@@ -119,11 +134,14 @@ impl Client {
     }
 
     async fn closing_code(&mut self) -> u16 {
-        loop {
-            if let Message::Close(Some(frame)) = self.message().await {
-                return frame.code.into();
+        let code = async {
+            loop {
+                if let Message::Close(Some(frame)) = self.message().await {
+                    return frame.code.into();
+                }
             }
-        }
+        };
+        timeout(Duration::from_secs(60), code).await.expect("an end")
     }
 }
 
@@ -286,7 +304,7 @@ async fn without_change_feeds_a_subscription_says_so() {
 #[tokio::test]
 async fn a_socket_that_is_not_read_is_closed_with_1013_and_delays_nobody() {
     let running = start(Limits { queued_bytes: 100_000, ..Limits::default() }).await;
-    let mut slow = Client::connect(&running).await;
+    let mut slow = Client::with_little_room(&running).await;
     // Every frame is answered; the answers fill the buffers of the connection and then the queue.
     for _ in 0..80_000 {
         slow.0.feed(Message::text("x")).await.unwrap();

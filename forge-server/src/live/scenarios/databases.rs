@@ -216,11 +216,11 @@ fn a_database_too_many_is_refused_until_there_is_room() {
 /// As where the feed fails, is open, or has lost its history in the step in which it is closed.
 #[test]
 fn what_a_feed_tells_as_it_is_closed_does_not_pass_for_one_that_is_followed() {
-    let error = || Arc::new(Error::unavailable("the feed is down"));
-    let last_words: [fn(Arc<str>, Arc<Error>) -> Event; 3] = [
-        |database, _| Event::FeedUp { database },
-        |database, _| Event::HistoryLost { database },
-        |database, error| Event::FeedFailed { database, error },
+    let (database, error) = (Arc::<str>::from("tenant"), Arc::new(Error::unavailable("the feed is down")));
+    let last_words = [
+        Event::FeedUp { database: database.clone() },
+        Event::HistoryLost { database: database.clone() },
+        Event::FeedFailed { database, error },
     ];
     for last_words in last_words {
         let mut machine = Machine::new(CONFIG, "db".into());
@@ -228,7 +228,7 @@ fn what_a_feed_tells_as_it_is_closed_does_not_pass_for_one_that_is_followed() {
         assert_eq!(feeds(&own(&mut machine, 0, 1, "tenant")), ["+tenant"]);
         machine.handle(1, Event::SocketClosed { socket: SocketId(1) });
         let due = 1 + CONFIG.feed_idle;
-        assert_eq!(feeds(&machine.handle(due, last_words("tenant".into(), error()))), ["-tenant"]);
+        assert_eq!(feeds(&machine.handle(due, last_words)), ["-tenant"]);
         let again = own(&mut machine, due + 1, 2, "tenant");
         assert_eq!(feeds(&again), ["+tenant"], "nobody follows it");
         assert!(again.iter().all(|action| started(action).is_none()), "nothing is read before");

@@ -136,7 +136,7 @@ fn is_unreliable(filter: &Filter) -> bool {
         Filter::And(list) | Filter::Or(list) => list.iter().any(is_unreliable),
         Filter::Not(inner) => is_unreliable(inner),
         // `{"a.0": null}` does not find `{a: []}`; SecantusDB finds it.
-        Filter::Field(path, predicate) => has_position(path) || asks_all_for_null(predicate),
+        Filter::Field(path, predicate) => has_position(path) || is_unreliable_all(path, predicate),
         // An expression over a path through an array gives an array; SecantusDB gives null.
         // In a schema, too, true is not 1.
         Filter::Schema(schema) => lists_truth(&Bson::Document(schema.clone())),
@@ -145,9 +145,11 @@ fn is_unreliable(filter: &Filter) -> bool {
     }
 }
 
-/// `$all: [null]` finds documents without the field, as `$eq: null` does; SecantusDB does not.
-fn asks_all_for_null(predicate: &Predicate) -> bool {
-    matches!(predicate, Predicate::HasEvery(values) if values.contains(&Bson::Null))
+/// `$all: [null]` finds documents without the field, as `$eq: null` does, and `$all` of several values finds them in
+/// several documents of a list; SecantusDB does neither.
+fn is_unreliable_all(path: &str, predicate: &Predicate) -> bool {
+    let Predicate::HasEvery(values) = predicate else { return false };
+    values.contains(&Bson::Null) || (is_dotted(path) && values.len() > 1)
 }
 
 fn has_position(path: &str) -> bool {
