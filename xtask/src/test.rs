@@ -19,6 +19,8 @@ const SKIPPED_VARIABLE: &str = "FORGE_TEST_SKIPPED_FILE";
 const CASES_VARIABLE: &str = "FORGE_TEST_CASES";
 /// More than 10,000 operations on the embedded engine and on the server each.
 const CASES_IN_CI: &str = "3000";
+/// Says what the generated operations begin with; without it each run has others.
+const SEED_VARIABLE: &str = "FORGE_TEST_SEED";
 
 /// Says how many interleavings the simulation of live queries goes through.
 const INTERLEAVINGS_VARIABLE: &str = "FORGE_TEST_INTERLEAVINGS";
@@ -143,9 +145,23 @@ fn set_environment(command: &mut Command, uri: Option<&str>, skipped: &Path) {
     if process::in_ci() && std::env::var_os(CASES_VARIABLE).is_none() {
         command.env(CASES_VARIABLE, CASES_IN_CI);
     }
+    if process::in_ci()
+        && std::env::var_os(SEED_VARIABLE).is_none()
+        && let Some(seed) = seed_of_the_tree()
+    {
+        println!("{SEED_VARIABLE}={seed}");
+        command.env(SEED_VARIABLE, seed.to_string());
+    }
     if process::in_ci() && std::env::var_os(INTERLEAVINGS_VARIABLE).is_none() {
         command.env(INTERLEAVINGS_VARIABLE, INTERLEAVINGS_IN_CI);
     }
+}
+
+/// A number made of what is committed: another tree is tested by other cases, and the same one by the same, so that a
+/// failure is one of the tree and not of the run. None outside of a checkout.
+fn seed_of_the_tree() -> Option<u64> {
+    let tree = Command::new("git").args(["rev-parse", "HEAD^{tree}"]).output().ok()?;
+    u64::from_str_radix(std::str::from_utf8(&tree.stdout).ok()?.get(..15)?, 16).ok()
 }
 
 /// An empty file for this run.

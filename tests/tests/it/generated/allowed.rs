@@ -28,7 +28,8 @@ fn works_otherwise(step: &Step, ours: &[Bson], theirs: &[Bson]) -> bool {
         Step::Distinct(..) if truth_as_number(ours) == truth_as_number(theirs) => true,
         // `{x: true}` is not `{x: 1}`; SecantusDB takes them for equal.
         Step::Pipeline(stages) => {
-            stages.iter().flat_map(Document::values).any(compares) && ours.iter().any(holds_truth_inside)
+            stages.iter().flat_map(Document::values).any(compares)
+                && ours.iter().chain(theirs).any(holds_truth_inside)
         }
         // What is no document has no key to sort by, and keeps its place; SecantusDB sorts it by its value.
         Step::Update { changes, .. } if changes.iter().any(sorts_by_a_path) => true,
