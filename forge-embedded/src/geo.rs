@@ -3,12 +3,10 @@
 use bson::{Bson, RawBsonRef, RawDocument};
 use forge_core::ir::{Area, Geometry};
 use forge_core::matcher::geo_point;
+use forge_core::types::EARTH_RADIUS_METRES;
 use forge_core::{GeoPoint, GeoPolygon, order};
 
 use crate::keys::{self, class};
-
-/// Mean radius of the Earth in metres, as MongoDB uses it.
-pub(crate) const EARTH_RADIUS_METRES: f64 = 6_378_100.0;
 
 /// Bits of each coordinate in a cell: about 1 cm at the equator.
 const BITS: u32 = 32;

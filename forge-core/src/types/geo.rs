@@ -14,7 +14,7 @@ pub struct GeoPoint {
 }
 
 /// Mean radius of the Earth in metres, as MongoDB uses it for spherical distances.
-pub(super) const EARTH_RADIUS_METRES: f64 = 6_378_100.0;
+pub const EARTH_RADIUS_METRES: f64 = 6_378_100.0;
 
 impl GeoPoint {
     /// A point from degrees: longitude in −180…180 and latitude in −90…90.

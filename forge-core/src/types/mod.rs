@@ -22,7 +22,7 @@ pub use bytes::Bytes;
 pub use calendar::{CalendarParseError, Date, Time};
 pub use datetime::{DateTime, DateTimeParseError};
 pub use decimal::{Decimal, DecimalParseError};
-pub use geo::GeoPoint;
+pub use geo::{EARTH_RADIUS_METRES, GeoPoint};
 pub use id::{Id, IdParseError};
 pub use int64::Int64;
 pub use line::GeoLine;

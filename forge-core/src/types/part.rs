@@ -2,7 +2,7 @@
 
 use std::f64::consts::PI;
 
-use super::geo::EARTH_RADIUS_METRES;
+use super::EARTH_RADIUS_METRES;
 use super::sphere::{Line, Region, Vector, angle, unit};
 use super::{GeoPoint, GeoPolygon};
 use crate::ir::Geometry;

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 
 use bson::{Bson, Document, doc};
 use forge_core::matcher::{Centre, distance_at, geo_point};
+use forge_core::types::EARTH_RADIUS_METRES;
 use forge_core::{Error, Result, order};
 
 use super::Rows;
 use super::context::Context;
 use crate::catalog::Collection;
-use crate::geo::{self, EARTH_RADIUS_METRES};
+use crate::geo;
 use crate::index::KeyKind;
 use crate::keys;
 use crate::update::set_path;

@@ -3,10 +3,11 @@
 use bson::{Bson, Document};
 use forge_core::ir::{Area, Filter, Geometry, Predicate};
 use forge_core::matcher::{geo_point, geometries};
+use forge_core::types::EARTH_RADIUS_METRES;
 use forge_core::{Error, GeoPoint, Result};
 
 use super::{on, unsupported};
-use crate::geo::{self, EARTH_RADIUS_METRES};
+use crate::geo;
 use crate::keys;
 
 /// What names the reference system in which the direction of a ring tells its inside: areas of more than half the Earth.

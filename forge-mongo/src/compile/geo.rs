@@ -2,12 +2,10 @@
 
 use bson::{Bson, Document, doc};
 use forge_core::ir::{Area, Geometry};
+use forge_core::types::EARTH_RADIUS_METRES;
 use forge_core::{Error, GeoPoint, GeoPolygon, Result};
 
 use super::filter::{Condition, operator};
-
-/// Metres in a radian, as MongoDB divides spherical distances.
-const EARTH_RADIUS_METRES: f64 = 6_378_100.0;
 
 /// `$geoWithin`.
 pub(super) fn within(area: &Area) -> Result<Condition> {

@@ -5,16 +5,15 @@ use bson::raw::RawBsonRef;
 use forge_core::GeoPoint;
 use forge_core::ir::{Area, Filter, Geometry, Predicate};
 use forge_core::matcher::geometries;
+use forge_core::types::EARTH_RADIUS_METRES;
 use serde_json::{Map, Value};
 
-/// The radius that databases measure angles by, in metres.
-const EARTH_RADIUS_METRES: f64 = 6_378_100.0;
+use super::place::Geo;
 
 /// What a condition on places must be, where it is not.
 pub(super) type Expected = &'static str;
 
-const POINT: Expected =
-    "must be a GeoJSON point: longitude within -180 and 180, then latitude within -90 and 90";
+const POINT: Expected = Geo::Point.expected();
 const NEAR: Expected = "must be {$geometry: a GeoJSON point, $maxDistance: metres, $minDistance: metres}";
 const NEAR_PLANE: Expected =
     "must be {$geometry: a GeoJSON point, …}, or [x, y] beside $maxDistance and $minDistance";

@@ -58,7 +58,7 @@ impl Geo {
         Self::ONE_TYPE.into_iter().find(|geo| geo.name() == Some(name))
     }
 
-    const fn expected(self) -> Expected {
+    pub(super) const fn expected(self) -> Expected {
         match self {
             Geo::Point => {
                 "must be a GeoJSON point: longitude within -180 and 180, then latitude within -90 and 90"
