@@ -1,5 +1,6 @@
 use super::{Field, Filter};
 use crate::ir::Predicate;
+use crate::matcher::escape_pattern;
 
 /// Types of fields that hold text.
 #[diagnostic::on_unimplemented(
@@ -12,7 +13,7 @@ impl Text for Option<String> {}
 
 impl<M, T: Text> Field<M, T> {
     fn pattern(self, before: &str, text: &str, after: &str, options: &str) -> Filter<M> {
-        let pattern = format!("{before}{}{after}", escape(text));
+        let pattern = format!("{before}{}{after}", escape_pattern(text));
         Filter::field(self.path(), Ok(Predicate::Regex { pattern, options: options.to_owned() }))
     }
 
@@ -58,7 +59,7 @@ impl<M, T: Text> Field<M, T> {
 
     /// Is one of `texts`, whatever the case of the letters; an empty list finds nothing.
     pub fn is_in_ignore_case<S: AsRef<str>>(self, texts: impl IntoIterator<Item = S>) -> Filter<M> {
-        let texts: Vec<String> = texts.into_iter().map(|text| escape(text.as_ref())).collect();
+        let texts: Vec<String> = texts.into_iter().map(|text| escape_pattern(text.as_ref())).collect();
         if texts.is_empty() {
             return Filter::nothing();
         }
@@ -80,18 +81,6 @@ impl<M, T: Text> Field<M, T> {
         let (pattern, options) = (pattern.into(), options.into());
         Filter::field(self.path(), Ok(Predicate::Regex { pattern, options }))
     }
-}
-
-/// Makes `text` match itself in a regular expression, in PCRE and in linear-time engines alike.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_ascii_punctuation() && c != '_' {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ use eval::{Node, Subject};
 pub use geo::{Centre, distance_at};
 pub use geojson::{geo_point, geometries};
 pub use kind::{type_codes, type_name};
-pub use pattern::pattern;
+pub use pattern::{escape_pattern, pattern};
 pub use schema::DocumentSchema;
 pub use window::Window;
 

@@ -72,6 +72,18 @@ pub fn pattern(place: &str, pattern: &str, options: &str) -> Result<Regex> {
     Pattern::new(place, pattern, options).map(|pattern| pattern.regex)
 }
 
+/// Makes `text` match itself in a regular expression, in PCRE and in linear-time engines alike.
+pub fn escape_pattern(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_ascii_punctuation() && c != '_' {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
 fn refusal(path: &str, source: regex::Error) -> Error {
     if let regex::Error::CompiledTooBig(limit) = source {
         return Error::too_large(format!("the pattern for `{path}` compiles to more than {limit} bytes"));

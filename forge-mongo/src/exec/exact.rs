@@ -3,6 +3,7 @@
 
 use bson::{Bson, Document, doc};
 use forge_core::ir::{Filter, Path, Predicate, ReadOptions};
+use forge_core::matcher::escape_pattern;
 use forge_core::{Error, Result};
 
 /// How many texts stand in one pattern.
@@ -99,19 +100,8 @@ fn one_of(path: Path, values: Vec<Bson>) -> Result<Filter> {
 
 /// The pattern of whole texts.
 fn pattern<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {
-    let mut pattern = "^(?:".to_owned();
-    for (at, text) in texts.into_iter().enumerate() {
-        if at > 0 {
-            pattern.push('|');
-        }
-        for letter in text.chars() {
-            if r"\.+*?()|[]{}^$#&-~".contains(letter) {
-                pattern.push('\\');
-            }
-            pattern.push(letter);
-        }
-    }
-    pattern + ")$"
+    let texts: Vec<_> = texts.into_iter().map(escape_pattern).collect();
+    format!("^(?:{})$", texts.join("|"))
 }
 
 fn refused() -> Error {
