@@ -3,11 +3,8 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use forge_core::adapter::Adapter;
-use forge_core::{Catalog, Db, Env, Error, Result};
+use forge_core::{Catalog, Db, Env, Error, Result, cluster_of_variable};
 use futures_util::lock::Mutex;
-
-/// The variables that [`Clusters::from_environment`] reads begin with this.
-pub const CLUSTER_VARIABLE: &str = "FORGE_DATABASE_URL_";
 
 /// Databases of several clusters, each by a name. Names with the same URL share one connection pool.
 ///
@@ -50,12 +47,11 @@ impl Clusters {
     /// As [`connect`](Clusters::connect), naming the variable.
     pub async fn from_environment(catalog: Arc<Catalog>, env: Env) -> Result<Self> {
         let clusters = Self::new(catalog, env);
-        for (variable, url) in std::env::vars() {
-            let Some(name) = variable.strip_prefix(CLUSTER_VARIABLE).filter(|name| !name.is_empty()) else {
-                continue;
-            };
-            let connected = clusters.connect(&name.to_lowercase(), &url).await;
-            connected.map_err(|error| error.context(&variable))?;
+        for (variable, url) in std::env::vars_os() {
+            let variable = variable.to_string_lossy();
+            let Some(name) = cluster_of_variable(&variable) else { continue };
+            let connected = clusters.connect(&name, &url.to_string_lossy()).await;
+            connected.map_err(|error| error.context(&*variable))?;
         }
         Ok(clusters)
     }

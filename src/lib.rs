@@ -20,10 +20,10 @@ mod system;
 
 pub use forge_core::traits::{NewRecord, PatchRecord};
 pub use forge_core::{
-    Auth, BelongsTo, Bytes, Caller, Catalog, Date, DateTime, Db, Decimal, Embed, Env, Error, ErrorCode,
-    GeoCollection, GeoLine, GeoMultiLine, GeoMultiPoint, GeoMultiPolygon, GeoPoint, GeoPolygon, GeoShape,
-    HasMany, HasOne, Id, Int64, Model, MutationCtx, QueryCtx, ReadOnly, ReadWrite, Registry, Result, Runtime,
-    Time, Uuid,
+    Auth, BelongsTo, Bytes, CLUSTER_VARIABLE, Caller, Catalog, Date, DateTime, Db, Decimal, Embed, Env,
+    Error, ErrorCode, GeoCollection, GeoLine, GeoMultiLine, GeoMultiPoint, GeoMultiPolygon, GeoPoint,
+    GeoPolygon, GeoShape, HasMany, HasOne, Id, Int64, Model, MutationCtx, QueryCtx, ReadOnly, ReadWrite,
+    Registry, Result, Runtime, Time, Uuid,
 };
 pub use forge_core::{
     adapter, env, error, feed, ir, model, observe, query, service, transaction, types, watch,
@@ -31,7 +31,7 @@ pub use forge_core::{
 pub use forge_macros::{Embed, Model, Projection, cron, mutation, query};
 
 #[cfg(any(feature = "embedded", feature = "mongodb"))]
-pub use clusters::{CLUSTER_VARIABLE, Clusters};
+pub use clusters::Clusters;
 #[cfg(any(feature = "embedded", feature = "mongodb"))]
 pub use connect::connect;
 /// The official driver below, for [`Db::raw`].

@@ -6,6 +6,15 @@ use std::sync::Arc;
 use crate::db::Db;
 use crate::error::{Error, Result};
 
+/// The names of variables that hold the URL of another cluster begin with this.
+pub const CLUSTER_VARIABLE: &str = "FORGE_DATABASE_URL_";
+
+/// The name of the cluster whose URL a variable holds, if it does: `archive` for `FORGE_DATABASE_URL_ARCHIVE`.
+pub fn cluster_of_variable(variable: &str) -> Option<String> {
+    let name = variable.strip_prefix(CLUSTER_VARIABLE).filter(|name| !name.is_empty())?;
+    Some(name.to_lowercase())
+}
+
 /// The databases of other clusters by name. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Clusters(Arc<BTreeMap<String, Db>>);
@@ -28,7 +37,7 @@ impl Clusters {
             let known: Vec<&str> = self.0.keys().map(String::as_str).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             Error::not_found(format!(
-                "no cluster is named {name:?}; there are: {known}. App::cluster and the variable FORGE_DATABASE_URL_… name them"
+                "no cluster is named {name:?}; there are: {known}. App::cluster and the variable {CLUSTER_VARIABLE}… name them"
             ))
         })
     }

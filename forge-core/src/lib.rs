@@ -46,6 +46,7 @@ mod writes;
 
 pub use auth::Auth;
 pub use catalog::Catalog;
+pub use clusters::{CLUSTER_VARIABLE, cluster_of_variable};
 pub use context::{Caller, MutationCtx, QueryCtx};
 pub use db::{Db, ReadOnly, ReadWrite};
 pub use env::Env;

@@ -2,13 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use forge_core::{Db, Error, Result};
+use forge_core::{Db, Error, Result, cluster_of_variable};
 
 use super::{App, Platform};
 use crate::settings::{self, Database, Settings};
-
-/// The names of variables with the URL of another cluster begin with this.
-const VARIABLE: &str = "FORGE_DATABASE_URL_";
 
 /// Another cluster.
 #[derive(Debug, Clone)]
@@ -27,7 +24,7 @@ impl NamedCluster {
     /// Those that `variables` name, in the order of their names.
     pub(crate) fn of_environment(variables: impl Iterator<Item = (String, String)>) -> Vec<Self> {
         let named = variables.filter_map(|(variable, url)| {
-            let name = variable.strip_prefix(VARIABLE).filter(|name| !name.is_empty())?.to_lowercase();
+            let name = cluster_of_variable(&variable)?;
             Some(Self { name, database: Database { url: url.trim().to_owned(), variable: variable.into() } })
         });
         let mut clusters: Vec<Self> = named.collect();
