@@ -11,12 +11,8 @@ use crate::live::entry::Entry;
 use crate::live::feeds::FeedState;
 use crate::live::index::EntryId;
 
-// What a feed tells in the very step in which it is closed counts for nothing: nobody would follow what it opened.
 impl Machine {
     pub(super) fn feed_up(&mut self, database: &Arc<str>) {
-        if !self.feeds.is_followed(database) {
-            return;
-        }
         self.next += 1;
         self.feeds.entry(database).open(self.next);
         for id in self.reading(database, |entry| entry.blocked) {
@@ -26,7 +22,7 @@ impl Machine {
 
     pub(super) fn feed_failed(&mut self, database: &Arc<str>, error: &Arc<Error>) {
         let feed = self.feeds.entry(database);
-        if matches!(feed.state, FeedState::Up | FeedState::Closed) {
+        if matches!(feed.state, FeedState::Up) {
             // It is resumed without a gap, or opened afresh; until then queries can be read as before.
             return;
         }
@@ -37,9 +33,6 @@ impl Machine {
     }
 
     pub(super) fn history_lost(&mut self, database: &Arc<str>) {
-        if !self.feeds.is_followed(database) {
-            return;
-        }
         self.next += 1;
         self.feeds.entry(database).open(self.next);
         for id in self.reading(database, |_| true) {

@@ -134,6 +134,11 @@ impl Machine {
             }
             Event::SocketClosed { socket } => self.close(socket),
             Event::Wrote { socket, version } => self.wrote(socket, version),
+            // Told in the very step in which it was closed: nobody would follow what it opened.
+            Event::FeedUp { database }
+            | Event::FeedFailed { database, .. }
+            | Event::HistoryLost { database }
+                if !self.feeds.is_followed(&database) => {}
             Event::FeedUp { database } => self.feed_up(&database),
             Event::FeedFailed { database, error } => self.feed_failed(&database, &error),
             Event::Commit { database, commit } => self.commit(&database, &commit),
