@@ -251,12 +251,16 @@ fn slot<'a>(state: &'a mut Value, path: &str) -> ServiceResult<&'a mut Value> {
         }
         let next = match at {
             Value::Object(fields) => Some(fields.entry(name).or_insert(Value::Null)),
-            Value::Array(items) => name.parse().ok().and_then(|index: usize| items.get_mut(index)),
+            Value::Array(items) => item(items, name),
             _ => None,
         };
         at = next.ok_or_else(|| ServiceError::bad_request("is no place in the document"))?;
     }
     Ok(at)
+}
+
+fn item<'a>(items: &'a mut [Value], index: &str) -> Option<&'a mut Value> {
+    items.get_mut(index.parse::<usize>().ok()?)
 }
 
 fn unset(state: &mut Value, path: &str) {
@@ -265,14 +269,14 @@ fn unset(state: &mut Value, path: &str) {
     for name in parent.split('.').filter(|name| !name.is_empty()) {
         at = at.and_then(|at| match at {
             Value::Object(fields) => fields.get_mut(name),
-            Value::Array(items) => name.parse().ok().and_then(|index: usize| items.get_mut(index)),
+            Value::Array(items) => item(items, name),
             _ => None,
         });
     }
     match at {
         Some(Value::Object(fields)) => drop(fields.remove(name)),
         Some(Value::Array(items)) => {
-            if let Some(item) = name.parse().ok().and_then(|index: usize| items.get_mut(index)) {
+            if let Some(item) = item(items, name) {
                 *item = Value::Null;
             }
         }
