@@ -7,13 +7,13 @@ mod support;
 
 use std::sync::{Arc, Mutex};
 
+use forge::App;
 use forge::prelude::*;
 use forge::server::axum::body::{Body, to_bytes};
 use forge::server::axum::http::Request;
 use forge::services::{ErrorKind, Hooks, Method, Multi, Paginate, Params, Resolver, Service, ServiceError};
-use forge::{App, server::Server};
 use serde_json::{Value, json};
-use support::ask;
+use support::{send, serve};
 use tower::ServiceExt;
 
 #[derive(Debug, Clone, Model)]
@@ -26,15 +26,6 @@ pub struct Order {
     pub count: i32,
     #[model(private, default = "canary-5e1")]
     pub margin: String,
-}
-
-async fn serve(app: App) -> Server {
-    app.database("memory:").build().await.unwrap()
-}
-
-async fn send(server: &Server, method: &str, path: &str, body: Value) -> (u16, Value) {
-    let (status, text) = ask(server, method, path, body).await;
-    (status, serde_json::from_str(&text).unwrap_or(Value::Null))
 }
 
 #[tokio::test]

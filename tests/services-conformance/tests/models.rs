@@ -14,7 +14,7 @@ use forge::server::axum::http::Request;
 use forge::services::{ErrorKind, Hooks, Method, Multi, Paginate, Params, Service};
 use forge::{App, server::Server};
 use serde_json::{Value, json};
-use support::ask;
+use support::{ask, serve};
 use tower::ServiceExt;
 
 const CANARY: &str = "canary-19ab";
@@ -78,10 +78,6 @@ pub struct Article {
     #[model(unique)]
     pub slug: String,
     pub words: i32,
-}
-
-async fn serve(app: App) -> Server {
-    app.database("memory:").build().await.unwrap()
 }
 
 async fn members() -> Server {

@@ -5,13 +5,13 @@
 
 mod support;
 
+use forge::App;
 use forge::prelude::*;
 use forge::server::axum::body::{Body, to_bytes};
 use forge::server::axum::http::Request;
 use forge::services::{Hooks, Method, Multi, Service};
-use forge::{App, server::Server};
 use serde_json::{Value, json};
-use support::ask;
+use support::send;
 use tower::ServiceExt as _;
 
 #[derive(Debug, Clone, Model)]
@@ -25,11 +25,6 @@ pub struct Bin {
     #[model(default)]
     pub count: i32,
     pub label: Option<String>,
-}
-
-async fn send(server: &Server, method: &str, path: &str, body: Value) -> (u16, Value) {
-    let (status, text) = ask(server, method, path, body).await;
-    (status, serde_json::from_str(&text).unwrap_or(Value::Null))
 }
 
 #[tokio::test]

@@ -5,11 +5,11 @@
 
 mod support;
 
+use forge::App;
 use forge::prelude::*;
 use forge::services::{Hooks, Method, Multi, Service};
-use forge::{App, server::Server};
 use serde_json::{Value, json};
-use support::ask;
+use support::{send, serve};
 
 #[derive(Debug, Clone, Model)]
 #[model(collection = "tickets")]
@@ -51,15 +51,6 @@ fn upserting() -> Hooks {
         call.params.mongodb.upsert = true;
         Ok(call)
     })
-}
-
-async fn serve(app: App) -> Server {
-    app.database("memory:").build().await.unwrap()
-}
-
-async fn send(server: &Server, method: &str, path: &str, body: Value) -> (u16, Value) {
-    let (status, text) = ask(server, method, path, body).await;
-    (status, serde_json::from_str(&text).unwrap_or(Value::Null))
 }
 
 #[tokio::test]

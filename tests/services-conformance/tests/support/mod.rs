@@ -1,5 +1,8 @@
 //! What the tests of services by HTTP share.
 
+#![allow(dead_code, reason = "not every test uses all of it")]
+
+use forge::App;
 use forge::server::Server;
 use forge::server::axum::body::{Body, to_bytes};
 use forge::server::axum::http::Request;
@@ -15,4 +18,15 @@ pub(crate) async fn ask(server: &Server, method: &str, path: &str, body: Value) 
     let status = answer.status().as_u16();
     let text = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
     (status, String::from_utf8(text.to_vec()).unwrap())
+}
+
+/// As [`ask`], with what is JSON in the answer.
+pub(crate) async fn send(server: &Server, method: &str, path: &str, body: Value) -> (u16, Value) {
+    let (status, text) = ask(server, method, path, body).await;
+    (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+}
+
+/// The program in memory.
+pub(crate) async fn serve(app: App) -> Server {
+    app.database("memory:").build().await.unwrap()
 }
