@@ -299,7 +299,7 @@ impl Calls {
             Ok(key) => key,
             Err(error) => return refusal(&error),
         };
-        let fingerprint = json::short_hash(json::canonical(&args).as_bytes());
+        let fingerprint = json::short_hash(json::canonical(&args).as_bytes()).to_string();
         match self.answers.store.begin(&key, &fingerprint).await {
             Ok(Claim::Answered(answer)) => return answer,
             Ok(Claim::New) => {}
@@ -450,7 +450,7 @@ fn idempotency_key(name: &str, caller: &Caller, key: &str) -> Result<Idempotency
         None => [header("authorization"), header("cookie")],
     };
     let signed_in = caller.auth.is_some();
-    let caller = json::short_hash(format!("{signed_in}{who:?}{:?}", caller.database).as_bytes());
+    let caller = json::short_hash(format!("{signed_in}{who:?}{:?}", caller.database).as_bytes()).to_string();
     Ok(IdempotencyKey { handler: name.into(), caller: caller.into(), key: key.into() })
 }
 

@@ -185,18 +185,45 @@ fn write_value(value: &Value, out: &mut String) {
     }
 }
 
-/// The length of a [`short_hash`].
-pub(crate) const HASH_LENGTH: usize = 24;
+/// A short hash of a text: the first 96 bits of its SHA-256. The same on every machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ShortHash([u8; 12]);
 
-/// A short hash of a result's text: the first 96 bits of its SHA-256, in hex. The same on every machine.
-pub(crate) fn short_hash(text: &[u8]) -> String {
-    use std::fmt::Write as _;
+/// The [`ShortHash`] of a text.
+pub(crate) fn short_hash(text: &[u8]) -> ShortHash {
     let digest = Sha256::digest(text);
-    digest[..HASH_LENGTH / 2].iter().fold(String::with_capacity(HASH_LENGTH), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    ShortHash(std::array::from_fn(|at| digest[at]))
 }
+
+impl fmt::Display for ShortHash {
+    /// In hexadecimal digits, in lower case.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digit = |value: u8| DIGITS[usize::from(value)];
+        let digits: [u8; 24] = std::array::from_fn(|at| {
+            let byte = self.0[at / 2];
+            digit(if at % 2 == 0 { byte >> 4 } else { byte & 15 })
+        });
+        f.write_str(str::from_utf8(&digits).unwrap_or_default())
+    }
+}
+
+impl ShortHash {
+    /// Reads what [`Display`](fmt::Display) writes; none for anything else.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let value = |digit: u8| DIGITS.iter().position(|known| *known == digit);
+        let mut bytes = [0; 12];
+        let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
+        if pairs.len() != bytes.len() {
+            return None;
+        }
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            *byte = u8::try_from(value(*high)? << 4 | value(*low)?).ok()?;
+        }
+        Some(Self(bytes))
+    }
+}
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 #[cfg(test)]
 mod tests {
@@ -246,6 +273,17 @@ mod tests {
 
     #[test]
     fn hashes_are_the_same_on_every_machine() {
-        assert_eq!(short_hash(b"[]"), "4f53cda18c2baa0c0354bb5f");
+        assert_eq!(short_hash(b"[]").to_string(), "4f53cda18c2baa0c0354bb5f");
+    }
+
+    #[test]
+    fn only_what_a_hash_is_written_as_is_read_as_one() {
+        let hash = short_hash(b"[]");
+        assert_eq!(ShortHash::parse(&hash.to_string()), Some(hash));
+        for other in
+            ["", "4f53", "4F53CDA18C2BAA0C0354BB5F", "4f53cda18c2baa0c0354bb5f0", "+f53cda18c2baa0c0354bb5é"]
+        {
+            assert_eq!(ShortHash::parse(other), None, "{other}");
+        }
     }
 }

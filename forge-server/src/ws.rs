@@ -207,6 +207,8 @@ impl Reader {
         match request {
             Request::Auth { token } => self.identity.authenticate(token).await,
             Request::Subscribe { id, query, args, hash, delta, more, before } => {
+                // What is no hash is none of ours.
+                let hash = hash.and_then(|hash| json::ShortHash::parse(&hash));
                 let start = Start { id, hash, delta, more: More { after: more, before } };
                 if let Err(error) = self.subscribe(&query, &args, start).await {
                     self.subscriber.outbox.text(protocol::error(Some(id), &error));
@@ -229,7 +231,7 @@ impl Reader {
         }
     }
 
-    async fn subscribe(&self, query: &str, args: &Map<String, Value>, mut start: Start) -> Result<()> {
+    async fn subscribe(&self, query: &str, args: &Map<String, Value>, start: Start) -> Result<()> {
         self.calls.runtime.registry().public(HandlerKind::Query, query)?;
         let (args, max) = (json::canonical(args), self.calls.limits.subscription_bytes);
         if args.len() > max {
@@ -241,8 +243,6 @@ impl Reader {
         if start.more.total() > longest {
             return Err(Error::too_large(format!("a window can be made longer by {longest} in all")));
         }
-        // A hash of another length is none of ours: not kept.
-        start.hash = start.hash.filter(|hash| hash.len() == json::HASH_LENGTH);
         self.subscriber.subscribe(query, args, self.identity.caller.clone(), start).await;
         Ok(())
     }

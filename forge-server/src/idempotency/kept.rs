@@ -46,7 +46,7 @@ pub(crate) struct Kept {
 impl Kept {
     pub(crate) fn new(key: &IdempotencyKey, fingerprint: &str, age: Duration, patience: Duration) -> Self {
         let text = format!("{:?}", [&key.handler, &key.caller, &key.key]);
-        let id = json::short_hash(text.as_bytes());
+        let id = json::short_hash(text.as_bytes()).to_string();
         Self { id, fingerprint: fingerprint.to_owned(), age, patience }
     }
 

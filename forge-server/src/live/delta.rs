@@ -7,17 +7,18 @@ mod list;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::json::ShortHash;
+
 /// How to get from one result to the next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Delta {
     /// The hash of the result that the patch is for.
-    pub(crate) from: Arc<str>,
+    pub(crate) from: ShortHash,
     /// The operations, separated by commas: what stands between the brackets of the patch.
     pub(crate) operations: Box<str>,
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::event::{Content, Data, Failure, Item, RunId, SocketId, SubId, Wanted};
 use super::index::Posting;
+use crate::json::ShortHash;
 
 /// The key under which equal subscriptions share one entry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -29,7 +30,7 @@ pub(crate) struct Sub {
     /// Whether it takes differences.
     pub(crate) delta: bool,
     /// The result that it holds, or that is on its way.
-    pub(crate) has: Option<Arc<str>>,
+    pub(crate) has: Option<ShortHash>,
     /// Whether it was told anything since it subscribed, or asked for more.
     pub(crate) answered: bool,
     /// Whether it was ever told anything.
@@ -41,19 +42,19 @@ pub(crate) struct Sub {
 impl Sub {
     /// What to send so that the subscriber has `data`; nothing if it has it.
     pub(crate) fn take(&mut self, id: SubId, data: &Data) -> Option<Item> {
-        let unchanged = self.has.as_ref() == Some(&data.hash);
+        let unchanged = self.has == Some(data.hash);
         if unchanged && self.answered {
             return None;
         }
         let content = match &data.delta {
             _ if unchanged => Content::Unchanged,
-            Some(delta) if self.delta && self.has.as_ref() == Some(&delta.from) => {
+            Some(delta) if self.delta && self.has == Some(delta.from) => {
                 Content::Patched(vec![delta.clone()])
             }
             _ => Content::Whole,
         };
-        (self.has, self.answered, self.holds, self.told) = (Some(data.hash.clone()), true, true, None);
-        Some(Item { id, data: data.clone(), content })
+        (self.has, self.answered, self.holds, self.told) = (Some(data.hash), true, true, None);
+        Some(Item::new(id, data, content))
     }
 
     /// Makes the next result a full answer, as if nothing had been sent so far.

@@ -8,6 +8,8 @@ use forge_core::{Caller, Error};
 
 use super::delta::{self, Delta};
 use super::queue::Shared;
+use super::results::Results;
+use crate::json::{ShortHash, short_hash};
 
 /// A socket, or an in-process subscriber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,7 +42,7 @@ pub(crate) enum Event {
         id: SubId,
         wanted: Wanted,
         caller: Caller,
-        hash: Option<Arc<str>>,
+        hash: Option<ShortHash>,
         /// Whether the client takes differences in place of whole results.
         delta: bool,
     },
@@ -83,7 +85,7 @@ pub(crate) struct Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Data {
     /// A short hash of `json`.
-    pub(crate) hash: Arc<str>,
+    pub(crate) hash: ShortHash,
     /// The text.
     pub(crate) json: Arc<Shared>,
     /// How to get here from the result before, where somebody wants to know and it is shorter than `json`.
@@ -94,15 +96,14 @@ impl Data {
     /// The result with this text.
     pub(crate) fn new(json: impl Into<Shared>) -> Self {
         let json = Arc::new(json.into());
-        let hash = crate::json::short_hash(json.as_bytes()).into();
+        let hash = short_hash(json.as_bytes());
         Self { hash, json, delta: None }
     }
 
     /// The same result, with how it differs from the one before it.
     pub(crate) fn after(mut self, before: &Data) -> Self {
         let operations = (self.hash != before.hash).then(|| delta::operations(&before.json, &self.json));
-        self.delta =
-            operations.flatten().map(|operations| Arc::new(Delta { from: before.hash.clone(), operations }));
+        self.delta = operations.flatten().map(|operations| Arc::new(Delta { from: before.hash, operations }));
         self
     }
 }
@@ -141,7 +142,7 @@ pub(crate) enum Action {
 #[derive(Debug, Clone)]
 pub(crate) enum Frame {
     /// Results, and the version that everything on the socket has reached.
-    Update { version: u64, results: Vec<Item> },
+    Update { version: u64, results: Results },
     /// The subscription has an error in place of a result.
     Error { id: SubId, error: Arc<Error> },
     /// The end of a subscription.
@@ -157,8 +158,10 @@ pub(crate) enum Frame {
 pub(crate) struct Item {
     /// The subscription.
     pub(crate) id: SubId,
-    /// The result.
-    pub(crate) data: Data,
+    /// The short hash of `json`.
+    pub(crate) hash: ShortHash,
+    /// The result's text.
+    pub(crate) json: Arc<Shared>,
     /// What is sent of it.
     pub(crate) content: Content,
 }
@@ -175,6 +178,11 @@ pub(crate) enum Content {
 }
 
 impl Item {
+    /// The result `data` of a subscription, sent as `content`.
+    pub(crate) fn new(id: SubId, data: &Data, content: Content) -> Self {
+        Self { id, hash: data.hash, json: data.json.clone(), content }
+    }
+
     /// This item where `earlier`, of the same subscription, was not sent and is not going to be.
     pub(crate) fn in_place_of(mut self, earlier: Content) -> Self {
         self.content = match (self.content, earlier) {
@@ -186,7 +194,7 @@ impl Item {
                 Content::Patched(all)
             }
         };
-        if matches!(self.content, Content::Patched(_)) && self.size() >= self.data.json.len() {
+        if matches!(self.content, Content::Patched(_)) && self.size() >= self.json.len() {
             self.content = Content::Whole;
         }
         self
@@ -195,7 +203,7 @@ impl Item {
     /// About how many bytes are sent.
     pub(crate) fn size(&self) -> usize {
         match &self.content {
-            Content::Whole => self.data.json.len(),
+            Content::Whole => self.json.len(),
             Content::Unchanged => 0,
             Content::Patched(steps) => steps.iter().map(|delta| delta.operations.len() + 1).sum(),
         }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use forge_core::feed::News;
 use forge_core::{Caller, Error, Runtime};
 use futures_util::StreamExt as _;
+use rustc_hash::FxHashMap;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
@@ -78,9 +79,9 @@ impl Hub {
             database: database.clone(),
             // The hub's own task must not keep the hub alive.
             commands: commands.downgrade(),
-            sockets: HashMap::new(),
+            sockets: FxHashMap::default(),
             tasks: JoinSet::new(),
-            runs: HashMap::new(),
+            runs: FxHashMap::default(),
             health: health.clone(),
             versions: versions.clone(),
             feeds: HashMap::new(),
@@ -255,9 +256,9 @@ struct Task {
     metrics: Metrics,
     database: Arc<str>,
     commands: mpsc::WeakSender<Command>,
-    sockets: HashMap<SocketId, Arc<Outbox>>,
+    sockets: FxHashMap<SocketId, Arc<Outbox>>,
     tasks: JoinSet<()>,
-    runs: HashMap<RunId, AbortHandle>,
+    runs: FxHashMap<RunId, AbortHandle>,
     health: Arc<Health>,
     versions: Arc<Versions>,
     feeds: HashMap<Arc<str>, FeedCounts>,

@@ -12,6 +12,7 @@ mod index;
 pub(crate) mod machine;
 pub(crate) mod outbox;
 pub(crate) mod queue;
+mod results;
 mod run;
 #[cfg(test)]
 mod scenarios;

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::mem;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use forge_core::Result;
 
 use super::event::{Content, Frame, Item, SubId};
+use super::results::Results;
 use crate::{deflate, protocol};
 
 /// Why a socket is closed by the server.
@@ -129,7 +129,7 @@ pub(crate) struct Queue {
     reply: Option<Vec<u8>>,
     texts: VecDeque<Text>,
     /// A version, and results by the order of their subscriptions' numbers.
-    update: Option<(u64, Vec<Item>)>,
+    update: Option<(u64, Results)>,
     bytes: usize,
     limit: usize,
     closing: Option<Closing>,
@@ -211,7 +211,7 @@ impl Queue {
         }
         if let Some((version, items)) = self.update.take() {
             self.bytes = 0;
-            return Some(Next::Text(frame(version, &items)));
+            return Some(Next::Text(frame(version, items)));
         }
         self.closing.map(Next::Close)
     }
@@ -230,44 +230,36 @@ impl Queue {
         self.texts.push_back(text);
     }
 
-    fn merge(&mut self, version: u64, results: Vec<Item>) {
-        let (newest, items) = self.update.get_or_insert_default();
+    fn merge(&mut self, version: u64, results: Results) {
+        let Some((newest, waiting)) = &mut self.update else {
+            self.bytes += results.iter().map(Item::size).sum::<usize>();
+            self.update = Some((version, results));
+            return;
+        };
         *newest = version.max(*newest);
         for item in results {
-            match items.binary_search_by_key(&item.id, |waiting| waiting.id) {
-                Ok(at) => {
-                    self.bytes -= items[at].size();
-                    let earlier = mem::replace(&mut items[at].content, Content::Unchanged);
-                    items[at] = item.in_place_of(earlier);
-                    self.bytes += items[at].size();
-                }
-                Err(at) => {
-                    self.bytes += item.size();
-                    items.insert(at, item);
-                }
-            }
+            let (before, now) = waiting.add(item);
+            self.bytes = self.bytes + now - before;
         }
     }
 
     fn forget(&mut self, id: SubId) {
-        let Some((_, items)) = &mut self.update else { return };
-        if let Ok(at) = items.binary_search_by_key(&id, |waiting| waiting.id) {
-            self.bytes -= items.remove(at).size();
-        }
+        let waiting = self.update.as_mut().and_then(|(_, waiting)| waiting.remove(id));
+        self.bytes -= waiting.map_or(0, |item| item.size());
     }
 }
 
 /// The frame of an update.
-fn frame(version: u64, items: &[Item]) -> Text {
-    match items {
-        [Item { id, data, content: Content::Whole }] => {
-            let hash = &data.hash;
+fn frame(version: u64, results: Results) -> Text {
+    match results.only() {
+        Ok(Item { id, hash, json, content: Content::Whole }) => {
             let head = format!(
                 r#"{{"op":"update","version":{version},"results":[{{"id":{id},"hash":"{hash}","data":"#
             );
-            Text { head, shared: Some(data.json.clone()), tail: "}]}" }
+            Text { head, shared: Some(json), tail: "}]}" }
         }
-        _ => render(version, items).into(),
+        Ok(item) => render(version, &[item]).into(),
+        Err(several) => render(version, &several).into(),
     }
 }
 
@@ -275,11 +267,11 @@ fn render(version: u64, items: &[Item]) -> String {
     let size: usize = items.iter().map(|item| item.size() + 80).sum();
     let mut text = String::with_capacity(size + 48);
     let _ = write!(text, r#"{{"op":"update","version":{version},"results":["#);
-    for (i, Item { id, data, content }) in items.iter().enumerate() {
+    for (i, Item { id, hash, json, content }) in items.iter().enumerate() {
         let comma = if i == 0 { "" } else { "," };
-        let _ = write!(text, r#"{comma}{{"id":{id},"hash":"{}","#, data.hash);
+        let _ = write!(text, r#"{comma}{{"id":{id},"hash":"{hash}","#);
         match content {
-            Content::Whole => text.extend([r#""data":"#, &data.json]),
+            Content::Whole => text.extend([r#""data":"#, json]),
             Content::Unchanged => text.push_str(r#""unchanged":true"#),
             Content::Patched(steps) => {
                 text.push_str(r#""delta":["#);
@@ -302,8 +294,7 @@ mod tests {
     use super::*;
 
     fn update(version: u64, results: &[(SubId, &str)]) -> Frame {
-        let item =
-            |(id, json): &(SubId, &str)| Item { id: *id, data: Data::new(*json), content: Content::Whole };
+        let item = |(id, json): &(SubId, &str)| Item::new(*id, &Data::new(*json), Content::Whole);
         Frame::Update { version, results: results.iter().map(item).collect() }
     }
 
@@ -324,12 +315,12 @@ mod tests {
         let deflated = data.json.deflated().unwrap().as_ptr();
         for (version, id) in [(1, 1), (2, 7)] {
             let mut queue = Queue::new(1_000);
-            let item = Item { id, data: data.clone(), content: Content::Whole };
-            queue.frame(Frame::Update { version, results: vec![item] });
+            let item = Item::new(id, &data, Content::Whole);
+            queue.frame(Frame::Update { version, results: [item].into_iter().collect() });
             let text = next_text(&mut queue);
             assert!(std::ptr::eq(text.pieces()[1], &**data.json));
             let frame: serde_json::Value = serde_json::from_str(&text.pieces().concat()).unwrap();
-            let result = serde_json::json!({ "id": id, "hash": &*data.hash, "data": [1, 2, 3] });
+            let result = serde_json::json!({ "id": id, "hash": data.hash.to_string(), "data": [1, 2, 3] });
             let whole = serde_json::json!({ "op": "update", "version": version, "results": [result] });
             assert_eq!(frame, whole);
             assert_eq!(text.len(), text.pieces().concat().len());
@@ -395,7 +386,7 @@ mod tests {
                 Some(before) => data(step).after(before),
                 None => data(step),
             };
-            let results = vec![sub.take(1, &next).unwrap()];
+            let results = sub.take(1, &next).into_iter().collect();
             queue.frame(Frame::Update { version: version as u64, results });
             before = Some(next);
             // The second and third wait for the fourth.

@@ -1,10 +1,11 @@
 //! What the machine knows of one socket: its subscriptions and the results that wait for one another.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::event::{Item, SubId};
+use super::event::SubId;
 use super::index::EntryId;
+use super::results::Results;
 
 /// One socket.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub(crate) struct Socket {
     /// Its subscriptions' entries that do not include some commit, by the first such.
     pub(crate) stale: BTreeSet<(u64, EntryId)>,
     /// Results to send.
-    pub(crate) pending: BTreeMap<SubId, Item>,
+    pub(crate) pending: Results,
     /// The version up to which `pending` is complete but for `stale`.
     pub(crate) pending_version: u64,
     /// When `pending` is sent at the latest, in milliseconds.
@@ -34,7 +35,7 @@ impl Socket {
             database,
             subs: HashMap::new(),
             stale: BTreeSet::new(),
-            pending: BTreeMap::new(),
+            pending: Results::default(),
             pending_version: 0,
             deadline: None,
             sent: 0,

@@ -8,6 +8,7 @@ use forge_core::context::More;
 use tokio::sync::mpsc;
 
 use super::{Command, Hub};
+use crate::json::ShortHash;
 use crate::live::event::{Event, SocketId, SubId, Wanted};
 use crate::live::outbox::Outbox;
 use crate::live::queue::Closing;
@@ -26,7 +27,7 @@ pub(crate) struct Start {
     /// The client's number for it.
     pub(crate) id: SubId,
     /// The hash of the result that the client has already.
-    pub(crate) hash: Option<String>,
+    pub(crate) hash: Option<ShortHash>,
     /// Whether it takes differences.
     pub(crate) delta: bool,
     /// By how much its window is longer than the first page.
@@ -40,7 +41,6 @@ impl Subscriber {
         let caller = Caller { more, ..caller };
         let database = self.hub.database_of(&caller);
         let wanted = Wanted { database, query: query.into(), args: args.into() };
-        let hash = hash.map(Into::into);
         self.send(Event::Subscribe { socket: self.id, id, wanted, caller, hash, delta }).await;
     }
 

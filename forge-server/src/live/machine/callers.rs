@@ -93,7 +93,7 @@ impl Machine {
     /// The first commit that what the client holds of a subscription may lack.
     pub(super) fn lacks(&self, socket: SocketId, id: SubId) -> u64 {
         let Some(state) = self.sockets.get(&socket) else { return 0 };
-        if state.pending.contains_key(&id) {
+        if state.pending.contains(id) {
             // Newer than what it holds, and never to be sent; no version was told since.
             return state.sent + 1;
         }

@@ -115,7 +115,7 @@ impl Machine {
                 state.stale.remove(&(old, id));
             }
             state.stale.extend(from.map(|from| (from, id)));
-            self.touched.insert(*socket);
+            self.touched.push(*socket);
         }
     }
 }

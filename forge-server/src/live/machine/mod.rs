@@ -19,6 +19,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use forge_core::context::Seen;
+use rustc_hash::FxHashMap;
 
 use super::entry::{Entry, Key, Sub};
 use super::event::{Action, Event, Frame, RunId, SocketId};
@@ -72,10 +73,10 @@ pub(crate) struct Machine {
     next: u64,
     feeds: Feeds,
     index: ReadIndex,
-    entries: HashMap<EntryId, Entry>,
+    entries: FxHashMap<EntryId, Entry>,
     keys: HashMap<Key, EntryId>,
-    runs: HashMap<RunId, EntryId>,
-    sockets: HashMap<SocketId, Socket>,
+    runs: FxHashMap<RunId, EntryId>,
+    sockets: FxHashMap<SocketId, Socket>,
     /// What each query ever looked at of a caller.
     seen: HashMap<Arc<str>, Seen>,
     /// By query.
@@ -85,7 +86,8 @@ pub(crate) struct Machine {
     crowded: BTreeSet<EntryId>,
     /// Whether one of those may be followed now.
     has_room: bool,
-    touched: BTreeSet<SocketId>,
+    /// Sockets that may have something to send; not each once.
+    touched: Vec<SocketId>,
     awaiting: BTreeSet<SocketId>,
     actions: Vec<Action>,
 }
@@ -102,16 +104,16 @@ impl Machine {
             next: 0,
             feeds,
             index: ReadIndex::default(),
-            entries: HashMap::new(),
+            entries: FxHashMap::default(),
             keys: HashMap::new(),
-            runs: HashMap::new(),
-            sockets: HashMap::new(),
+            runs: FxHashMap::default(),
+            sockets: FxHashMap::default(),
             seen: HashMap::new(),
             counts: HashMap::new(),
             timers: BTreeSet::new(),
             crowded: BTreeSet::new(),
             has_room: false,
-            touched: BTreeSet::new(),
+            touched: Vec::new(),
             awaiting: BTreeSet::new(),
             actions: Vec::new(),
         }
@@ -147,7 +149,11 @@ impl Machine {
             Event::Tick => {}
         }
         self.admit();
-        for socket in std::mem::take(&mut self.touched) {
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        touched.dedup();
+        self.actions.reserve(touched.len());
+        for socket in touched {
             self.flush(socket);
         }
         std::mem::take(&mut self.actions)
@@ -192,7 +198,7 @@ impl Machine {
                 Timer::Entry(id) if self.entries.get(&id).is_some_and(|entry| entry.due == Some(at)) => {
                     self.start(id);
                 }
-                Timer::Socket(id) => drop(self.touched.insert(id)),
+                Timer::Socket(id) => self.touched.push(id),
                 Timer::Entry(_) => {}
                 Timer::Feeds => self.close_idle(),
             }

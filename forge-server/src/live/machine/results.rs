@@ -40,23 +40,19 @@ impl Machine {
                     let version = self.feeds.version(&entry.key.wanted.database);
                     // A fresh one has what came of other databases since: that counts with the next version.
                     let complete = entry.stale_from.map_or(version + 1, |from| from.saturating_sub(1));
-                    let item = match state.pending.remove(&sub_id) {
-                        Some(earlier) => item.in_place_of(earlier.content),
-                        None => item,
-                    };
-                    state.pending.insert(sub_id, item);
+                    state.pending.add(item);
                     state.pending_version = state.pending_version.max(complete);
                 }
             }
             Err(failure) => {
                 if sub.tell(&failure.error) {
-                    state.pending.remove(&sub_id);
+                    state.pending.remove(sub_id);
                     let frame = Frame::Error { id: sub_id, error: failure.error.clone() };
                     self.actions.push(Action::Send { socket, frame });
                 }
             }
         }
-        self.touched.insert(socket);
+        self.touched.push(socket);
     }
 
     /// Sends what is pending, once nothing that belongs to the same commits is still on its way.
@@ -83,7 +79,7 @@ impl Machine {
                 return;
             }
         }
-        let results = std::mem::take(&mut socket.pending).into_values().collect();
+        let results = std::mem::take(&mut socket.pending);
         (socket.sent, socket.deadline, socket.pending_version) = (version, None, 0);
         if socket.awaits.is_some_and(|awaited| awaited <= version) {
             socket.awaits = None;

@@ -75,8 +75,8 @@ impl Machine {
     pub(super) fn detach(&mut self, socket: SocketId, id: SubId) -> Option<Sub> {
         let state = self.sockets.get_mut(&socket)?;
         let entry_id = state.subs.remove(&id)?;
-        let unsent = state.pending.remove(&id).is_some();
-        self.touched.insert(socket);
+        let unsent = state.pending.remove(id).is_some();
+        self.touched.push(socket);
         let entry = self.entries.get_mut(&entry_id)?;
         let mut sub = entry.subs.remove(&(socket, id));
         if let Some(sub) = sub.as_mut().filter(|_| unsent) {
@@ -124,7 +124,7 @@ impl Machine {
         if let Some(state) = self.sockets.get_mut(&socket) {
             state.awaits = state.awaits.max(Some(version));
             self.awaiting.insert(socket);
-            self.touched.insert(socket);
+            self.touched.push(socket);
         }
     }
 }

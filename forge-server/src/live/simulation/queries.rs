@@ -92,7 +92,7 @@ pub(super) fn received(held: Option<&str>, result: &Value, wants_delta: bool) ->
         assert_eq!(result["unchanged"], true);
         held.unwrap().to_owned()
     };
-    assert_eq!(*Data::new(json.as_str()).hash, result["hash"], "{result}");
+    assert_eq!(Data::new(json.as_str()).hash.to_string(), result["hash"], "{result}");
     json
 }
 
