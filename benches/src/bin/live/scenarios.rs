@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use forge_benches::client::{Arrivals, Count, Http, Socket};
 use forge_benches::process::Server;
-use forge_benches::{Bar, Options, Report, Span, median};
+use forge_benches::{Bar, Options, Pairs, Report, Span, median};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -37,7 +37,7 @@ pub(crate) async fn all(options: &Options, report: &mut Report) -> Result<(), Fa
         shared(report).await?;
     }
     if options.wants("subscriptions a second, distinct, and matching") {
-        matching(report).await?;
+        matching(rounds, report).await?;
     }
     if options.wants("mutations by HTTP") {
         mutations(rounds.min(5), report).await?;
@@ -247,35 +247,56 @@ async fn shared(report: &mut Report) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The cost of a change that touches nobody, with 100 and with 100,000 subscriptions by equality.
-async fn matching(report: &mut Report) -> Result<(), Failure> {
-    const WRITES: usize = 4_000;
-    let mut server = Server::start()?;
-    let mut http = Http::open(server.address).await?;
-    let untouched = 200_000_usize;
-    fill(&mut http, untouched, untouched + 1, 1).await?;
-    let arrivals = Rc::new(Arrivals::default());
-    let mut few = open_many(&server, 1, &arrivals).await?;
-    arrivals.expect(100);
-    few[0].subscribe(0..100).await?;
-    arrivals.all().await?;
-    let vote = json!({ "id": untouched * 100 });
-    let mut cost = async |server: &mut Server| -> Result<f64, Failure> {
-        let before = server.look()?;
+/// The board that is written to where a change touches nobody.
+const UNTOUCHED: usize = 200_000;
+
+/// A server whose subscriptions are to other boards than the one that is written to.
+struct Beside {
+    server: Server,
+    http: Http,
+    arrivals: Rc<Arrivals>,
+    sockets: Vec<Socket>,
+}
+
+impl Beside {
+    async fn new(sockets: usize) -> Result<Self, Failure> {
+        let server = Server::start()?;
+        let mut http = Http::open(server.address).await?;
+        fill(&mut http, UNTOUCHED, UNTOUCHED + 1, 1).await?;
+        let arrivals = Rc::new(Arrivals::default());
+        let sockets = open_many(&server, sockets, &arrivals).await?;
+        Ok(Self { server, http, arrivals, sockets })
+    }
+
+    /// Processor time of the server for each write, one after the other.
+    async fn writes(&mut self) -> Result<f64, Failure> {
+        const WRITES: usize = 1_000;
+        let vote = json!({ "id": UNTOUCHED * 100 });
+        let before = self.server.look()?;
         for _ in 0..WRITES {
-            http.mutate("vote", &vote).await?;
+            self.http.mutate("vote", &vote).await?;
         }
-        Ok(server.look()?.cpu_micros_each(before, WRITES))
-    };
-    cost(&mut server).await?;
-    let with_few = cost(&mut server).await?;
-    let mut many = open_many(&server, 100, &arrivals).await?;
-    let rate = subscribe_all(&mut many[..20], &arrivals, |board| 1_000 + board).await?;
-    subscribe_all(&mut many[20..], &arrivals, |board| 100_000 + board).await?;
-    let with_many = cost(&mut server).await?;
+        Ok(self.server.look()?.cpu_micros_each(before, WRITES))
+    }
+}
+
+/// The cost of a change that touches nobody, beside many subscriptions by equality and beside few, in turns.
+async fn matching(rounds: usize, report: &mut Report) -> Result<(), Failure> {
+    let mut few = Beside::new(1).await?;
+    few.arrivals.expect(100);
+    few.sockets[0].subscribe(0..100).await?;
+    few.arrivals.all().await?;
+    let mut many = Beside::new(100_000 / PER_SOCKET).await?;
+    let (measured, others) = many.sockets.split_at_mut(20);
+    let rate = subscribe_all(measured, &many.arrivals, |board| board).await?;
+    subscribe_all(others, &many.arrivals, |board| UNTOUCHED / 2 + board).await?;
+    let mut pairs = Pairs::default();
+    for round in 0..=rounds {
+        let beside_many = many.writes().await?;
+        pairs.warm(round, beside_many, few.writes().await?);
+    }
     report.figure("subscriptions a second, distinct", rate, "a second", Some(Bar::AtLeast(5_000.0)));
-    report.figure("matching: a write beside 100 queries", with_few, "us", None);
-    report.figure("matching: a write beside 100,000", with_many, "us", Some(Bar::AtMost(with_few * 1.15)));
+    report.compare("matching: a write beside 100,000, and beside 100", &pairs, "us", 1.1);
     Ok(())
 }
 
