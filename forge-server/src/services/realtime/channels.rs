@@ -285,11 +285,13 @@ impl Audience {
 
     /// Each connection once, by the data that it receives: none is that of the event.
     pub(super) fn groups(self) -> Vec<(Option<Arc<Value>>, Vec<Connection>)> {
+        // A channel has each of its connections once.
+        let several = self.0.len() > 1;
         let (own, usual): (Vec<_>, Vec<_>) = self.0.into_iter().partition(|part| part.data.is_some());
         let mut seen = HashSet::new();
         let mut groups = Vec::new();
         for Part { mut connections, data, .. } in own.into_iter().chain(usual) {
-            connections.retain(|connection| seen.insert(connection.0.number));
+            connections.retain(|connection| !several || seen.insert(connection.0.number));
             if !connections.is_empty() {
                 groups.push((data, connections));
             }
