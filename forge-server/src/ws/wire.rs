@@ -42,7 +42,9 @@ pub(crate) struct Wire {
 
 /// A frame on its way.
 struct Begun {
-    /// The header, and what is the socket's own.
+    /// Nothing where the header stands before what is the socket's own.
+    header: Header,
+    /// What is the socket's own.
     first: Vec<u8>,
     /// What is sent to others as well, compressed or not.
     shared: Option<(Arc<Shared>, bool)>,
@@ -53,46 +55,47 @@ struct Begun {
 impl Begun {
     /// A frame as it is.
     fn bytes(first: Vec<u8>) -> Self {
-        Self { first, shared: None, last: Cow::default(), sent: 0 }
+        Self { header: Header::default(), first, shared: None, last: Cow::default(), sent: 0 }
     }
 
     /// A text frame.
     fn text(text: Text, compress: bool) -> io::Result<Self> {
         let (head, shared, tail) = text.into_pieces();
-        let length = |own: usize| own + shared.as_ref().map_or(0, |shared| shared.len());
+        let (head, sent) = (head.into_bytes(), 0);
         if !compress {
-            let first = header(false, length(head.len() + tail.len()), head.as_bytes())?;
-            let last = Cow::Borrowed(tail.as_bytes());
-            return Ok(Self { first, shared: shared.map(|shared| (shared, false)), last, sent: 0 });
+            let length = head.len() + shared.as_ref().map_or(0, |shared| shared.len()) + tail.len();
+            let (header, shared) = (Header::new(false, length)?, shared.map(|shared| (shared, false)));
+            return Ok(Self { header, first: head, shared, last: Cow::Borrowed(tail.as_bytes()), sent });
         }
         let Some(shared) = shared else {
-            let whole = deflate::deflate(head.as_bytes()).map_err(io::Error::other)?;
-            let end = whole.len() - deflate::FLUSHED.len();
-            return Ok(Self::bytes(header(true, end, &whole[..end])?));
+            let mut first = deflate::deflate(&head).map_err(io::Error::other)?;
+            first.truncate(first.len() - deflate::FLUSHED.len());
+            let header = Header::new(true, first.len())?;
+            return Ok(Self { header, ..Self::bytes(first) });
         };
         // What is shared is compressed once for all; what is the socket's own stands around it as it is, since it is little.
-        let (mut before, mut after) = (Vec::new(), Vec::new());
-        deflate::store(head.as_bytes(), &mut before);
-        deflate::store(tail.as_bytes(), &mut after);
-        after.push(deflate::END);
+        let (mut first, mut last) = (Vec::new(), Vec::new());
+        deflate::store(&head, &mut first);
+        deflate::store(tail.as_bytes(), &mut last);
+        last.push(deflate::END);
         let deflated = shared.deflated().map_err(io::Error::other)?.len();
-        let first = header(true, before.len() + deflated + after.len(), &before)?;
-        Ok(Self { first, shared: Some((shared, true)), last: Cow::Owned(after), sent: 0 })
+        let header = Header::new(true, first.len() + deflated + last.len())?;
+        Ok(Self { header, first, shared: Some((shared, true)), last: Cow::Owned(last), sent })
     }
 
-    fn pieces(&self) -> io::Result<[&[u8]; 3]> {
+    fn pieces(&self) -> io::Result<[&[u8]; 4]> {
         let shared = match &self.shared {
             None => &[],
             Some((shared, false)) => shared.as_bytes(),
             Some((shared, true)) => shared.deflated().map_err(io::Error::other)?,
         };
-        Ok([&self.first, shared, &self.last])
+        Ok([self.header.as_bytes(), &self.first, shared, &self.last])
     }
 
     fn poll(&mut self, write: &mut (dyn AsyncWrite + Unpin), cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            let [first, shared, last] = self.pieces()?;
-            let mut left = Buf::chain(first, shared).chain(last);
+            let [header, first, shared, last] = self.pieces()?;
+            let mut left = Buf::chain(header, first).chain(shared).chain(last);
             left.advance(self.sent);
             let mut write = Pin::new(&mut *write);
             if !left.has_remaining() {
@@ -106,7 +109,7 @@ impl Begun {
                     write.as_mut().poll_write(cx, gathered)
                 })
             } else {
-                let mut slices = [IoSlice::new(&[]); 3];
+                let mut slices = [IoSlice::new(&[]); 4];
                 let filled = left.chunks_vectored(&mut slices);
                 write.as_mut().poll_write_vectored(cx, &slices[..filled])
             };
@@ -118,13 +121,27 @@ impl Begun {
     }
 }
 
-/// The header of a text frame whose payload has `length` bytes, and the first of these.
-fn header(rsv1: bool, length: usize, payload: &[u8]) -> io::Result<Vec<u8>> {
-    let header = FrameHeader { opcode: OpCode::Data(Data::Text), rsv1, ..FrameHeader::default() };
-    let mut first = Vec::with_capacity(HEADER + payload.len());
-    header.format(length as u64, &mut first).map_err(io::Error::other)?;
-    first.extend_from_slice(payload);
-    Ok(first)
+/// The header of a frame.
+#[derive(Default)]
+struct Header {
+    bytes: [u8; HEADER],
+    length: usize,
+}
+
+impl Header {
+    /// That of a text frame whose payload has `length` bytes.
+    fn new(rsv1: bool, length: usize) -> io::Result<Self> {
+        let header = FrameHeader { opcode: OpCode::Data(Data::Text), rsv1, ..FrameHeader::default() };
+        let mut bytes = [0; HEADER];
+        let mut left = bytes.as_mut_slice();
+        header.format(length as u64, &mut left).map_err(io::Error::other)?;
+        let length = HEADER - left.len();
+        Ok(Self { bytes, length })
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
 }
 
 impl Wire {
