@@ -69,6 +69,8 @@ impl std::ops::Add for More {
 pub struct Seen {
     /// Header names, lower-case.
     pub headers: BTreeSet<String>,
+    /// Every header: more were looked at than are worth naming.
+    pub all_headers: bool,
     /// Facts about the identity.
     pub auth: SeenAuth,
     /// How long the window is at its end.

@@ -1,11 +1,18 @@
 //! What a handler saw of its caller, as part of the key under which results are shared.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use forge_core::Caller;
 use forge_core::auth::{Auth, SeenAuth};
 use forge_core::context::Seen;
 use serde_json::{Map, Value, json};
+
+use crate::json::{canonical, short_hash};
+
+/// How many headers, roles or claims are named, at most. Arguments may decide which of them a handler looks at, and clients
+/// choose the arguments: beyond this all of them count.
+const MOST_NAMES: usize = 32;
 
 /// The facts named by `seen`, with this caller's values: equal for callers who get equal results. None where the handler
 /// looks at nothing, so that everybody shares.
@@ -16,6 +23,10 @@ pub(crate) fn view(caller: &Caller, seen: &Seen) -> Option<Arc<str>> {
     let mut facts = Map::new();
     let headers = seen.headers.iter().map(|name| (name.clone(), caller.headers.get(name).into()));
     facts.insert("headers".into(), Value::Object(headers.collect()));
+    if seen.all_headers {
+        let all = caller.headers.iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        facts.insert("allHeaders".into(), short_hash(canonical(&all).as_bytes()).to_string().into());
+    }
     facts.insert("auth".into(), identity(caller.auth.as_deref(), &seen.auth).into());
     if seen.window {
         facts.insert("more".into(), caller.more.after.into());
@@ -23,7 +34,7 @@ pub(crate) fn view(caller: &Caller, seen: &Seen) -> Option<Arc<str>> {
     if seen.window_before {
         facts.insert("before".into(), caller.more.before.into());
     }
-    Some(crate::json::canonical(&facts).into())
+    Some(canonical(&facts).into())
 }
 
 fn identity(auth: Option<&Auth>, seen: &SeenAuth) -> Map<String, Value> {
@@ -62,19 +73,31 @@ pub(crate) fn covers(wide: &Seen, narrow: &Seen) -> bool {
     both == *wide
 }
 
-/// Adds everything in `more` to `seen`.
+/// Adds everything in `more` to `seen`, which stays bounded.
 pub(crate) fn extend(seen: &mut Seen, more: &Seen) {
-    seen.headers.extend(more.headers.iter().cloned());
+    seen.all_headers |= more.all_headers;
+    add(&mut seen.headers, &more.headers, &mut seen.all_headers);
     seen.window |= more.window;
     seen.window_before |= more.window_before;
     let (auth, more) = (&mut seen.auth, &more.auth);
-    auth.roles.extend(more.roles.iter().cloned());
-    auth.claims.extend(more.claims.iter().cloned());
     auth.signed_in |= more.signed_in;
     auth.subject |= more.subject;
     auth.all_roles |= more.all_roles;
     auth.all_claims |= more.all_claims;
     auth.expiry |= more.expiry;
+    add(&mut auth.roles, &more.roles, &mut auth.all_roles);
+    add(&mut auth.claims, &more.claims, &mut auth.all_claims);
+}
+
+/// Adds `more` to the names of what was looked at. Where all of it was, or is taken for it, none is named.
+fn add(names: &mut BTreeSet<String>, more: &BTreeSet<String>, all: &mut bool) {
+    if !*all {
+        names.extend(more.iter().cloned());
+    }
+    *all |= names.len() > MOST_NAMES;
+    if *all {
+        names.clear();
+    }
 }
 
 #[cfg(test)]
@@ -160,8 +183,9 @@ mod tests {
 
     #[test]
     fn everything_that_can_be_seen_is_covered_only_by_itself() {
-        let all: [fn(&mut Seen); 10] = [
+        let all: [fn(&mut Seen); 11] = [
             |seen| seen.headers.extend(["h".to_owned()]),
+            |seen| seen.all_headers = true,
             |seen| seen.window = true,
             |seen| seen.window_before = true,
             |seen| seen.auth.signed_in = true,
@@ -179,6 +203,38 @@ mod tests {
             let mut extended = Seen::default();
             extend(&mut extended, &one);
             assert_eq!(extended, one);
+        }
+    }
+
+    #[test]
+    fn names_that_clients_choose_are_bounded_and_what_they_tell_apart_stays_apart() {
+        let cases: [(fn(&mut Seen, String), fn(&Seen) -> (usize, bool)); 3] = [
+            (|seen, name| _ = seen.headers.insert(name), |seen| (seen.headers.len(), seen.all_headers)),
+            (
+                |seen, name| _ = seen.auth.roles.insert(name),
+                |seen| (seen.auth.roles.len(), seen.auth.all_roles),
+            ),
+            (
+                |seen, name| _ = seen.auth.claims.insert(name),
+                |seen| (seen.auth.claims.len(), seen.auth.all_claims),
+            ),
+        ];
+        let is = |name: &str| Caller {
+            headers: [(name, "1")].into_iter().collect(),
+            ..signed_in(Auth::new("a").role(name).claim(name, 1))
+        };
+        for (see, names) in cases {
+            let mut seen = Seen::default();
+            for at in 0..10_000 {
+                let mut more = Seen::default();
+                see(&mut more, format!("n{at}"));
+                extend(&mut seen, &more);
+                assert!(covers(&seen, &more));
+            }
+            assert_eq!(names(&seen), (0, true));
+            assert_ne!(view(&is("n7"), &seen), view(&is("n8"), &seen));
+            assert_ne!(view(&is("n9999"), &seen), view(&Caller::default(), &seen));
+            assert_eq!(view(&is("n7"), &seen), view(&is("n7"), &seen));
         }
     }
 }
