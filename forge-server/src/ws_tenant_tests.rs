@@ -64,6 +64,22 @@ async fn ready_tells_the_version_of_the_sockets_own_database() {
 }
 
 #[tokio::test]
+async fn ready_tells_the_same_version_to_who_signs_in_as_to_who_connects() {
+    let running = start_server(server(Arc::default(), Limits::default())).await;
+    let mut own = Client::connect(&running).await;
+    own.send(subscribe(4)).await;
+    own.next().await;
+    add(&mut own, 4).await;
+    own.until("update").await;
+    for (headers, version) in [(&[][..], 1), (TENANT, 0)] {
+        let mut fresh = Client::connect_with(&running, headers).await.unwrap();
+        fresh.send(json!({ "op": "auth", "token": null })).await;
+        let ready = fresh.until("ready").await.0;
+        assert_eq!(ready["version"], version, "{ready}");
+    }
+}
+
+#[tokio::test]
 async fn a_mutation_waits_for_the_feed_of_its_own_database_alone() {
     let adapter = Arc::new(FakeAdapter::default());
     adapter.silent.store(true, Ordering::SeqCst);

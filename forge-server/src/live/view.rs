@@ -208,7 +208,9 @@ mod tests {
 
     #[test]
     fn names_that_clients_choose_are_bounded_and_what_they_tell_apart_stays_apart() {
-        let cases: [(fn(&mut Seen, String), fn(&Seen) -> (usize, bool)); 3] = [
+        type See = fn(&mut Seen, String);
+        type Names = fn(&Seen) -> (usize, bool);
+        let cases: [(See, Names); 3] = [
             (|seen, name| _ = seen.headers.insert(name), |seen| (seen.headers.len(), seen.all_headers)),
             (
                 |seen, name| _ = seen.auth.roles.insert(name),

@@ -62,8 +62,9 @@ impl Machine {
             self.follow_caller(socket, id, false);
         }
         if let Some(session) = session {
-            let database = self.sockets.get(&socket).map(|state| &*state.database);
-            let version = database.map_or(0, |database| self.feeds.version(database));
+            // Known of the socket before it has subscribed to anything.
+            let database = caller.database.as_ref().unwrap_or(&self.database);
+            let version = self.feeds.version(database);
             self.send(socket, Frame::Ready { session, version });
         }
     }
