@@ -206,13 +206,12 @@ impl Runtime {
             return done(db).await;
         }
         let (call, args, done) = (&call, &args, &done);
-        call.db
-            .transaction(async |tx| {
-                let call = Call { db: tx.clone(), ..call.clone() };
-                handler.run(call, args.clone()).await?;
-                done(tx).await
-            })
-            .await
+        let transaction = call.db.transaction_with(options(handler), async |tx| {
+            let call = Call { db: tx.clone(), ..call.clone() };
+            handler.run(call, args.clone()).await?;
+            done(tx).await
+        });
+        transaction.await
     }
 
     fn start(&self, caller: Caller) -> Call {

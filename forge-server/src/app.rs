@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 pub(crate) use self::clusters::NamedCluster;
 use crate::auth::{AuthResolver, Authenticator};
 use crate::databases::{DatabaseResolver, Databases};
+use crate::gates::Gates;
 use crate::idempotency::{IdempotencyStore, MemoryStore};
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
@@ -359,7 +360,8 @@ impl<P: Platform> App<P> {
         let metrics = Metrics::new(self.metrics.unwrap_or(settings.metrics));
         let jobs = Jobs::new(limits.jobs, limits.job_lease, metrics.clone());
         let runtime = runtime.with_scheduler(Arc::new(jobs.clone())).with_extension(services.clone());
-        jobs.start(runtime.clone())?;
+        let gates = Gates::new(runtime.registry(), &limits);
+        jobs.start(runtime.clone(), gates.clone())?;
         let durable = self.idempotency.is_none();
         let store = self
             .idempotency
@@ -369,6 +371,7 @@ impl<P: Platform> App<P> {
         let (router, index) = (self.router, self.index);
         let parts = Parts {
             limits,
+            gates,
             store,
             durable,
             databases: self.databases,

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::Limits;
 
-/// A gate for each handler, shared by every transport and the live queries. Cheap to clone.
+/// A gate for each handler, shared by every transport, the live queries and the jobs. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Gates {
     gates: Arc<HashMap<&'static str, Arc<Semaphore>>>,
@@ -52,9 +52,9 @@ impl Gates {
         }
     }
 
-    /// Waits until one more run of a live query may begin, however long that is.
-    pub(crate) async fn wait(&self, query: &str) -> Turn {
-        match self.gates.get(query) {
+    /// Waits until one more run of a live query, or of a job, may begin, however long that is.
+    pub(crate) async fn wait(&self, handler: &str) -> Turn {
+        match self.gates.get(handler) {
             Some(gate) => Turn(gate.clone().acquire_owned().await.ok()),
             None => Turn(None),
         }

@@ -31,6 +31,8 @@ const POLL: Duration = Duration::from_millis(10);
 /// What a server is made of, beside its handlers and its database.
 pub(crate) struct Parts {
     pub(crate) limits: Limits,
+    /// How many calls of each handler run at a time.
+    pub(crate) gates: Gates,
     pub(crate) store: Arc<dyn IdempotencyStore>,
     /// Whether answers to mutations with a key are kept in the database as well.
     pub(crate) durable: bool,
@@ -68,7 +70,7 @@ impl Server {
     /// `internal` where the handlers cannot be described.
     pub(crate) fn new(runtime: Runtime, parts: Parts) -> Result<Self> {
         let metrics = parts.metrics;
-        let gates = Gates::new(runtime.registry(), &parts.limits);
+        let gates = parts.gates;
         let hub = Hub::start(runtime.clone(), parts.limits.clone(), metrics.clone(), gates.clone());
         let draining = watch::Sender::new(false);
         let limits = Arc::new(parts.limits);

@@ -24,6 +24,7 @@ use tokio::sync::mpsc;
 
 use crate::auth::{AuthResolver, Authenticator, Credentials};
 use crate::databases::Databases;
+use crate::gates::Gates;
 use crate::idempotency::MemoryStore;
 use crate::metrics::Metrics;
 use crate::origin::Origins;
@@ -200,8 +201,10 @@ fn start(
     let origins = Origins::parse("https://app.example", None).unwrap();
     let runtime = Runtime::new(Registry::collect().unwrap(), db);
     let auth = Authenticator::new(auth);
+    let gates = Gates::new(runtime.registry(), &limits);
     let parts = Parts {
         limits,
+        gates,
         store,
         durable: false,
         databases: Databases(Some(Arc::new(async |headers: RequestHeaders| {

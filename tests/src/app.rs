@@ -235,6 +235,14 @@ async fn count_runs(_ctx: &MutationCtx, label: String) -> Result<String> {
     Ok(format!("{label} {}", COUNTED.fetch_add(1, Ordering::SeqCst) + 1))
 }
 
+/// As `count_runs`, for longer than servers give mutations that say nothing.
+#[mutation(deadline = "1m")]
+async fn count_long_runs(_ctx: &MutationCtx, label: String) -> Result<String> {
+    BEGUN.lock().unwrap().push(label.clone());
+    tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    Ok(format!("{label} {}", COUNTED.fetch_add(1, Ordering::SeqCst) + 1))
+}
+
 /// The slugs of `notes`, in order, all that were acknowledged among them.
 pub fn kept_slugs(notes: &serde_json::Value, acknowledged: &[String]) -> Vec<String> {
     let slugs = notes.as_array().unwrap().iter().filter_map(|note| note["slug"].as_str());
@@ -341,6 +349,29 @@ async fn add_later_and_go(ctx: &MutationCtx, board: String, title: String) -> Re
     let id = ctx.schedule_in(delay, "add_late", LateNote { board, title }).await?;
     ctx.after_commit(move || async move { if goes { std::process::exit(9) } else { Ok(()) } });
     Ok(id)
+}
+
+/// Runs the mutation `name` later, without arguments or for a board.
+#[mutation]
+async fn run_later(ctx: &MutationCtx, name: String, board: Option<String>) -> Result<String> {
+    let args = board.map_or_else(|| serde_json::json!({}), |board| serde_json::json!({ "board": board }));
+    ctx.schedule_in(std::time::Duration::ZERO, &name, args).await
+}
+
+static JOSTLING: AtomicUsize = AtomicUsize::new(0);
+static JOSTLED: AtomicUsize = AtomicUsize::new(0);
+
+/// The most runs of `jostle` that were under way at the same time.
+pub fn jostled() -> usize {
+    JOSTLED.load(Ordering::SeqCst)
+}
+
+#[mutation(internal, concurrency = 1)]
+async fn jostle(_ctx: &MutationCtx) -> Result<()> {
+    JOSTLED.fetch_max(JOSTLING.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    JOSTLING.fetch_sub(1, Ordering::SeqCst);
+    Ok(())
 }
 
 #[mutation]

@@ -30,6 +30,7 @@ use runner::Runner;
 use store::Names;
 use strangers::Strangers;
 
+use crate::gates::Gates;
 use crate::metrics::Metrics;
 
 /// How often the databases that have jobs are looked up.
@@ -59,6 +60,8 @@ struct Shared {
 struct State {
     /// What jobs run with; none before [`Jobs::start`].
     runtime: Option<Runtime>,
+    /// How many calls of a mutation run at a time; none before [`Jobs::start`].
+    gates: Option<Gates>,
     /// Who is told of new jobs of a database.
     runners: HashMap<String, mpsc::UnboundedSender<DateTime>>,
     tasks: JoinSet<()>,
@@ -78,10 +81,13 @@ impl Jobs {
     ///
     /// # Errors
     /// `internal` where a cron expression is not right.
-    pub(crate) fn start(&self, runtime: Runtime) -> Result<()> {
+    pub(crate) fn start(&self, runtime: Runtime, gates: Gates) -> Result<()> {
         let crons = Crons::collect(runtime.registry())?;
         let db = runtime.db().clone();
-        self.state().runtime = Some(runtime);
+        {
+            let mut state = self.state();
+            (state.runtime, state.gates) = (Some(runtime), Some(gates));
+        }
         self.follow(db.name(), crons);
         let (jobs, stop) = (self.clone(), self.0.stop.subscribe());
         self.state().tasks.spawn(async move { jobs.learn(&db, stop).await });
@@ -103,7 +109,7 @@ impl Jobs {
     /// Runs the jobs of a database, unless that is done already.
     fn follow(&self, database: &str, crons: Crons) {
         let mut state = self.state();
-        let Some(runtime) = state.runtime.clone() else { return };
+        let (Some(runtime), Some(gates)) = (state.runtime.clone(), state.gates.clone()) else { return };
         if state.runners.contains_key(database) || *self.0.stop.borrow() {
             return;
         }
@@ -113,7 +119,7 @@ impl Jobs {
         let owner = db.env().uuid().to_string();
         let known = mutations(&runtime);
         let (strangers, metrics) = (Strangers::default(), self.0.metrics.clone());
-        let runner = Runner { runtime, db, owner, crons, known, strangers, metrics };
+        let runner = Runner { runtime, gates, db, owner, crons, known, strangers, metrics };
         state.tasks.spawn(runner.run(self.0.config.clone(), scheduled, self.0.stop.subscribe()));
     }
 

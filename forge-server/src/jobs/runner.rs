@@ -6,18 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forge_core::context::Caller;
+use forge_core::handler::HandlerKind;
 use forge_core::{DateTime, Db, Error, ErrorCode, Id, Result, Runtime};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::job::Job;
 use super::machine::{Action, Candidate, Config, End, Event, Failure, Machine, Moment};
 use super::store::{self, Names};
 use super::{cron::Crons, strangers::Strangers};
+use crate::gates::Gates;
 use crate::metrics::Metrics;
 
 type JobId = Id<Job>;
@@ -27,6 +29,7 @@ type Work = FuturesUnordered<BoxFuture<'static, (Event<JobId>, Option<Job>)>>;
 /// The jobs of one database in this process.
 pub(super) struct Runner {
     pub(super) runtime: Runtime,
+    pub(super) gates: Gates,
     pub(super) db: Db,
     /// Who holds a job.
     pub(super) owner: String,
@@ -154,8 +157,11 @@ impl Runner {
         let id = job.id;
         let late = u64::try_from(self.now().saturating_sub(job.due.millis())).unwrap_or(0);
         let mut running = self.metrics.runs_job(&job.handler, Duration::from_millis(late));
+        let gates = self.gates.clone();
+        let handler = job.handler.clone();
         let attempt = run(self.runtime.clone(), self.db.clone(), job, attempt);
         let task = tokio::spawn(async move {
+            let _turn = gates.wait(&handler).await;
             let outcome = attempt.await;
             running.ends(outcome.is_ok());
             outcome
@@ -230,12 +236,31 @@ async fn run(runtime: Runtime, db: Db, job: Job, attempt: i32) -> Result<(), Fai
     let args = serde_json::value::RawValue::from_string(job.args)
         .map_err(|error| Failure { message: format!("the arguments are not JSON: {error}"), retry: false })?;
     let caller = Caller { database: Some(db.name().into()), ..Caller::default() };
-    let work = runtime.scheduled(&job.handler, args, caller, done);
-    match AssertUnwindSafe(work).catch_unwind().await {
+    let work = AssertUnwindSafe(runtime.scheduled(&job.handler, args, caller, done)).catch_unwind();
+    match in_time(&runtime, &job.handler, work).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(Failure { retry: may_go_better(&error), message: error.to_string() }),
         Err(_) => Err(Failure { message: "the handler panicked".to_owned(), retry: true }),
     }
+}
+
+/// What `work` answers, where the mutation has no deadline of its own or keeps to it. One with a transaction sees to that
+/// itself, and is undone.
+async fn in_time<T>(
+    runtime: &Runtime,
+    name: &str,
+    work: impl Future<Output = std::thread::Result<Result<T>>>,
+) -> std::thread::Result<Result<T>> {
+    let handler = runtime.registry().any(HandlerKind::Mutation, name).ok();
+    let deadline = handler.filter(|handler| !handler.transaction).and_then(|handler| handler.limits.deadline);
+    let Some(deadline) = deadline else { return work.await };
+    let late = || {
+        Error::timeout(format!(
+            "the mutation {name} took longer than {} s and was cut off",
+            deadline.as_secs_f32()
+        ))
+    };
+    timeout(deadline, work).await.unwrap_or_else(|_| Ok(Err(late())))
 }
 
 /// Whether the same call can succeed later. What is wrong with the call itself stays wrong.

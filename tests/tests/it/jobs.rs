@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use forge::DateTime;
 use forge::server::Limits;
 use forge::server::jobs::{Job, JobState};
-use forge_tests::app::Note;
+use forge_tests::app::{Note, jostled};
 use forge_tests::engine::{URI_VARIABLE, random, skip_without_server};
 use forge_tests::program::Program;
 use forge_tests::server::TestServer;
@@ -95,6 +95,39 @@ async fn a_call_that_can_never_succeed_fails_for_good() {
     let job = ended(&server, &id).await;
     assert_eq!((job.state, job.attempts), (JobState::Failed, 1));
     assert!(job.error.as_deref().is_some_and(|error| error.contains("title")), "{job:?}");
+}
+
+#[tokio::test]
+async fn jobs_keep_to_the_deadline_of_their_mutation() {
+    let server = TestServer::with(limits()).await;
+    for args in [json!({ "name": "add_too_late", "board": "late" }), json!({ "name": "hog" })] {
+        let id = server.http().mutate("run_later", args).await;
+        let begin = Instant::now();
+        let tried = loop {
+            let job = job(&server, &id).await;
+            if job.error.is_some() {
+                break job;
+            }
+            assert!(begin.elapsed() < PATIENCE, "{job:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        let error = tried.error.unwrap_or_default();
+        assert!(error.contains("0.1 s") || error.contains("0.2 s"), "{error}");
+    }
+    assert_eq!(notes(&server, "late").await, 0);
+}
+
+#[tokio::test]
+async fn no_more_jobs_of_a_mutation_run_at_a_time_than_it_allows() {
+    let server = TestServer::with(limits()).await;
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(server.http().mutate("run_later", json!({ "name": "jostle" })).await);
+    }
+    for id in &ids {
+        assert_eq!(ended(&server, id).await.state, JobState::Done);
+    }
+    assert_eq!(jostled(), 1);
 }
 
 #[tokio::test]
