@@ -26,7 +26,7 @@ use crate::auth::{self, Authenticator};
 use crate::carried::Carried;
 use crate::databases::Databases;
 use crate::gates::Gates;
-use crate::idempotency::kept::Kept;
+use crate::idempotency::kept::{Claimed, Kept};
 use crate::idempotency::{Claim, IdempotencyKey, IdempotencyStore, StoredAnswer};
 use crate::json;
 use crate::live::hub::Hub;
@@ -40,6 +40,8 @@ const OK: &str = "ok";
 const OK_STATUS: u16 = 200;
 /// How much longer than its deadline a mutation may take to say that it was undone.
 const GRACE: Duration = Duration::from_secs(1);
+/// How much longer than it may run the claim of a mutation without a transaction stands, so that its answer is there first.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// The longest idempotency key, in bytes.
 const MAX_KEY: usize = 255;
 
@@ -227,6 +229,11 @@ impl Calls {
         if undone { GRACE } else { Duration::ZERO }
     }
 
+    /// After how long a mutation is cut off.
+    fn longest(&self, handler: &HandlerDef) -> Duration {
+        self.limits.mutation_deadline.max(self.gates.deadline(handler) + Self::grace(handler))
+    }
+
     async fn watched_mutation(
         &self,
         name: &str,
@@ -306,7 +313,7 @@ impl Calls {
             Err(error) => return refusal(&error),
         }
         let kept = self.answers.durable.then(|| {
-            Kept::new(&key, &fingerprint, self.limits.idempotency_age, self.limits.mutation_deadline)
+            Kept::new(&key, &fingerprint, self.limits.idempotency_age, self.longest(handler) + LAST_WORDS)
         });
         let mut held = Held { store: self.answers.store.clone(), key, answer: None };
         let answer = match kept {
@@ -331,13 +338,14 @@ impl Calls {
         kept: &Kept,
     ) -> StoredAnswer {
         let db = self.database_of(&caller);
-        match kept.claim(&db).await {
-            Ok(Claim::Answered(answer)) => return answer,
-            Ok(Claim::New) => {}
+        let begun = match kept.claim(&db).await {
+            Ok(Claimed::Answered(answer)) => return answer,
+            Ok(Claimed::At(begun)) => begun,
             Err(error) => return refusal(&error),
-        }
+        };
         let answer = self.bare_mutation(handler, args, caller, None).await;
-        if let Err(error) = kept.settle(&db, Some(&answer).filter(|answer| is_final(answer))).await {
+        let last = Some(&answer).filter(|answer| is_final(answer));
+        if let Err(error) = kept.settle(&db, begun, last).await {
             tracing::error!(%error, mutation = handler.name, "the answer under an idempotency key could not be kept");
         }
         answer
@@ -377,8 +385,7 @@ impl Calls {
             let keep = async |tx: Db, answer: Json| kept.keep(&tx, OK_STATUS, &answer.0).await;
             self.runtime.mutation_once(name, args, caller, find, keep).boxed().await
         });
-        let longest = self.limits.mutation_deadline.max(self.gates.deadline(handler) + Self::grace(handler));
-        match tokio::time::timeout(longest, AssertUnwindSafe(run).catch_unwind()).await {
+        match tokio::time::timeout(self.longest(handler), AssertUnwindSafe(run).catch_unwind()).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(panic)) => Err(panicked(name, panic.as_ref())),
             // Its outcome is unknown: the code must not be one that invites another try.

@@ -6,7 +6,7 @@ use forge_core::error::Retry;
 use forge_core::{DateTime, Db, Error, ErrorCode, Result};
 use forge_macros::Model;
 
-use super::{Claim, IdempotencyKey, StoredAnswer, other_arguments};
+use super::{IdempotencyKey, StoredAnswer, other_arguments};
 use crate::json;
 
 /// How often an equal request that another process runs is looked at.
@@ -41,6 +41,15 @@ pub(crate) struct Kept {
     age: Duration,
     /// After how long a mutation without an answer has died with its process.
     patience: Duration,
+}
+
+/// What a claim of a key in the database found.
+#[derive(Debug)]
+pub(crate) enum Claimed {
+    /// Nothing, or the claim of a process that died: the mutation runs, under a claim that was made at this time.
+    At(DateTime),
+    /// The first answer.
+    Answered(StoredAnswer),
 }
 
 impl Kept {
@@ -93,17 +102,17 @@ impl Kept {
     ///
     /// # Errors
     /// `conflict` where the key was used with other arguments; what the database answers.
-    pub(crate) async fn claim(&self, db: &Db) -> Result<Claim> {
+    pub(crate) async fn claim(&self, db: &Db) -> Result<Claimed> {
         loop {
             let Some(kept) = self.look(db).await? else {
                 match db.insert(self.new_answer(db, None)).await {
-                    Ok(_) => return Ok(Claim::New),
+                    Ok(kept) => return Ok(Claimed::At(kept.begun)),
                     Err(error) if error.code() == ErrorCode::UniqueViolation => continue,
                     Err(error) => return Err(error),
                 }
             };
             if let Some(answer) = answered(&kept) {
-                return Ok(Claim::Answered(answer));
+                return Ok(Claimed::Answered(answer));
             }
             let now = db.env().now();
             if kept.begun.saturating_add(self.patience) > now {
@@ -114,21 +123,26 @@ impl Kept {
                 .update_many::<KeptAnswer>()
                 .filter(|k| k.id.eq(&kept.id) & k.begun.eq(kept.begun) & k.status.is_null());
             if left.set(|k| k.begun, now).set(|k| k.expires, now.saturating_add(self.age)).await? > 0 {
-                return Ok(Claim::New);
+                return Ok(Claimed::At(now));
             }
         }
     }
 
-    /// Ends a claim; without an answer the next request runs the mutation again.
+    /// Ends the claim that was made at `begun`; without an answer the next request runs the mutation again. Where another
+    /// process took the key over since, its claim stands.
     ///
     /// # Errors
     /// What the database answers.
-    pub(crate) async fn settle(&self, db: &Db, answer: Option<&StoredAnswer>) -> Result<()> {
+    pub(crate) async fn settle(&self, db: &Db, begun: DateTime, answer: Option<&StoredAnswer>) -> Result<()> {
         let Some(answer) = answer else {
-            let open = db.delete_many::<KeptAnswer>().filter(|k| k.id.eq(&self.id) & k.status.is_null());
+            let open = db
+                .delete_many::<KeptAnswer>()
+                .filter(|k| k.id.eq(&self.id) & k.begun.eq(begun) & k.status.is_null());
             return open.await.map(|_| ());
         };
-        let update = db.update_many::<KeptAnswer>().filter(|k| k.id.eq(&self.id));
+        let update = db
+            .update_many::<KeptAnswer>()
+            .filter(|k| k.id.eq(&self.id) & k.begun.eq(begun) & k.status.is_null());
         let update = update.set(|k| k.status, Some(i32::from(answer.status)));
         update.set(|k| k.body, Some(answer.body.to_string())).await.map(|_| ())
     }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use forge_tests::app::{CANARY, told};
+use forge_tests::app::{CANARY, begun, told};
 use forge_tests::http::Answer;
 use forge_tests::server::TestServer;
 use forge_tests::socket::Socket;
@@ -45,6 +45,24 @@ async fn equal_requests_to_two_processes_run_once() {
         assert!(answers.iter().all(|answer| answer.status == 200 && answer.json() == first), "{answers:?}");
     }
     assert_eq!(count(&server, "race").await, json!(1));
+}
+
+#[tokio::test]
+async fn a_mutation_that_may_take_long_is_not_begun_again_while_it_runs() {
+    let mut limits = forge::server::Limits::default();
+    limits.mutation_deadline = Duration::from_millis(200);
+    let server = TestServer::with(limits.clone()).await;
+    let next = server.beside(limits).await;
+    let args = json!({ "label": "long" });
+    let (http, next) = (server.http(), next.http());
+    let (first, second) = tokio::join!(http.keyed("count_long_runs", "k", &args), async {
+        while !begun("long") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        next.keyed("count_long_runs", "k", &args).await
+    });
+    assert_eq!((first.status, second.status), (200, 200), "{first:?} {second:?}");
+    assert_eq!(second.json(), first.json());
 }
 
 #[tokio::test]
