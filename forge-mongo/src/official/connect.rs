@@ -7,7 +7,7 @@ use forge_core::adapter::Capabilities;
 use forge_core::{Error, Result};
 use mongodb::Client;
 use mongodb::error::{Error as DriverError, ErrorKind};
-use mongodb::options::ClientOptions;
+use mongodb::options::{ClientOptions, ReadPreference, SelectionCriteria};
 
 use super::errors;
 
@@ -42,6 +42,12 @@ pub(super) struct Deployment {
 pub(super) async fn connect(uri: &str) -> Result<Connected> {
     let mut options = ClientOptions::parse(uri).await.map_err(|error| wrong_uri(uri, &error))?;
     fill_in(&mut options);
+    if reads_behind(&options) {
+        tracing::warn!(
+            "the database URL has a readPreference beside primary: what is read there can be behind what was written, so \
+             that live results stay behind, and transactions cannot read there; leave it out"
+        );
+    }
     let hosts: Vec<String> = options.hosts.iter().map(ToString::to_string).collect();
     let waited = options.server_selection_timeout.unwrap_or_default();
     let default_database = options.default_database.clone().unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
@@ -80,6 +86,14 @@ fn fill_in(options: &mut ClientOptions) {
     options.retry_reads.get_or_insert(true);
     options.retry_writes.get_or_insert(true);
     options.app_name.get_or_insert_with(|| "forge".to_owned());
+}
+
+/// Whether reads may go to members that do not have the newest writes.
+fn reads_behind(options: &ClientOptions) -> bool {
+    match &options.selection_criteria {
+        None | Some(SelectionCriteria::ReadPreference(ReadPreference::Primary)) => false,
+        Some(_) => true,
+    }
 }
 
 /// One line that says what is wrong with the URL, without its password.
@@ -217,6 +231,17 @@ mod tests {
             assert_eq!(error.code(), ErrorCode::BadRequest, "{uri}: {error}");
             assert!(!format!("{error} {error:?}").contains("s3cret"), "{uri}: {error}");
             assert!(!error.to_string().contains('\n'), "{uri}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_url_that_reads_from_members_behind_the_primary_is_noticed() {
+        let of = async |uri: &str| reads_behind(&ClientOptions::parse(uri).await.unwrap());
+        for uri in ["mongodb://h/", "mongodb://h/?readPreference=primary"] {
+            assert!(!of(uri).await, "{uri}");
+        }
+        for preference in ["secondary", "secondaryPreferred", "primaryPreferred", "nearest"] {
+            assert!(of(&format!("mongodb://h/?readPreference={preference}")).await, "{preference}");
         }
     }
 
