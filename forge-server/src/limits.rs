@@ -79,7 +79,8 @@ pub struct Limits {
     /// Over how long the clients of a server that stops are asked to spread their next connections, at most; it is 1 ms
     /// for each open socket. Default: 10 s.
     pub reconnect: Duration,
-    /// Answers for `Idempotency-Key`s that are at hand in memory, beside those in the database. Default: 10,000.
+    /// Answers for `Idempotency-Key`s that are at hand in memory, beside those in the database: as many, and no more than
+    /// 64 MiB of them. Default: 10,000.
     pub idempotency_keys: usize,
     /// How long answers for `Idempotency-Key`s are kept. Default: 24 h.
     pub idempotency_age: Duration,

@@ -17,6 +17,9 @@ fn other_arguments() -> Error {
     Error::conflict("this idempotency key was used with other arguments; use a fresh one")
 }
 
+/// How many bytes of answers are at hand in memory, beside the newest one.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+
 /// What a key is unique among: the same key of another caller or for another handler is another key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey {
@@ -68,7 +71,7 @@ pub trait IdempotencyStore: Send + Sync + 'static {
     fn finish(&self, key: &IdempotencyKey, answer: Option<StoredAnswer>);
 }
 
-/// Answers in the memory of this process: bounded in number and age, gone when it ends, unknown to other processes.
+/// Answers in the memory of this process: bounded in number, size (64 MiB) and age, gone when it ends, unknown to other processes.
 /// Within these limits an equal request never runs twice.
 #[derive(Debug)]
 pub struct MemoryStore {
@@ -82,12 +85,21 @@ struct State {
     slots: HashMap<IdempotencyKey, Slot>,
     /// Finished keys, oldest first.
     order: VecDeque<(Instant, IdempotencyKey)>,
+    /// The bytes of their answers.
+    bytes: usize,
 }
 
 #[derive(Debug)]
 struct Slot {
     fingerprint: String,
     answer: watch::Sender<Option<StoredAnswer>>,
+}
+
+impl Slot {
+    /// The bytes of its answer.
+    fn bytes(&self) -> usize {
+        self.answer.borrow().as_ref().map_or(0, |answer| answer.body.len())
+    }
 }
 
 impl MemoryStore {
@@ -99,11 +111,14 @@ impl MemoryStore {
     fn state(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some((finished, _)) = state.order.front() {
-            if state.order.len() <= self.keys && finished.elapsed() < self.age {
+            let is_small = state.bytes <= MAX_BYTES || state.order.len() == 1;
+            if state.order.len() <= self.keys && is_small && finished.elapsed() < self.age {
                 break;
             }
-            if let Some((_, key)) = state.order.pop_front() {
-                state.slots.remove(&key);
+            if let Some((_, key)) = state.order.pop_front()
+                && let Some(slot) = state.slots.remove(&key)
+            {
+                state.bytes -= slot.bytes();
             }
         }
         state
@@ -144,6 +159,8 @@ impl IdempotencyStore for MemoryStore {
             state.slots.remove(key);
         } else if let Some(slot) = state.slots.get(key) {
             slot.answer.send_replace(answer);
+            let bytes = slot.bytes();
+            state.bytes += bytes;
             state.order.push_back((Instant::now(), key.clone()));
         }
     }
@@ -216,5 +233,21 @@ mod tests {
         assert!(!is_new(&store, "c", "x").await);
         tokio::time::advance(Duration::from_secs(61)).await;
         assert!(is_new(&store, "c", "x").await, "it was too old");
+    }
+
+    #[tokio::test]
+    async fn answers_are_bounded_in_size_but_for_the_newest() {
+        let store = MemoryStore::new(10_000, Duration::from_secs(60));
+        let large = "x".repeat(MAX_BYTES / 4);
+        for name in 0..6 {
+            assert!(is_new(&store, &name.to_string(), "x").await);
+            store.finish(&key(&name.to_string()), answer(&large));
+        }
+        assert!(!is_new(&store, "5", "x").await);
+        assert!(is_new(&store, "1", "x").await, "the oldest of more than there is room for went");
+        assert!(is_new(&store, "huge", "x").await);
+        store.finish(&key("huge"), answer(&"x".repeat(MAX_BYTES * 2)));
+        assert!(!is_new(&store, "huge", "x").await);
+        assert_eq!(store.state().order.len(), 1);
     }
 }
