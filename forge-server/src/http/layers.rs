@@ -114,6 +114,8 @@ async fn listed<'a>(
 ) -> Response {
     let preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    // Those that handlers and resolvers look at are the program's own: the origin is listed, so that it may send any.
+    let asked = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
     let mut response = if preflight { StatusCode::NO_CONTENT.into_response() } else { answer(request).await };
     let headers = response.headers_mut();
     if let Ok(origin) = HeaderValue::from_str(&origin) {
@@ -124,14 +126,14 @@ async fn listed<'a>(
     if preflight {
         let fixed = [
             (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, PATCH, DELETE"),
-            (
-                header::ACCESS_CONTROL_ALLOW_HEADERS,
-                "authorization, content-type, idempotency-key, if-none-match, x-request-id, x-service-method",
-            ),
             (header::ACCESS_CONTROL_MAX_AGE, "600"),
         ];
         for (name, value) in fixed {
             headers.insert(name, HeaderValue::from_static(value));
+        }
+        if let Some(asked) = asked {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked);
+            headers.append(header::VARY, HeaderValue::from_static("access-control-request-headers"));
         }
     } else {
         let exposed = HeaderValue::from_static("etag, x-request-id, x-forge-version");
