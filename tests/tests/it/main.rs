@@ -49,6 +49,7 @@ mod policies;
 mod positional;
 mod process;
 mod pull;
+mod reading;
 mod reads;
 mod relations;
 mod results;
