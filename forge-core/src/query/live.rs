@@ -1,6 +1,7 @@
 //! Live results in Rust code: a stream that always comes to what a fresh query would give.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,7 +14,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 
 use super::find::{Count, Find, Selected};
 use super::reading::Reading;
-use crate::adapter::ReadLog;
+use crate::adapter::{Read, ReadLog};
 use crate::db::{Db, Handle, ReadOnly};
 use crate::error::{Error, ErrorCode, Result};
 use crate::feed::{Dependencies, Feed, News};
@@ -87,10 +88,9 @@ impl<T: Send + 'static> Live<T> {
         let live = Following {
             handle,
             run,
-            feed: None,
+            feeds: Vec::new(),
             seen: None,
             stale: true,
-            up: false,
             over: false,
             pause: FIRST_PAUSE,
         };
@@ -105,13 +105,19 @@ impl<T: Send + 'static> Live<T> {
 struct Following<T> {
     handle: Handle,
     run: Run<T>,
-    feed: Option<Feed>,
+    /// Those of the databases that it reads, its own first.
+    feeds: Vec<Followed>,
     seen: Option<(Answer, Dependencies)>,
     stale: bool,
-    /// Whether the feed was ever open: before, a change could be missed.
-    up: bool,
     over: bool,
     pause: Duration,
+}
+
+struct Followed {
+    database: Arc<str>,
+    feed: Feed,
+    /// Whether it was ever open: before, a change could be missed.
+    up: bool,
 }
 
 impl<T> Following<T> {
@@ -133,40 +139,71 @@ impl<T> Following<T> {
         None
     }
 
-    /// Listens to the feed until a run is due: everything that has come is heard before one starts.
+    /// Listens to the feeds until a run is due: everything that has come is heard before one starts.
     async fn listen(&mut self) -> Result<()> {
-        if self.feed.is_none() {
+        if self.feeds.is_empty() {
             if self.handle.in_transaction() {
                 return Err(Error::bad_request(
                     "a transaction ends, and a live result does not: use a handle outside",
                 ));
             }
-            self.feed = Some(Db::<ReadOnly>::with(self.handle.clone()).feed());
+            self.follow(self.handle.database().into());
         }
         loop {
-            let Some(feed) = &mut self.feed else { return Ok(()) };
-            let news = match feed.next().now_or_never() {
+            let (from, news) = match self.news().now_or_never() {
                 Some(news) => news,
-                None if self.stale && self.up => return Ok(()),
-                None => feed.next().await,
+                None if self.stale && self.feeds.iter().all(|followed| followed.up) => return Ok(()),
+                None => self.news().await,
             };
+            let Some(followed) = self.feeds.get_mut(from) else { return Ok(()) };
             match news {
                 None => {
                     self.over = true;
                     return Ok(());
                 }
                 Some(News::Never(error)) => return Err(Error::new(error.code(), error.message().to_owned())),
-                Some(News::Up) => self.up = true,
-                Some(News::Afresh) => (self.up, self.stale) = (true, true),
+                Some(News::Up) => followed.up = true,
+                Some(News::Afresh) => (followed.up, self.stale) = (true, true),
                 // What was missed comes when the feed is back.
                 Some(News::Down(_)) => {}
                 Some(News::Commit(commit)) => {
-                    let database = self.handle.database();
+                    let database = &followed.database;
                     self.stale |=
                         self.seen.as_ref().is_none_or(|(_, reads)| reads.affected_by(database, &commit));
                 }
             }
         }
+    }
+
+    /// What a feed tells next, and which.
+    fn news(&mut self) -> impl Future<Output = (usize, Option<News>)> {
+        poll_fn(|cx| {
+            let mut feeds = self.feeds.iter_mut().enumerate();
+            let told = feeds.find_map(|(at, followed)| match followed.feed.poll_next_unpin(cx) {
+                Poll::Ready(news) => Some((at, news)),
+                Poll::Pending => None,
+            });
+            told.map_or(Poll::Pending, Poll::Ready)
+        })
+    }
+
+    fn follow(&mut self, database: Arc<str>) {
+        let feed = Db::<ReadOnly>::with(self.handle.clone()).database(&database).feed();
+        self.feeds.push(Followed { database, feed, up: false });
+    }
+
+    /// Follows the databases that `reads` are of and no others, beside its own. Whether all of them were followed before.
+    fn follow_all(&mut self, reads: &[Read]) -> bool {
+        let own = self.handle.database();
+        let is_read = |database: &str| reads.iter().any(|read| *read.database == *database);
+        self.feeds.retain(|followed| *followed.database == *own || is_read(&followed.database));
+        let before = self.feeds.len();
+        for read in reads {
+            if self.feeds.iter().all(|followed| followed.database != read.database) {
+                self.follow(read.database.clone());
+            }
+        }
+        self.feeds.len() == before
     }
 
     /// Runs the query. None where there is nothing to tell.
@@ -179,9 +216,15 @@ impl<T> Following<T> {
         handle.exec.reads = Some(reads.clone());
         match (self.run)(handle).await {
             Ok((answer, result)) => {
-                (self.stale, self.pause) = (false, FIRST_PAUSE);
+                let reads = reads.take();
+                self.pause = FIRST_PAUSE;
+                // Read before its changes were followed: once more when they are.
+                self.stale = !self.follow_all(&reads);
+                if self.stale {
+                    return None;
+                }
                 let same = self.seen.as_ref().is_some_and(|(before, _)| before.is(&answer));
-                self.seen = Some((answer, Dependencies::new(reads.take())));
+                self.seen = Some((answer, Dependencies::new(reads)));
                 (!same).then_some(Ok(result))
             }
             Err(error) if matches!(error.code(), ErrorCode::Unavailable | ErrorCode::Timeout) => {
@@ -260,7 +303,7 @@ impl<M: Model> Count<M> {
 
 impl<A> Db<A> {
     /// What `query` answers, and what that becomes, whatever it reads: it is run again when something that it read
-    /// through its argument changed. See [`Live`]; results that stayed the same are told as well.
+    /// through its argument changed, in other databases too. See [`Live`]; results that stayed the same are told as well.
     ///
     /// ```ignore
     /// let mut delays = db.live(|db| async move {

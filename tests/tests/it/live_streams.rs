@@ -79,6 +79,34 @@ conformance! {
         assert!(silent(&mut both).await);
     }
 
+    async fn a_live_result_follows_every_database_that_it_reads(t) {
+        if lacks(t) {
+            return unsupported(t, "change streams");
+        }
+        let other = t.db.database(&format!("{}_b", t.name()));
+        let name = other.name().to_owned();
+        let mut all = t.db.live(move |db| {
+            let name = name.clone();
+            async move {
+                let here = db.find::<Person>().count().await?;
+                // The other one is read only where there is somebody here.
+                let there = if here > 0 { db.database(&name).find::<Person>().count().await? } else { 0 };
+                Ok((here, there))
+            }
+        });
+        assert_eq!(next(&mut all).await?, (0, 0));
+        other.insert(person("Ada")).await?;
+        assert!(silent(&mut all).await);
+        t.db.insert(person("Bo")).await?;
+        assert_eq!(next(&mut all).await?, (1, 1));
+        other.insert(person("Kim")).await?;
+        assert_eq!(next(&mut all).await?, (1, 2));
+        t.db.delete_many::<Person>().all().await?;
+        assert_eq!(next(&mut all).await?, (0, 0));
+        other.delete_many::<Person>().all().await?;
+        assert!(silent(&mut all).await);
+    }
+
     async fn many_live_results_share_one_feed(t) {
         if lacks(t) {
             return unsupported(t, "change streams");
