@@ -179,6 +179,16 @@ pub trait Adapter: Send + Sync + 'static {
         Err(Error::unsupported(format!("{} cannot be described as models", self.name())))
     }
 
+    /// Deletes the documents whose time is over at `now`, as TTL indexes say, where the engine does not do so by itself.
+    /// Answers with how many went.
+    ///
+    /// # Errors
+    /// What the database answers.
+    async fn purge_expired(&self, now: DateTime) -> Result<u64> {
+        let _ = now;
+        Ok(0)
+    }
+
     /// One round trip.
     async fn ping(&self) -> Result<()>;
 

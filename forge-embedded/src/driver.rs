@@ -254,6 +254,10 @@ impl Driver for EmbeddedDriver {
         }
     }
 
+    async fn purge_expired(&self, now: DateTime) -> Result<u64> {
+        EmbeddedDriver::purge_expired(self, now).await
+    }
+
     async fn ping(&self) -> Result<()> {
         self.engine.snapshot().map(|_| ())
     }

@@ -54,7 +54,7 @@
 //!
 //! 16 MiB a document; filters and expressions 100 levels deep; 10,000 entries of one document in one index; 512 writes a
 //! flush. Transactions, and results, are held in memory. Expired documents go when something is written, at most once
-//! a minute, or by [`EmbeddedDriver::purge_expired`].
+//! a minute, or by [`EmbeddedDriver::purge_expired`], which a `forge::App` calls every minute.
 //!
 //! # Features
 //!

@@ -134,6 +134,16 @@ pub trait Driver: Send + Sync + 'static {
         Err(forge_core::Error::unsupported(format!("{} has no command {name}", self.name())))
     }
 
+    /// Deletes the documents whose time is over at `now`, as TTL indexes say, where the engine does not do so by itself.
+    /// Answers with how many went.
+    ///
+    /// # Errors
+    /// What the database answers.
+    async fn purge_expired(&self, now: forge_core::DateTime) -> Result<u64> {
+        let _ = now;
+        Ok(0)
+    }
+
     /// One round trip.
     async fn ping(&self) -> Result<()>;
 

@@ -27,6 +27,8 @@ use crate::{Limits, connections};
 /// How long `/readyz` fails before anything ends, so that whoever sends requests here can look elsewhere.
 const NOTICE: Duration = Duration::from_millis(250);
 const POLL: Duration = Duration::from_millis(10);
+/// How often documents whose time is over are deleted, on engines that do not do so by themselves.
+const PURGE: Duration = Duration::from_secs(60);
 
 /// What a server is made of, beside its handlers and its database.
 pub(crate) struct Parts {
@@ -76,6 +78,7 @@ impl Server {
         let limits = Arc::new(parts.limits);
         let answers = Answers { store: parts.store, durable: parts.durable };
         let callers = Callers { auth: parts.auth, databases: parts.databases };
+        tokio::spawn(purge(runtime.clone(), draining.subscribe()));
         let calls =
             Calls::new(runtime, hub, limits, (callers, metrics, gates), answers, draining.subscribe());
         let services = parts.services;
@@ -179,5 +182,39 @@ impl Server {
         let databases = std::iter::once(self.db()).chain(self.calls.runtime.clusters());
         let closing = join_all(databases.map(|db| db.adapter().close()));
         let _ = timeout_at(deadline.max(Instant::now() + POLL), closing).await;
+    }
+}
+
+/// Deletes documents whose time is over, until the server stops.
+async fn purge(runtime: Runtime, mut draining: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            _ = draining.wait_for(|draining| *draining) => return,
+            () = sleep(PURGE) => {}
+        }
+        for db in std::iter::once(runtime.db()).chain(runtime.clusters()) {
+            if let Err(error) = db.adapter().purge_expired(db.env().now()).await {
+                tracing::warn!(%error, database = db.name(), "documents whose time is over could not be deleted");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::testing::{FakeAdapter, server};
+
+    #[tokio::test(start_paused = true)]
+    async fn documents_whose_time_is_over_go_without_a_write_until_the_server_stops() {
+        let adapter = Arc::new(FakeAdapter::default());
+        let server = server(adapter.clone(), Limits::default());
+        sleep(PURGE * 3 + POLL).await;
+        assert_eq!(adapter.purges.load(Ordering::SeqCst), 3);
+        server.shut_down().await;
+        sleep(PURGE * 3).await;
+        assert_eq!(adapter.purges.load(Ordering::SeqCst), 3);
     }
 }

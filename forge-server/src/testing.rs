@@ -235,6 +235,8 @@ pub(crate) struct FakeAdapter {
     pub(crate) tokens: Arc<Mutex<Vec<Option<ResumeToken>>>>,
     /// How many reads there were.
     pub(crate) reads: AtomicUsize,
+    /// How often documents whose time is over were to go.
+    pub(crate) purges: AtomicUsize,
     /// Pings fail.
     pub(crate) unreachable: AtomicBool,
     script: Mutex<VecDeque<Script>>,
@@ -363,6 +365,10 @@ impl Adapter for FakeAdapter {
     }
     async fn push_with(&self, _: &str, _: &Catalog, _: &PushSettings) -> Result<PushPlan> {
         Ok(PushPlan::default())
+    }
+    async fn purge_expired(&self, _now: DateTime) -> Result<u64> {
+        self.purges.fetch_add(1, Ordering::SeqCst);
+        Ok(0)
     }
     async fn ping(&self) -> Result<()> {
         match self.unreachable.load(Ordering::SeqCst) {

@@ -195,6 +195,10 @@ impl Driver for Counting {
         self.inner.admin(database, command).await
     }
 
+    async fn purge_expired(&self, now: forge::DateTime) -> Result<u64> {
+        self.inner.purge_expired(now).await
+    }
+
     async fn ping(&self) -> Result<()> {
         self.inner.ping().await
     }

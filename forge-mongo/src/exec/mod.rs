@@ -229,6 +229,10 @@ impl Adapter for MongoAdapter {
         pull::pull(&*self.driver, database, settings).await
     }
 
+    async fn purge_expired(&self, now: DateTime) -> Result<u64> {
+        self.driver.purge_expired(now).await
+    }
+
     async fn ping(&self) -> Result<()> {
         self.driver.ping().await
     }
