@@ -122,6 +122,13 @@ pub(crate) fn names() -> Arc<dyn AuthResolver> {
     })
 }
 
+/// One of many that take long.
+#[query]
+async fn slow_one(_ctx: &QueryCtx, id: i32) -> Result<i32> {
+    tokio::time::sleep(std::time::Duration::from_secs(3_600)).await;
+    Ok(id)
+}
+
 /// The numbers around 50, of which there are as many as anybody asks for.
 #[query]
 async fn around(ctx: &QueryCtx) -> Result<Vec<u64>> {

@@ -369,3 +369,18 @@ async fn a_drain_closes_sockets_with_1001() {
     assert_eq!(client.closing_code().await, 1001);
     timeout(Duration::from_secs(30), running.task).await.unwrap().unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn the_slow_queries_of_one_socket_keep_nobody_elses_waiting() {
+    let running =
+        start(Limits { live_runs: 4, deadline: Duration::from_secs(3_600), ..Limits::default() }).await;
+    let mut greedy = Client::connect(&running).await;
+    for id in 0..20 {
+        greedy.send(json!({ "op": "subscribe", "id": id, "query": "slow_one", "args": { "id": id } })).await;
+    }
+    greedy.send(json!({ "op": "query", "id": 99, "query": "counter", "args": { "id": 1 } })).await;
+    greedy.until("result").await;
+    let mut other = Client::connect(&running).await;
+    other.send(json!({ "op": "subscribe", "id": 1, "query": "counter", "args": { "id": 1 } })).await;
+    assert_eq!(other.next().await["op"], "update");
+}

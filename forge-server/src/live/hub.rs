@@ -36,6 +36,9 @@ const QUEUE: usize = 4_096;
 /// News of a feed that the hub looks at in one go.
 const TOGETHER: usize = 64;
 
+/// Of the runs that there are at the same time one socket has one in so many at most, so that others' come in between.
+const SHARE: usize = 4;
+
 enum Command {
     Open { socket: SocketId, outbox: Arc<Outbox> },
     Close { socket: SocketId },
@@ -74,6 +77,8 @@ impl Hub {
             started: Instant::now(),
             runtime,
             slots: Arc::new(Semaphore::new(limits.live_runs)),
+            share: (limits.live_runs / SHARE).max(1),
+            shares: FxHashMap::default(),
             gates,
             metrics,
             database: database.clone(),
@@ -252,6 +257,9 @@ struct Task {
     started: Instant,
     runtime: Runtime,
     slots: Arc<Semaphore>,
+    /// How many of them one socket has at most, and what is left to those for whom anything ran.
+    share: usize,
+    shares: FxHashMap<SocketId, Arc<Semaphore>>,
     gates: Gates,
     metrics: Metrics,
     database: Arc<str>,
@@ -297,6 +305,7 @@ impl Task {
             Command::Open { socket, outbox } => drop(self.sockets.insert(socket, outbox)),
             Command::Close { socket } => {
                 self.sockets.remove(&socket);
+                self.shares.remove(&socket);
                 self.handle(Event::SocketClosed { socket });
             }
             Command::Event(event) => {
@@ -385,7 +394,11 @@ impl Task {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         for action in self.machine.handle(now, event) {
             match action {
-                Action::Run { run, wanted, caller, before } => self.start_run(run, wanted, caller, before),
+                Action::Run { run, socket, wanted, caller, before } => {
+                    let share = self.shares.entry(socket);
+                    let share = share.or_insert_with(|| Arc::new(Semaphore::new(self.share))).clone();
+                    self.start_run(run, share, wanted, caller, before);
+                }
                 Action::Cancel { run } => {
                     if let Some(run) = self.runs.remove(&run) {
                         run.abort();
@@ -431,12 +444,20 @@ impl Task {
         self.versions.forget(database);
     }
 
-    fn start_run(&mut self, run: RunId, wanted: Wanted, caller: Caller, before: Option<Data>) {
+    fn start_run(
+        &mut self,
+        run: RunId,
+        share: Arc<Semaphore>,
+        wanted: Wanted,
+        caller: Caller,
+        before: Option<Data>,
+    ) {
         let (runtime, slots) = (self.runtime.clone(), self.slots.clone());
         let (commands, gates, metrics) = (self.commands.clone(), self.gates.clone(), self.metrics.clone());
         let span = trace::live_run(&wanted.query);
         let run_span = span.clone();
         let work = async move {
+            let _share = share.acquire_owned().await;
             let _turn = gates.wait(&wanted.query).await;
             let _slot = slots.acquire_owned().await;
             let started = Instant::now();

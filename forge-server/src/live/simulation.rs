@@ -150,7 +150,7 @@ impl World {
     fn feed(&mut self, event: Event) {
         for action in self.machine.handle(self.now, event) {
             match action {
-                Action::Run { run, wanted, caller, before } => self.start(run, wanted, &caller, before),
+                Action::Run { run, wanted, caller, before, .. } => self.start(run, wanted, &caller, before),
                 Action::Cancel { run } => drop(self.jobs.remove(&run)),
                 Action::OpenFeed { database } => self.open_feed(&database),
                 Action::CloseFeed { database } => self.close_feed(&database),

@@ -65,7 +65,8 @@ impl Machine {
             Readiness::Failed(error) => return self.fail(id, error),
             Readiness::Open => {}
         }
-        let Some((_, sub)) = entry.subs.first_key_value() else { return };
+        let Some(((socket, _), sub)) = entry.subs.first_key_value() else { return };
+        let socket = *socket;
         if entry.result.is_some() {
             entry.last_start = Some(self.now);
         }
@@ -77,7 +78,7 @@ impl Machine {
             Some(Run { id: run, started: self.now, version, seq, caller: caller.clone(), tainted: false });
         self.runs.insert(run, id);
         let (wanted, before) = (entry.key.wanted.clone(), entry.before());
-        self.actions.push(Action::Run { run, wanted, caller, before });
+        self.actions.push(Action::Run { run, socket, wanted, caller, before });
     }
 
     /// Whether the feeds of everything that the entry reads are open; asks for those that nobody asked for.
