@@ -83,6 +83,8 @@ fn command(executable: &str, variables: &[(&str, &str)]) -> Command {
     for variable in OWN_VARIABLES {
         command.env_remove(variable);
     }
-    command.env("FORGE_LOG", "error").envs(variables.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
+    // Whoever listens on the usual port of this machine is none of a test's business.
+    command.env("FORGE_LOG", "error").env("FORGE_PORT", "0").envs(variables.iter().copied());
+    command.stdin(Stdio::null()).kill_on_drop(true);
     command
 }
