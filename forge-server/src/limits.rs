@@ -50,7 +50,7 @@ pub struct Limits {
     /// How often the token of an open socket is looked at again, so that one which was revoked, or whose roles changed,
     /// is noticed. Default: 60 s.
     pub auth_recheck: Duration,
-    /// Live queries that run at the same time, over all sockets; for one socket a quarter of them at most. Default: 64.
+    /// Live queries that run at the same time, over all sockets; for one socket alone a quarter of them at most. Default: 64.
     pub live_runs: usize,
     /// Databases, beside the default one, whose changes live queries follow at the same time; a subscription that needs
     /// one more has an `unavailable` in place of its result until there is room. On MongoDB each keeps a connection of the

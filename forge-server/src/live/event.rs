@@ -123,8 +123,8 @@ pub(crate) enum Action {
     /// Run a query for `caller`, and report [`Event::RunFinished`].
     Run {
         run: RunId,
-        /// For whom, of those who want it.
-        socket: SocketId,
+        /// Who wants it, where nobody else does.
+        alone: Option<SocketId>,
         wanted: Wanted,
         caller: Caller,
         /// The result before it, where subscribers want to know the difference.

@@ -36,7 +36,7 @@ const QUEUE: usize = 4_096;
 /// News of a feed that the hub looks at in one go.
 const TOGETHER: usize = 64;
 
-/// Of the runs that there are at the same time one socket has one in so many at most, so that others' come in between.
+/// Of the runs that there are at the same time, one in so many at most is for one socket alone, so that others' come in between.
 const SHARE: usize = 4;
 
 enum Command {
@@ -257,7 +257,7 @@ struct Task {
     started: Instant,
     runtime: Runtime,
     slots: Arc<Semaphore>,
-    /// How many of them one socket has at most, and what is left to those for whom anything ran.
+    /// How many of them are for one socket alone at most, and what is left to those for whom any ran.
     share: usize,
     shares: FxHashMap<SocketId, Arc<Semaphore>>,
     gates: Gates,
@@ -394,9 +394,11 @@ impl Task {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         for action in self.machine.handle(now, event) {
             match action {
-                Action::Run { run, socket, wanted, caller, before } => {
-                    let share = self.shares.entry(socket);
-                    let share = share.or_insert_with(|| Arc::new(Semaphore::new(self.share))).clone();
+                Action::Run { run, alone, wanted, caller, before } => {
+                    let share = alone.map(|socket| {
+                        let share = self.shares.entry(socket);
+                        share.or_insert_with(|| Arc::new(Semaphore::new(self.share))).clone()
+                    });
                     self.start_run(run, share, wanted, caller, before);
                 }
                 Action::Cancel { run } => {
@@ -447,7 +449,7 @@ impl Task {
     fn start_run(
         &mut self,
         run: RunId,
-        share: Arc<Semaphore>,
+        share: Option<Arc<Semaphore>>,
         wanted: Wanted,
         caller: Caller,
         before: Option<Data>,
@@ -457,7 +459,10 @@ impl Task {
         let span = trace::live_run(&wanted.query);
         let run_span = span.clone();
         let work = async move {
-            let _share = share.acquire_owned().await;
+            let _share = match share {
+                Some(share) => share.acquire_owned().await.ok(),
+                None => None,
+            };
             let _turn = gates.wait(&wanted.query).await;
             let _slot = slots.acquire_owned().await;
             let started = Instant::now();

@@ -291,3 +291,19 @@ fn nothing_runs_before_the_feed_is_open_and_a_second_database_opens_its_own() {
     );
     assert_eq!(run_of(machine.handle(3, Event::FeedUp { database: "tenant".into() })).count(), 1);
 }
+
+#[test]
+fn a_run_is_for_one_socket_alone_until_another_wants_the_same() {
+    let mut machine = Machine::new(CONFIG, "db".into());
+    machine.handle(0, Event::FeedUp { database: "db".into() });
+    let subscribe = |socket| {
+        let (socket, wanted, caller) = (SocketId(socket), wanted("doc", 1), Caller::default());
+        Event::Subscribe { socket, id: 1, wanted, caller, hash: None, delta: false }
+    };
+    let first = machine.handle(0, subscribe(1));
+    let [Action::Run { run, alone: Some(SocketId(1)), .. }] = first.as_slice() else { panic!("{first:?}") };
+    machine.handle(1, finished(*run, 1, "null"));
+    machine.handle(2, subscribe(2));
+    let both = machine.handle(1_000, deleted(5, 1..2));
+    assert!(matches!(both.as_slice(), [Action::Run { alone: None, .. }]), "{both:?}");
+}

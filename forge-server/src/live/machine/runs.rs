@@ -65,8 +65,9 @@ impl Machine {
             Readiness::Failed(error) => return self.fail(id, error),
             Readiness::Open => {}
         }
-        let Some(((socket, _), sub)) = entry.subs.first_key_value() else { return };
-        let socket = *socket;
+        let Some((&(first, _), sub)) = entry.subs.first_key_value() else { return };
+        let last = entry.subs.last_key_value().map(|(&(socket, _), _)| socket);
+        let alone = last.filter(|last| *last == first);
         if entry.result.is_some() {
             entry.last_start = Some(self.now);
         }
@@ -78,7 +79,7 @@ impl Machine {
             Some(Run { id: run, started: self.now, version, seq, caller: caller.clone(), tainted: false });
         self.runs.insert(run, id);
         let (wanted, before) = (entry.key.wanted.clone(), entry.before());
-        self.actions.push(Action::Run { run, socket, wanted, caller, before });
+        self.actions.push(Action::Run { run, alone, wanted, caller, before });
     }
 
     /// Whether the feeds of everything that the entry reads are open; asks for those that nobody asked for.
