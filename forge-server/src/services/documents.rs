@@ -5,12 +5,13 @@ use forge_core::Env;
 use forge_core::ir::Change;
 use forge_core::json_form::JsonForm;
 use forge_core::model::ModelRef;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::changes::{any, changes, on_insert};
-use super::condition::Grammar;
+use super::condition::{Grammar, OBJECT_ID};
 use super::error::{ServiceError, ServiceResult};
 use super::faults::misfit;
+use super::kind::Kind;
 use super::order::Order;
 use super::rows::plain_document;
 
@@ -50,13 +51,15 @@ impl Documents {
                 let mut data = data;
                 let id = match data.remove("_id") {
                     None | Some(Value::Null) => env.object_id().into(),
-                    Some(id) if key.objectify => super::kind::Kind::Key
-                        .coerce(&id)
-                        .map_err(|expected| misfit("_id", "type", expected))?,
+                    Some(id) if key.objectify => {
+                        Kind::Key.coerce(&id).map_err(|expected| misfit("_id", "type", expected))?
+                    }
                     Some(id) => any(&id).map_err(|failure| failure.of_field("_id"))?,
                 };
-                if key.stored != "_id" && data.get(&key.stored).is_none_or(Value::is_null) {
-                    data.insert(key.stored.clone(), env.object_id().to_hex().into());
+                if key.stored != "_id" {
+                    let own = data.remove(&key.stored).filter(|own| !own.is_null());
+                    let own = own.map_or_else(|| key.made(env), Ok)?;
+                    data.insert(key.stored.clone(), key.untyped(&own));
                 }
                 stored(Some(id), &data, order)
             }
@@ -75,13 +78,13 @@ impl Documents {
         let (key, id) = key;
         match self {
             Documents::Typed(form) => {
-                data.insert(key.client.clone(), id.clone());
+                data.insert(key.client.clone(), key.sent(id));
                 Ok(form.new_state(data.into(), before, env)?)
             }
             Documents::Raw(_) => {
                 data.remove("_id");
                 if key.stored != "_id" {
-                    data.insert(key.stored.clone(), id.clone());
+                    data.insert(key.stored.clone(), key.untyped(id));
                 }
                 stored(None, &data, order)
             }
@@ -158,7 +161,7 @@ pub(super) struct Key {
     /// Its path in documents.
     pub(super) stored: String,
     /// What ids are.
-    pub(super) kind: super::kind::Kind,
+    pub(super) kind: Kind,
     /// Whether `_id`s of 24 hexadecimal digits are ObjectIds.
     pub(super) objectify: bool,
 }
@@ -167,6 +170,39 @@ impl Key {
     /// Whether a path is that of an id, which changes leave as it is.
     fn is(&self, path: &str) -> bool {
         path == self.stored || path == "_id"
+    }
+
+    /// An id as data says it: paths have only text, and fields hold numbers too.
+    pub(super) fn sent(&self, id: &Value) -> Value {
+        let value = match &self.kind {
+            Kind::String | Kind::Number | Kind::Boolean => self.kind.coerce(id).ok(),
+            _ => None,
+        };
+        match value {
+            Some(Bson::String(text)) => text.into(),
+            Some(Bson::Int32(n)) => n.into(),
+            Some(Bson::Int64(n)) => n.into(),
+            Some(Bson::Double(n)) => n.into(),
+            Some(Bson::Boolean(value)) => value.into(),
+            _ => id.clone(),
+        }
+    }
+
+    /// The same, for documents without a model: nothing else says that an ObjectId is one.
+    fn untyped(&self, id: &Value) -> Value {
+        match self.kind.coerce(id) {
+            Ok(Bson::ObjectId(id)) => json!({ OBJECT_ID: id.to_hex() }),
+            _ => self.sent(id),
+        }
+    }
+
+    /// The id of a document that comes without one.
+    fn made(&self, env: &Env) -> ServiceResult<Value> {
+        let id = Value::from(env.object_id().to_hex());
+        match self.kind.coerce(&id) {
+            Ok(_) => Ok(id),
+            Err(expected) => Err(misfit(&self.client, "required", &format!("is missing: it {expected}"))),
+        }
     }
 
     /// The stored form of an id in a path.

@@ -8,6 +8,7 @@ use forge_core::error::Error;
 use forge_core::ir::{
     Count, Delete, Filter, Insert, Operation, Outcome, Predicate, Projection, ReadOptions, Replace, Select,
 };
+use forge_core::matcher::escape_pattern;
 use forge_core::model::Access;
 use forge_core::{Db, ErrorCode};
 use futures_util::FutureExt as _;
@@ -277,8 +278,21 @@ impl Run<'_> {
     pub(super) fn about(&self, id: &Value) -> ServiceResult<Query> {
         let query = self.read(&self.params.query, false)?;
         let id = self.options.key.value(id)?;
-        let filter = Filter::eq(self.options.key.stored.clone(), id).and(without_order(query.filter));
+        let filter = self.named(&self.options.key.stored, id).and(without_order(query.filter));
         Ok(Query { filter, limit: None, skip: None, sort: Vec::new(), ..query })
+    }
+
+    /// The condition that a document is the one with this id at `key`. A collation is about what queries compare: an id names the
+    /// same document with it as without it, and patterns know none.
+    pub(super) fn named(&self, key: &str, id: Bson) -> Filter {
+        let exact = match &id {
+            Bson::String(id) if self.params.mongodb.collation.is_some() => {
+                let (pattern, options) = (format!("^{}$", escape_pattern(id)), String::new());
+                Filter::Field(key.to_owned().into(), Predicate::Regex { pattern, options })
+            }
+            _ => Filter::All,
+        };
+        Filter::eq(key.to_owned(), id).and(exact)
     }
 
     fn end(&self, filter: Filter, many: bool) -> Delete {
@@ -406,7 +420,7 @@ pub(super) fn by_ids(ids: Vec<Bson>) -> Filter {
     Filter::Field("_id".into(), Predicate::In(ids))
 }
 
-fn id_of(document: &RawDocument) -> ServiceResult<Bson> {
+pub(super) fn id_of(document: &RawDocument) -> ServiceResult<Bson> {
     let id = document.get("_id").map_err(Error::from)?;
     let id = id.ok_or_else(|| ServiceError::from(Error::internal("a document without an id")))?;
     Ok(Bson::try_from(id).map_err(Error::from)?)

@@ -1,6 +1,8 @@
 //! What `patch` does.
 
-use bson::RawDocumentBuf;
+use std::collections::BTreeSet;
+
+use bson::{Bson, RawDocumentBuf};
 use forge_core::ir::{Change, Filter, Operation, Returning, Update};
 use futures_util::FutureExt as _;
 use serde_json::{Map, Value, json};
@@ -9,7 +11,7 @@ use super::answer::{Answer, Found};
 use super::apply::has_operators;
 use super::documents::Documents;
 use super::error::{ServiceError, ServiceResult};
-use super::methods::{Run, by_ids, items, object, one};
+use super::methods::{Run, by_ids, id_of, items, object, one};
 use super::query::Query;
 
 impl Run<'_> {
@@ -56,7 +58,7 @@ impl Run<'_> {
         if !self.params.mongodb.upsert {
             return Err(ServiceError::no_record(id));
         }
-        data.insert(self.options.key.client.clone(), id.clone());
+        data.insert(self.options.key.client.clone(), self.options.key.sent(id));
         let document = self.new_document(data, self.order)?;
         self.insert(vec![document.clone()]).await?;
         one(document, query)
@@ -86,9 +88,20 @@ impl Run<'_> {
                 self.written(Operation::Update(update)).await?;
             }
         }
-        let found = Query { filter: by_ids(ids), limit: None, skip: None, ..query };
-        let rows = self.rows(&found, None).await?;
-        Ok(Found::List(items(rows)).showing(found.select))
+        let rows = self.with_ids(&ids, &query).await?;
+        Ok(Found::List(items(rows)).showing(query.select))
+    }
+
+    /// The documents with these ids, in the order and with the fields of a query.
+    pub(super) async fn with_ids(&self, ids: &[Bson], query: &Query) -> ServiceResult<Vec<RawDocumentBuf>> {
+        let found = Query { filter: by_ids(ids.to_vec()), limit: None, skip: None, ..query.clone() };
+        let mut rows = self.rows(&found, None).await?;
+        if self.params.mongodb.collation.is_some() {
+            // To a collation other ids may be equal to these.
+            let ids: BTreeSet<_> = ids.iter().map(Bson::to_string).collect();
+            rows.retain(|row| id_of(row).is_ok_and(|id| ids.contains(&id.to_string())));
+        }
+        Ok(rows)
     }
 
     /// A patch without the operators that are disabled.
