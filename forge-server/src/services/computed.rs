@@ -52,8 +52,12 @@ impl Run<'_> {
     ) -> ServiceResult<()> {
         self.leave_ids(&mut patch);
         let now = self.db.env().now().to_string();
+        // Before anything is changed: what one document refuses is not done to the others either.
+        for before in self.with_ids(ids, &Query::by(Filter::All)).await? {
+            self.update_of(form, &patch, &before, &now)?;
+        }
         for id in ids {
-            let query = Query::by(Filter::eq("_id", id.clone()));
+            let query = Query::by(self.named("_id", id.clone()));
             self.computed(form, &patch, &query, &now).await?;
         }
         Ok(())

@@ -199,3 +199,14 @@ async fn paths_deeper_than_documents_are_refused() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_patch_of_many_that_one_document_refuses_changes_none() {
+    let server = serve(App::new().service(Service::<Ticket>::new().multi(Multi::ALL))).await;
+    let tickets = json!([{ "id": "a", "title": "x", "count": 1 }, { "id": "b", "title": "x", "count": 50 }]);
+    assert_eq!(send(&server, "POST", "tickets", tickets).await.0, 201);
+    let (status, answer) = send(&server, "PATCH", "tickets", json!({ "$inc": { "count": 1 } })).await;
+    assert_eq!((status, answer["errors"].get("count").is_some()), (400, true), "{answer}");
+    let (_, found) = send(&server, "GET", "tickets?$sort[id]=1", Value::Null).await;
+    assert_eq!((&found[0]["count"], &found[1]["count"]), (&json!(1), &json!(50)));
+}
