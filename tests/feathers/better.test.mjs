@@ -85,6 +85,17 @@ for (const [engine, database] of ENGINES) {
         ["POST", "/people-raw", { "a.b": 1 }],
         ["PATCH", "/people-raw/x", { $inc: { a: "text" } }],
         ["PATCH", "/people-raw/x", { $where: "1" }],
+        ["GET", "/people-raw?$sort[a..b]=1"],
+        ["GET", "/people?$sort[name.]=1"],
+        ["GET", "/people-raw?$select[]=a.$b"],
+        ["GET", "/people-raw?home.$where=1"],
+        ["PATCH", "/people-raw/x", { "a..b": 1 }],
+        ["PATCH", "/people-raw/x", { "a.$b": 1 }],
+        ["PATCH", "/people-raw/x", { $unset: { "a.": "" } }],
+        ["PATCH", "/people-raw/x", { a: { "b\0": 1 } }],
+        ["POST", "/people-raw", { "b\0": 1 }],
+        ["POST", "/people-raw", { _id: [1] }],
+        ["PATCH", "/people-raw/x", { $bit: { n: { and: 1.5 } } }],
       ];
       await send("POST", "/people-raw", { _id: "x", name: "Ann" });
       for (const [method, path, body] of [...wrong, ["PUT", "/people-raw/x", { $set: { a: 1 } }]]) {

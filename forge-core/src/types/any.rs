@@ -34,8 +34,11 @@ impl<'de> Deserialize<'de> for Any {
             return Bson::deserialize(deserializer).map(Self);
         }
         let value = crate::schema::bson_of(serde_json::Value::deserialize(deserializer)?);
-        match operator_in(&value) {
+        match unstorable_in(&value) {
             None => Ok(Self(value)),
+            Some(key) if key.contains('\0') => {
+                Err(de::Error::custom(format_args!("the name {key:?} has a NUL, which no document holds")))
+            }
             Some(key) => {
                 Err(de::Error::custom(format_args!("a value has no operators, and {key:?} looks like one")))
             }
@@ -43,13 +46,15 @@ impl<'de> Deserialize<'de> for Any {
     }
 }
 
-fn operator_in(value: &Bson) -> Option<&str> {
+/// The first name that is an operator's, or that BSON cannot hold.
+fn unstorable_in(value: &Bson) -> Option<&str> {
     match value {
         Bson::Document(fields) => {
-            let own = fields.keys().find(|key| key.starts_with('$')).map(String::as_str);
-            own.or_else(|| fields.values().find_map(operator_in))
+            let own =
+                fields.keys().find(|key| key.starts_with('$') || key.contains('\0')).map(String::as_str);
+            own.or_else(|| fields.values().find_map(unstorable_in))
         }
-        Bson::Array(items) => items.iter().find_map(operator_in),
+        Bson::Array(items) => items.iter().find_map(unstorable_in),
         _ => None,
     }
 }
@@ -89,8 +94,8 @@ mod tests {
     }
 
     #[test]
-    fn operators_are_no_values() {
-        for text in [r#"{"$gt":""}"#, r#"{"a":[{"$where":"1"}]}"#] {
+    fn operators_and_names_that_no_document_holds_are_no_values() {
+        for text in [r#"{"$gt":""}"#, r#"{"a":[{"$where":"1"}]}"#, r#"[{"a\u0000":1}]"#] {
             assert!(serde_json::from_str::<Any>(text).is_err(), "{text}");
         }
     }

@@ -6,7 +6,7 @@ use std::ops::Bound;
 
 use serde_json::{Map, Number, Value};
 
-use super::changes::checked_path;
+use super::changes::{DATE, EACH, checked_path, is_date, is_each_alone};
 use super::error::{ServiceError, ServiceResult};
 use super::faults::misfit;
 
@@ -118,7 +118,8 @@ fn fields<'a>(operator: &str, value: &'a Value) -> ServiceResult<&'a Map<String,
 fn change(state: &mut Value, path: &str, operator: &str, value: &Value, now: &str) -> ServiceResult<()> {
     match operator {
         "$set" => set(state, path, value.clone()),
-        "$currentDate" => set(state, path, now.into()),
+        "$currentDate" if is_date(value) => set(state, path, now.into()),
+        "$currentDate" => Err(refused(operator, DATE)),
         "$unset" => {
             unset(state, path);
             Ok(())
@@ -177,6 +178,7 @@ fn number(operator: &str, before: &Value, operand: &Value) -> ServiceResult<Valu
 fn changed_list(operator: &str, mut list: Vec<Value>, value: &Value) -> ServiceResult<Vec<Value>> {
     match operator {
         "$push" => return pushed(list, value),
+        "$addToSet" if !is_each_alone(value) => return Err(refused(operator, EACH)),
         "$addToSet" => {
             for value in each(value)? {
                 if !list.contains(&value) {
@@ -343,6 +345,9 @@ mod tests {
             (json!({ "$push": { "list": { "$each": 1 } } }), "list"),
             (json!({ "$push": { "list": { "$each": [], "$where": 1 } } }), "list"),
             (json!({ "$pull": { "list": { "$gt": 1 } } }), "list"),
+            (json!({ "$addToSet": { "list": { "$each": [1], "$slice": 1 } } }), "list"),
+            (json!({ "$currentDate": { "n": "now" } }), "n"),
+            (json!({ "home.": 1 }), "home."),
             (json!({ "$set": { "list.9": 1 } }), "list.9"),
             (json!({ "$set": { "n.a": 1 } }), "n.a"),
             (json!({ "$bit": { "n": { "and": 1 } } }), "$bit"),

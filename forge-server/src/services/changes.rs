@@ -9,7 +9,9 @@ use serde_json::{Map, Value};
 
 use super::condition::{Grammar, OBJECT_ID};
 use super::error::{ServiceError, ServiceResult};
+use super::faults::misfit;
 use super::order::Order;
+use super::paths::wrong_in_patch;
 
 /// The operators of patches.
 pub(super) const OPERATORS: [&str; 15] = [
@@ -40,9 +42,14 @@ pub(super) fn changes(
     order: &Order,
     grammar: &Grammar,
 ) -> ServiceResult<Vec<Change>> {
-    let operators = patch.iter().filter(|(name, _)| name.starts_with('$'));
-    let inner = operators.filter_map(|(_, fields)| fields.as_object()).flat_map(Map::keys);
-    patch.keys().chain(inner).try_for_each(|path| checked_path(path).map(drop))?;
+    let (operators, plain_fields): (Vec<_>, Vec<_>) =
+        patch.iter().partition(|(name, _)| name.starts_with('$'));
+    let inner = operators.iter().filter_map(|(_, fields)| fields.as_object()).flat_map(Map::keys);
+    plain_fields
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(inner)
+        .try_for_each(|path| checked_path(path).map(drop))?;
     // Plain fields and `$set` are one list, in which the later value of a path counts.
     let mut set = BTreeMap::new();
     let mut others = Vec::new();
@@ -69,17 +76,13 @@ pub(super) fn changes(
     Ok(set.chain(others).collect())
 }
 
-/// How deep databases nest sub-documents.
-const MAX_DEPTH: usize = 100;
-
 /// Refuses paths that no document has.
 pub(super) fn checked_path(path: &str) -> ServiceResult<&str> {
-    match path.split('.').count() {
-        0..=MAX_DEPTH => Ok(path),
-        _ => {
+    match wrong_in_patch(path) {
+        None => Ok(path),
+        Some(wrong) => {
             let shown: String = path.chars().take(64).collect();
-            let message = format!("a path has at most {MAX_DEPTH} parts");
-            Err(ServiceError::bad_request(message).of_field(&shown))
+            Err(misfit(&shown, "pattern", wrong))
         }
     }
 }
@@ -96,9 +99,6 @@ pub(super) fn on_insert(patch: &Map<String, Value>, order: &Order) -> ServiceRes
     let order = order.field(ON_INSERT);
     let added = fields(ON_INSERT, added)?.iter().map(|(path, value)| {
         checked_path(path)?;
-        if path.is_empty() || path.starts_with('$') {
-            return Err(refused(ON_INSERT, "an object of fields").of_field(path));
-        }
         Ok((path.clone(), order.field(path).arrange(plain(path, value)?)))
     });
     added.collect()
@@ -118,18 +118,22 @@ fn change(
         "$mul" => Change::Mul(to(), number(operator, value)?),
         "$min" => Change::Min(to(), one()?),
         "$max" => Change::Max(to(), one()?),
-        "$currentDate" => Change::CurrentDate(to()),
+        "$currentDate" => match is_date(value) {
+            true => Change::CurrentDate(to()),
+            false => return Err(refused(operator, DATE)),
+        },
         "$pop" => match value.as_i64() {
             Some(1) => Change::Pop(to(), End::Last),
             Some(-1) => Change::Pop(to(), End::First),
             _ => return Err(refused(operator, "1 or -1")),
         },
         "$push" => push(to(), value, order)?,
+        "$addToSet" if !is_each_alone(value) => return Err(refused(operator, EACH)),
         "$addToSet" => Change::AddToSet(to(), each(value, order)?),
         "$pullAll" => Change::Pull(to(), list(operator, value)?),
         "$pull" => pull(to(), value, order, grammar)?,
         "$bit" => bit(to(), value)?,
-        "$rename" => match value.as_str().filter(|to| !to.is_empty() && !to.starts_with('$')) {
+        "$rename" => match value.as_str() {
             Some(new) => Change::Rename(to(), checked_path(new)?.to_owned().into()),
             None => return Err(refused(operator, "the new path of a field")),
         },
@@ -173,7 +177,7 @@ fn sorting(value: &Value) -> ServiceResult<PushSort> {
         return Ok(PushSort::Values { descending: descending(value)? });
     };
     let keys = object.iter().map(|(path, direction)| {
-        Ok(SortKey { path: path.clone().into(), descending: descending(direction)? })
+        Ok(SortKey { path: checked_path(path)?.to_owned().into(), descending: descending(direction)? })
     });
     keys.collect::<ServiceResult<Vec<_>>>().map(PushSort::Paths)
 }
@@ -205,7 +209,26 @@ fn bit(path: forge_core::ir::Path, value: &Value) -> ServiceResult<Change> {
         "xor" => BitOp::Xor,
         _ => return Err(refused("$bit", "one of and, or, xor")),
     };
-    Ok(Change::Bit(path, operation, number("$bit", operand)?))
+    match operand.as_i64() {
+        Some(_) => Ok(Change::Bit(path, operation, any(operand)?)),
+        None => Err(refused("$bit", "a whole number")),
+    }
+}
+
+/// What `$currentDate` takes: every date of services is a date.
+pub(super) const DATE: &str = "true, or { \"$type\": \"date\" }";
+/// What `$addToSet` takes.
+pub(super) const EACH: &str = "a value, or $each by itself";
+
+/// Whether `$currentDate` takes a value.
+pub(super) fn is_date(value: &Value) -> bool {
+    value.is_boolean()
+        || value.as_object().is_some_and(|of| of.len() == 1 && of.get("$type") == Some(&"date".into()))
+}
+
+/// Whether a value stands for itself, or `$each` has nothing beside it.
+pub(super) fn is_each_alone(value: &Value) -> bool {
+    value.as_object().is_none_or(|object| object.len() == 1 || !object.contains_key("$each"))
 }
 
 /// The values to add: those of `$each`, or the value itself.
@@ -301,11 +324,20 @@ mod tests {
             json!({ "$set": 1 }),
             json!({ "$rename": { "a": 1 } }),
             json!({ "$rename": { "a": "$b" } }),
+            json!({ "$rename": { "a": "b..c" } }),
+            json!({ "a..b": 1 }),
+            json!({ "$inc": { "a.$b": 1 } }),
+            json!({ "$setOnInsert": { "": 1 } }),
+            json!({ "$push": { "a": { "$each": [1], "$sort": { "$b": 1 } } } }),
             json!({ "a": { "$gt": 1 } }),
             json!({ "$push": { "a": { "$each": 1 } } }),
             json!({ "$pull": { "a": { "$where": "1" } } }),
             json!({ "$pull": { "a": { "$regex": "x" } } }),
             json!({ "$pull": { "a": {} } }),
+            json!({ "$addToSet": { "a": { "$each": [1], "$slice": 1 } } }),
+            json!({ "$currentDate": { "a": "now" } }),
+            json!({ "$currentDate": { "a": { "$type": "timestamp" } } }),
+            json!({ "$bit": { "a": { "and": 1.5 } } }),
         ] {
             assert!(of(&patch).is_err(), "{patch}");
         }

@@ -15,9 +15,12 @@ use super::fields::{Inside, QueryFields, Rule};
 use super::geo;
 use super::kind::Kind;
 use super::operators::{self, DISTANCES, EVERYWHERE, UNORDERED};
+use super::paths::wrong_in_query;
 
 /// What resolvers make of an ObjectId: a value, no operator.
 pub(super) const OBJECT_ID: &str = "$oid";
+/// What every query may have at the top.
+const PARAMETERS: [&str; 6] = ["$limit", "$skip", "$sort", "$select", "$or", "$and"];
 /// How deep conditions may be nested.
 const MAX_DEPTH: usize = 16;
 
@@ -142,7 +145,12 @@ impl Grammar {
                 let shown: String = name.chars().take(64).collect();
                 Err(ServiceError::bad_request(format!("Invalid filter value {shown}")).of_field(&shown))
             }
-            _ => Err(self.unknown(name, object, at)),
+            (Level::Top, None) => {
+                let known = PARAMETERS.into_iter().chain(self.filters.keys().map(String::as_str));
+                Err(self.unknown(name, object, at, &format!("queries have {}", listed(known))))
+            }
+            (Level::And, _) => Err(self.unknown(name, object, at, "inside of $and stand fields and $or")),
+            (Level::Or, _) => Err(self.unknown(name, object, at, "only fields stand here")),
         }
     }
 
@@ -158,13 +166,16 @@ impl Grammar {
 
     /// What is known about a field.
     pub(super) fn rule(&self, path: &str, at: &str) -> ServiceResult<Rule> {
+        if let Some(wrong) = wrong_in_query(path) {
+            return Err(mismatch(at, "pattern", wrong));
+        }
         let Some(fields) = &self.fields else {
             let kind = if path == "_id" && self.objectify { Kind::Key } else { Kind::Any };
             return Ok(Rule { stored: path.to_owned(), kind, operators: Vec::new() });
         };
         fields.find(path).ok_or_else(|| {
-            let names: Vec<_> = fields.names().collect();
-            let message = format!("must NOT have additional properties; known are {}", names.join(", "));
+            let message =
+                format!("must NOT have additional properties; known are {}", listed(fields.names()));
             violation(at, "additionalProperties", &message, &json!({ "additionalProperty": path }))
         })
     }
@@ -184,7 +195,9 @@ impl Grammar {
                 DISTANCES.contains(&name) && object.keys().any(|name| name.starts_with("$near"));
             let known = EVERYWHERE.contains(&name) || beside_place;
             if !known && !self.operators.contains(name) && !rule.operators.iter().any(|own| own == name) {
-                return Err(self.unknown(name, object, at));
+                let own = self.operators.iter().chain(&rule.operators).map(String::as_str);
+                let known = listed(EVERYWHERE.into_iter().chain(own.filter(|own| *own != "$nor")));
+                return Err(self.unknown(name, object, at, &format!("the field takes {known}")));
             }
             let at = format!("{at}/{name}");
             if beside_place {
@@ -245,7 +258,7 @@ impl Grammar {
                 let inner = inner.ok_or_else(|| mismatch(at, "type", "must be operators"))?;
                 return Ok(self.operators(rule, inner, at, depth + 1)?.negate());
             }
-            _ => return Err(self.unknown(name, object, at)),
+            _ => return Err(self.unknown(name, object, at, "it is no operator of fields")),
         };
         Ok(field(rule, predicate))
     }
@@ -300,16 +313,27 @@ impl Grammar {
         kind.coerce(value).map_err(|expected| mismatch(at, "type", expected))
     }
 
-    /// An operator that is not allowed where it stands.
-    pub(super) fn unknown(&self, name: &str, object: &Map<String, Value>, at: &str) -> ServiceError {
+    /// An operator that is not allowed where it stands, and what is.
+    pub(super) fn unknown(
+        &self,
+        name: &str,
+        object: &Map<String, Value>,
+        at: &str,
+        allowed: &str,
+    ) -> ServiceError {
         let shown: String = name.chars().take(64).collect();
         if self.fields.is_none() {
             let error = ServiceError::bad_request(format!("Invalid query parameter {shown}"));
             return error.with_data(object.clone().into()).of_field(&field_at(at));
         }
         let params = json!({ "additionalProperty": shown });
-        violation(at, "additionalProperties", "must NOT have additional properties", &params)
+        let message = format!("must NOT have additional properties like {shown}; {allowed}");
+        violation(at, "additionalProperties", &message, &params)
     }
+}
+
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// The places of `$near` and `$nearSphere`, where they order documents.

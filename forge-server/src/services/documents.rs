@@ -51,6 +51,9 @@ impl Documents {
                 let mut data = data;
                 let id = match data.remove("_id") {
                     None | Some(Value::Null) => env.object_id().into(),
+                    Some(Value::Array(_)) => {
+                        return Err(misfit("_id", "type", "must be one value, not a list"));
+                    }
                     Some(id) if key.objectify => {
                         Kind::Key.coerce(&id).map_err(|expected| misfit("_id", "type", expected))?
                     }
@@ -220,11 +223,13 @@ fn stored(id: Option<Bson>, data: &Map<String, Value>, order: &Order) -> Service
     let mut fields: Vec<_> = data.iter().collect();
     fields.sort_by_key(|(name, _)| order.place(name));
     for (name, value) in fields {
-        if name.starts_with('$') || name.contains('.') {
+        if name.starts_with('$') || name.contains(['.', '\0']) {
             let shown: String = name.chars().take(64).collect();
-            let message = format!(
-                "the field {shown:?} cannot be stored: names with `.` are paths, those that begin with `$` operators"
-            );
+            let why = match name.contains('\0') {
+                true => "it has a NUL",
+                false => "names with `.` are paths, those that begin with `$` operators",
+            };
+            let message = format!("the field {shown:?} cannot be stored: {why}");
             return Err(ServiceError::bad_request(message).of_field(&shown));
         }
         let value = any(value).map_err(|failure| failure.of_field(name))?;

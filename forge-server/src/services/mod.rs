@@ -31,6 +31,7 @@ mod options;
 mod order;
 mod patch;
 mod patch_schema;
+mod paths;
 mod pipeline;
 mod place;
 mod qs;

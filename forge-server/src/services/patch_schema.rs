@@ -39,7 +39,10 @@ fn operator(name: &str, typed: bool) -> Value {
         "$mul" => (json!({ "type": "number" }), "What is multiplied by."),
         "$min" => (json!({}), "The values that are new where they are smaller."),
         "$max" => (json!({}), "The values that are new where they are larger."),
-        "$currentDate" => (json!({}), "What becomes the current time."),
+        "$currentDate" => (
+            json!({ "anyOf": [{ "type": "boolean" }, { "type": "object" }] }),
+            "What becomes the current time: `true`.",
+        ),
         "$push" => (several(&modifiers(typed)), "What is added to lists."),
         "$addToSet" => (several(&Map::new()), "What is added to lists where they do not have it."),
         "$pull" => (json!({}), "What is taken out of lists."),

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::condition::Grammar;
 use super::error::{ServiceError, ServiceResult};
 use super::faults::mismatch;
+use super::paths::wrong_in_query;
 
 /// A query, read.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,10 +97,13 @@ impl Grammar {
     ) -> ServiceResult<SortKey> {
         let at = format!("/$sort/{name}");
         if name.starts_with('$') {
-            return Err(self.unknown(name, object, &at));
+            return Err(self.unknown(name, object, &at, "fields stand here, each with 1 or -1"));
         }
         let path = match &self.fields {
-            Some(fields) if fields.any_sort && fields.find(name).is_none() => name.clone(),
+            Some(fields) if fields.any_sort && fields.find(name).is_none() => match wrong_in_query(name) {
+                None => name.clone(),
+                Some(wrong) => return Err(mismatch(&at, "pattern", wrong)),
+            },
             // The order of whole sub-documents would tell of the fields that clients do not read.
             _ => match self.rule(name, &at)? {
                 rule if rule.kind.hides() => {

@@ -207,6 +207,11 @@ async fn queries_that_do_not_fit_name_the_field() {
         ("any?$select[]=$x", "$select"),
         ("any?$sort[name]=up", "name"),
         ("any?$limit=x", "$limit"),
+        ("any?a..b=1", "a..b"),
+        ("any?home.$where=1", "home.$where"),
+        ("any?$sort[a.]=1", "a."),
+        ("any?$select[]=.a", "$select"),
+        ("guests?home..city=x", "home..city"),
     ] {
         let wrong = failure(&server, "GET", path, Value::Null).await;
         let errors = wrong["errors"].as_object().unwrap_or_else(|| panic!("{path}: {wrong}"));
