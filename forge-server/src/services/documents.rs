@@ -208,8 +208,21 @@ impl Key {
         }
     }
 
-    /// The stored form of an id in a path.
+    /// The stored form of an id that a call names.
+    ///
+    /// # Errors
+    /// `BadRequest` for what is no id, `NotFound` for one that no document can have.
     pub(super) fn value(&self, id: &Value) -> ServiceResult<Bson> {
+        let is_id = match id {
+            Value::Object(object) => object.len() == 1 && object.contains_key(OBJECT_ID),
+            Value::Array(_) => false,
+            _ => true,
+        };
+        if !is_id {
+            let shown: String = id.to_string().chars().take(64).collect();
+            let message = format!("Invalid id '{shown}': an id is text or a number");
+            return Err(ServiceError::bad_request(message).of_field(&self.client));
+        }
         self.kind.coerce(id).map_err(|_| ServiceError::no_record(id))
     }
 }

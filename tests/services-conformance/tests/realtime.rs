@@ -116,6 +116,9 @@ async fn sockets_call_every_method_and_failures_are_those_of_rest() {
     assert_eq!(client.call("posts", "remove", json!({ "document": id })).await.0["data"]["id"], id);
     for (service, method, more, code) in [
         ("posts", "get", json!({ "document": id }), 404),
+        ("posts", "get", json!({ "document": { "$gt": "" } }), 400),
+        ("posts", "patch", json!({ "document": [id], "data": {} }), 400),
+        ("posts", "remove", json!({ "document": {} }), 400),
         ("nothing", "find", json!({}), 404),
         ("posts", "drop", json!({}), 405),
         ("posts", "remove", json!({}), 405),
