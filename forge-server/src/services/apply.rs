@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
+use super::arithmetic::computed;
 use super::changes::{DATE, EACH, checked_path, is_date, is_each_alone};
 use super::error::{ServiceError, ServiceResult};
 use super::faults::misfit;
+use super::kind::Kind;
 
 /// What a patch makes of a document.
 #[derive(Debug, Default, PartialEq)]
@@ -24,20 +26,29 @@ pub(super) fn has_operators(patch: &Map<String, Value>) -> bool {
     patch.keys().any(|name| name.starts_with('$') || name.contains('.'))
 }
 
-/// What `patch` makes of a document that clients see as `shown`, at the time `now`.
+/// What is known while a patch is applied.
+#[derive(Clone, Copy)]
+pub(super) struct About<'a> {
+    /// The time, as clients read it.
+    pub(super) now: &'a str,
+    /// What is at a path, where that is known.
+    pub(super) kind: &'a (dyn Fn(&str) -> Option<Kind> + Sync),
+}
+
+/// What `patch` makes of a document that clients see as `shown`.
 ///
 /// # Errors
 /// `BadRequest` for operators that do not exist, for values that they do not take, and for two changes of one field.
 pub(super) fn apply(
     patch: &Map<String, Value>,
     shown: Map<String, Value>,
-    now: &str,
+    about: About<'_>,
 ) -> ServiceResult<Applied> {
     let changes = changes(patch)?;
     let mut state = Value::Object(shown);
     let mut applied = Applied::default();
     for (path, (operator, value)) in &changes {
-        change(&mut state, path, operator, value, now).map_err(|failure| failure.of_field(path))?;
+        change(&mut state, path, operator, value, about).map_err(|failure| failure.of_field(path))?;
         let top = top_of(path);
         if top != *path || !["$set", "$unset", "$currentDate"].contains(operator) {
             applied.computed.insert(top.to_owned());
@@ -54,9 +65,9 @@ pub(super) fn apply(
 ///
 /// # Errors
 /// As [`apply`].
-pub(super) fn made(patch: &Map<String, Value>, now: &str) -> ServiceResult<Map<String, Value>> {
+pub(super) fn made(patch: &Map<String, Value>, about: About<'_>) -> ServiceResult<Map<String, Value>> {
     let changes = changes(patch)?;
-    let mut state = Value::Object(apply(patch, Map::new(), now)?.fields);
+    let mut state = Value::Object(apply(patch, Map::new(), about)?.fields);
     let added = patch.get("$setOnInsert").map(|added| fields("$setOnInsert", added)).transpose()?;
     for (path, value) in added.into_iter().flatten() {
         checked_path(path)?;
@@ -115,10 +126,16 @@ fn fields<'a>(operator: &str, value: &'a Value) -> ServiceResult<&'a Map<String,
     value.as_object().ok_or_else(|| refused(operator, "an object of fields").of_field(operator))
 }
 
-fn change(state: &mut Value, path: &str, operator: &str, value: &Value, now: &str) -> ServiceResult<()> {
+fn change(
+    state: &mut Value,
+    path: &str,
+    operator: &str,
+    value: &Value,
+    about: About<'_>,
+) -> ServiceResult<()> {
     match operator {
         "$set" => set(state, path, value.clone()),
-        "$currentDate" if is_date(value) => set(state, path, now.into()),
+        "$currentDate" if is_date(value) => set(state, path, about.now.into()),
         "$currentDate" => Err(refused(operator, DATE)),
         "$unset" => {
             unset(state, path);
@@ -126,7 +143,7 @@ fn change(state: &mut Value, path: &str, operator: &str, value: &Value, now: &st
         }
         "$inc" | "$mul" | "$min" | "$max" => {
             let slot = slot(state, path)?;
-            *slot = number(operator, slot, value)?;
+            *slot = computed(operator, slot, value, (about.kind)(path).as_ref())?;
             Ok(())
         }
         "$push" | "$addToSet" | "$pull" | "$pullAll" | "$pop" => {
@@ -144,34 +161,6 @@ fn change(state: &mut Value, path: &str, operator: &str, value: &Value, now: &st
             Err(ServiceError::bad_request(format!("Invalid update operator {shown} for a model"))
                 .of_field(&shown))
         }
-    }
-}
-
-fn number(operator: &str, before: &Value, operand: &Value) -> ServiceResult<Value> {
-    let before = match before {
-        Value::Null if operator == "$inc" || operator == "$mul" => Number::from(0),
-        Value::Null => return Ok(operand.clone()),
-        Value::Number(number) => number.clone(),
-        _ => return Err(ServiceError::bad_request(format!("is no number, which {operator} changes"))),
-    };
-    let Value::Number(operand) = operand else { return Err(refused(operator, "a number")) };
-    let too_large = || ServiceError::bad_request("would be larger than numbers are");
-    match operator {
-        "$min" | "$max" => {
-            let less = before.as_f64() <= operand.as_f64();
-            Ok(if less == (operator == "$min") { before } else { operand.clone() }.into())
-        }
-        _ => match (before.as_i64(), operand.as_i64()) {
-            (Some(a), Some(b)) => {
-                let made = if operator == "$inc" { a.checked_add(b) } else { a.checked_mul(b) };
-                made.map(Value::from).ok_or_else(too_large)
-            }
-            _ => {
-                let (a, b) = (before.as_f64().unwrap_or(0.0), operand.as_f64().unwrap_or(0.0));
-                let made = if operator == "$inc" { a + b } else { a * b };
-                Number::from_f64(made).map(Value::Number).ok_or_else(too_large)
-            }
-        },
     }
 }
 
@@ -286,7 +275,7 @@ fn unset(state: &mut Value, path: &str) {
     }
 }
 
-fn refused(operator: &str, takes: &str) -> ServiceError {
+pub(super) fn refused(operator: &str, takes: &str) -> ServiceError {
     ServiceError::bad_request(format!("{operator} takes {takes}"))
 }
 
@@ -296,6 +285,8 @@ mod tests {
 
     use super::*;
 
+    const PLAIN: About<'_> = About { now: "now", kind: &|_| None };
+
     fn object(value: &Value) -> Map<String, Value> {
         value.as_object().cloned().unwrap()
     }
@@ -303,7 +294,7 @@ mod tests {
     fn applied(patch: &Value) -> ServiceResult<Value> {
         let shown =
             json!({ "n": 5, "x": 0.5, "list": [1, 2, 3], "home": { "city": "Rome", "zip": 1 }, "gone": 1 });
-        Ok(apply(&object(patch), object(&shown), "now")?.fields.into())
+        Ok(apply(&object(patch), object(&shown), PLAIN)?.fields.into())
     }
 
     #[test]
@@ -372,6 +363,6 @@ mod tests {
             "$setOnInsert": { "n": 9, "home.zip": 5, "home.city": "x", "by": "me" },
         });
         let expected = json!({ "n": 2, "home": { "city": "Rome", "zip": 5 }, "by": "me" });
-        assert_eq!(made(&object(&patch), "now").unwrap(), object(&expected));
+        assert_eq!(made(&object(&patch), PLAIN).unwrap(), object(&expected));
     }
 }

@@ -10,7 +10,7 @@ use schemars::SchemaGenerator;
 use serde_json::{Map, Value};
 
 use super::answer::Answer;
-use super::apply::{apply, made};
+use super::apply::{About, apply, made};
 use super::error::{ServiceError, ServiceResult};
 use super::faults::misfit;
 use super::kind::Kind;
@@ -38,7 +38,10 @@ impl Run<'_> {
                 Ok(self.reread(id, query).await?.about(vec![document]))
             }
             Some(document) => one(document, query),
-            None if self.params.mongodb.upsert => self.missing(id, made(&patch, &now)?, query).await,
+            None if self.params.mongodb.upsert => {
+                self.missing(id, made(&patch, About { now: &now, kind: &|path| self.kind(path) })?, query)
+                    .await
+            }
             None => Err(ServiceError::no_record(id)),
         }
     }
@@ -74,6 +77,11 @@ impl Run<'_> {
         }
     }
 
+    /// What is at a path of the model.
+    fn kind(&self, path: &str) -> Option<Kind> {
+        self.options.grammar.fields.as_ref()?.find(path).map(|rule| rule.kind)
+    }
+
     async fn computed(
         &self,
         form: &JsonForm,
@@ -103,7 +111,7 @@ impl Run<'_> {
             Value::Object(shown) => shown,
             _ => Map::new(),
         };
-        let applied = apply(patch, shown, now)?;
+        let applied = apply(patch, shown, About { now, kind: &|path| self.kind(path) })?;
         let mut filter = Filter::eq("_id", value_at(before, "_id")?);
         for name in &applied.computed {
             // What clients may not send is refused by the patch itself.

@@ -8,6 +8,7 @@
 
 mod answer;
 mod apply;
+mod arithmetic;
 mod authentication;
 mod bind;
 mod changes;

@@ -27,6 +27,35 @@ pub struct Bin {
     pub label: Option<String>,
 }
 
+#[derive(Debug, Clone, Model)]
+#[model(collection = "bids", service(multi = [patch]))]
+pub struct Bid {
+    #[model(id)]
+    pub id: String,
+    pub seen: DateTime,
+    pub price: Decimal,
+    pub cents: Int64,
+}
+
+#[tokio::test]
+async fn models_add_to_decimals_and_take_the_later_of_two_dates() {
+    let server = App::new().model_services().database("memory:").build().await.unwrap();
+    let bid =
+        json!({ "id": "a", "seen": "2026-01-01T00:00:00Z", "price": "0.1", "cents": "9007199254740993" });
+    assert_eq!(send(&server, "POST", "bids", bid).await.0, 201);
+    let patch = json!({
+        "$max": { "seen": "2026-02-01T00:00:00+02:00" }, "$inc": { "price": "0.2", "cents": 1 },
+    });
+    let made =
+        json!({ "id": "a", "seen": "2026-01-31T22:00:00.000Z", "price": "0.3", "cents": "9007199254740994" });
+    assert_eq!(send(&server, "PATCH", "bids/a", patch).await, (200, made.clone()));
+    let least =
+        json!({ "$max": { "seen": "2020-01-01T00:00:00Z", "price": "0.25" }, "$min": { "cents": "9e3" } });
+    assert_eq!(send(&server, "PATCH", "bids/a", least).await.0, 400);
+    let most = json!({ "$max": { "seen": "2020-01-01T00:00:00Z", "price": "0.25" } });
+    assert_eq!(send(&server, "PATCH", "bids?price[$gt]=0.29", most).await, (200, json!([made])));
+}
+
 #[tokio::test]
 async fn disabled_operators_are_passed_over() {
     let app = App::new()
