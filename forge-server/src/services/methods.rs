@@ -146,7 +146,11 @@ impl Run<'_> {
         let new = |(index, item)| {
             let made =
                 object(item, "create").and_then(|data| self.new_document(data, self.order.item(index)));
-            made.map_err(|failure| if many { failure.of_item(index) } else { failure })
+            made.map_err(|failure| match many {
+                true if failure.errors().is_none() => failure.of_field(&index.to_string()),
+                true => failure.of_item(index),
+                false => failure,
+            })
         };
         let documents = sent.into_iter().enumerate().map(new).collect::<ServiceResult<Vec<_>>>()?;
         if !documents.is_empty() {

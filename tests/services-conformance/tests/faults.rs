@@ -177,6 +177,8 @@ async fn items_of_lists_are_named_by_their_places() {
     assert_eq!(wrong["data"][0]["instancePath"], "/1/name");
     let wrong = failure(&server, "POST", "any", json!([{ "a.b": 1 }])).await;
     assert!(wrong["errors"]["0.a.b"].as_str().unwrap().contains("names with `.` are paths"), "{wrong}");
+    let wrong = failure(&server, "POST", "any", json!([{}, 3])).await;
+    assert_eq!(wrong["errors"], json!({ "1": "the data of create must be a JSON object" }));
     assert_eq!(ask(&server, "GET", "guests", Value::Null).await.1, "[]");
 }
 
