@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use bson::{Bson, RawDocumentBuf};
 use forge_core::ir::{Change, Filter, Operation, Returning, Update};
+use forge_core::json_form::JsonForm;
 use futures_util::FutureExt as _;
 use serde_json::{Map, Value, json};
 
@@ -14,14 +15,22 @@ use super::error::{ServiceError, ServiceResult};
 use super::methods::{Run, by_ids, id_of, items, object, one};
 use super::query::Query;
 
+/// How a patch is done.
+enum Patch<'a> {
+    /// By a model that computes its new values.
+    Computed(&'a JsonForm, Map<String, Value>),
+    /// By the database, in one command.
+    Plain(Option<Value>),
+}
+
 impl Run<'_> {
     pub(super) async fn patch(&self, id: &Value, data: Option<Value>) -> ServiceResult<Answer> {
-        let data = match (self.enabled(data), &self.options.documents) {
-            (Some(Value::Object(patch)), Documents::Typed(form)) if has_operators(&patch) => {
+        let data = match self.sent(data) {
+            Patch::Computed(form, patch) => {
                 let query = self.about(id)?;
                 return self.patch_by_operators(form, id, patch, query).boxed().await;
             }
-            (data, _) => data,
+            Patch::Plain(data) => data,
         };
         let kept = data.clone().filter(|_| self.params.mongodb.upsert);
         let upsert = kept.as_ref().map(|data| self.on_insert(data)).transpose()?.flatten();
@@ -68,14 +77,10 @@ impl Run<'_> {
         if !self.multi().patch {
             return Err(ServiceError::not_allowed("Can not patch multiple entries"));
         }
-        let data = self.enabled(data);
-        let by_operators = match (&data, &self.options.documents) {
-            (Some(Value::Object(patch)), Documents::Typed(form)) if has_operators(patch) => {
-                Some((form, patch.clone()))
-            }
-            _ => None,
+        let (by_operators, changes) = match self.sent(data) {
+            Patch::Computed(form, patch) => (Some((form, patch)), Vec::new()),
+            Patch::Plain(data) => (None, self.changes(data)?),
         };
-        let changes = if by_operators.is_some() { Vec::new() } else { self.changes(data)? };
         let query = self.read(&self.params.query, false)?;
         let ids = self.ids(&query, None).await?;
         if ids.is_empty() {
@@ -104,13 +109,18 @@ impl Run<'_> {
         Ok(rows)
     }
 
-    /// A patch without the operators that are disabled.
-    fn enabled(&self, mut data: Option<Value>) -> Option<Value> {
+    /// What a client sent, without the operators that are disabled.
+    fn sent(&self, mut data: Option<Value>) -> Patch<'_> {
         if let Some(Value::Object(patch)) = &mut data {
             let disabled = self.params.disabled_operators.as_ref().unwrap_or(&self.options.disabled);
             patch.retain(|name, _| !disabled.contains(name));
         }
-        data
+        match (data, &self.options.documents) {
+            (Some(Value::Object(patch)), Documents::Typed(form)) if has_operators(&patch) => {
+                Patch::Computed(form, patch)
+            }
+            (data, _) => Patch::Plain(data),
+        }
     }
 
     fn changes(&self, data: Option<Value>) -> ServiceResult<Vec<Change>> {
