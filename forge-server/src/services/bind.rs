@@ -11,7 +11,7 @@ use forge_core::types::Any;
 use forge_core::{Catalog, Error, Result};
 
 use super::changes;
-use super::condition::Grammar;
+use super::condition::{Grammar, PARAMETERS};
 use super::documents::{Documents, Key};
 use super::fields::QueryFields;
 use super::hooks::Hooks;
@@ -43,14 +43,30 @@ impl Draft {
                 Documents::Raw(ModelRef(model))
             }
         };
-        for name in &self.operators {
-            if !ON_REQUEST.contains(&name.as_str()) && !EVERYWHERE.contains(&name.as_str()) {
+        let of_fields = self.fields.iter().flat_map(QueryFields::own_operators);
+        for name in self.operators.iter().map(String::as_str).chain(of_fields) {
+            if !ON_REQUEST.contains(&name) && !EVERYWHERE.contains(&name) {
                 return Err(Error::bad_request(format!(
                     "the service {} cannot allow {name:?}: operators are {}",
                     self.path,
                     ON_REQUEST.join(", ")
                 )));
             }
+        }
+        if let Some(field) = self.fields.as_ref().and_then(|fields| fields.unnamed.first()) {
+            return Err(Error::bad_request(format!(
+                "the service {} allows operators on {field:?}, which is not among its fields: name the field first",
+                self.path
+            )));
+        }
+        if let Some(name) =
+            self.filters.keys().find(|name| !name.starts_with('$') || PARAMETERS.contains(&name.as_str()))
+        {
+            return Err(Error::bad_request(format!(
+                "the service {} cannot have the filter {name:?}: filters begin with `$`, and {} are those of every query",
+                self.path,
+                PARAMETERS.join(", ")
+            )));
         }
         if let Some(name) = self.disabled.iter().find(|name| !changes::OPERATORS.contains(&name.as_str())) {
             return Err(Error::bad_request(format!(

@@ -20,7 +20,7 @@ use super::paths::wrong_in_query;
 /// What resolvers make of an ObjectId: a value, no operator.
 pub(super) const OBJECT_ID: &str = "$oid";
 /// What every query may have at the top.
-const PARAMETERS: [&str; 6] = ["$limit", "$skip", "$sort", "$select", "$or", "$and"];
+pub(super) const PARAMETERS: [&str; 6] = ["$limit", "$skip", "$sort", "$select", "$or", "$and"];
 /// How deep conditions may be nested.
 const MAX_DEPTH: usize = 16;
 

@@ -50,6 +50,8 @@ pub struct QueryFields {
     whole: Option<Kind>,
     /// Whether fields that are not listed may be sorted by.
     pub(super) any_sort: bool,
+    /// Fields that got operators before they were named.
+    pub(super) unnamed: Vec<String>,
 }
 
 impl QueryFields {
@@ -66,11 +68,13 @@ impl QueryFields {
         self
     }
 
-    /// Allows operators on a field that was named before, beside those of every field.
+    /// Allows operators on a field that was named before, beside those of every field. A program whose services allow them
+    /// on others does not start.
     #[must_use]
     pub fn operators<S: Into<String>>(mut self, path: &str, operators: impl IntoIterator<Item = S>) -> Self {
-        if let Some(rule) = self.rules.get_mut(path) {
-            rule.operators.extend(operators.into_iter().map(Into::into));
+        match self.rules.get_mut(path) {
+            Some(rule) => rule.operators.extend(operators.into_iter().map(Into::into)),
+            None => self.unnamed.push(path.to_owned()),
         }
         self
     }
@@ -162,6 +166,11 @@ impl QueryFields {
             Some((below(name, client)?, Rule { stored, ..rule.clone() }))
         });
         Some(Self { rules: inner.collect(), ..Self::default() })
+    }
+
+    /// The operators that single fields take.
+    pub(super) fn own_operators(&self) -> impl Iterator<Item = &str> {
+        self.rules.values().flat_map(|rule| &rule.operators).map(String::as_str)
     }
 
     /// The fields and their kinds, in the order of their names.

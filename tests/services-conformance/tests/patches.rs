@@ -9,7 +9,7 @@ use forge::App;
 use forge::prelude::*;
 use forge::server::axum::body::{Body, to_bytes};
 use forge::server::axum::http::Request;
-use forge::services::{Hooks, Method, Multi, Service};
+use forge::services::{Hooks, Kind, Method, Multi, QueryFields, Service};
 use serde_json::{Value, json};
 use support::send;
 use tower::ServiceExt as _;
@@ -99,6 +99,21 @@ async fn an_operator_that_does_not_exist_cannot_be_disabled() {
     let service = Service::raw("bins-of-all").disabled_operators(["$where"]);
     let error = App::new().database("memory:").service(service).build().await.unwrap_err();
     assert!(error.to_string().contains("cannot disable \"$where\""), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_service_cannot_allow_is_said_at_the_start() {
+    let number = || QueryFields::new().field("n", Kind::Number);
+    for (service, said) in [
+        (Service::raw("a").operators(["regex"]), "cannot allow \"regex\""),
+        (Service::raw("a").query_fields(number().operators("n", ["$wher"])), "cannot allow \"$wher\""),
+        (Service::raw("a").query_fields(number().operators("m", ["$regex"])), "operators on \"m\""),
+        (Service::raw("a").filters(["nor"]), "the filter \"nor\""),
+        (Service::raw("a").filters(["$limit"]), "the filter \"$limit\""),
+    ] {
+        let error = App::new().database("memory:").service(service).build().await.unwrap_err();
+        assert!(error.to_string().contains(said), "{error}");
+    }
 }
 
 #[tokio::test]
