@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forge_core::feed::FanOut;
-use forge_core::{Error, Result};
+use forge_core::{Error, Result, cluster_of_variable};
 
 use crate::app::NamedCluster;
 use crate::auth::Authenticator;
@@ -14,6 +14,27 @@ use crate::operators::{self, OperatorToken};
 use crate::origin::Origins;
 
 const DATABASE_VARIABLES: [&str; 3] = ["FORGE_DATABASE_URL", "MONGODB_URI", "MONGO_URI"];
+/// Every variable of ours that is read somewhere, but for those of other clusters and of the tests.
+const VARIABLES: [&str; 18] = [
+    "FORGE_ALLOWED_ORIGINS",
+    "FORGE_DATABASE_URL",
+    "FORGE_FANOUT_PREFIX",
+    "FORGE_FANOUT_URL",
+    "FORGE_HOST",
+    "FORGE_JWT_AUDIENCE",
+    "FORGE_JWT_ISSUER",
+    "FORGE_JWT_JWKS",
+    "FORGE_JWT_PUBLIC_KEY",
+    "FORGE_JWT_ROLES",
+    "FORGE_JWT_SECRET",
+    "FORGE_LOG",
+    "FORGE_METRICS",
+    "FORGE_OPERATOR_TOKEN",
+    "FORGE_PORT",
+    "FORGE_PUBLIC_URL",
+    "FORGE_SCAN_LOG",
+    "FORGE_SLOW_MS",
+];
 const SCHEMES: [&str; 4] = ["mongodb://", "mongodb+srv://", "embedded:", "memory:"];
 const DEFAULT_URL: &str = "embedded:.forge";
 const DEFAULT_HOST: &str = "127.0.0.1";
@@ -90,8 +111,19 @@ impl Settings {
         let mut settings = Self::read(|name| std::env::var_os(name).map(text), url)?;
         let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
         settings.clusters = NamedCluster::of_environment(variables);
+        for (name, _) in std::env::vars_os() {
+            if is_misspelt(&name.to_string_lossy()) {
+                tracing::warn!(variable = ?name, "nothing reads this variable; those that there are: {}", VARIABLES.join(", "));
+            }
+        }
         Ok(settings)
     }
+}
+
+/// Whether a variable looks like one of ours, and is none.
+fn is_misspelt(name: &str) -> bool {
+    let ours = name.starts_with("FORGE_") && !name.starts_with("FORGE_TEST_");
+    ours && cluster_of_variable(name).is_none() && !VARIABLES.contains(&name)
 }
 
 #[cfg(feature = "jwt")]
@@ -216,6 +248,23 @@ mod tests {
         let settings = read(&[]).unwrap();
         assert_eq!(settings.database.url, "embedded:.forge");
         assert_eq!((settings.host.as_str(), settings.port), ("127.0.0.1", 4000));
+    }
+
+    #[test]
+    fn variables_that_nothing_reads_are_noticed() {
+        for name in ["FORGE_PROT", "FORGE_JWT_KEY", "FORGE_DATABASE_URI", "FORGE_"] {
+            assert!(is_misspelt(name), "{name}");
+        }
+        for name in ["FORGE_PORT", "FORGE_DATABASE_URL_ARCHIVE", "FORGE_TEST_SEED", "PORT", "forge_port"] {
+            assert!(!is_misspelt(name), "{name}");
+        }
+        let documented = include_str!("../../docs/configuration.md");
+        let cell = |name: &str| {
+            documented.lines().any(|line| line.starts_with('|') && line.contains(&format!("`{name}`")))
+        };
+        for name in VARIABLES {
+            assert!(cell(name), "{name} is not in docs/configuration.md");
+        }
     }
 
     #[test]

@@ -95,7 +95,9 @@ impl Kind {
             Kind::String => text(value).map(Bson::String).ok_or("must be string"),
             Kind::Number => number(value).ok_or("must be number"),
             Kind::Boolean => boolean(value).map(Bson::Boolean).ok_or("must be boolean"),
-            Kind::Date => read::<DateTime>(value).ok_or("must be an RFC 3339 date and time"),
+            Kind::Date => {
+                read::<DateTime>(value).ok_or("must be an RFC 3339 date and time, as in 2026-01-31T08:00:00Z")
+            }
             Kind::ObjectId => object_id(value).ok_or("must be an ObjectId: 24 hexadecimal digits"),
             Kind::Key => object_id(value).map_or_else(|| as_is(value), Ok),
             Kind::Geo(geo) => geo.read(value),
