@@ -112,8 +112,9 @@ impl Settings {
         let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
         settings.clusters = NamedCluster::of_environment(variables);
         for (name, _) in std::env::vars_os() {
-            if is_misspelt(&name.to_string_lossy()) {
-                tracing::warn!(variable = ?name, "nothing reads this variable; those that there are: {}", VARIABLES.join(", "));
+            let name = text(name);
+            if is_misspelt(&name) {
+                tracing::warn!("{name:?} is set and is no setting; there are: {}", VARIABLES.join(", "));
             }
         }
         Ok(settings)
