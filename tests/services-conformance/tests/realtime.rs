@@ -113,6 +113,12 @@ async fn sockets_call_every_method_and_failures_are_those_of_rest() {
     assert_eq!(found["data"].as_array().unwrap().len(), 1);
     let shouted = client.call("posts", "shout", json!({ "data": { "x": 1 }, "query": { "n": 2 } })).await.0;
     assert_eq!(shouted["data"], json!({ "data": { "x": 1 }, "query": { "n": 2 } }));
+    for (sent, data) in
+        [(json!({ "data": "hey" }), json!("hey")), (json!({ "data": 7 }), json!(7)), (json!({}), json!({}))]
+    {
+        let shouted = client.call("posts", "shout", sent).await.0;
+        assert_eq!(shouted["data"]["data"], data, "a method of its own takes any value");
+    }
     assert_eq!(client.call("posts", "remove", json!({ "document": id })).await.0["data"]["id"], id);
     for (service, method, more, code) in [
         ("posts", "get", json!({ "document": id }), 404),

@@ -80,9 +80,12 @@ impl Services {
         }
         let (order, of_query) = orders;
         of_query.list_sort(&mut query);
-        let data = match method.is_read() || method == Method::Remove {
-            true => None,
-            false => Some(object_or_list(data.unwrap_or(Value::Null))?),
+        let data = match &method {
+            Method::Find | Method::Get | Method::Remove => None,
+            Method::Create | Method::Update | Method::Patch => {
+                Some(object_or_list(data.unwrap_or(Value::Null))?)
+            }
+            Method::Custom(_) => Some(data.unwrap_or_else(|| Map::new().into())),
         };
         let db = calls.database_of(&caller).on_behalf_of(&caller);
         let params =
