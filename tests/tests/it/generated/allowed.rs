@@ -5,11 +5,24 @@ use bson::{Bson, Document};
 use forge::ir::{Aggregate, Change, Filter, Operand, Predicate, PushSort};
 
 use super::by_value;
-use super::strategy::Step;
+use super::strategy::{Case, Step};
 
-/// Whether the answers `ours` and `theirs` to `step` may differ.
-pub(super) fn differs(step: &Step, ours: &[Bson], theirs: &[Bson]) -> bool {
-    conditions(step).any(is_unreliable) || works_otherwise(step, ours, theirs)
+/// Whether the answers `ours` and `theirs` to a `step` of `case` may differ.
+pub(super) fn differs(case: &Case, step: &Step, ours: &[Bson], theirs: &[Bson]) -> bool {
+    conditions(step).any(is_unreliable) || looks_for_truth(case, step) || works_otherwise(step, ours, theirs)
+}
+
+/// Whether elements of lists are looked for by values, some of which SecantusDB takes for true or false, where those are
+/// somewhere in the case.
+fn looks_for_truth(case: &Case, step: &Step) -> bool {
+    let Step::Update { changes, .. } = step else { return false };
+    let looks = changes.iter().any(|change| match change {
+        Change::Pull(_, values) | Change::AddToSet(_, values) => {
+            values.iter().any(|value| mentions(value, is_like_truth))
+        }
+        _ => false,
+    });
+    looks && format!("{case:?}").contains("Boolean(")
 }
 
 fn works_otherwise(step: &Step, ours: &[Bson], theirs: &[Bson]) -> bool {

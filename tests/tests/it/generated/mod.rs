@@ -160,7 +160,7 @@ async fn compare(
         match (a, b) {
             (Ok((a, _)), Ok((b, _))) => {
                 let (a, b) = (show(normal(a)), show(normal(b)));
-                if a != b && !(may_differ && allowed::differs(step, &a, &b)) {
+                if a != b && !(may_differ && allowed::differs(case, step, &a, &b)) {
                     return Err(format!("{}\n  left  {a:?}\n  right {b:?}", before()));
                 }
             }
@@ -175,7 +175,7 @@ async fn compare(
             everything(right.0, right.1).await.map_err(shown)?,
         );
         if a != b {
-            if may_differ && allowed::differs(step, &a, &b) {
+            if may_differ && allowed::differs(case, step, &a, &b) {
                 return Ok(());
             }
             return Err(format!("{}\n  leaves left  {a:?}\n  leaves right {b:?}", before()));
