@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::Limits;
 use crate::testing::{FakeAdapter, server};
-use crate::ws_tests::{Client, start_server};
+use crate::ws_tests::{Client, Running, start_server};
 
 const TENANT: &[(&str, &str)] = &[("x-database", "tenant")];
 
@@ -49,14 +49,20 @@ async fn a_database_that_is_ahead_of_the_default_one_owes_nothing() {
     assert!(ready.contains(r#""version":0,"lag":0.000"#), "{ready}");
 }
 
-#[tokio::test]
-async fn ready_tells_the_version_of_the_sockets_own_database() {
+/// A server whose default database has a commit that its feed has told of, and whose tenants' have none.
+async fn with_a_commit() -> Running {
     let running = start_server(server(Arc::default(), Limits::default())).await;
     let mut own = Client::connect(&running).await;
     own.send(subscribe(4)).await;
     own.next().await;
     add(&mut own, 4).await;
     own.until("update").await;
+    running
+}
+
+#[tokio::test]
+async fn ready_tells_the_version_of_the_sockets_own_database() {
+    let running = with_a_commit().await;
     for (headers, version) in [(&[][..], 1), (TENANT, 0)] {
         let ready = Client::greeting(&running, headers).await;
         assert_eq!(ready["version"], version, "{ready}");
@@ -65,12 +71,7 @@ async fn ready_tells_the_version_of_the_sockets_own_database() {
 
 #[tokio::test]
 async fn ready_tells_the_same_version_to_who_signs_in_as_to_who_connects() {
-    let running = start_server(server(Arc::default(), Limits::default())).await;
-    let mut own = Client::connect(&running).await;
-    own.send(subscribe(4)).await;
-    own.next().await;
-    add(&mut own, 4).await;
-    own.until("update").await;
+    let running = with_a_commit().await;
     for (headers, version) in [(&[][..], 1), (TENANT, 0)] {
         let mut fresh = Client::connect_with(&running, headers).await.unwrap();
         fresh.send(json!({ "op": "auth", "token": null })).await;
