@@ -110,13 +110,11 @@ impl Settings {
         let text = |value: OsString| value.to_string_lossy().into_owned();
         let mut settings = Self::read(|name| std::env::var_os(name).map(text), url)?;
         let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
-        settings.clusters = NamedCluster::of_environment(variables);
-        for (name, _) in std::env::vars_os() {
-            let name = text(name);
-            if is_misspelt(&name) {
-                tracing::warn!("{name:?} is set and is no setting; there are: {}", VARIABLES.join(", "));
-            }
+        let variables: Vec<_> = variables.collect();
+        for (name, _) in variables.iter().filter(|(name, _)| is_misspelt(name)) {
+            tracing::warn!("{name:?} is set and is no setting; there are: {}", VARIABLES.join(", "));
         }
+        settings.clusters = NamedCluster::of_environment(variables.into_iter());
         Ok(settings)
     }
 }
